@@ -1,0 +1,106 @@
+"""The text encoder's transformer: self-attention that knows relative positions within a window (Shaw et al. 2018)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from config import ModelConfig
+from modules import LayerNorm
+
+# Shapes: B batch, C channels, H heads, D channels of a head, L tokens, W window. Masks are [B, 1, L].
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head self-attention; keys and values get a learned vector for each offset of at most `window` tokens."""
+
+    def __init__(self, channels: int, n_heads: int, window: int, p_dropout: float):
+        super().__init__()
+        self.n_heads = n_heads
+        self.window = window
+        head_channels = channels // n_heads
+        # Public checkpoint keys.
+        self.conv_q = nn.Conv1d(channels, channels, 1)
+        self.conv_k = nn.Conv1d(channels, channels, 1)
+        self.conv_v = nn.Conv1d(channels, channels, 1)
+        self.conv_o = nn.Conv1d(channels, channels, 1)
+        self.emb_rel_k = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
+        self.emb_rel_v = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
+        self.drop = nn.Dropout(p_dropout)
+        for conv in (self.conv_q, self.conv_k, self.conv_v):
+            nn.init.xavier_uniform_(conv.weight)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[B, C, L] -> [B, C, L]; tokens beyond the mask are neither looked at nor meaningful."""
+        query, key, value = (self._split_heads(conv(x)) for conv in (self.conv_q, self.conv_k, self.conv_v))
+        query = query / math.sqrt(query.shape[-1])
+        scores = query @ key.mT + self._relative_scores(query)  # [B, H, L, L]
+        pair_mask = mask[:, :, :, None] * mask[:, :, None, :]  # [B, 1, L, L]
+        weights = self.drop(torch.softmax(scores.masked_fill(pair_mask == 0, -1e4), dim=-1))
+        mixed = weights @ value + self._relative_values(weights)  # [B, H, L, D]
+        return self.conv_o(mixed.mT.flatten(1, 2))
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """[B, C, L] -> [B, H, L, D]."""
+        return x.unflatten(1, (self.n_heads, -1)).mT
+
+    def _relative_scores(self, query: Tensor) -> Tensor:
+        """What each query thinks of the offset to each key; zero outside the window: [B, H, L, D] -> [B, H, L, L]."""
+        by_offset = query @ self.emb_rel_k.mT  # [B, H, L, 2W + 1]
+        position = torch.arange(query.shape[2], device=query.device)
+        offset = position[None, :] - position[:, None]  # [L, L], key minus query
+        index = (offset.clamp(-self.window, self.window) + self.window).expand(*query.shape[:2], -1, -1)
+        return by_offset.gather(-1, index) * (offset.abs() <= self.window)
+
+    def _relative_values(self, weights: Tensor) -> Tensor:
+        """The offsets' value vectors, weighted: [B, H, L, L] -> [B, H, L, D]."""
+        length = weights.shape[-1]
+        position = torch.arange(length, device=weights.device)
+        offset = torch.arange(-self.window, self.window + 1, device=weights.device)
+        key = position[:, None] + offset  # [L, 2W + 1]
+        index = key.clamp(0, length - 1).expand(*weights.shape[:2], -1, -1)
+        by_offset = weights.gather(-1, index) * ((key >= 0) & (key < length))
+        return by_offset @ self.emb_rel_v
+
+
+class FeedForward(nn.Module):
+    """Two convolutions over tokens with a ReLU between: [B, C, L] -> [B, C, L]."""
+
+    def __init__(self, channels: int, filter_channels: int, kernel_size: int, p_dropout: float):
+        super().__init__()
+        self.conv_1 = nn.Conv1d(channels, filter_channels, kernel_size)
+        self.conv_2 = nn.Conv1d(filter_channels, channels, kernel_size)
+        self.padding = ((kernel_size - 1) // 2, kernel_size // 2)
+        self.drop = nn.Dropout(p_dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Masked before each convolution, so that padding leaks nothing."""
+        hidden = self.drop(F.relu(self.conv_1(F.pad(x * mask, self.padding))))
+        return self.conv_2(F.pad(hidden * mask, self.padding)) * mask
+
+
+class Encoder(nn.Module):
+    """Transformer layers with norms after each residual: [B, C, L] -> [B, C, L]."""
+
+    def __init__(self, model: ModelConfig):
+        super().__init__()
+        channels, layers = model.hidden_channels, range(model.n_layers)
+        self.attn_layers = nn.ModuleList(
+            RelativeAttention(channels, model.n_heads, model.attention_window, model.p_dropout) for _ in layers)
+        self.norm_layers_1 = nn.ModuleList(LayerNorm(channels) for _ in layers)
+        self.ffn_layers = nn.ModuleList(
+            FeedForward(channels, model.filter_channels, model.kernel_size, model.p_dropout) for _ in layers)
+        self.norm_layers_2 = nn.ModuleList(LayerNorm(channels) for _ in layers)
+        self.drop = nn.Dropout(model.p_dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, C, L], zero beyond the mask afterwards."""
+        x = x * mask
+        layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2)
+        for attention, norm_1, feed_forward, norm_2 in layers:
+            x = norm_1(x + self.drop(attention(x, mask)))
+            x = norm_2(x + self.drop(feed_forward(x, mask)))
+        return x * mask

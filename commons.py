@@ -1,0 +1,127 @@
+"""Tensor helpers of VITS: masks, paths, slices of segments, and the registry that parts are built from."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+# Shapes: B batch, L text tokens, T frames, S samples, C channels.
+
+Part = TypeVar("Part")
+
+
+class Registry(Generic[Part]):
+    """Builders of one kind of part, by name.
+
+        GENERATORS = Registry("generator")
+
+        @GENERATORS.register("mine")
+        def build_mine(model: ModelConfig, data: DataConfig) -> nn.Module: ...
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._builders: dict[str, Callable[..., Part]] = {}
+
+    def register(self, name: str) -> Callable[[Callable[..., Part]], Callable[..., Part]]:
+        """Decorator that enters a builder (or class) under `name`; a later one of the same name replaces it."""
+        def enter(builder: Callable[..., Part]) -> Callable[..., Part]:
+            self._builders[name] = builder
+            return builder
+        return enter
+
+    def get(self, name: str) -> Callable[..., Part]:
+        """The builder of that name.
+
+        Raises:
+            ValueError: nobody registered the name; the message lists the known ones.
+        """
+        if name not in self._builders:
+            near = difflib.get_close_matches(name, self._builders, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown {self.kind} {name!r}{hint} Known: {', '.join(sorted(self._builders))}. "
+                             "A network of your own joins through model.plugins.")
+        return self._builders[name]
+
+
+def load_plugins(paths: Sequence[str]) -> None:
+    """Run users' Python files, which register their parts as they are imported.
+
+    Raises:
+        FileNotFoundError: a file of model.plugins is not there.
+    """
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"model.plugins names {path}, which is not a file")
+        spec = importlib.util.spec_from_file_location(f"plugin_{Path(path).stem}", path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ValueError: this machine or this torch has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, is_there in available.items() if is_there))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        usable = ", ".join(kind for kind, is_there in available.items() if is_there)
+        raise ValueError(f"device {name!r} is not available here; usable: {usable}, or auto")
+    return torch.device(name)
+
+
+def sequence_mask(lengths: Tensor, max_length: int | None = None) -> Tensor:
+    """True where a position lies within its item: lengths [B] -> [B, max_length], the longest if not given."""
+    if max_length is None:
+        max_length = int(lengths.max())
+    positions = torch.arange(max_length, device=lengths.device, dtype=lengths.dtype)
+    return positions[None, :] < lengths[:, None]
+
+
+def token_of_frame(durations: Tensor, frames: int) -> Tensor:
+    """Which token each frame belongs to: durations [B, L] in frames -> [B, frames]; the last token past the end."""
+    ends = durations.cumsum(dim=1)  # [B, L]
+    positions = torch.arange(frames, device=durations.device, dtype=ends.dtype).expand(ends.shape[0], -1)
+    return torch.searchsorted(ends, positions.contiguous(), right=True).clamp(max=durations.shape[1] - 1)
+
+
+def expand_tokens(values: Tensor, durations: Tensor, frames: int) -> Tensor:
+    """Repeat each token's column for its frames: [B, C, L], durations [B, L] -> [B, C, frames]; zero past the end."""
+    index = token_of_frame(durations, frames)  # [B, T]
+    mask = sequence_mask(durations.sum(dim=1), frames)  # [B, T]
+    expanded = values.gather(2, index[:, None, :].expand(-1, values.shape[1], -1))
+    return expanded * mask[:, None, :].to(values.dtype)
+
+
+def path_from_durations(durations: Tensor, frames: int) -> Tensor:
+    """The alignment as zeros and ones: durations [B, L] -> [B, frames, L]."""
+    path = torch.nn.functional.one_hot(token_of_frame(durations, frames), durations.shape[1])
+    return (path * sequence_mask(durations.sum(dim=1), frames)[:, :, None]).float()
+
+
+def random_segment_starts(lengths: Tensor, segment: int) -> Tensor:
+    """A uniformly drawn start for one segment of each item: lengths [B] -> [B]; 0 where the item is shorter."""
+    room = (lengths - segment + 1).clamp(min=1)
+    draws = torch.rand(lengths.shape[0], device=lengths.device)
+    return (draws * room).to(torch.int64).minimum(room - 1)
+
+
+def slice_segments(values: Tensor, starts: Tensor, segment: int) -> Tensor:
+    """Cut one segment out of each item: [B, C, T], starts [B] -> [B, C, segment].
+
+    Raises:
+        ValueError: the batch is shorter than a segment.
+    """
+    if values.shape[2] < segment:
+        raise ValueError(f"cannot slice {segment} steps out of {values.shape[2]}; pad the batch to a segment first")
+    index = starts[:, None] + torch.arange(segment, device=values.device)  # [B, segment]
+    return values.gather(2, index[:, None, :].expand(-1, values.shape[1], -1))

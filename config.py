@@ -1,0 +1,465 @@
+"""Every setting of the project, as frozen dataclasses: read from JSON, overridden, checked once, saved with the run.
+
+    config = config.load("configs/ljs.json", overrides=["train.batch_size=8"])
+
+One section per dataclass; a function takes the section it needs. The JSON files published with VITS in 2021 load:
+their keys are ours, `RENAMED` moves the few that became clearer, `RETIRED` names the ones that nothing ever read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """All faults of one configuration, one per line."""
+
+
+# Published key -> why it may be left out. Each gives one warning.
+RETIRED = {
+    "train.init_lr_ratio": "nothing in the published code reads it",
+    "train.warmup_epochs": "nothing in the published code reads it",
+    "model.n_layers_q": "the published posterior encoder has 16 layers whatever it says; see model.posterior_layers",
+    "data.max_wav_value": "audio is read as floats in [-1, 1] whatever its format",
+}
+
+# Published key -> (our key, how its value translates).
+RENAMED = {
+    "train.fp16_run": ("train.precision", {True: "fp16", False: "fp32"}),
+    "model.use_sdp": ("model.duration_predictor", {True: "stochastic", False: "deterministic"}),
+    "model.use_spectral_norm": ("discriminator.use_spectral_norm", {True: True, False: False}),
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop, its optimizers and the weights of the objective."""
+
+    log_interval: int = 200  # steps
+    eval_interval: int = 1000  # steps
+    save_interval: int = 1000  # steps
+    keep_last: int = 3  # checkpoints, besides the best
+    seed: int = 1234
+    epochs: int = 20000
+    total_steps: int | None = None  # ends the run earlier than `epochs` if given
+    learning_rate: float = 2e-4
+    discriminator_learning_rate: float | None = None  # as learning_rate if not given
+    betas: tuple[float, float] = (0.8, 0.99)
+    eps: float = 1e-9
+    weight_decay: float = 0.01
+    lr_decay: float = 0.999875  # factor per epoch
+    lr_warmup_steps: int = 0  # linear, from zero
+    lr_cosine_final: float | None = None  # if given, a cosine from 1 to this factor over total_steps, in lr_decay's place
+    grad_clip: float | None = None  # largest gradient norm of each optimizer; None clips nothing
+    batch_size: int = 64  # utterances
+    segment_size: int = 8192  # samples of each utterance that reach the generator in a step
+    precision: str = "fp32"  # fp32, bf16, fp16; a device that lacks it trains in fp32 and says so
+    ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
+    adversarial_start: int = 0  # step at which the discriminators join
+    alignment_prior_steps: int = 0  # steps over which a prior for even reading fades from the alignment search
+    alignment_prior_weight: float = 1.0
+    c_adv: float = 1.0
+    c_fm: float = 1.0
+    c_mel: float = 45.0
+    c_kl: float = 1.0
+    c_dur: float = 1.0
+    c_stft: float = 0.0  # multi-resolution STFT loss, for training without discriminators
+    stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples, FFT sizes of that loss
+    num_workers: int = 2
+    num_threads: int | None = None  # CPU threads of the training process; None leaves torch's choice
+
+    def faults(self) -> list[str]:
+        """What is wrong within this section, one sentence each."""
+        positive = ("log_interval", "eval_interval", "save_interval", "keep_last", "epochs", "total_steps",
+                    "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
+                    "grad_clip", "num_threads", "lr_decay")
+        not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm",
+                        "c_mel", "c_kl", "c_dur", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
+                        "lr_cosine_final")
+        faults = _below_limits("train", self, positive, not_negative)
+        if any(not 0 <= beta < 1 for beta in self.betas):
+            faults.append(f"train.betas is {list(self.betas)}; each must lie in [0, 1)")
+        if self.precision not in ("fp32", "bf16", "fp16"):
+            faults.append(f"train.precision is {self.precision!r}; it must be fp32, bf16 or fp16")
+        if not 0 <= self.ema_decay < 1:
+            faults.append(f"train.ema_decay is {self.ema_decay}; it must lie in [0, 1)")
+        if self.lr_cosine_final is not None and self.total_steps is None:
+            faults.append("train.lr_cosine_final is given without train.total_steps, which the cosine runs over")
+        if any(size < 32 for size in self.stft_sizes):
+            faults.append(f"train.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
+        return faults
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where utterances come from and how text and sound become numbers."""
+
+    training_files: str = ""  # filelist
+    validation_files: str = ""  # filelist
+    text_cleaners: tuple[str, ...] = ("english_cleaners2",)
+    language: str = "en-us"  # espeak-ng's name, for the cleaners that phonemize
+    symbols: str | tuple[str, ...] = "published"  # a table of text/, a file of one symbol a line, or the symbols
+    sampling_rate: int = 22050  # Hz
+    filter_length: int = 1024  # samples of the FFT
+    hop_length: int = 256  # samples
+    win_length: int = 1024  # samples
+    n_mel_channels: int = 80
+    mel_fmin: float = 0.0  # Hz
+    mel_fmax: float | None = None  # Hz; None is half the sampling rate
+    add_blank: bool = True
+    n_speakers: int = 0  # 0 and 1 are one voice
+    speakers: tuple[str, ...] = ()  # names by id; filled in from the filelist at training if it names speakers
+    cleaned_text: bool = True  # the filelists' text has been through the cleaners already
+    min_text_len: int = 1  # symbols, before blanks
+    max_text_len: int = 190  # symbols, before blanks
+    max_wav_seconds: float = 20.0
+
+    def faults(self) -> list[str]:
+        """What is wrong within this section, one sentence each."""
+        positive = ("sampling_rate", "filter_length", "hop_length", "win_length", "n_mel_channels", "max_text_len",
+                    "max_wav_seconds", "mel_fmax")
+        faults = _below_limits("data", self, positive, ("n_speakers", "mel_fmin", "min_text_len"))
+        if self.win_length > self.filter_length:
+            faults.append(f"data.win_length {self.win_length} is larger than data.filter_length {self.filter_length}")
+        if self.hop_length > self.win_length or (self.filter_length - self.hop_length) % 2:
+            faults.append(f"data.hop_length {self.hop_length} must be at most data.win_length and differ from "
+                          f"data.filter_length {self.filter_length} by an even number")
+        top = self.mel_fmax if self.mel_fmax is not None else self.sampling_rate / 2
+        if not self.mel_fmin < top <= self.sampling_rate / 2:
+            faults.append(f"data.mel_fmin {self.mel_fmin} and data.mel_fmax {top} must be in order and at most half "
+                          f"of data.sampling_rate {self.sampling_rate}")
+        if self.speakers and self.n_speakers < len(self.speakers):
+            faults.append(f"data.n_speakers is {self.n_speakers}, data.speakers names {len(self.speakers)}")
+        if self.min_text_len > self.max_text_len:
+            faults.append(f"data.min_text_len {self.min_text_len} exceeds data.max_text_len {self.max_text_len}")
+        return faults
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The synthesizer's sizes and the names of its exchangeable parts."""
+
+    inter_channels: int = 192  # latent z
+    hidden_channels: int = 192
+    filter_channels: int = 768
+    n_heads: int = 2
+    n_layers: int = 6
+    kernel_size: int = 3
+    attention_window: int = 4  # tokens to each side that relative attention tells apart
+    p_dropout: float = 0.1
+    posterior_layers: int = 16
+    flow_couplings: int = 4
+    flow_layers: int = 4  # WaveNet layers in each coupling
+    wavenet_kernel_size: int = 5
+    duration_predictor: str = "stochastic"
+    duration_channels: int = 256  # deterministic predictor
+    duration_flows: int = 4  # stochastic predictor
+    p_dropout_duration: float = 0.5
+    generator: str = "hifigan"
+    resblock: str = "1"
+    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
+    upsample_initial_channel: int = 512
+    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
+    istft_channels: int = 512
+    istft_layers: int = 8
+    istft_expansion: int = 3  # hidden width of each ConvNeXt block over istft_channels
+    istft_kernel_size: int = 7
+    gin_channels: int = 0  # speaker embedding
+    plugins: tuple[str, ...] = ()  # Python files that register networks of your own
+
+    def faults(self) -> list[str]:
+        """What is wrong within this section, one sentence each."""
+        positive = ("inter_channels", "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size",
+                    "attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
+                    "duration_channels", "duration_flows", "upsample_initial_channel", "istft_channels",
+                    "istft_layers", "istft_expansion", "istft_kernel_size")
+        faults = _below_limits("model", self, positive, ("gin_channels",))
+        if self.n_heads > 0 and self.hidden_channels % self.n_heads:
+            faults.append(f"model.n_heads {self.n_heads} does not divide model.hidden_channels {self.hidden_channels}")
+        if self.inter_channels % 2:
+            faults.append(f"model.inter_channels is {self.inter_channels}; the flow splits it in halves")
+        for name in ("wavenet_kernel_size", "istft_kernel_size"):
+            if getattr(self, name) % 2 == 0:
+                faults.append(f"model.{name} is {getattr(self, name)}; it must be odd, so that frames stay in place")
+        for name in ("p_dropout", "p_dropout_duration"):
+            if not 0 <= getattr(self, name) < 1:
+                faults.append(f"model.{name} is {getattr(self, name)}; it must lie in [0, 1)")
+        if self.generator == "hifigan":
+            faults += self._hifigan_faults()
+        return faults
+
+    def _hifigan_faults(self) -> list[str]:
+        faults = []
+        if self.resblock not in ("1", "2"):
+            faults.append(f"model.resblock is {self.resblock!r}; it must be \"1\" or \"2\"")
+        if any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
+            faults.append(f"model.resblock_kernel_sizes is {list(self.resblock_kernel_sizes)}; each must be odd")
+        if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
+            faults.append("model.resblock_kernel_sizes and model.resblock_dilation_sizes differ in length")
+        if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
+            faults.append("model.upsample_rates and model.upsample_kernel_sizes differ in length")
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes):
+            if kernel < rate or (kernel - rate) % 2:
+                faults.append(f"model.upsample_kernel_sizes has {kernel} for rate {rate}; it must be at least the "
+                              "rate and differ from it by an even number")
+        if self.upsample_initial_channel % 2 ** len(self.upsample_rates):
+            faults.append(f"model.upsample_initial_channel {self.upsample_initial_channel} must be divisible by "
+                          f"2^{len(self.upsample_rates)}; each upsampling halves it")
+        return faults
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Which discriminators judge the waveform, and their sizes. The defaults are the published ones."""
+
+    kinds: tuple[str, ...] = ("scale", "period")
+    use_spectral_norm: bool = False
+    n_scales: int = 1  # 1 is VITS, 3 is HiFi-GAN (each further one hears half the rate)
+    scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
+    scale_kernel_sizes: tuple[int, ...] = (15, 41, 41, 41, 41, 5)
+    scale_strides: tuple[int, ...] = (1, 4, 4, 4, 4, 1)
+    scale_groups: tuple[int, ...] = (1, 4, 16, 64, 256, 1)
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)  # samples
+    period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
+    stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples
+    stft_channels: int = 32
+
+    def faults(self) -> list[str]:
+        """What is wrong within this section, one sentence each."""
+        faults = _below_limits("discriminator", self, ("n_scales", "stft_channels"), ())
+        scale = (self.scale_channels, self.scale_kernel_sizes, self.scale_strides, self.scale_groups)
+        if len({len(values) for values in scale}) != 1:
+            faults.append("discriminator.scale_channels, scale_kernel_sizes, scale_strides and scale_groups "
+                          "differ in length")
+        for before, after, groups in zip((1, *self.scale_channels), self.scale_channels, self.scale_groups):
+            if groups < 1 or before % groups or after % groups:
+                faults.append(f"discriminator.scale_groups has {groups}, which does not divide {before} and {after} "
+                              "channels")
+        return faults
+
+
+@dataclass(frozen=True)
+class Config:
+    """All sections, with the relations between them checked."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+    def __post_init__(self) -> None:
+        faults = [fault for section in _sections(self) for fault in section.faults()] or self._relation_faults()
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+    def _relation_faults(self) -> list[str]:
+        faults = []
+        hop = self.data.hop_length
+        if self.model.generator == "hifigan" and math.prod(self.model.upsample_rates) != hop:
+            faults.append(f"model.upsample_rates {list(self.model.upsample_rates)} multiply to "
+                          f"{math.prod(self.model.upsample_rates)}, data.hop_length is {hop}; they must be equal")
+        if self.train.segment_size % hop:
+            faults.append(f"train.segment_size {self.train.segment_size} is not a multiple of data.hop_length {hop}")
+        if self.multispeaker and self.model.gin_channels == 0:
+            faults.append(f"data.n_speakers is {self.data.n_speakers} and model.gin_channels is 0, so speakers "
+                          "would be ignored; 256 is the published size")
+        return faults
+
+    @property
+    def multispeaker(self) -> bool:
+        """More than one voice: `n_speakers` 0 and 1 are one."""
+        return self.data.n_speakers > 1
+
+    @property
+    def spec_channels(self) -> int:
+        """Bins of the linear spectrogram."""
+        return self.data.filter_length // 2 + 1
+
+    @property
+    def segment_frames(self) -> int:
+        """Frames of each utterance that reach the generator in a training step."""
+        return self.train.segment_size // self.data.hop_length
+
+
+def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
+    """Read a JSON file, apply `section.key=value` overrides, and check everything at once.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: naming every fault of the file and of the overrides.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = sorted(str(p) for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
+        hint = f"; there are {', '.join(known)}" if known else ""
+        raise FileNotFoundError(f"no configuration {path}{hint}")
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    try:
+        return from_dict(tree, overrides)
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+
+def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
+    """Build a Config from parsed JSON; see `load`."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"expected an object with the sections {', '.join(SECTIONS)}, found {_kind(tree)}")
+    faults: list[str] = []
+    flat: dict[str, Any] = {}
+    for section, values in tree.items():
+        if section not in SECTIONS:
+            faults.append(f"unknown section {section!r}{_nearest(section, SECTIONS)}")
+        elif not isinstance(values, dict):
+            faults.append(f"section {section!r} must be an object, found {_kind(values)}")
+        else:
+            flat.update({f"{section}.{key}": value for key, value in values.items()})
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            faults.append(f"--set {override!r} must look like section.key=value")
+        else:
+            flat[key.strip()] = _parse_value(value.strip())
+    sections = _typed_sections(_translate(flat), faults)
+    for name, section in sections.items():  # value faults too, so that one run shows all
+        faults += SECTIONS[name](**section).faults()
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return Config(**{name: SECTIONS[name](**section) for name, section in sections.items()})
+
+
+def to_dict(config: Config) -> dict:
+    """The configuration as JSON types; `from_dict` reads it back to an equal Config."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def save(config: Config, path: str | Path) -> None:
+    """Write the configuration as JSON."""
+    Path(path).write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def replace(config: Config, section: str, changes: dict[str, Any]) -> Config:
+    """A copy with some values of one section changed; checked like any other."""
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **changes)})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The option that every command with a configuration shares."""
+    parser.add_argument("--set", dest="overrides", metavar="SECTION.KEY=VALUE", action="append", default=[],
+                        help="override one setting, e.g. --set train.batch_size=8; may be repeated")
+
+
+SECTIONS = {"train": TrainConfig, "data": DataConfig, "model": ModelConfig, "discriminator": DiscriminatorConfig}
+
+
+def _sections(config: Config) -> tuple:
+    return config.train, config.data, config.model, config.discriminator
+
+
+def _translate(flat: dict[str, Any]) -> dict[str, Any]:
+    """Retired keys leave with a warning, renamed ones arrive under their new name."""
+    translated = {}
+    for key, value in flat.items():
+        if key in RETIRED:
+            warnings.warn(f"{key} is retired and ignored: {RETIRED[key]}", stacklevel=2)
+        elif key in RENAMED and isinstance(value, bool):
+            new_key, values = RENAMED[key]
+            translated.setdefault(new_key, values[value])
+        else:
+            translated[key] = value
+    return translated
+
+
+def _typed_sections(flat: dict[str, Any], faults: list[str]) -> dict[str, dict[str, Any]]:
+    """Sort flat keys into sections, each value of its field's type; what does not fit goes to `faults`."""
+    types_by_key = {f"{name}.{key}": kind for name, section in SECTIONS.items()
+                    for key, kind in typing.get_type_hints(section).items()}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, value in flat.items():
+        if key not in types_by_key:
+            faults.append(f"unknown key {key!r}{_nearest(key, types_by_key)}")
+            continue
+        try:
+            section, name = key.split(".", 1)
+            sections[section][name] = _convert(value, types_by_key[key])
+        except TypeError as error:
+            faults.append(f"{key} {error}")
+    return sections
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """`value` as `kind`; lists become tuples, whole numbers pass as floats. TypeError says what was expected."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _convert(value, option)
+            except TypeError:
+                continue
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) == len(value):
+            return tuple(_convert(item, item_kind) for item, item_kind in zip(value, kinds))
+    elif kind is type(None) and value is None:
+        return None
+    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    elif isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise TypeError(f"is {json.dumps(value)}; expected {_describe(kind)}")
+
+
+def _describe(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", type(None): "null"}
+    if kind in names:
+        return names[kind]
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        inner = [_describe(a) for a in arguments if a is not Ellipsis]
+        return f"a list, each {inner[0]}" if arguments[-1] is Ellipsis else f"a list of {len(inner)}: {', '.join(inner)}"
+    return " or ".join(_describe(a) for a in arguments)
+
+
+def _parse_value(text: str) -> Any:
+    """An override's value: JSON if it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _below_limits(section: str, config: Any, positive: tuple, not_negative: tuple) -> list[str]:
+    """Numbers that are not above zero, or below it."""
+    faults = []
+    for names, is_fine, claim in ((positive, lambda v: v > 0, "above 0"), (not_negative, lambda v: v >= 0, "0 or more")):
+        for name in names:
+            value = getattr(config, name)
+            if value is not None and not is_fine(value):
+                faults.append(f"{section}.{name} is {value}; it must be {claim}")
+    return faults
+
+
+def _nearest(key: str, known: typing.Iterable[str]) -> str:
+    match = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _kind(value: Any) -> str:
+    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(type(value), str(value))

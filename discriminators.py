@@ -1,0 +1,152 @@
+"""Networks that tell recordings from synthesis: by period, by scale, and by spectrogram at several resolutions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from commons import Registry
+from config import DiscriminatorConfig
+from mel_processing import stft_magnitude
+from modules import LEAKY_SLOPE, same_padding, weight_norm
+
+# Shapes: B batch, S samples, C channels, P period.
+
+DISCRIMINATORS: Registry[list[nn.Module]] = Registry("discriminator")
+"""Builders `(config: DiscriminatorConfig) -> list of modules`, each module `(wav [B, 1, S]) -> Judgement`."""
+
+
+class Judgement(NamedTuple):
+    """One discriminator's view of a batch: logits [B, N], and what each of its layers saw."""
+
+    logits: Tensor
+    features: list[Tensor]
+
+
+class ScaleDiscriminator(nn.Module):
+    """Strided, grouped convolutions over the waveform, average-pooled `n_poolings` times before (MelGAN, HiFi-GAN)."""
+
+    def __init__(self, config: DiscriminatorConfig, n_poolings: int, use_spectral_norm: bool):
+        super().__init__()
+        norm = spectral_norm if use_spectral_norm else weight_norm
+        self.n_poolings = n_poolings
+        self.convs = nn.ModuleList()
+        before = 1
+        for channels, kernel, stride, groups in zip(
+                config.scale_channels, config.scale_kernel_sizes, config.scale_strides, config.scale_groups):
+            self.convs.append(norm(
+                nn.Conv1d(before, channels, kernel, stride, groups=groups, padding=same_padding(kernel))))
+            before = channels
+        self.conv_post = norm(nn.Conv1d(before, 1, 3, padding=1))
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """wav [B, 1, S]."""
+        for _ in range(self.n_poolings):
+            wav = F.avg_pool1d(wav, 4, 2, padding=2)
+        return _judge(wav, self.convs, self.conv_post)
+
+
+class PeriodDiscriminator(nn.Module):
+    """Convolutions over every P-th sample: the waveform folded to [B, 1, S / P, P] (HiFi-GAN)."""
+
+    KERNEL, STRIDE = 5, 3
+
+    def __init__(self, config: DiscriminatorConfig, period: int):
+        super().__init__()
+        norm = spectral_norm if config.use_spectral_norm else weight_norm
+        self.period = period
+        self.convs = nn.ModuleList()
+        before = 1
+        for i, channels in enumerate(config.period_channels):
+            stride = 1 if i == len(config.period_channels) - 1 else self.STRIDE
+            self.convs.append(norm(nn.Conv2d(before, channels, (self.KERNEL, 1), (stride, 1),
+                                             padding=(same_padding(self.KERNEL), 0))))
+            before = channels
+        self.conv_post = norm(nn.Conv2d(before, 1, (3, 1), padding=(1, 0)))
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """wav [B, 1, S]; reflected at the end to a multiple of the period."""
+        missing = -wav.shape[2] % self.period
+        if missing:
+            wav = F.pad(wav, (0, missing), mode="reflect")
+        return _judge(wav.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
+
+
+class StftDiscriminator(nn.Module):
+    """2-D convolutions over a magnitude spectrogram (UnivNet, Jang et al. 2021)."""
+
+    def __init__(self, config: DiscriminatorConfig, n_fft: int):
+        super().__init__()
+        norm = spectral_norm if config.use_spectral_norm else weight_norm
+        width = config.stft_channels
+        self.n_fft = n_fft
+        self.convs = nn.ModuleList([
+            norm(nn.Conv2d(1, width, (3, 9), padding=(1, 4))),
+            *(norm(nn.Conv2d(width, width, (3, 9), stride=(1, 2), padding=(1, 4))) for _ in range(3)),
+            norm(nn.Conv2d(width, width, (3, 3), padding=(1, 1)))])
+        self.conv_post = norm(nn.Conv2d(width, 1, (3, 3), padding=(1, 1)))
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """wav [B, 1, S]."""
+        magnitude = stft_magnitude(wav[:, 0], self.n_fft, self.n_fft // 4, self.n_fft)
+        return _judge(magnitude.mT[:, None], self.convs, self.conv_post)  # [B, 1, T, F]
+
+
+def _judge(x: Tensor, convs: nn.ModuleList, conv_post: nn.Module) -> Judgement:
+    features = []
+    for conv in convs:
+        x = F.leaky_relu(conv(x), LEAKY_SLOPE)
+        features.append(x)
+    x = conv_post(x)
+    features.append(x)
+    return Judgement(x.flatten(1), features)
+
+
+@DISCRIMINATORS.register("scale")
+def build_scale_discriminators(config: DiscriminatorConfig) -> list[nn.Module]:
+    """One of the full rate, and each further one of half; with several, the first is spectrally normed (HiFi-GAN)."""
+    return [ScaleDiscriminator(config, i, config.use_spectral_norm or (config.n_scales > 1 and i == 0))
+            for i in range(config.n_scales)]
+
+
+@DISCRIMINATORS.register("period")
+def build_period_discriminators(config: DiscriminatorConfig) -> list[nn.Module]:
+    """One for each period."""
+    return [PeriodDiscriminator(config, period) for period in config.periods]
+
+
+@DISCRIMINATORS.register("stft")
+def build_stft_discriminators(config: DiscriminatorConfig) -> list[nn.Module]:
+    """One for each FFT size."""
+    return [StftDiscriminator(config, n_fft) for n_fft in config.stft_sizes]
+
+
+class Discriminators(nn.Module):
+    """All discriminators of a configuration, in the order of its kinds; the default is the published set."""
+
+    def __init__(self, config: DiscriminatorConfig):
+        super().__init__()
+        self.discriminators = nn.ModuleList(  # public checkpoint key
+            part for kind in config.kinds for part in DISCRIMINATORS.get(kind)(config))
+
+    def forward(self, wav: Tensor) -> list[Judgement]:
+        """wav [B, 1, S] -> one judgement of each discriminator."""
+        return [discriminator(wav) for discriminator in self.discriminators]
+
+
+def split_judgements(judgements: list[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
+    """Undo `torch.cat([real, fake])` over the batch: the judgements of each half."""
+    halves = []
+    for part in (0, 1):
+        halves.append([Judgement(j.logits.chunk(2)[part], [f.chunk(2)[part] for f in j.features]) for j in judgements])
+    return halves[0], halves[1]
+
+
+def set_trainable(module: nn.Module, is_trainable: bool) -> None:
+    """Freeze or thaw all parameters, so that a frozen network passes gradients without gathering its own."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(is_trainable)

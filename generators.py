@@ -1,0 +1,110 @@
+"""Latent -> waveform: HiFi-GAN as published, and a ConvNeXt stack with an inverse-STFT head for slow machines."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from commons import Registry
+from config import DataConfig, ModelConfig
+from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, same_padding, weight_norm
+
+# Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples, F FFT bins.
+
+GENERATORS: Registry[nn.Module] = Registry("generator")
+"""Builders `(model: ModelConfig, data: DataConfig) -> module(z [B, C, T], g [B, G, 1] | None) -> wav [B, 1, S]`."""
+
+
+@GENERATORS.register("hifigan")
+class HifiGanGenerator(nn.Module):
+    """HiFi-GAN (Kong et al. 2020): transposed convolutions, each followed by parallel residual blocks."""
+
+    def __init__(self, model: ModelConfig, data: DataConfig):
+        super().__init__()
+        width = model.upsample_initial_channel
+        self.n_kernels = len(model.resblock_kernel_sizes)
+        self.conv_pre = nn.Conv1d(model.inter_channels, width, 7, padding=3)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()  # index = stage * n_kernels + kernel
+        block = ResBlock1 if model.resblock == "1" else ResBlock2
+        for rate, kernel in zip(model.upsample_rates, model.upsample_kernel_sizes):
+            self.ups.append(weight_norm(
+                nn.ConvTranspose1d(width, width // 2, kernel, rate, padding=(kernel - rate) // 2)))
+            width //= 2
+            for block_kernel, dilations in zip(model.resblock_kernel_sizes, model.resblock_dilation_sizes):
+                self.resblocks.append(block(width, block_kernel, dilations))
+        self.conv_post = nn.Conv1d(width, 1, 7, padding=3, bias=False)
+        if model.gin_channels:
+            self.cond = nn.Conv1d(model.gin_channels, model.upsample_initial_channel, 1)
+
+    def forward(self, z: Tensor, g: Tensor | None = None) -> Tensor:
+        """z [B, C, T], g [B, G, 1] -> waveform [B, 1, S] in [-1, 1]."""
+        x = self.conv_pre(z)
+        if g is not None:
+            x = x + self.cond(g)
+        for stage, up in enumerate(self.ups):
+            x = up(F.leaky_relu(x, LEAKY_SLOPE))
+            blocks = self.resblocks[stage * self.n_kernels : (stage + 1) * self.n_kernels]
+            x = sum(block(x) for block in blocks) / self.n_kernels
+        return torch.tanh(self.conv_post(F.leaky_relu(x)))  # slope 0.01 here, as published
+
+
+@GENERATORS.register("istft")
+class IstftGenerator(nn.Module):
+    """ConvNeXt blocks at frame rate, then magnitudes and phases for an inverse STFT (Vocos, Siuzdak 2023)."""
+
+    def __init__(self, model: ModelConfig, data: DataConfig):
+        super().__init__()
+        width = model.istft_channels
+        self.embed = nn.Conv1d(model.inter_channels, width, model.istft_kernel_size,
+                               padding=same_padding(model.istft_kernel_size))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(width, model.istft_kernel_size, model.istft_expansion, scale=1 / model.istft_layers)
+            for _ in range(model.istft_layers))
+        self.final_norm = nn.LayerNorm(width, eps=1e-6)
+        self.head = IstftHead(width, data.filter_length, data.hop_length)
+        if model.gin_channels:
+            self.cond = nn.Conv1d(model.gin_channels, width, 1)
+
+    def forward(self, z: Tensor, g: Tensor | None = None) -> Tensor:
+        """z [B, C, T], g [B, G, 1] -> waveform [B, 1, S]."""
+        x = self.embed(z)
+        if g is not None:
+            x = x + self.cond(g)
+        x = self.norm(x.mT).mT
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.final_norm(x.mT))
+
+
+class IstftHead(nn.Module):
+    """Linear layer to log-magnitude and phase of every bin, then overlap-add that keeps T frames to T hops."""
+
+    MAX_LOG_MAGNITUDE = 4.6  # e^4.6 = 100; keeps exp finite while the network is still wild
+
+    def __init__(self, channels: int, n_fft: int, hop_length: int):
+        super().__init__()
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.out = nn.Linear(channels, n_fft + 2)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, C] -> waveform [B, 1, S], in float32 under autocast too."""
+        log_magnitude, phase = self.out(x).float().chunk(2, dim=-1)  # [B, T, F] each
+        with torch.autocast(x.device.type, enabled=False):
+            magnitude = log_magnitude.clamp(max=self.MAX_LOG_MAGNITUDE).exp()
+            spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+            frames = torch.fft.irfft(spectrum, self.n_fft, dim=-1) * self.window  # [B, T, n_fft]
+            wav = self._overlap_add(frames)
+            envelope = self._overlap_add(self.window.square().expand(1, frames.shape[1], -1))
+            return wav / envelope.clamp(min=1e-11)
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        """Sum frames at their hops and cut the overhang evenly: [B, T, n_fft] -> [B, 1, S]."""
+        n_samples = frames.shape[1] * self.hop_length
+        overhang = self.n_fft - self.hop_length
+        full = F.fold(frames.mT, (1, n_samples + overhang), (1, self.n_fft), stride=(1, self.hop_length))
+        return full[:, :, 0, overhang // 2 : overhang // 2 + n_samples]

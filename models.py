@@ -1,0 +1,434 @@
+"""VITS (Kim, Kong, Son 2021): text encoder, posterior encoder, flow, duration predictors, and the synthesizer of them.
+
+    p(x | text) with x the linear spectrogram's waveform: z ~ posterior(x), flow(z) is compared with the text's prior,
+    which a monotonic alignment search stretches over the frames; a generator turns segments of z into sound.
+
+Attribute names below are public checkpoint keys of the 2021 release and stay as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import monotonic_align
+from attentions import Encoder
+from commons import (
+    Registry,
+    expand_tokens,
+    load_plugins,
+    random_segment_starts,
+    sequence_mask,
+    slice_segments,
+)
+from config import Config, ModelConfig
+from generators import GENERATORS
+from modules import (
+    ConvFlow,
+    DilatedDepthSeparableConv,
+    ElementwiseAffine,
+    Flip,
+    LayerNorm,
+    Log,
+    ResidualCouplingLayer,
+    WaveNet,
+    same_padding,
+)
+
+# Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
+# F FFT bins. Masks are [B, 1, L] or [B, 1, T].
+
+DURATION_PREDICTORS: Registry[nn.Module] = Registry("duration predictor")
+"""Builders `(model: ModelConfig) -> module` with `.loss(hidden, mask, durations, g) -> [B]` (summed over tokens) and
+`.predict(hidden, mask, g, noise_scale, generator) -> log-durations [B, 1, L]`."""
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+MAX_LOG_DURATION = math.log(1000)  # frames of one token; an untrained predictor may say e^20
+
+
+def draw_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise of `like`'s shape, type and device, drawn from `generator` on its own device."""
+    if generator is None:
+        return torch.randn_like(like)
+    return torch.randn(like.shape, generator=generator, device=generator.device).to(like)
+
+
+class Prior(NamedTuple):
+    """What the text says: hidden [B, H, L], mean and log standard deviation [B, C, L], mask [B, 1, L]."""
+
+    hidden: Tensor
+    mean: Tensor
+    logstd: Tensor
+    mask: Tensor
+
+
+class Posterior(NamedTuple):
+    """What the recording says: a sample z, mean and log standard deviation, all [B, C, T], mask [B, 1, T]."""
+
+    z: Tensor
+    mean: Tensor
+    logstd: Tensor
+    mask: Tensor
+
+
+class TextEncoder(nn.Module):
+    """Token ids -> hidden sequence and the prior's parameters for each token."""
+
+    def __init__(self, n_vocab: int, model: ModelConfig):
+        super().__init__()
+        self.scale = math.sqrt(model.hidden_channels)
+        self.emb = nn.Embedding(n_vocab, model.hidden_channels)
+        nn.init.normal_(self.emb.weight, 0.0, model.hidden_channels**-0.5)
+        self.encoder = Encoder(model)
+        self.proj = nn.Conv1d(model.hidden_channels, 2 * model.inter_channels, 1)
+
+    def forward(self, text_ids: Tensor, text_lengths: Tensor) -> Prior:
+        """text_ids [B, L], text_lengths [B]."""
+        embedded = (self.emb(text_ids) * self.scale).mT  # [B, L, H] -> [B, H, L]
+        mask = sequence_mask(text_lengths, text_ids.shape[1])[:, None].to(embedded.dtype)
+        hidden = self.encoder(embedded, mask)
+        mean, logstd = (self.proj(hidden) * mask).chunk(2, dim=1)
+        return Prior(hidden, mean, logstd, mask)
+
+
+class PosteriorEncoder(nn.Module):
+    """Linear spectrogram -> latent frames, by a WaveNet."""
+
+    def __init__(self, spec_channels: int, model: ModelConfig):
+        super().__init__()
+        self.pre = nn.Conv1d(spec_channels, model.hidden_channels, 1)
+        self.enc = WaveNet(model.hidden_channels, model.wavenet_kernel_size, model.posterior_layers,
+                           model.gin_channels)
+        self.proj = nn.Conv1d(model.hidden_channels, 2 * model.inter_channels, 1)
+
+    def forward(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
+                generator: torch.Generator | None = None) -> Posterior:
+        """spec [B, F, T], spec_lengths [B], g [B, G, 1]; z is drawn with `generator`."""
+        mask = sequence_mask(spec_lengths, spec.shape[2])[:, None].to(spec.dtype)
+        hidden = self.enc(self.pre(spec) * mask, mask, g)
+        mean, logstd = (self.proj(hidden) * mask).chunk(2, dim=1)
+        z = (mean + draw_normal(mean, generator) * torch.exp(logstd)) * mask
+        return Posterior(z, mean, logstd, mask)
+
+
+class ResidualCouplingBlock(nn.Module):
+    """The prior's normalizing flow: couplings with flips between, volume preserving."""
+
+    def __init__(self, model: ModelConfig):
+        super().__init__()
+        self.flows = nn.ModuleList()
+        for _ in range(model.flow_couplings):
+            self.flows.append(ResidualCouplingLayer(model.inter_channels, model.hidden_channels,
+                                                    model.wavenet_kernel_size, model.flow_layers, model.gin_channels))
+            self.flows.append(Flip())
+
+    def forward(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
+        """Latent to prior space, [B, C, T] -> [B, C, T]; the log-determinant is zero."""
+        for flow in self.flows:
+            z = flow(z, mask, g).z
+        return z
+
+    def inverse(self, z_p: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
+        """Prior space to latent."""
+        for flow in reversed(self.flows):
+            z_p = flow.inverse(z_p, mask, g)
+        return z_p
+
+
+@DURATION_PREDICTORS.register("stochastic")
+class StochasticDurationPredictor(nn.Module):
+    """Log-durations by a flow with variational dequantization and augmentation (section 2.2.3, appendix B)."""
+
+    def __init__(self, model: ModelConfig):
+        super().__init__()
+        width, kernel, p_dropout = model.hidden_channels, 3, model.p_dropout_duration
+        self.log_flow = Log()
+        self.flows = self._flows(width, kernel, model.duration_flows)
+        self.post_flows = self._flows(width, kernel, model.duration_flows)
+        self.post_pre = nn.Conv1d(1, width, 1)
+        self.post_convs = DilatedDepthSeparableConv(width, kernel, 3, p_dropout)
+        self.post_proj = nn.Conv1d(width, width, 1)
+        self.pre = nn.Conv1d(width, width, 1)
+        self.convs = DilatedDepthSeparableConv(width, kernel, 3, p_dropout)
+        self.proj = nn.Conv1d(width, width, 1)
+        if model.gin_channels:
+            self.cond = nn.Conv1d(model.gin_channels, width, 1)
+
+    @staticmethod
+    def _flows(width: int, kernel: int, n_flows: int) -> nn.ModuleList:
+        flows = nn.ModuleList([ElementwiseAffine(2)])
+        for _ in range(n_flows):
+            flows.append(ConvFlow(width, kernel))
+            flows.append(Flip())
+        return flows
+
+    def _condition(self, hidden: Tensor, mask: Tensor, g: Tensor | None) -> Tensor:
+        x = self.pre(hidden.detach())  # durations do not shape the text encoder
+        if g is not None:
+            x = x + self.cond(g.detach())
+        return self.proj(self.convs(x, mask)) * mask
+
+    def loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
+        """Upper bound of the durations' negative log-likelihood (eq. 9), summed over tokens.
+
+        Args:
+            hidden: [B, H, L].
+            mask: [B, 1, L].
+            durations: [B, 1, L] in frames.
+            g: [B, G, 1].
+
+        Returns:
+            [B], in nats.
+        """
+        condition = self._condition(hidden, mask, g)
+        seen = self.post_proj(self.post_convs(self.post_pre(durations), mask)) * mask
+        noise = torch.randn(durations.shape[0], 2, durations.shape[2], device=hidden.device) * mask  # [B, 2, L]
+
+        # q(u, v | durations): u in (0, 1) dequantizes, v augments.
+        z_q, log_det_q = noise, 0.0
+        for flow in self.post_flows:
+            z_q, log_det = flow(z_q, mask, condition + seen)
+            log_det_q = log_det_q + log_det
+        z_u, v = z_q.chunk(2, dim=1)
+        log_det_q = log_det_q + ((F.logsigmoid(z_u) + F.logsigmoid(-z_u)) * mask).sum(dim=(1, 2))
+        log_q = -((HALF_LOG_2PI + 0.5 * noise.square()) * mask).sum(dim=(1, 2)) - log_det_q
+
+        # p(durations - u, v | text).
+        log_durations, log_det_p = self.log_flow((durations - torch.sigmoid(z_u) * mask) * mask, mask)
+        z = torch.cat([log_durations, v], dim=1)
+        for flow in self.flows:
+            z, log_det = flow(z, mask, condition)
+            log_det_p = log_det_p + log_det
+        negative_log_p = ((HALF_LOG_2PI + 0.5 * z.square()) * mask).sum(dim=(1, 2)) - log_det_p
+        return negative_log_p + log_q
+
+    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise_scale: float,
+                generator: torch.Generator | None = None) -> Tensor:
+        """Sample log-durations: hidden [B, H, L] -> [B, 1, L]."""
+        condition = self._condition(hidden, mask, g)
+        like = hidden.new_empty(hidden.shape[0], 2, hidden.shape[2], dtype=torch.float32)
+        z = draw_normal(like, generator) * noise_scale
+        # The first coupling changes only v, which nobody reads: it is skipped, as published.
+        used = [self.flows[0], *self.flows[2:]]
+        for flow in reversed(used):
+            z = flow.inverse(z, mask, condition)
+        return z[:, :1]
+
+
+@DURATION_PREDICTORS.register("deterministic")
+class DurationPredictor(nn.Module):
+    """Log-durations by regression: two convolutions and a projection."""
+
+    def __init__(self, model: ModelConfig):
+        super().__init__()
+        hidden, width, kernel = model.hidden_channels, model.duration_channels, 3
+        self.drop = nn.Dropout(model.p_dropout_duration)
+        self.conv_1 = nn.Conv1d(hidden, width, kernel, padding=same_padding(kernel))
+        self.norm_1 = LayerNorm(width)
+        self.conv_2 = nn.Conv1d(width, width, kernel, padding=same_padding(kernel))
+        self.norm_2 = LayerNorm(width)
+        self.proj = nn.Conv1d(width, 1, 1)
+        if model.gin_channels:
+            self.cond = nn.Conv1d(model.gin_channels, hidden, 1)
+
+    def _log_durations(self, hidden: Tensor, mask: Tensor, g: Tensor | None) -> Tensor:
+        x = hidden.detach()  # durations do not shape the text encoder
+        if g is not None:
+            x = x + self.cond(g.detach())
+        x = self.drop(self.norm_1(F.relu(self.conv_1(x * mask))))
+        x = self.drop(self.norm_2(F.relu(self.conv_2(x * mask))))
+        return self.proj(x * mask).float() * mask
+
+    def loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
+        """Squared error of log-durations, summed over tokens: [B]; arguments as in the stochastic predictor."""
+        wanted = torch.log(durations + 1e-6) * mask
+        return (self._log_durations(hidden, mask, g) - wanted).square().sum(dim=(1, 2))
+
+    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise_scale: float,
+                generator: torch.Generator | None = None) -> Tensor:
+        """Log-durations [B, 1, L]; there is nothing random to scale."""
+        return self._log_durations(hidden, mask, g)
+
+
+class SynthesizerOutput(NamedTuple):
+    """A training step's view of a batch."""
+
+    wav_fake: Tensor  # [B, 1, segment samples]
+    segment_starts: Tensor  # [B], frames
+    durations: Tensor  # [B, L], frames, from the alignment search
+    duration_loss: Tensor  # [B], over the number of all valid tokens: its sum is the loss
+    text_mask: Tensor  # [B, 1, L]
+    spec_mask: Tensor  # [B, 1, T]
+    z: Tensor  # [B, C, T], posterior sample
+    z_p: Tensor  # [B, C, T], the same in prior space
+    prior_mean: Tensor  # [B, C, T], stretched over frames by the alignment
+    prior_logstd: Tensor  # [B, C, T]
+    posterior_mean: Tensor  # [B, C, T]
+    posterior_logstd: Tensor  # [B, C, T]
+
+
+class InferenceOutput(NamedTuple):
+    """Synthesized speech."""
+
+    wav: Tensor  # [B, 1, S]
+    wav_lengths: Tensor  # [B], samples
+    durations: Tensor  # [B, L], frames
+    z: Tensor  # [B, C, T]
+
+
+class SynthesizerTrn(nn.Module):
+    """The whole generator side of VITS. `n_speakers` 0 and 1 are one voice and have no speaker embedding."""
+
+    def __init__(self, n_vocab: int, config: Config):
+        super().__init__()
+        model, data = config.model, config.data
+        load_plugins(model.plugins)
+        if not config.multispeaker and model.gin_channels:
+            model = dataclasses.replace(model, gin_channels=0)
+        self.segment_frames = config.segment_frames
+        self.hop_length = data.hop_length
+        self.enc_p = TextEncoder(n_vocab, model)
+        self.dec = GENERATORS.get(model.generator)(model, data)
+        self.enc_q = PosteriorEncoder(config.spec_channels, model)
+        self.flow = ResidualCouplingBlock(model)
+        self.dp = DURATION_PREDICTORS.get(model.duration_predictor)(model)
+        self.n_speakers = data.n_speakers
+        if config.multispeaker:
+            self.emb_g = nn.Embedding(data.n_speakers, model.gin_channels)
+
+    def forward(self, text_ids: Tensor, text_lengths: Tensor, spec: Tensor, spec_lengths: Tensor,
+                speaker_ids: Tensor | None = None, alignment_prior: float = 0.0) -> SynthesizerOutput:
+        """One training pass.
+
+        Args:
+            text_ids: [B, L].
+            text_lengths: [B] tokens.
+            spec: linear spectrogram [B, F, T].
+            spec_lengths: [B] frames, each at least the item's text length.
+            speaker_ids: [B], for several voices.
+            alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
+        """
+        g = self.speaker_embedding(speaker_ids)
+        prior = self.enc_p(text_ids, text_lengths)
+        posterior = self.enc_q(spec, spec_lengths, g)
+        z_p = self.flow(posterior.z, posterior.mask, g)
+        with torch.no_grad():
+            scores = alignment_scores(z_p, prior)  # [B, T, L]
+            if alignment_prior:
+                scores = scores + alignment_prior * even_reading(text_lengths, spec_lengths, *scores.shape[1:])
+            durations = monotonic_align.durations(scores, text_lengths, spec_lengths)  # [B, L]
+        frame_durations = durations[:, None].to(prior.mask.dtype)
+        duration_loss = self.dp.loss(prior.hidden, prior.mask, frame_durations, g) / prior.mask.sum()
+        n_frames = spec.shape[2]
+        starts = random_segment_starts(spec_lengths, self.segment_frames)
+        return SynthesizerOutput(
+            wav_fake=self.dec(slice_segments(posterior.z, starts, self.segment_frames), g),
+            segment_starts=starts,
+            durations=durations,
+            duration_loss=duration_loss,
+            text_mask=prior.mask,
+            spec_mask=posterior.mask,
+            z=posterior.z,
+            z_p=z_p,
+            prior_mean=expand_tokens(prior.mean, durations, n_frames),
+            prior_logstd=expand_tokens(prior.logstd, durations, n_frames),
+            posterior_mean=posterior.mean,
+            posterior_logstd=posterior.logstd)
+
+    @torch.no_grad()
+    def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,
+              noise_scale: float = 0.667, length_scale: float = 1.0, noise_scale_duration: float = 0.8,
+              durations: Tensor | None = None, max_frames: int | None = None,
+              seed: int | None = None) -> InferenceOutput:
+        """Text to speech.
+
+        Args:
+            text_ids: [B, L].
+            text_lengths: [B] tokens.
+            speaker_ids: [B], for several voices.
+            noise_scale: standard deviation of the prior's noise; 0 speaks its mode.
+            length_scale: 2 speaks half as fast.
+            noise_scale_duration: the same for the stochastic duration predictor's noise.
+            durations: [B, L] whole frames to speak each token for, instead of predicting them.
+            max_frames: cuts longer speech off.
+            seed: makes the noise a function of this number, on any device.
+        """
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        g = self.speaker_embedding(speaker_ids)
+        prior = self.enc_p(text_ids, text_lengths)
+        if durations is None:
+            durations = self.predict_durations(prior, g, length_scale, noise_scale_duration, generator)
+        else:
+            durations = durations.to(text_ids.device, torch.int64) * prior.mask[:, 0].to(torch.int64)
+        lengths = durations.sum(dim=1).clamp(min=1)  # [B]
+        n_frames = int(lengths.max())
+        mask = sequence_mask(lengths, n_frames)[:, None].to(prior.mean.dtype)
+        mean = expand_tokens(prior.mean, durations, n_frames)
+        logstd = expand_tokens(prior.logstd, durations, n_frames)
+        z_p = (mean + draw_normal(mean, generator) * torch.exp(logstd) * noise_scale) * mask
+        z = (self.flow.inverse(z_p, mask, g) * mask)[:, :, :max_frames]
+        if max_frames is not None:
+            lengths = lengths.clamp(max=max_frames)
+        return InferenceOutput(self.dec(z, g), lengths * self.hop_length, durations, z)
+
+    def predict_durations(self, prior: Prior, g: Tensor | None, length_scale: float, noise_scale: float,
+                          generator: torch.Generator | None = None) -> Tensor:
+        """Whole frames for each token, rounded up: prior of L tokens, g [B, G, 1] -> [B, L] int64."""
+        log_durations = self.dp.predict(prior.hidden, prior.mask, g, noise_scale, generator)
+        frames = torch.exp(log_durations.float().clamp(max=MAX_LOG_DURATION)) * prior.mask * length_scale
+        return torch.ceil(frames)[:, 0].to(torch.int64)
+
+    @torch.no_grad()
+    def voice_conversion(self, spec: Tensor, spec_lengths: Tensor, source_ids: Tensor, target_ids: Tensor,
+                         seed: int | None = None) -> Tensor:
+        """Say a recording in another trained voice: [B, F, T] -> wav [B, 1, S].
+
+        Raises:
+            ValueError: the model has one voice.
+        """
+        if self.n_speakers < 2:
+            raise ValueError("voice conversion needs a model of several speakers; this one has one voice")
+        source, target = self.speaker_embedding(source_ids), self.speaker_embedding(target_ids)
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        posterior = self.enc_q(spec, spec_lengths, source, generator)
+        z_p = self.flow(posterior.z, posterior.mask, source)
+        z = self.flow.inverse(z_p, posterior.mask, target)
+        return self.dec(z * posterior.mask, target)
+
+    def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
+        """[B] -> [B, G, 1], None for one voice.
+
+        Raises:
+            ValueError: ids are missing though the model has several voices.
+        """
+        if self.n_speakers < 2:
+            return None
+        if speaker_ids is None:
+            raise ValueError(f"this model has {self.n_speakers} voices; say which by speaker_ids")
+        return self.emb_g(speaker_ids)[:, :, None]
+
+
+def alignment_scores(z_p: Tensor, prior: Prior) -> Tensor:
+    """Log-likelihood of each frame under each token's prior (eq. 6), in float32: z_p [B, C, T] -> [B, T, L]."""
+    with torch.autocast(z_p.device.type, enabled=False):
+        z_p, mean, logstd = z_p.float(), prior.mean.float(), prior.logstd.float()
+        precision = torch.exp(-2 * logstd)  # [B, C, L]
+        of_token = (-HALF_LOG_2PI - logstd - 0.5 * mean.square() * precision).sum(dim=1)[:, None]  # [B, 1, L]
+        return of_token + z_p.mT @ (mean * precision) - 0.5 * z_p.square().mT @ precision
+
+
+def even_reading(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:
+    """Log of a Gaussian ridge along the diagonal of each item, in nats: [B, T, L], 0 on the diagonal.
+
+    Added to the scores while nothing is aligned yet, it starts the search from "every token lasts equally long"
+    instead of from whatever the untrained encoders happen to say.
+    """
+    frame = torch.arange(n_frames, device=spec_lengths.device)[None, :] / spec_lengths[:, None]  # [B, T]
+    token = torch.arange(n_tokens, device=text_lengths.device)[None, :] / text_lengths[:, None]  # [B, L]
+    width = 0.05  # of the utterance
+    return -0.5 * ((frame[:, :, None] - token[:, None, :]) / width).square()

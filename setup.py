@@ -1,0 +1,100 @@
+"""Install the project, and compile the alignment search if there is a C compiler.
+
+    pip install -e .                          # everything, in place
+    python setup.py build_ext --inplace       # the compiled search alone
+
+Without a C compiler, or without Cython, the installation goes through and the search runs on numba or NumPy.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
+
+ROOT = Path(__file__).resolve().parent
+
+MODULES = (
+    "config distributed utils commons mel_processing transforms modules attentions generators discriminators models "
+    "losses data_utils metrics checkpoint trackers synthesis trainer").split()
+PACKAGES = ["text", "monotonic_align", "formats", "serving"]
+
+OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+
+class OptionalBuildExt(build_ext):
+    """Compile with optimisation, and OpenMP where the compiler has it; a failure is a warning, not an error."""
+
+    def build_extensions(self) -> None:
+        compile_flags, link_flags = self._flags()
+        for extension in self.extensions:
+            extension.extra_compile_args += compile_flags
+            extension.extra_link_args += link_flags
+        super().build_extensions()
+
+    def build_extension(self, extension: Extension) -> None:
+        try:
+            super().build_extension(extension)
+        except (BaseError, CCompilerError, OSError) as error:
+            warnings.warn(
+                f"{extension.name} could not be compiled ({error}); expected a C compiler and Cython. The installation "
+                "goes on: numba, or NumPy if that is not installed, does the same more slowly. To have the compiled "
+                "one, install a compiler and run `python setup.py build_ext --inplace`", stacklevel=2)
+
+    def _flags(self) -> tuple[list[str], list[str]]:
+        """Return the flags of compiler and linker."""
+        if self.compiler.compiler_type == "msvc":
+            return ["/O2", "/openmp"], []
+        if self._has_openmp():
+            return ["-O3", "-fopenmp"], ["-fopenmp"]
+        return ["-O3"], []
+
+    def _has_openmp(self) -> bool:
+        """Try it: clang on macOS accepts no -fopenmp, and others may lack the library."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "openmp.c"
+            source.write_text(OPENMP_PROGRAM)
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=["-fopenmp"])
+                self.compiler.link_executable(objects, str(Path(folder) / "openmp"), extra_postargs=["-fopenmp"])
+            except (BaseError, CCompilerError, OSError):
+                print("no OpenMP here: the alignment search will use one thread", file=sys.stderr)
+                return False
+        return True
+
+
+def requirements() -> list[str]:
+    """Read requirements.txt without its comments."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+setup(
+    name="vits",
+    version="0.1.0",
+    description="VITS: text to speech by a conditional variational autoencoder with adversarial learning",
+    license="MIT",
+    python_requires=">=3.10",
+    install_requires=requirements(),
+    extras_require={
+        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx"],
+        "numba": ["numba"],
+    },
+    py_modules=[name for name in MODULES if (ROOT / f"{name}.py").is_file()],
+    packages=[name for name in PACKAGES if (ROOT / name / "__init__.py").is_file()],
+    package_data={
+        "text": ["tables/*.txt"],
+        "monotonic_align": ["*.pyx", "*.h"],
+        "serving": ["*.html", "*.css", "*.js"],
+    },
+    # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.
+    ext_modules=[Extension(
+        "monotonic_align.core", ["monotonic_align/core.pyx"], depends=["monotonic_align/forward.h"], optional=True)],
+    cmdclass={"build_ext": OptionalBuildExt},
+    zip_safe=False,
+)

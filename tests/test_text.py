@@ -1,0 +1,382 @@
+"""Text: symbol tables, cleaners, espeak-ng, and the ids that come of them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import text
+from config import DataConfig
+from text import TextProcessor, UnknownSymbolError, cleaners, espeak, symbols
+from text.english import normalise
+from text.symbols import SymbolTable
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = SymbolTable.load("published")
+SENTENCES = (ROOT / "filelists/demo_sentences.txt").read_text(encoding="utf-8").splitlines()
+TEST_SENTENCES = (ROOT / "filelists/demo_test_sentences.txt").read_text(encoding="utf-8").splitlines()
+
+
+def processor(cleaner_names=(), table=PUBLISHED, add_blank=True) -> TextProcessor:
+    return TextProcessor(tuple(cleaner_names), "en-us", table, add_blank)
+
+
+# Symbol tables
+
+def test_the_published_table_has_178_rows_and_the_later_apostrophe_wins():
+    assert len(PUBLISHED) == len(PUBLISHED.symbols) == 178
+    assert len(PUBLISHED.ids) == 177
+    assert PUBLISHED.pad == "_" and PUBLISHED.ids["_"] == 0
+    assert PUBLISHED.symbols[174] == PUBLISHED.symbols[176] == "'" and PUBLISHED.ids["'"] == 176
+    assert PUBLISHED.symbols[175] == "\u0329"
+
+
+@pytest.mark.parametrize("symbol, row", [(";", 1), (" ", 16), ("A", 17), ("Z", 42), ("a", 43), ("z", 68), ("ɑ", 69),
+                                         ("ˈ", 156), ("ˌ", 157), ("ː", 158), ("ᵻ", 177)])
+def test_published_symbols_keep_their_published_ids(symbol, row):
+    assert PUBLISHED.ids[symbol] == row
+
+
+def test_the_published_list_is_there_for_older_code():
+    from text.symbols import symbols as published_list
+    assert published_list == list(PUBLISHED.symbols)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = symbols.nothing
+
+
+def test_the_characters_table_encodes_plain_english():
+    table = SymbolTable.load("characters")
+    line = cleaners.english(["Don't buy 3 well-known books (for $5)!"], "en-us")[0]
+    assert processor(table=table).decode(processor(table=table).encode(line)) == line
+
+
+def test_a_table_can_be_a_file(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("k\r\n'\r\n \r\n\u2028\r\nz".encode())
+    table = SymbolTable.load(str(path))
+    assert table.symbols == ("k", "'", " ", "\u2028", "z") and table.name == str(path)
+
+
+def test_a_table_survives_pickling_and_comparison():
+    assert PUBLISHED.ids and pickle.loads(pickle.dumps(PUBLISHED)) == PUBLISHED
+    assert pickle.loads(pickle.dumps(PUBLISHED)).ids == PUBLISHED.ids
+
+
+def test_a_table_may_grow_from_the_published_one():
+    grown = SymbolTable.load((*PUBLISHED.symbols, "\u0303"))
+    assert len(grown) == 179 and grown.ids["'"] == 176 and grown.ids["\u0303"] == 178
+
+
+@pytest.mark.parametrize("spec, message", [
+    ("publishd", r"'publishd' is neither a file nor a known table \(characters, published\); did you mean 'published'"),
+    ((), "it is empty; it needs at least a pad"),
+    (("_", "", "a"), "line 2 is empty"),
+    (("_", "a", "tʃ"), r"line 3 is 'tʃ' \(U\+0074 U\+0283\), 2 characters"),
+    (("_", "a", "b", "a"), "line 4 repeats 'a' of line 2; remove one"),
+    ((*PUBLISHED.symbols, "a"), "line 179 repeats 'a' of line 44"),
+    ((*PUBLISHED.symbols[:-1], "#"), r"line 177 repeats \"'\" of line 175"),
+])
+def test_a_faulty_table_is_refused_with_its_line(spec, message):
+    with pytest.raises(ValueError, match=message):
+        SymbolTable.load(spec)
+
+
+def test_all_faults_of_a_table_come_at_once():
+    with pytest.raises(ValueError, match=r"(?s)line 2 is empty.*line 3 is 'bc'.*line 4 repeats '_' of line 1"):
+        SymbolTable.load(("_", "", "bc", "_"))
+
+
+# Cleaners
+
+@pytest.mark.parametrize("written, said", [
+    ("$500", "five hundred dollars"), ("$3.50", "three dollars and fifty cents"), ("£2", "two pounds"),
+    ("$0.01", "one cent"), ("$1.2 million", "one point two million dollars"), ("$5-$10", "five dollars to ten dollars"),
+    ("1,234", "one thousand two hundred thirty four"), ("3.14", "three point one four"), ("50%", "fifty percent"),
+    ("3:30 p.m.", "three thirty p m."), ("At 3:30 p.m. today", "at three thirty p m today"), ("3:00", "three o'clock"),
+    ("He left at 9 a.m. She stayed.", "he left at nine a m. she stayed."), ("7:05", "seven oh five"),
+    ("1999", "nineteen ninety nine"), ("in 2005", "in two thousand five"), ("1905", "nineteen oh five"),
+    ("1914-1918", "nineteen fourteen to nineteen eighteen"), ("the 1980s", "the nineteen eighties"),
+    ("21st", "twenty first"), ("100th", "one hundredth"), ("Mr. Bell", "mister bell"), ("Dr. Bell", "doctor bell"),
+    ("St. Mary lived on Main St.", "saint mary lived on main street."), ("James T. Kirk", "james t kirk"),
+    ("J. R. R. Tolkien wrote.", "j r r tolkien wrote."), ("the U.S.A. won", "the u s a won"),
+    ("World War II", "world war two"), ("Henry VIII", "henry the eighth"), ("So did I. Then", "so did i. then"),
+    ("555-1234", "five five five, one two three four"), ("½ cup", "one half cup"), ("007", "zero zero seven"),
+    ("-5 degrees", "minus five degrees"), ("5 km", "five kilometers"), ("TV", "tv"), ("A TV set", "a t v set"),
+    ("cats & dogs", "cats and dogs"), ("a (big) dog", "a, big, dog"), ("wait — what…", "wait, what..."), ("", ""),
+    ("Café\n naïve", "cafe naive"), ("mother-in-law's", "mother-in-law's"), ("25:99", "twenty five to ninety nine"),
+])
+def test_english_is_written_out(written, said):
+    assert normalise(written) == said
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.one_of(st.sampled_from("0123456789$£%.,:-–/'#° apmstndrhVIX&()[]"), st.characters(codec="utf-8")),
+               max_size=30))
+def test_english_never_fails_and_leaves_only_letters_and_marks(written):
+    assert re.fullmatch(r"[a-z .,:;!?\"'-]*", normalise(written))
+
+
+def test_basic_and_transliteration_cleaners():
+    assert cleaners.basic_cleaners([" Ça  VA?\n", ""], "fr-fr") == ["ça va?", ""]
+    assert cleaners.transliteration_cleaners(["Ça  VÀ? "], "fr-fr") == ["ca va?"]
+
+
+def test_published_cleaners_give_known_phonemes():
+    lines = ["How much variation is there?", "Mrs. Bell, has 3 cats."]
+    with_marks = ["hˌaʊ mˈʌtʃ vˌɛɹɪˈeɪʃən ɪz ðˈɛɹ?", "mɪsˈɛs bˈɛl, hɐz θɹˈiː kˈæts."]  # of espeak-ng 1.52
+    assert cleaners.english_cleaners2(lines, "en-us") == with_marks
+    bare = cleaners.english_cleaners(lines, "en-us")
+    assert bare[0] == "haʊ mʌtʃ vɛɹɪeɪʃən ɪz ðɛɹ"
+    assert not any(set(line) & set("ˈˌ?,.") for line in bare)
+
+
+def test_published_cleaners_are_english_whatever_the_language():
+    assert cleaners.english_cleaners2(["Hello"], "de") == cleaners.english_cleaners2(["Hello"], "en-us")
+
+
+def test_published_abbreviations_expand():
+    assert len(cleaners.PUBLISHED_ABBREVIATIONS) == 18
+    assert cleaners.english_cleaners2(["Dr. Who"], "") == cleaners.english_cleaners2(["doctor who"], "")
+
+
+def test_an_unknown_cleaner_names_the_nearest():
+    with pytest.raises(ValueError, match="no text cleaner 'english_cleaner'; did you mean 'english_cleaners'"):
+        processor(["english_cleaner"])
+
+
+def test_a_cleaner_of_ones_own_registers_once(monkeypatch):
+    monkeypatch.setattr(cleaners, "CLEANERS", dict(cleaners.CLEANERS))
+    cleaners.cleaner("loud")(lambda lines, language: [line.upper() for line in lines])
+    assert processor(["basic_cleaners", "loud"]).clean([" a  b"]) == ["A B"]
+    with pytest.raises(ValueError, match="there is a cleaner 'loud' already"):
+        cleaners.cleaner("loud")(lambda lines, language: lines)
+
+
+def test_importing_text_is_cheap():
+    heavy = "{'torch', 'phonemizer', 'num2words', 'unidecode', 'espeakng_loader', 'numpy'}"
+    code = f"import sys, text.cleaners, text.english, text.espeak; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+# espeak-ng
+
+@pytest.mark.parametrize("preserve", [True, False])
+def test_every_line_gives_one_line(preserve):
+    lines = ["", "!?", "Hello.", " ", "...", "One, two", "-", "a\nb", "3.14 is pi.", "«¿Sí?»", "x\0y", ""]
+    phonemes = espeak.phonemize(lines, "en-us", preserve_punctuation=preserve)
+    assert len(phonemes) == len(lines)
+    assert phonemes[0] == phonemes[-1] == ""
+    assert phonemes[1] == ("!?" if preserve else "")
+    assert [espeak.phonemize([line], "en-us", preserve_punctuation=preserve)[0] for line in lines] == phonemes
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(st.sampled_from('ab 1.,!?—"-()\n'), max_size=12), max_size=6))
+def test_every_line_keeps_its_marks(lines):
+    phonemes = espeak.phonemize(lines, "en-us")
+    assert len(phonemes) == len(lines)
+    for line, spoken in zip(lines, phonemes):
+        assert re.sub('[^!?—"]', "", spoken) == re.sub('[^!?—"]', "", line)
+
+
+def test_a_decimal_point_is_no_punctuation():
+    assert espeak.phonemize(["3.14 is pi."], "en-us") == ["θɹˈiː pɔɪnt wˈʌn fˈɔːɹ ɪz pˈaɪ."]
+
+
+@pytest.mark.parametrize("language, line, phonemes", [
+    ("de", "Straße, ich?", "ʃtɾˈɑːsə, ɪç?"), ("es", "¿Qué tal, niño?", "¿kˈe tˈal, nˈiɲo?"),
+    ("fr-fr", "un bon vin blanc", "œ̃ bˈɔ̃ vˈɛ̃ blˈɑ̃"), ("en-gb", "hot", "hˈɒt"),
+])
+def test_languages_have_their_phonemes(language, line, phonemes):
+    assert espeak.phonemize([line], language) == [phonemes]
+
+
+def test_words_read_in_another_language_leave_no_flags(capfd):
+    (phonemes,) = espeak.phonemize(["j'aime le football, oui!"], "fr-fr")
+    assert not set("()-") & set(phonemes) and phonemes.endswith("!")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("language, message", [
+    ("en_us", "no language 'en_us'; did you mean .*'en-us'"), ("german", r"did you mean 'de' \(German\)\?"),
+    ("qqqqqq", "it has af, am, "),
+])
+def test_an_unknown_language_names_the_nearest(language, message):
+    with pytest.raises(ValueError, match=message):
+        espeak.phonemize(["a"], language)
+
+
+def test_one_backend_is_made_for_each_language(monkeypatch):
+    import phonemizer.backend
+    made = []
+
+    class Counted(phonemizer.backend.EspeakBackend):
+        def __init__(self, language: str, **options) -> None:
+            made.append(language)
+            super().__init__(language, **options)
+
+    espeak.languages()
+    monkeypatch.setattr(phonemizer.backend, "EspeakBackend", Counted)
+    espeak._backend.cache_clear()
+    for _ in range(3):
+        espeak.phonemize(["a"], "en-us")
+        espeak.phonemize(["a"], "en-us", preserve_punctuation=False)
+        espeak.phonemize(["a"], "de")
+    assert made == ["en-us", "de"]
+    espeak._backend.cache_clear()
+
+
+def test_a_library_of_the_users_own_is_left_alone():
+    code = ("from text import espeak; espeak.languages();"
+            "from phonemizer.backend.espeak.wrapper import EspeakWrapper; print(EspeakWrapper._ESPEAK_LIBRARY)")
+    import os
+
+    import espeakng_loader
+    environment = {**os.environ, "PHONEMIZER_ESPEAK_LIBRARY": espeakng_loader.get_library_path(),
+                   "PHONEMIZER_ESPEAK_DATA_PATH": espeakng_loader.get_data_path()}
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+                           env=environment)
+    assert found.stdout.strip() == "None"
+
+
+def test_speaking_and_phonemizing_share_a_process():
+    before = espeak.phonemize(["How much?"], "en-us")
+    short, empty, long = espeak.speak(["Hello.", "", "The big dog ran over the green hill."])
+    assert short.dtype == np.int16 and len(short) < len(long) and np.abs(long.astype(int)).max() > 3000
+    assert 1.0 < len(long) / espeak.SAMPLING_RATE < 4.0
+    assert len(empty) < 2000
+    (fast,) = espeak.speak(["The big dog ran over the green hill."], words_per_minute=300)
+    assert len(fast) < 0.8 * len(long)
+    assert espeak.phonemize(["How much?"], "en-us") == before
+    (again,) = espeak.speak(["The big dog ran over the green hill."])
+    assert abs(len(again) - len(long)) < 0.02 * len(long)
+
+
+def test_speaking_refuses_unknown_voices_and_rates():
+    with pytest.raises(ValueError, match="no voice 'klingonish'"):
+        next(espeak.speak(["a"], voice="klingonish"))
+    with pytest.raises(ValueError, match="words_per_minute is 9; espeak-ng takes 80 to 450"):
+        next(espeak.speak(["a"], words_per_minute=9))
+
+
+# Ids
+
+@pytest.mark.parametrize("add_blank", [True, False])
+@settings(max_examples=100, deadline=None)
+@given(cleaned=st.text(st.sampled_from(sorted(set(PUBLISHED.symbols) - {"_"})), min_size=1, max_size=40))
+def test_what_is_encoded_decodes_to_itself(add_blank, cleaned):
+    both = processor(add_blank=add_blank)
+    if cleaned.strip():
+        ids = both.encode(cleaned)
+        assert len(ids) == (2 * len(cleaned) + 1 if add_blank else len(cleaned))
+        assert both.decode(ids) == cleaned == both.decode(ids + [0] * 5)
+        assert both.encode_lenient(cleaned) == (ids, [])
+
+
+def test_blanks_stand_between_before_and_after():
+    assert processor().encode("ab'") == [0, 43, 0, 44, 0, 176, 0]
+    assert processor(add_blank=False).encode("ab'") == [43, 44, 176]
+    assert text.intersperse([5], 0) == [0, 5, 0] and text.intersperse([], 0) == [0]
+
+
+def test_a_letter_in_row_0_is_decoded_by_its_place():
+    table = SymbolTable.load(("k", "i", "c"))
+    assert processor(table=table).decode(processor(table=table).encode("kick")) == "kick"
+
+
+def test_both_apostrophe_rows_decode_to_an_apostrophe():
+    assert processor(add_blank=False).decode([174, 176]) == "''"
+
+
+def test_an_unknown_symbol_is_refused_with_its_place():
+    with pytest.raises(UnknownSymbolError) as caught:
+        processor().encode("a#b\u0303#")
+    error = caught.value
+    assert (error.symbol, error.position, error.positions, error.table) == ("#", 1, (1, 3, 4), "published")
+    assert "the table 'published' lacks: '#' (U+0023) at 1 4, '\u0303' (U+0303) at 3; change the text" in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize("cleaned", ["", "  "])
+def test_an_empty_text_is_refused(cleaned):
+    with pytest.raises(ValueError, match="the cleaned text is empty .* what the cleaners espeak make of it"):
+        processor(["espeak"]).encode(cleaned)
+
+
+@pytest.mark.parametrize("cleaned, heard, unknown", [
+    ("café", "cafe", "é"), ("ﬁn", "fin", "ﬁ"), ("a–b", "a—b", "–"), ("don’t", "don't", "’"), ("a#b", "a b", "#"),
+    ("ɑ\u0303n", "ɑn", "\u0303"), ("a。", "a.", "。"), ("ＡＢ", "AB", "ＡＢ"), ("(a)", ",a,", "()"),
+    ("a5#", "a  ", "5#"),
+])
+def test_unknown_symbols_are_substituted_and_told(cleaned, heard, unknown):
+    both = processor()
+    encoded = both.encode_lenient(cleaned)
+    assert encoded.ids == both.encode(heard) and encoded.unknown == list(unknown)
+
+
+def test_case_and_missing_spaces_are_substituted():
+    upper = processor(table=SymbolTable.load(("_", "A", "B")), add_blank=False)
+    assert upper.encode_lenient("a b") == ([1, 2], ["a", " ", "b"])
+
+
+def test_nothing_left_to_say_gives_no_ids():
+    assert processor().encode_lenient("") == ([], [])
+    assert processor().encode_lenient("你") == ([], ["你"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=20))
+def test_lenient_encoding_takes_any_text_and_tells_every_unknown(cleaned):
+    encoded = processor().encode_lenient(cleaned)
+    assert encoded.unknown == [symbol for symbol in cleaned if symbol not in PUBLISHED.ids]
+    assert all(0 <= symbol_id < 178 for symbol_id in encoded.ids)
+
+
+@pytest.mark.parametrize("ids, message", [
+    ([0, 178, 0], "id 178 at 1 is not in the table 'published' of 178 rows"),
+    ([0, 5, 6], "id 6 at 2 should be a blank"),
+])
+def test_ids_of_another_making_are_refused(ids, message):
+    with pytest.raises(ValueError, match=message):
+        processor().decode(ids)
+
+
+def test_the_processor_follows_the_configuration():
+    made = TextProcessor.from_config(DataConfig(text_cleaners=("espeak",), language="de", add_blank=False))
+    assert made == TextProcessor(("espeak",), "de", PUBLISHED, False)
+    assert made.clean(["ich"]) == ["ɪç"]
+    assert TextProcessor.from_config(DataConfig(symbols=("_", "a"))).symbols.symbols == ("_", "a")
+
+
+def test_published_functions_have_no_blanks():
+    ids = text.text_to_sequence("How much?", ["english_cleaners2"])
+    assert text.sequence_to_text(ids) == "hˌaʊ mˈʌtʃ?"
+    assert text.cleaned_text_to_sequence("hˌaʊ mˈʌtʃ?") == ids and len(ids) == 11
+
+
+# The demo corpus
+
+def test_demo_sentences_are_distinct_and_plain():
+    assert len(SENTENCES) >= 400 and len(TEST_SENTENCES) == 100
+    both = [line.lower() for line in SENTENCES + TEST_SENTENCES]
+    assert len(set(both)) == len(both)
+    for lines, fewest, most in ((SENTENCES, 5, 9), (TEST_SENTENCES, 6, 10)):
+        for line in lines:
+            assert re.fullmatch("[A-Z][A-Za-z', ]*[.?!]", line), line
+            assert fewest <= len(line.split()) <= most, line
+
+
+@pytest.mark.parametrize("name", ["english_cleaners2", "english_espeak"])
+def test_demo_sentences_encode_in_the_published_table(name):
+    both = processor([name])
+    for cleaned in both.clean(SENTENCES + TEST_SENTENCES):
+        assert both.decode(both.encode(cleaned)) == cleaned

@@ -1,0 +1,232 @@
+"""Wav files in and out, atomic writes, seeds and logging."""
+
+import logging
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from utils import (
+    AudioError,
+    read_wav,
+    resample,
+    set_seed,
+    set_up_logging,
+    trim_silence,
+    wav_info,
+    write_text_atomic,
+    write_wav,
+)
+
+RATE = 22050
+
+
+def tone(seconds=0.5, rate=RATE, hz=440.0, level=0.5):
+    return (level * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.fixture
+def restored_logging():
+    logger = logging.getLogger("vits")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    for handler in list(logger.handlers):
+        if handler not in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    logger.setLevel(level)
+
+
+def test_a_written_wav_reads_back_to_within_half_a_step(tmp_path):
+    write_wav(tmp_path / "new" / "a.wav", tone(), RATE)
+    wav = read_wav(tmp_path / "new" / "a.wav")
+    assert wav.sampling_rate == RATE and wav.samples.dtype == np.float32
+    np.testing.assert_allclose(wav.samples, tone(), atol=0.5 / 32768 + 1e-7)
+    assert os.listdir(tmp_path / "new") == ["a.wav"]
+
+
+def test_reading_and_writing_again_changes_no_sample(tmp_path):
+    every_value = np.arange(-32768, 32768, dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", every_value, RATE, subtype="PCM_16")
+    write_wav(tmp_path / "b.wav", torch.from_numpy(read_wav(tmp_path / "a.wav").samples), RATE)
+    assert np.array_equal(soundfile.read(tmp_path / "b.wav", dtype="int16")[0], every_value)
+
+
+def test_writing_clips_what_is_too_loud_and_takes_other_formats(tmp_path):
+    write_wav(tmp_path / "a.flac", 3 * tone(), RATE)
+    write_wav(tmp_path / "b.wav", 3 * tone(), RATE, subtype="FLOAT")
+    for name in ("a.flac", "b.wav"):
+        assert np.abs(soundfile.read(tmp_path / name)[0]).max() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("samples, expected", [
+    (np.array([0.0, np.nan, np.inf]), "2 of 3 samples are not finite"),
+    (np.zeros((2, 5)), r"expected floats of shape \[S\], found float64 \[2, 5\]"),
+    (np.zeros(5, dtype=np.int16), "found int16"),
+])
+def test_writing_refuses_what_is_not_one_channel_of_finite_floats(tmp_path, samples, expected):
+    (tmp_path / "a.wav").write_text("old")
+    with pytest.raises(AudioError, match=expected):
+        write_wav(tmp_path / "a.wav", samples, RATE)
+    assert (tmp_path / "a.wav").read_text() == "old"
+
+
+def test_an_ending_that_names_no_format_is_refused(tmp_path):
+    with pytest.raises(AudioError, match=r"\.xyz names no audio format"):
+        write_wav(tmp_path / "a.xyz", tone(), RATE)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text_atomic(tmp_path / "a.txt", "älter\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_text_atomic(tmp_path / "a.txt", "\ud800")
+    assert (tmp_path / "a.txt").read_bytes() == "älter\n".encode() and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_channels_are_averaged_so_that_a_silent_left_one_is_no_silence(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([np.zeros(RATE // 2), tone()], axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(read_wav(tmp_path / "a.wav").samples, tone() / 2, atol=1e-6)
+
+
+def test_samples_beyond_one_are_clipped_with_a_warning_or_kept_on_demand(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 4 * tone(), RATE, subtype="FLOAT")
+    with pytest.warns(UserWarning, match=r"a\.wav peaks at 2\.00, beyond 1; clipped"):
+        assert np.abs(read_wav(tmp_path / "a.wav").samples).max() == 1
+    assert np.abs(read_wav(tmp_path / "a.wav", clip=False).samples).max() == pytest.approx(2, abs=1e-3)
+
+
+def test_a_header_that_claims_too_much_is_not_believed(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.wav").write_bytes(bytes(content[:len(content) // 2]))
+    wav = read_wav(tmp_path / "a.wav")
+    assert 0 < len(wav.samples) < len(tone()) and wav_info(tmp_path / "a.wav").samples == len(wav.samples)
+
+
+def test_a_cut_flac_is_measured_by_what_can_be_read(tmp_path):
+    write_wav(tmp_path / "a.flac", np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32), RATE)
+    content = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(content[:len(content) // 2])
+    try:
+        found = len(read_wav(tmp_path / "a.flac").samples)
+    except AudioError as error:
+        assert "breaks off" in str(error)
+    else:
+        assert found < RATE and wav_info(tmp_path / "a.flac").samples == found
+
+
+def test_a_long_file_is_given_up_before_it_is_read_whole(tmp_path):
+    write_wav(tmp_path / "a.wav", np.zeros(30 * RATE, dtype=np.float32), RATE)
+    with pytest.raises(AudioError, match=r"a\.wav is longer than 2 seconds"):
+        read_wav(tmp_path / "a.wav", max_seconds=2)
+
+
+def _missing(folder):
+    return folder / "none.wav"
+
+
+def _folder(folder):
+    (folder / "folder.wav").mkdir()
+    return folder / "folder.wav"
+
+
+def _link(folder):
+    (folder / "link.wav").symlink_to("nowhere.wav")
+    return folder / "link.wav"
+
+
+def _empty(folder):
+    (folder / "empty.wav").touch()
+    return folder / "empty.wav"
+
+
+def _text(folder):
+    (folder / "text.wav").write_text("hello")
+    return folder / "text.wav"
+
+
+def _no_samples(folder):
+    soundfile.write(folder / "no_samples.wav", np.zeros(0), RATE)
+    return folder / "no_samples.wav"
+
+
+def _not_finite(folder):
+    soundfile.write(folder / "nan.wav", np.array([0, 0.5, np.nan]), RATE, subtype="FLOAT")
+    return folder / "nan.wav"
+
+
+@pytest.mark.parametrize("make, expected", [
+    (_missing, "none.wav does not exist; check"), (_folder, "folder.wav is a directory; expected an audio file"),
+    (_link, "link.wav is a link to nowhere.wav, which does not exist"), (_empty, "empty.wav is an empty file"),
+    (_text, "text.wav is not readable as audio"), (_no_samples, "no_samples.wav holds 0 samples"),
+    (_not_finite, "nan.wav holds nan at sample 2"),
+])
+@pytest.mark.parametrize("read", [read_wav, wav_info])
+def test_each_unusable_file_is_named_with_its_reason(tmp_path, make, expected, read):
+    with pytest.raises(AudioError, match=expected):
+        read(make(tmp_path))
+
+
+@pytest.mark.parametrize("from_hz, to_hz", [(44100, 22050), (16000, 22050), (22050, 16000), (48000, 22050),
+                                            (22049, 22050), (8000, 48000)])
+def test_resampling_keeps_a_tone_at_its_pitch_and_level(from_hz, to_hz):
+    resampled = resample(tone(1.0, from_hz), from_hz, to_hz)
+    assert isinstance(resampled, np.ndarray) and abs(len(resampled) - to_hz) <= 1
+    middle = slice(to_hz // 4, 3 * to_hz // 4)
+    np.testing.assert_allclose(resampled[middle], tone(1.0, to_hz)[:len(resampled)][middle], atol=0.02)
+
+
+def test_resampling_gives_back_the_kind_that_it_got_and_cuts_above_the_new_limit():
+    high = torch.from_numpy(tone(1.0, 44100, hz=15000))
+    low = resample(high, 44100, 22050)
+    assert isinstance(low, torch.Tensor) and low.shape == (22050,)
+    assert low[2000:-2000].abs().max() < 1e-3
+    assert resample(high, 44100, 44100) is high
+
+
+def test_trimming_keeps_the_speech_and_its_margins():
+    samples = np.concatenate([np.zeros(RATE), tone(0.5), np.zeros(2 * RATE)]).astype(np.float32)
+    samples += 1e-4 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
+    trimmed = trim_silence(samples, RATE, trim_db=40, margin=0.05)
+    assert len(trimmed) / RATE == pytest.approx(0.6, abs=0.02)
+    assert np.abs(trimmed[:int(0.04 * RATE)]).max() < 0.01 < np.abs(trimmed[int(0.06 * RATE):]).max()
+    assert len(trim_silence(np.zeros(100, dtype=np.float32), RATE, 40, 0.05)) == 100
+
+
+def _draw():
+    return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+
+def test_the_same_parts_give_the_same_numbers_and_others_do_not():
+    assert set_seed(1234, 7, 0) == set_seed(1234, 7, 0)
+    first = _draw()
+    set_seed(1234, 7, 0)
+    assert _draw() == first
+    for parts in ((1234, 7, 1), (1234, 8, 0), (1234, 70), (-1, 7, 0)):
+        set_seed(*parts)
+        assert all(a != b for a, b in zip(_draw(), first))
+
+
+def test_logging_set_up_twice_writes_each_line_once(tmp_path, capsys, restored_logging):
+    path = tmp_path / "run" / "train.log"
+    set_up_logging(path, is_main=True)
+    logger = set_up_logging(path, is_main=True)
+    logger.info("hello %d", 1)
+    assert path.read_text().count("hello 1") == 1
+    assert capsys.readouterr().err.count("hello 1") == 1
+
+
+def test_other_processes_print_warnings_only_and_write_no_file(tmp_path, capsys, restored_logging):
+    logger = set_up_logging(tmp_path / "train.log", is_main=False)
+    logger.info("quiet")
+    logger.warning("loud")
+    printed = capsys.readouterr().err
+    assert "loud" in printed and "quiet" not in printed
+    assert not Path(tmp_path / "train.log").exists()
+
+

@@ -1,0 +1,181 @@
+"""Text -> cleaned (normalised, phonemized) -> token ids, and back.
+
+    text = TextProcessor.from_config(config.data)
+    ids = text.encode(text.clean(["How are you?"])[0])
+
+A symbol that the table lacks is never dropped in silence: `encode` refuses it, for preparing data;
+`encode_lenient` substitutes it and tells, for speaking.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from config import DataConfig
+from text.cleaners import get_cleaner
+from text.symbols import PUBLISHED, SymbolTable
+
+# Unknown punctuation -> what reads most like it, best first.
+NEAR_MARKS = {
+    "–": "—-,", "‒": "—-,", "―": "—-,", "—": "-,", "-": "—", "‐": "-", "‑": "-", "…": ".", "‘": "'’", "’": "'",
+    "‚": "',", "‛": "'", "`": "'", "´": "'", "'": "’", "“": '"«', "”": '"»', "„": '“"', "‟": '“"', '"': "“", "«": '“"',
+    "»": '”"', "‹": "«“'", "›": "»”'", "。": ".", "、": ",", "،": ",", "؛": ";", "؟": "?", "।": ".", "·": ".", "(": ",",
+    ")": ",", "[": ",", "]": ",", "{": ",", "}": ",", "/": ",", "|": ",", ";": ",", ":": ",", "!": ".", "?": ".",
+}
+
+
+class UnknownSymbolError(ValueError):
+    """A text has symbols that the table lacks."""
+
+    def __init__(self, text: str, positions: tuple[int, ...], table: str) -> None:
+        super().__init__(text, positions, table)  # all of them, so that it travels between processes
+        self.text = text
+        self.positions = positions
+        self.table = table
+
+    @property
+    def symbol(self) -> str:
+        """The first unknown symbol."""
+        return self.text[self.position]
+
+    @property
+    def position(self) -> int:
+        """Where it stands in the text, from 0."""
+        return self.positions[0]
+
+    def __str__(self) -> str:
+        places: dict[str, list[str]] = {}
+        for position in self.positions:
+            places.setdefault(self.text[position], []).append(str(position))
+        found = ", ".join(f"{symbol!r} (U+{ord(symbol):04X}) at {' '.join(at)}" for symbol, at in places.items())
+        return (f"{self.text!r} has symbols that the table {self.table!r} lacks: {found}; change the text, choose "
+                "data.text_cleaners that write it otherwise, or name a table with them in data.symbols "
+                "(a file of one symbol a line)")
+
+
+class Encoded(NamedTuple):
+    """Ids, and the symbols that were not in the table, each as often as it occurred."""
+
+    ids: list[int]
+    unknown: list[str]
+
+
+@dataclass(frozen=True)
+class TextProcessor:
+    """What a model has to know about text; made once and shared by preparation, training and synthesis."""
+
+    cleaners: tuple[str, ...]
+    language: str  # espeak-ng's name
+    symbols: SymbolTable
+    add_blank: bool  # id 0 before, between and after the symbols
+
+    def __post_init__(self) -> None:
+        for name in self.cleaners:
+            get_cleaner(name)
+
+    @classmethod
+    def from_config(cls, data: DataConfig) -> TextProcessor:
+        """The processor of a configuration; ValueError for an unknown cleaner or a bad table."""
+        return cls(tuple(data.text_cleaners), data.language, SymbolTable.load(data.symbols), data.add_blank)
+
+    def clean(self, lines: list[str]) -> list[str]:
+        """Written lines -> as many lines of symbols, through all cleaners in order. Give many lines at once."""
+        for name in self.cleaners:
+            lines = get_cleaner(name)(lines, self.language)
+        return lines
+
+    def encode(self, cleaned: str) -> list[int]:
+        """Ids of a cleaned text.
+
+        Raises:
+            UnknownSymbolError: naming every symbol that the table lacks.
+            ValueError: there is nothing to encode.
+        """
+        if not cleaned.strip():
+            raise ValueError(f"the cleaned text is empty ({cleaned!r}); remove the line, or look at what the cleaners "
+                             f"{', '.join(self.cleaners) or '(none)'} make of it")
+        ids = self.symbols.ids
+        unknown = tuple(position for position, symbol in enumerate(cleaned) if symbol not in ids)
+        if unknown:
+            raise UnknownSymbolError(cleaned, unknown, self.symbols.name)
+        return self._with_blanks([ids[symbol] for symbol in cleaned])
+
+    def encode_lenient(self, cleaned: str) -> Encoded:
+        """Ids of any text: what the table lacks is substituted by what comes nearest, and listed.
+
+        The ids are empty if nothing is left to say.
+        """
+        table = self.symbols.ids
+        unknown = [symbol for symbol in cleaned if symbol not in table]
+        known = "".join(symbol if symbol in table else _substitute(symbol, self.symbols) for symbol in cleaned)
+        if not known.strip():
+            return Encoded([], unknown)
+        return Encoded(self._with_blanks([table[symbol] for symbol in known]), unknown)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The cleaned text of ids; blanks and padding behind go.
+
+        Blanks are told from symbols by their place, for in some tables row 0 is a letter too (MMS). Where it is,
+        padding cannot be told from that letter, so cut it before.
+        """
+        ids = [int(symbol_id) for symbol_id in ids]
+        wrong = next((place for place, symbol_id in enumerate(ids) if not 0 <= symbol_id < len(self.symbols)), None)
+        if wrong is not None:
+            raise ValueError(f"id {ids[wrong]} at {wrong} is not in the table {self.symbols.name!r} of "
+                             f"{len(self.symbols)} rows; the ids belong to another table")
+        if self.add_blank:
+            wrong = next((place for place in range(0, len(ids), 2) if ids[place] != 0), None)
+            if wrong is not None:
+                raise ValueError(f"id {ids[wrong]} at {wrong} should be a blank (0); these ids were made without "
+                                 "data.add_blank")
+            ids = ids[1::2]
+        text = "".join(self.symbols.symbols[symbol_id] for symbol_id in ids)
+        return text if self.symbols.pad.isalpha() else text.rstrip(self.symbols.pad)
+
+    def _with_blanks(self, ids: list[int]) -> list[int]:
+        return intersperse(ids, 0) if self.add_blank else ids
+
+
+def intersperse(ids: Sequence[int], blank: int) -> list[int]:
+    """`blank` before, between and after the ids: n become 2n + 1."""
+    spread = [blank] * (2 * len(ids) + 1)
+    spread[1::2] = ids
+    return spread
+
+
+def text_to_sequence(text: str, cleaner_names: Sequence[str]) -> list[int]:
+    """As published: ids of a written text by the published table, without blanks."""
+    processor = _published(tuple(cleaner_names))
+    return processor.encode(processor.clean([text])[0])
+
+
+def cleaned_text_to_sequence(cleaned_text: str) -> list[int]:
+    """As published: ids of a cleaned text by the published table, without blanks."""
+    return _published(()).encode(cleaned_text)
+
+
+def sequence_to_text(ids: Iterable[int]) -> str:
+    """As published: the cleaned text of ids by the published table, without blanks."""
+    return _published(()).decode(ids)
+
+
+@lru_cache(maxsize=8)
+def _published(cleaners: tuple[str, ...]) -> TextProcessor:
+    return TextProcessor(cleaners, "en-us", SymbolTable.load(PUBLISHED), add_blank=False)
+
+
+def _substitute(symbol: str, table: SymbolTable) -> str:
+    """What of the table reads most like an unknown symbol; a space, or nothing, if nothing does."""
+    base = unicodedata.normalize("NFKD", symbol)
+    forms = (base, symbol.casefold(), base.casefold(), symbol.upper(), base.upper(), *NEAR_MARKS.get(symbol, ""))
+    for form in forms:
+        kept = "".join(character for character in form if not unicodedata.combining(character)
+                       or character in table.ids)
+        if kept.strip() and all(character in table.ids for character in kept):
+            return kept
+    joins = unicodedata.category(symbol) in ("Mn", "Mc", "Me", "Cf")  # an accent or joiner: a space would part a word
+    return " " if " " in table.ids and not joins else ""

@@ -1,0 +1,112 @@
+"""Cleaners: lines of written text -> lines that a symbol table can encode. Chosen by name in `data.text_cleaners`.
+
+    @cleaner("shouting")
+    def shouting(lines, language):
+        return [line.upper() for line in lines]
+
+A cleaner takes a batch of lines and espeak-ng's name of the language, and returns as many lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+
+from text.espeak import phonemize
+
+Cleaner = Callable[[list[str], str], list[str]]
+
+CLEANERS: dict[str, Cleaner] = {}  # filled by @cleaner
+
+# The table of the published cleaners, misspelling included: models were trained on what it sounds like.
+PUBLISHED_ABBREVIATIONS = {
+    "mrs": "misess", "mr": "mister", "dr": "doctor", "st": "saint", "co": "company", "jr": "junior", "maj": "major",
+    "gen": "general", "drs": "doctors", "rev": "reverend", "lt": "lieutenant", "hon": "honorable", "sgt": "sergeant",
+    "capt": "captain", "esq": "esquire", "ltd": "limited", "col": "colonel", "ft": "fort",
+}
+
+
+def cleaner(name: str) -> Callable[[Cleaner], Cleaner]:
+    """Register a function under the name that configurations use."""
+    def register(function: Cleaner) -> Cleaner:
+        if name in CLEANERS:
+            raise ValueError(f"there is a cleaner {name!r} already; give yours another name")
+        CLEANERS[name] = function
+        return function
+
+    return register
+
+
+def get_cleaner(name: str) -> Cleaner:
+    """The cleaner of that name; ValueError names the nearest if there is none."""
+    if name in CLEANERS:
+        return CLEANERS[name]
+    match = difflib.get_close_matches(name, CLEANERS, n=1, cutoff=0.4)
+    hint = f"; did you mean {match[0]!r}?" if match else ";"
+    raise ValueError(f"no text cleaner {name!r}{hint} there are {', '.join(CLEANERS)}")
+
+
+@cleaner("basic_cleaners")
+def basic_cleaners(lines: list[str], language: str) -> list[str]:
+    """Lowercase, single spaces; for any language that is read from its letters."""
+    return [_collapse(line.lower()).strip() for line in lines]
+
+
+@cleaner("transliteration_cleaners")
+def transliteration_cleaners(lines: list[str], language: str) -> list[str]:
+    """As basic, with every letter written in ASCII."""
+    return [_collapse(_to_ascii(line).lower()).strip() for line in lines]
+
+
+@cleaner("english")
+def english(lines: list[str], language: str) -> list[str]:
+    """English with numbers, money, times, abbreviations and initials written out, in lowercase ASCII."""
+    from text.english import normalise
+
+    return [normalise(line) for line in lines]
+
+
+@cleaner("espeak")
+def espeak(lines: list[str], language: str) -> list[str]:
+    """Phonemes of the language, with stress and punctuation."""
+    return [_collapse(line).strip() for line in phonemize(lines, language)]
+
+
+@cleaner("english_espeak")
+def english_espeak(lines: list[str], language: str) -> list[str]:
+    """`english`, then `espeak`."""
+    return espeak(english(lines, language), language)
+
+
+@cleaner("english_cleaners")
+def english_cleaners(lines: list[str], language: str) -> list[str]:
+    """As published: American phonemes without stress or punctuation; numbers are left to espeak-ng."""
+    return _published_english(lines, with_stress=False, preserve_punctuation=False)
+
+
+@cleaner("english_cleaners2")
+def english_cleaners2(lines: list[str], language: str) -> list[str]:
+    """As published: American phonemes with stress and punctuation; numbers are left to espeak-ng."""
+    return _published_english(lines, with_stress=True, preserve_punctuation=True)
+
+
+def _published_english(lines: list[str], with_stress: bool, preserve_punctuation: bool) -> list[str]:
+    plain = [_expand_published_abbreviations(_to_ascii(line).lower()) for line in lines]
+    return [_collapse(line) for line in phonemize(plain, "en-us", with_stress, preserve_punctuation)]
+
+
+def _expand_published_abbreviations(line: str) -> str:
+    names = "|".join(PUBLISHED_ABBREVIATIONS)
+    return re.sub(rf"\b({names})\.", lambda match: PUBLISHED_ABBREVIATIONS[match[1].lower()], line,
+                  flags=re.IGNORECASE)
+
+
+def _to_ascii(line: str) -> str:
+    from unidecode import unidecode
+
+    return unidecode(line)
+
+
+def _collapse(line: str) -> str:
+    return re.sub(r"\s+", " ", line)

@@ -1,0 +1,185 @@
+"""espeak-ng: text to phonemes (through phonemizer) and text to a robot's speech (through its C interface).
+
+The only place that knows phonemizer and espeak-ng; both come with pip, nothing is installed by hand. espeak-ng is one
+global engine per process and is not thread safe: a lock makes threads wait for each other here, so use processes where
+speed matters. phonemizer works on a copy of the library of its own, so phonemizing and speaking do not disturb
+each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from phonemizer.backend import EspeakBackend
+
+SAMPLING_RATE = 22050  # Hz, of speak()
+
+# The marks kept as they are written; everything else goes to espeak-ng. A point or comma between two digits is part of
+# a number ("3.14"). phonemizer has its own list and puts marks back by searching for them, which splits such numbers
+# at the wrong place and has lost lines, so text is split here and phonemizer sees only what lies between the marks.
+_MARKS = re.compile(r'(\s*(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
+
+_ENGINE = threading.RLock()
+
+
+def phonemize(lines: list[str], language: str, with_stress: bool = True,
+              preserve_punctuation: bool = True) -> list[str]:
+    """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
+
+    Args:
+        lines: any text; many lines in one call are faster than one by one.
+        language: espeak-ng's name of it, such as "en-us", "de", "fr-fr".
+        with_stress: keep the stress marks ˈ and ˌ.
+        preserve_punctuation: keep ;:,.!?¡¿—…"«»“” in their places, else they become spaces.
+
+    Raises:
+        ValueError: espeak-ng has no such language.
+    """
+    with _ENGINE:
+        backend = _backend(language, with_stress)
+        lines = [line.replace("\0", " ") for line in lines]  # C would take it for the end
+        pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
+        chunks = [piece for line in pieces for piece in line[::2]]  # the odd ones are marks
+        spoken = iter(backend.phonemize(chunks, strip=True))
+    phonemes = []
+    for line in pieces:
+        line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
+        phonemes.append("".join(line))
+    return phonemes
+
+
+def languages() -> dict[str, str]:
+    """The languages espeak-ng speaks: its name for each -> the English name."""
+    with _ENGINE:
+        return dict(_languages())
+
+
+def speak(lines: list[str], voice: str = "en-us", words_per_minute: int = 175) -> Iterator[np.ndarray]:
+    """Speak each line with espeak-ng's formant synthesizer; for making test corpora, not for ears.
+
+    The same lines in a fresh process give the same samples. A line that follows others may differ from itself alone
+    by some milliseconds: the engine carries its state along.
+
+    Args:
+        lines: any text.
+        voice: espeak-ng's name of a voice or language.
+        words_per_minute: 80 to 450.
+
+    Yields:
+        int16 samples at SAMPLING_RATE, one array for each line, in order.
+
+    Raises:
+        ValueError: an unknown voice or a rate out of range, at the first line.
+    """
+    import numpy as np
+
+    if not 80 <= words_per_minute <= 450:
+        raise ValueError(f"words_per_minute is {words_per_minute}; espeak-ng takes 80 to 450")
+    for line in lines:
+        with _ENGINE:
+            engine = _speaker()
+            samples = engine.speak(line, voice, words_per_minute)
+        yield np.frombuffer(samples, dtype=np.int16)
+
+
+@cache
+def _backend(language: str, with_stress: bool) -> EspeakBackend:
+    """One backend for each pair; making one loads a copy of the library, which is never given back."""
+    known = _languages()
+    if language not in known:
+        raise ValueError(f"espeak-ng has no language {language!r}{_nearest_languages(language, known)}")
+    from phonemizer.backend import EspeakBackend
+
+    return EspeakBackend(language, with_stress=with_stress, preserve_punctuation=False,
+                         punctuation_marks=';:!?¡¿—…"«»“”', language_switch="remove-flags", logger=_quiet_logger())
+
+
+@cache
+def _languages() -> dict[str, str]:
+    import espeakng_loader
+    from phonemizer.backend import EspeakBackend
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    if "PHONEMIZER_ESPEAK_LIBRARY" not in os.environ:  # a library of the user's own is left as it is
+        EspeakWrapper.set_library(espeakng_loader.get_library_path())
+        EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    return EspeakBackend.supported_languages()
+
+
+def _nearest_languages(language: str, known: dict[str, str]) -> str:
+    """The languages of the same family, and those whose code or English name looks alike."""
+    wanted = language.lower().replace("_", "-")
+    family = [code for code in known if code.split("-")[0] == wanted.split("-")[0]]
+    names = {name.lower(): code for code, name in known.items()}
+    alike = difflib.get_close_matches(wanted, list(known), n=3) or [
+        names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)
+    ] or [names[name] for name in difflib.get_close_matches(wanted, list(names), n=3)]
+    nearest = list(dict.fromkeys(alike + family))[:6]
+    if nearest:
+        return "; did you mean " + ", ".join(f"{code!r} ({known[code]})" for code in nearest) + "?"
+    return f"; it has {', '.join(known)}"
+
+
+def _quiet_logger():
+    """phonemizer warns about every word that it read in another language; nobody can act on that."""
+    from phonemizer.logger import get_logger
+
+    return get_logger("quiet", name="phonemizer.quiet")
+
+
+@cache
+def _speaker() -> _Speaker:
+    return _Speaker()
+
+
+class _Speaker:
+    """The C interface of espeak-ng (speak_lib.h), synchronous: samples arrive in a callback while Synth runs."""
+
+    SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS
+    DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT, else a missing data folder ends the process
+    RATE = 1  # espeakRATE
+    UTF8 = 1  # espeakCHARS_UTF8
+    CHARACTERS = 1  # POS_CHARACTER
+
+    def __init__(self) -> None:
+        import espeakng_loader
+
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        data_path = espeakng_loader.get_data_path()
+        rate = self._library.espeak_Initialize(self.SYNCHRONOUS, 0, data_path.encode(), self.DO_NOT_EXIT)
+        if rate != SAMPLING_RATE:
+            raise RuntimeError(f"espeak-ng with the data in {data_path} reports {rate} Hz, expected {SAMPLING_RATE}; "
+                               "reinstall espeakng-loader (a path over 150 characters is too long for espeak-ng)")
+        self._library.espeak_Synth.argtypes = [
+            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
+            ctypes.c_void_p, ctypes.c_void_p]
+        self._samples = bytearray()
+        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+        self._callback = callback_type(self._receive)  # espeak-ng keeps only a pointer; this keeps it alive
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _receive(self, wav: int | None, n_samples: int, _events: int | None) -> int:
+        if wav and n_samples > 0:
+            self._samples += ctypes.string_at(wav, 2 * n_samples)
+        return 0  # go on
+
+    def speak(self, text: str, voice: str, words_per_minute: int) -> bytes:
+        """int16 samples of one text."""
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
+        self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
+        self._samples.clear()
+        data = text.replace("\0", " ").encode() + b"\0"
+        status = self._library.espeak_Synth(data, len(data), 0, self.CHARACTERS, 0, self.UTF8, None, None)
+        if status != 0 or self._library.espeak_Synchronize() != 0:
+            raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")
+        return bytes(self._samples)

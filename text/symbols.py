@@ -1,0 +1,115 @@
+"""Symbol tables: which symbols a model knows, and the id of each.
+
+A table is data: a UTF-8 file of one symbol a line, where the line's place (from 0) is the id. `tables/` holds the
+built-in ones: `published` (VITS 2021: IPA, letters and punctuation) and `characters` (letters and punctuation).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+TABLES_DIR = Path(__file__).parent / "tables"
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class SymbolTable:
+    """The symbols of a model in the order of their ids; row 0 is the pad, which also serves as the blank."""
+
+    name: str  # a built-in table's name, a file's path, or where else the symbols came from
+    symbols: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        faults = _row_faults(self.symbols) + _duplicate_faults(self.symbols)
+        if faults:
+            raise ValueError("\n".join(f"symbol table {self.name}: {fault}" for fault in faults))
+
+    @classmethod
+    def load(cls, spec: str | tuple[str, ...]) -> SymbolTable:
+        """Find a table.
+
+        Args:
+            spec: a built-in table's name, the path of a file of one symbol a line, or the symbols themselves.
+
+        Raises:
+            ValueError: naming the known tables, or every faulty line of the table.
+        """
+        if not isinstance(spec, str):
+            return cls("given in the configuration", tuple(spec))
+        if spec in builtin_tables():
+            return cls(spec, _read_rows(TABLES_DIR / f"{spec}.txt"))
+        if Path(spec).is_file():
+            return cls(spec, _read_rows(Path(spec)))
+        known = builtin_tables()
+        match = difflib.get_close_matches(spec, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {match[0]!r}?" if match else ""
+        raise ValueError(f"symbols {spec!r} is neither a file nor a known table ({', '.join(known)}){hint}")
+
+    def __len__(self) -> int:
+        """Rows, which is the size of the embedding; a symbol on two rows counts twice."""
+        return len(self.symbols)
+
+    @property
+    def pad(self) -> str:
+        """The symbol of id 0."""
+        return self.symbols[0]
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Symbol -> id. Of a symbol on two rows (the published apostrophe, 174 and 176) the later row counts."""
+        return MappingProxyType({symbol: row for row, symbol in enumerate(self.symbols)})
+
+    def __getstate__(self) -> dict:
+        """Without the cached `ids`, whose read-only view does not pickle; workers rebuild it."""
+        return {"name": self.name, "symbols": self.symbols}
+
+
+def builtin_tables() -> tuple[str, ...]:
+    """Names that `SymbolTable.load` knows without a path."""
+    return tuple(sorted(path.stem for path in TABLES_DIR.glob("*.txt")))
+
+
+def __getattr__(name: str) -> list[str]:
+    """`symbols`, the published list, for code that was written for the 2021 module; read when it is asked for."""
+    if name == "symbols":
+        return list(SymbolTable.load(PUBLISHED).symbols)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _read_rows(path: Path) -> tuple[str, ...]:
+    """Lines without their ends. Only line feeds end a line: a symbol may be a space, or something Unicode breaks at."""
+    rows = path.read_text(encoding="utf-8-sig").split("\n")
+    return tuple(rows[:-1] if rows[-1] == "" else rows)
+
+
+def _row_faults(symbols: tuple[str, ...]) -> list[str]:
+    if not symbols:
+        return ["it is empty; it needs at least a pad in its first row"]
+    faults = []
+    for line, symbol in enumerate(symbols, start=1):
+        if symbol == "":
+            faults.append(f"line {line} is empty; each line holds one symbol (a space there may have been trimmed by "
+                          "an editor: put it back)")
+        elif len(symbol) > 1:
+            codepoints = " ".join(f"U+{ord(character):04X}" for character in symbol)
+            faults.append(f"line {line} is {symbol!r} ({codepoints}), {len(symbol)} characters; text is encoded one "
+                          "character at a time, so give each a line of its own")
+    return faults
+
+
+def _duplicate_faults(symbols: tuple[str, ...]) -> list[str]:
+    """Repeated symbols, except those of the published table and of tables that grow from it, which keep its rows."""
+    published = _read_rows(TABLES_DIR / f"{PUBLISHED}.txt") if "'" in symbols[174:175] else ()
+    settled = len(published) if symbols[:len(published)] == published else 0
+    first_lines: dict[str, int] = {}
+    faults = []
+    for line, symbol in enumerate(symbols, start=1):
+        if symbol in first_lines and line > settled:
+            faults.append(f"line {line} repeats {symbol!r} of line {first_lines[symbol]}; remove one of them")
+        first_lines.setdefault(symbol, line)
+    return faults

@@ -1,0 +1,11 @@
+"""Train a voice, or go on training it.
+
+    python train.py -c configs/ljs.json                     # into runs/ljs
+    python train.py -c configs/ljs.json -m runs/mine --set train.batch_size=16
+    python train.py -m runs/mine                            # go on with the run's own configuration
+"""
+
+import trainer
+
+if __name__ == "__main__":
+    trainer.main(__doc__, multispeaker=False)

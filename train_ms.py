@@ -1,0 +1,10 @@
+"""Train one model of several voices, or go on training it; the same loop as train.py.
+
+    python train_ms.py -c configs/vctk.json                 # into runs/vctk
+    python train_ms.py -m runs/vctk                         # go on with the run's own configuration
+"""
+
+import trainer
+
+if __name__ == "__main__":
+    trainer.main(__doc__, multispeaker=True)

@@ -1,0 +1,270 @@
+"""Wav files in and out, text files written whole, seeds, and where log lines go.
+
+Shapes: S samples. Audio is mono float32 in [-1, 1] everywhere outside this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, TextIO, TypeVar
+
+import numpy as np
+import soundfile
+import torch
+
+Samples = TypeVar("Samples", np.ndarray, torch.Tensor)
+
+_BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
+_FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
+
+
+class AudioError(ValueError):
+    """An audio file that cannot be used: which one, what was found and what to do."""
+
+
+class Wav(NamedTuple):
+    """Mono audio."""
+
+    samples: np.ndarray  # [S] float32
+    sampling_rate: int  # Hz
+
+
+class WavInfo(NamedTuple):
+    """How long an audio file is."""
+
+    samples: int  # per channel
+    sampling_rate: int  # Hz
+
+
+def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None) -> Wav:
+    """Read any audio file that libsndfile knows, as the mean of its channels.
+
+    Args:
+        path: WAV, FLAC, Ogg or MP3, whatever its name says.
+        clip: cut samples beyond [-1, 1] to it, with a warning; float files may hold such. False keeps them.
+        max_seconds: give up on a longer file before it fills the memory.
+
+    Raises:
+        AudioError: missing, no file, unreadable, empty, not finite, or longer than `max_seconds`.
+    """
+    blocks: list[np.ndarray] = []
+    sampling_rate = count = 0
+    for block, sampling_rate in _blocks(path):
+        blocks.append(block)
+        count += len(block)
+        if max_seconds is not None and count > max_seconds * sampling_rate:
+            raise AudioError(f"{path} is longer than {max_seconds:g} seconds; cut it into utterances")
+    samples = np.concatenate(blocks)
+    peak = float(np.abs(samples).max())
+    if clip and peak > 1:
+        warnings.warn(f"{path} peaks at {peak:.2f}, beyond 1; clipped (preprocess.py scales such files down instead)",
+                      stacklevel=2)
+        samples = samples.clip(-1, 1)
+    return Wav(samples, sampling_rate)
+
+
+def wav_info(path: str | os.PathLike, max_seconds: float | None = None) -> WavInfo:
+    """Measure an audio file: its length is what can be read, never what its header claims.
+
+    Files of whole-number samples are measured by header and size. All others (floats, which may not be finite;
+    compressed ones, which may be cut) are read through, no further than just past `max_seconds`.
+
+    Raises:
+        AudioError: as `read_wav`.
+    """
+    with _opened(path) as file:
+        width = _FIXED_WIDTHS.get(file.subtype)
+        if width and 0 < file.frames * file.channels * width <= os.path.getsize(path):
+            return WavInfo(file.frames, file.samplerate)
+    sampling_rate = count = 0
+    for block, sampling_rate in _blocks(path):
+        count += len(block)
+        if max_seconds is not None and count > max_seconds * sampling_rate:
+            break
+    return WavInfo(count, sampling_rate)
+
+
+def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampling_rate: int,
+              subtype: str = "PCM_16") -> None:
+    """Write mono audio whole or not at all; folders are made as needed.
+
+    Args:
+        path: its ending names the format (.wav, .flac, .ogg).
+        samples: [S] floats; what lies beyond [-1, 1] is clipped.
+        sampling_rate: Hz.
+        subtype: libsndfile's name of the sample format.
+
+    Raises:
+        AudioError: the samples are not one channel of finite floats, or the ending names no format.
+    """
+    path = Path(path)
+    audio_format = path.suffix[1:].upper()
+    if audio_format not in soundfile.available_formats():
+        raise AudioError(f"{path}: {path.suffix or 'no ending'} names no audio format; use .wav or .flac")
+    array = samples.detach().cpu().float().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise AudioError(f"{path}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
+    array = array.clip(-1, 1)
+    if subtype == "PCM_16":  # by 32768, as it is read, so that reading and writing again changes nothing
+        array = np.round(array * 32768.0).clip(-32768, 32767).astype(np.int16)
+    _write_atomic(path, lambda temporary: soundfile.write(
+        temporary, array, sampling_rate, subtype=subtype, format=audio_format))
+
+
+def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Change the sampling rate of [S] samples; gives back the kind of array it got, float32."""
+    from torchaudio.functional import resample as sinc_resample  # slow to import, and few commands need it
+
+    if from_hz == to_hz:
+        return samples
+    # Rates without a common factor would need a filter of gigabytes; a ratio this near is off by a millionth.
+    ratio = Fraction(to_hz, from_hz).limit_denominator(2048)
+    resampled = sinc_resample(
+        torch.as_tensor(samples, dtype=torch.float32), ratio.denominator, ratio.numerator, lowpass_filter_width=64,
+        rolloff=0.9475937167399596, resampling_method="sinc_interp_kaiser", beta=14.769656459379492)
+    return resampled if isinstance(samples, torch.Tensor) else resampled.numpy()
+
+
+def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) -> np.ndarray:
+    """Cut what is `trim_db` below the loudest 10 ms from both ends of [S] samples, but `margin` seconds of it."""
+    hop = max(1, rate // 100)
+    padded = np.pad(samples - samples.mean(), (0, -len(samples) % hop))
+    energy = np.square(padded.reshape(-1, hop)).mean(axis=1)  # of each 10 ms
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (-trim_db / 10))
+    kept = round(margin * rate)
+    return samples[max(0, loud[0] * hop - kept):(loud[-1] + 1) * hop + kept] if len(loud) else samples
+
+
+def write_text_atomic(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text whole or not at all; folders are made as needed."""
+    _write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def set_seed(*parts: int) -> int:
+    """Seed Python, NumPy and torch from a hash of `parts`, e.g. (seed, step, rank), and return that hash."""
+    digest = hashlib.blake2b(repr(tuple(int(part) for part in parts)).encode(), digest_size=8).digest()
+    seed = int.from_bytes(digest, "little") >> 1  # 63 bits: what torch takes on every device
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    return seed
+
+
+def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging.Logger:
+    """Give the logger "vits" a console and, if `log_path` is given, a file. May be called again.
+
+    Args:
+        log_path: file to append to; its folder is made as needed. Only the main process writes it.
+        is_main: other processes print warnings only.
+    """
+    logger = logging.getLogger("vits")
+    for handler in list(logger.handlers):
+        if isinstance(handler, (_Console, logging.FileHandler)):
+            logger.removeHandler(handler)
+            handler.close()
+    logger.setLevel(logging.INFO if is_main else logging.WARNING)
+    handlers: list[logging.Handler] = [_Console()]
+    if log_path is not None and is_main:
+        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    return logger
+
+
+@contextlib.contextmanager
+def user_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Within it a user's mistake becomes a message on standard error and exit status 2, without a traceback.
+
+    Args:
+        kinds: further exceptions that count as such, besides ValueError, FileNotFoundError and other OSErrors. The
+            traceback goes to the log file if there is one, and to the console if VITS_TRACEBACK is set.
+    """
+    try:
+        yield
+    except (ValueError, OSError, *kinds) as error:
+        logging.getLogger("vits").debug("ended by an error", exc_info=True)
+        if os.environ.get("VITS_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+class _Console(logging.StreamHandler):
+    """Standard error as it is when a line is written; progress bars and tests exchange it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+
+def _opened(path: str | os.PathLike) -> soundfile.SoundFile:
+    """The open file, or an AudioError that says what stands there instead."""
+    place = Path(path)
+    if place.is_symlink() and not place.exists():
+        raise AudioError(f"{path} is a link to {os.readlink(place)}, which does not exist; repair or remove it")
+    if not place.exists():
+        raise AudioError(f"{path} does not exist; check the path and the folder that you run in")
+    if not place.is_file():
+        raise AudioError(f"{path} is {'a directory' if place.is_dir() else 'no regular file'}; expected an audio file")
+    if place.stat().st_size == 0:
+        raise AudioError(f"{path} is an empty file of 0 bytes; replace or remove it")
+    try:
+        return soundfile.SoundFile(place)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise AudioError(f"{path} is not readable as audio ({_reason(error)}); replace or remove it") from None
+
+
+def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
+    """Mono float32 pieces of a file with the sampling rate; at least one sample in all, and all finite."""
+    count = 0
+    with _opened(path) as file:
+        while True:
+            try:
+                block = file.read(_BLOCK, dtype="float32", always_2d=True)  # [S, channels]
+            except (soundfile.SoundFileError, OSError) as error:
+                raise AudioError(f"{path} breaks off after {count} samples ({_reason(error)}); "
+                                 "replace or remove it") from None
+            if len(block) == 0:
+                break
+            mono = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # [S]
+            if not np.isfinite(mono).all():
+                where = count + int(np.argmin(np.isfinite(mono)))
+                raise AudioError(f"{path} holds {mono[where - count]} at sample {where}; "
+                                 "export it again, or remove it")
+            count += len(mono)
+            yield mono, file.samplerate
+    if count == 0:
+        raise AudioError(f"{path} holds 0 samples; replace or remove it")
+
+
+def _reason(error: Exception) -> str:
+    """libsndfile's own words, without the path that it repeats."""
+    return str(getattr(error, "error_string", error)).strip().rstrip(".")
+
+
+def _write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then move it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
