@@ -423,7 +423,7 @@ def _report(filelist_path: str | os.PathLike, entries: list[Entry], left_out: di
     logger.info("%s: %d utterances, %.1f minutes", filelist_path, len(entries), seconds / 60)
     for reason, sources in left_out.items():
         examples = ", ".join(sources[:3]) + (", ..." if len(sources) > 3 else "")
-        logger.warning("%s: left out %d that %s: %s", filelist_path, len(sources), reason, examples)
+        logger.info("%s: left out %d that %s: %s", filelist_path, len(sources), reason, examples)
     short = sum(entry.samples < config.train.segment_size for entry in entries)
     if short:
         logger.info("%s: %d utterances are shorter than train.segment_size %d samples and are padded with silence",

@@ -35,7 +35,7 @@ from tqdm import tqdm
 from config import DataConfig
 from data_utils import FilelistError, numbered_rows, read_filelist
 from text import TextProcessor, espeak
-from utils import AudioError, Wav, read_wav, resample, trim_silence, write_text_atomic, write_wav
+from utils import AudioError, Wav, read_wav, resample, trim_silence, user_errors, write_text_atomic, write_wav
 
 _ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph")
 _MANIFEST = "manifest.jsonl"
@@ -295,7 +295,7 @@ def prepare(sources: list[Source], plan: Plan) -> int:
     return 0
 
 
-def clean_filelists(filelists: Sequence[str], text_index: int, plan_text: TextProcessor, extension: str) -> None:
+def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcessor, extension: str) -> None:
     """The published door: write each filelist again with one column cleaned."""
     tables = {path: [(place, row.split("|")) for place, row in numbered_rows(path)] for path in filelists}
     faults = [f"{place}: found {len(columns)} columns, --text_index is {text_index} (the first is 0)"
@@ -303,9 +303,9 @@ def clean_filelists(filelists: Sequence[str], text_index: int, plan_text: TextPr
     if faults:
         raise FilelistError(faults)
     for path, table in tables.items():
-        cleaned = plan_text.clean([columns[text_index] for _, columns in table])
-        for (_, columns), text in zip(table, cleaned):
-            columns[text_index] = text
+        cleaned = text.clean([columns[text_index] for _, columns in table])
+        for (_, columns), replacement in zip(table, cleaned):
+            columns[text_index] = replacement
         write_text_atomic(f"{path}.{extension}", "".join("|".join(columns) + "\n" for _, columns in table))
         print(f"{path} -> {path}.{extension}: {len(table)} lines")
 
@@ -335,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; a user's mistake is a message and status 2."""
     parser = build_parser()
     args = parser.parse_args(arguments)
-    try:
+    with user_errors():
         if args.command is None:
             if not args.filelists:
                 parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, or --filelists to clean texts")
@@ -347,9 +347,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
         readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "filelist": read_list}
         return prepare(readers[args.command](args.source), plan)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
 
 
 def _shared_parser() -> argparse.ArgumentParser:

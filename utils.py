@@ -129,7 +129,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
     if from_hz == to_hz:
         return samples
-    # Rates without a common factor would need a filter of gigabytes; a ratio this near is off by a millionth.
+    # Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
     ratio = Fraction(to_hz, from_hz).limit_denominator(2048)
     resampled = sinc_resample(
         torch.as_tensor(samples, dtype=torch.float32), ratio.denominator, ratio.numerator, lowpass_filter_width=64,

@@ -103,6 +103,10 @@ def _backend(language: str, with_stress: bool) -> EspeakBackend:
                          punctuation_marks=';:!?¡¿—…"«»“”', language_switch="remove-flags", logger=_quiet_logger())
 
 
+# Listed by the bundled espeak-ng 1.52, but it lacks their dictionaries and ends the process, or says nothing.
+_BROKEN = frozenset({"fo", "kaa", "kl", "xex"})
+
+
 @cache
 def _languages() -> dict[str, str]:
     import espeakng_loader
@@ -112,7 +116,7 @@ def _languages() -> dict[str, str]:
     if "PHONEMIZER_ESPEAK_LIBRARY" not in os.environ:  # a library of the user's own is left as it is
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    return EspeakBackend.supported_languages()
+    return {code: name for code, name in EspeakBackend.supported_languages().items() if code not in _BROKEN}
 
 
 def _nearest_languages(language: str, known: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
 """Symbol tables: which symbols a model knows, and the id of each.
 
 A table is data: a UTF-8 file of one symbol a line, where the line's place (from 0) is the id. `tables/` holds the
-built-in ones: `published` (VITS 2021: IPA, letters and punctuation) and `characters` (letters and punctuation).
+built-in ones: `published` (VITS 2021: IPA, letters and punctuation), `ipa` (the same rows and after them what espeak-ng
+says in its other languages: nasals, tones, affricates) and `characters` (letters and punctuation).
 """
 
 from __future__ import annotations
