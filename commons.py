@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -44,7 +45,7 @@ class Registry(Generic[Part]):
         """
         if name not in self._builders:
             near = difflib.get_close_matches(name, self._builders, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown {self.kind} {name!r}{hint} Known: {', '.join(sorted(self._builders))}. "
                              "A network of your own joins through model.plugins.")
         return self._builders[name]
@@ -60,7 +61,9 @@ def load_plugins(paths: Sequence[str]) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(f"model.plugins names {path}, which is not a file")
         spec = importlib.util.spec_from_file_location(f"plugin_{Path(path).stem}", path)
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses and pickle look modules up there
+        spec.loader.exec_module(module)
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -59,7 +59,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     lr_decay: float = 0.999875  # factor per epoch
     lr_warmup_steps: int = 0  # linear, from zero
-    lr_cosine_final: float | None = None  # if given, a cosine from 1 to this factor over total_steps, in lr_decay's place
+    lr_cosine_final: float | None = None  # if given, a cosine from 1 to it over total_steps, in lr_decay's place
     grad_clip: float | None = None  # largest gradient norm of each optimizer; None clips nothing
     batch_size: int = 64  # utterances
     segment_size: int = 8192  # samples of each utterance that reach the generator in a step
@@ -184,7 +184,8 @@ class ModelConfig:
         positive = ("inter_channels", "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size",
                     "attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
                     "duration_channels", "duration_flows", "upsample_initial_channel", "istft_channels",
-                    "istft_layers", "istft_expansion", "istft_kernel_size")
+                    "istft_layers", "istft_expansion", "istft_kernel_size", "upsample_rates",
+                    "upsample_kernel_sizes", "resblock_kernel_sizes")
         faults = _below_limits("model", self, positive, ("gin_channels",))
         if self.n_heads > 0 and self.hidden_channels % self.n_heads:
             faults.append(f"model.n_heads {self.n_heads} does not divide model.hidden_channels {self.hidden_channels}")
@@ -204,8 +205,11 @@ class ModelConfig:
         faults = []
         if self.resblock not in ("1", "2"):
             faults.append(f"model.resblock is {self.resblock!r}; it must be \"1\" or \"2\"")
-        if any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
-            faults.append(f"model.resblock_kernel_sizes is {list(self.resblock_kernel_sizes)}; each must be odd")
+        if not self.resblock_kernel_sizes or any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
+            faults.append(f"model.resblock_kernel_sizes is {list(self.resblock_kernel_sizes)}; it must have one or "
+                          "more, each odd")
+        if any(dilation < 1 for dilations in self.resblock_dilation_sizes for dilation in dilations):
+            faults.append("model.resblock_dilation_sizes must all be above 0")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
             faults.append("model.resblock_kernel_sizes and model.resblock_dilation_sizes differ in length")
         if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
@@ -238,7 +242,11 @@ class DiscriminatorConfig:
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        faults = _below_limits("discriminator", self, ("n_scales", "stft_channels"), ())
+        faults = _below_limits("discriminator", self, (
+            "n_scales", "stft_channels", "scale_channels", "scale_kernel_sizes", "scale_strides", "periods",
+            "period_channels"), ())
+        if any(size < 32 for size in self.stft_sizes):
+            faults.append(f"discriminator.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         scale = (self.scale_channels, self.scale_kernel_sizes, self.scale_strides, self.scale_groups)
         if len({len(values) for values in scale}) != 1:
             faults.append("discriminator.scale_channels, scale_kernel_sizes, scale_strides and scale_groups "
@@ -328,13 +336,14 @@ def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
             faults.append(f"section {section!r} must be an object, found {_kind(values)}")
         else:
             flat.update({f"{section}.{key}": value for key, value in values.items()})
+    overriding: dict[str, Any] = {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             faults.append(f"--set {override!r} must look like section.key=value")
         else:
-            flat[key.strip()] = _parse_value(value.strip())
-    sections = _typed_sections(_translate(flat), faults)
+            overriding[key.strip()] = _parse_value(value.strip())
+    sections = _typed_sections(_translate(flat) | _translate(overriding), faults)
     for name, section in sections.items():  # value faults too, so that one run shows all
         faults += SECTIONS[name](**section).faults()
     if faults:
@@ -396,13 +405,13 @@ def _typed_sections(flat: dict[str, Any], faults: list[str]) -> dict[str, dict[s
         try:
             section, name = key.split(".", 1)
             sections[section][name] = _convert(value, types_by_key[key])
-        except TypeError as error:
-            faults.append(f"{key} {error}")
+        except (TypeError, OverflowError):
+            faults.append(f"{key} is {json.dumps(value)}; expected {_describe(types_by_key[key])}")
     return sections
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """`value` as `kind`; lists become tuples, whole numbers pass as floats. TypeError says what was expected."""
+    """`value` as `kind`; lists become tuples, whole numbers pass as floats; TypeError if it does not fit."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:
@@ -423,7 +432,7 @@ def _convert(value: Any, kind: Any) -> Any:
         return int(value)
     elif isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise TypeError(f"is {json.dumps(value)}; expected {_describe(kind)}")
+    raise TypeError
 
 
 def _describe(kind: Any) -> str:
@@ -433,7 +442,8 @@ def _describe(kind: Any) -> str:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is tuple:
         inner = [_describe(a) for a in arguments if a is not Ellipsis]
-        return f"a list, each {inner[0]}" if arguments[-1] is Ellipsis else f"a list of {len(inner)}: {', '.join(inner)}"
+        is_open = arguments[-1] is Ellipsis
+        return f"a list, each {inner[0]}" if is_open else f"a list of {len(inner)}: {', '.join(inner)}"
     return " or ".join(_describe(a) for a in arguments)
 
 
@@ -446,12 +456,15 @@ def _parse_value(text: str) -> Any:
 
 
 def _below_limits(section: str, config: Any, positive: tuple, not_negative: tuple) -> list[str]:
-    """Numbers that are not above zero, or below it."""
+    """Numbers that are not above zero, or below it; of a list, each is looked at."""
     faults = []
-    for names, is_fine, claim in ((positive, lambda v: v > 0, "above 0"), (not_negative, lambda v: v >= 0, "0 or more")):
+    limits = ((positive, lambda v: v > 0, "above 0"), (not_negative, lambda v: v >= 0, "0 or more"))
+    for names, is_fine, claim in limits:
         for name in names:
             value = getattr(config, name)
-            if value is not None and not is_fine(value):
+            if isinstance(value, tuple) and not all(map(is_fine, value)):
+                faults.append(f"{section}.{name} is {list(value)}; each must be {claim}")
+            elif value is not None and not isinstance(value, tuple) and not is_fine(value):
                 faults.append(f"{section}.{name} is {value}; it must be {claim}")
     return faults
 

@@ -88,7 +88,7 @@ class IstftHead(nn.Module):
         super().__init__()
         self.n_fft = n_fft
         self.hop_length = hop_length
-        self.out = nn.Linear(channels, n_fft + 2)
+        self.out = nn.Linear(channels, 2 * (n_fft // 2 + 1))
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ MEL_FLOOR = 1e-5
 
 @lru_cache(maxsize=32)
 def _window(win_length: int, device: torch.device) -> Tensor:
-    return torch.hann_window(win_length, device=device)
+    with torch.inference_mode(False):  # what synthesis caches, training must be able to use
+        return torch.hann_window(win_length, device=device)
 
 
 @lru_cache(maxsize=32)
@@ -27,9 +28,10 @@ def _filterbank(
     filter_length: int, n_mels: int, sampling_rate: int, fmin: float, fmax: float, device: torch.device
 ) -> Tensor:
     """Slaney-normalised triangular filters, [M, F]."""
-    filters = torchaudio.functional.melscale_fbanks(
-        filter_length // 2 + 1, fmin, fmax, n_mels, sampling_rate, norm="slaney", mel_scale="slaney")
-    return filters.T.contiguous().to(device)
+    with torch.inference_mode(False):  # see _window
+        filters = torchaudio.functional.melscale_fbanks(
+            filter_length // 2 + 1, fmin, fmax, n_mels, sampling_rate, norm="slaney", mel_scale="slaney")
+        return filters.T.contiguous().to(device)
 
 
 def stft_magnitude(wav: Tensor, filter_length: int, hop_length: int, win_length: int) -> Tensor:
@@ -46,7 +48,7 @@ def stft_magnitude(wav: Tensor, filter_length: int, hop_length: int, win_length:
 
 
 def spectrogram(wav: Tensor, data: DataConfig, wav_lengths: Tensor | None = None) -> Tensor:
-    """Linear magnitude spectrogram, [B, S] -> [B, F, T] with T = S // hop.
+    """Linear magnitude spectrogram, [B, S] -> [B, F, T] with T = S // hop, at least 1.
 
     Args:
         wav: [B, S] in [-1, 1].
@@ -54,14 +56,15 @@ def spectrogram(wav: Tensor, data: DataConfig, wav_lengths: Tensor | None = None
         wav_lengths: [B] samples. If given, each item comes out as if it had been alone, that is, reflected at its own
             end, and frames from `length // hop` on are zero.
     """
+    n_frames = max(1, wav.shape[1] // data.hop_length)
     if wav_lengths is None:
-        return stft_magnitude(wav, data.filter_length, data.hop_length, data.win_length)
+        return stft_magnitude(wav, data.filter_length, data.hop_length, data.win_length)[:, :, :n_frames]
     padding = (data.filter_length - data.hop_length) // 2
     spec = stft_magnitude(_mirror_ends(wav, wav_lengths, padding), data.filter_length, data.hop_length,
                           data.win_length)
     frames = wav_lengths // data.hop_length
     inside = torch.arange(spec.shape[2], device=spec.device)[None, None, :] < frames[:, None, None]
-    return (spec * inside)[:, :, : wav.shape[1] // data.hop_length]
+    return (spec * inside)[:, :, :n_frames]
 
 
 def spec_to_mel(spec: Tensor, data: DataConfig) -> Tensor:
@@ -86,9 +89,9 @@ def _reflect(wav: Tensor, padding: int) -> Tensor:
 
 
 def _mirror_ends(wav: Tensor, lengths: Tensor, padding: int) -> Tensor:
-    """Continue each item past its own end by its mirror image: [B, S] -> [B, S + padding]."""
+    """Continue each item past its own end by its mirror image, as `_reflect`: [B, S] -> [B, S + padding]."""
     position = torch.arange(wav.shape[1] + padding, device=wav.device)[None, :]
-    last = lengths[:, None] - 1
+    last = lengths[:, None].clamp(min=padding + 1) - 1
     mirrored = torch.where(position <= last, position, 2 * last - position)
-    is_sound = (mirrored >= 0) & (position < lengths[:, None] + padding)
-    return wav.gather(1, mirrored.clamp(min=0)) * is_sound
+    is_sound = (mirrored >= 0) & (mirrored < lengths[:, None])
+    return wav.gather(1, mirrored.clamp(0, wav.shape[1] - 1)) * is_sound

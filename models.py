@@ -428,7 +428,8 @@ def even_reading(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_to
     Added to the scores while nothing is aligned yet, it starts the search from "every token lasts equally long"
     instead of from whatever the untrained encoders happen to say.
     """
-    frame = torch.arange(n_frames, device=spec_lengths.device)[None, :] / spec_lengths[:, None]  # [B, T]
-    token = torch.arange(n_tokens, device=text_lengths.device)[None, :] / text_lengths[:, None]  # [B, L]
+    # Middles, not starts: by those the first token would get half of its share and the last one as much more.
+    frame = (torch.arange(n_frames, device=spec_lengths.device)[None, :] + 0.5) / spec_lengths[:, None]  # [B, T]
+    token = (torch.arange(n_tokens, device=text_lengths.device)[None, :] + 0.5) / text_lengths[:, None]  # [B, L]
     width = 0.05  # of the utterance
     return -0.5 * ((frame[:, :, None] - token[:, None, :]) / width).square()

@@ -39,7 +39,11 @@ def fold_weight_norm(module: nn.Module) -> None:
     """Replace every weight-normalised weight below `module` by its value: the same function, faster, not trainable."""
     for part in module.modules():
         if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight")
+            # Not parametrize.remove_parametrizations: deep copies share the class that it would take the weight from.
+            weight = part.weight.detach().clone()
+            part.__class__ = type(part).__bases__[0]
+            del part.parametrizations
+            part.weight = nn.Parameter(weight)
 
 
 def same_padding(kernel_size: int, dilation: int = 1) -> int:

@@ -170,7 +170,8 @@ class Voice:
         data = self.config.data
         if speaker is None:
             raise ValueError(f"this voice has {data.n_speakers} speakers; choose one of {', '.join(self.speakers)}")
-        return torch.tensor([speaker_id(str(speaker), data.speakers, data.n_speakers)], device=self.device)
+        names = () if isinstance(speaker, int) else data.speakers  # a number is an id, names or not
+        return torch.tensor([speaker_id(str(speaker), names, data.n_speakers)], device=self.device)
 
 
 def _check_controls(**controls: float) -> None:

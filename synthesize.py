@@ -13,8 +13,12 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils import user_errors
+
+if TYPE_CHECKING:
+    from synthesis import Audio, Voice
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,22 +46,26 @@ def main() -> None:
     args = parse_arguments()
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
-        from synthesis import Voice  # after the arguments: --help needs no torch
+        from synthesis import Voice  # seconds of imports, once the arguments are right
 
         if args.convert and not (args.source_speaker and args.speaker):
             raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
         texts = [] if args.convert else read_texts(args)
+        paths = output_paths(args.out, len(texts)) if texts else []
         voice = Voice.load(args.run, args.device)
         if args.convert:
-            audio = voice.convert(args.convert, args.source_speaker, args.speaker, args.seed)
-            audio.save(args.out)
-            print(f"{args.out}: {audio.seconds:.2f} s")
-        for text, path in zip(texts, output_paths(args.out, len(texts))):
+            report(voice.convert(args.convert, args.source_speaker, args.speaker, args.seed), args.out)
+        for text, path in zip(texts, paths):
             audio = voice.speak(text, args.speaker, args.speed, args.noise_scale, args.noise_scale_duration, args.seed)
-            audio.save(path)
-            print(f"{path}: {audio.seconds:.2f} s")
+            report(audio, path)
             if args.picture:
                 draw(voice, audio, text, args.picture)
+
+
+def report(audio: Audio, path: Path) -> None:
+    """Save and say so."""
+    audio.save(path)
+    print(f"{path}: {audio.seconds:.2f} s")
 
 
 def read_texts(args: argparse.Namespace) -> list[str]:
@@ -90,7 +98,7 @@ def output_paths(out: Path, count: int) -> list[Path]:
     return [out / f"{number:04d}.wav" for number in range(1, count + 1)]
 
 
-def draw(voice: object, audio: object, text: str, path: Path) -> None:
+def draw(voice: Voice, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
     from trackers import plot_speech
 

@@ -57,16 +57,15 @@ def inverse_spline(inputs: Tensor, widths: Tensor, heights: Tensor, slopes: Tens
     inputs = inputs.float()
     inside = inputs.clamp(-tail_bound, tail_bound)
     b = _find_bin(inside, widths, heights, slopes, tail_bound, by_height=True)
-    # Solve the quadratic of eq. 6-8 for theta. b^2 - 4ac is positive in exact arithmetic; rounding may bring it below.
+    # Eq. 6-8 solved for theta, with m the mean slope, r in [0, 1] the share of the bin's height below the input and
+    # d = slope_left (1 - r) - slope_right r: theta = 2mr / (2mr + d + root), root = sqrt(d^2 + 4 m^2 r (1 - r)).
+    # The discriminant is a sum of squares, and d + root is written so that nothing cancels where d is negative.
+    share = ((inside - b.bottom) / b.height).clamp(0, 1)
     mean_slope = b.height / b.width
-    rise = (inside - b.bottom).clamp(min=0)
-    curvature = b.slope_left + b.slope_right - 2 * mean_slope
-    quadratic = rise * curvature + b.height * (mean_slope - b.slope_left)
-    linear = b.height * b.slope_left - rise * curvature
-    constant = -mean_slope * rise
-    discriminant = (linear.square() - 4 * quadratic * constant).clamp(min=0)
-    denominator = linear + discriminant.sqrt()  # never negative: linear >= 0 where it matters, see clamp below
-    theta = (-2 * constant / denominator.clamp(min=1e-12)).clamp(0, 1)
+    d = b.slope_left * (1 - share) - b.slope_right * share
+    cross = 4 * mean_slope.square() * share * (1 - share)
+    d_plus_root = 2 * d.clamp(min=0) + cross / ((d.square() + cross).sqrt() + d.abs())
+    theta = 2 * mean_slope * share / (2 * mean_slope * share + d_plus_root)
     values = b.left + b.width * theta
     return _with_tails(inputs, values, -_log_derivative(b, theta), tail_bound)
 

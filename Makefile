@@ -1,0 +1,38 @@
+# make demo: from a fresh clone to a voice that speaks, on any CPU.    make test: the tests.
+# Everything lives in .venv, data/demo, runs/demo and demo/; what is there already is used again.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_TEXT := "The river runs quietly past the old stone bridge."
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	$(BIN)/python preprocess.py espeak filelists/demo_sentences.txt --out data/demo --rate 16000 --wpm 150
+	$(BIN)/python train.py -c configs/demo.json -m runs/demo
+	$(BIN)/python synthesize.py -m runs/demo --text $(DEMO_TEXT) -o demo/demo.wav --picture demo/demo.png --seed 1
+	@echo
+	@echo "Your voice has spoken: listen to demo/demo.wav, look at demo/demo.png. Next:"
+	@echo "  $(BIN)/python synthesize.py -m runs/demo --text \"Anything you like.\" -o demo/mine.wav"
+	@echo "  $(BIN)/tensorboard --logdir runs"
+	@echo "  $(BIN)/python train.py -m runs/demo --set train.total_steps=4000      # clearer, in more time"
+	@echo "  your own recordings: README.md, \"Your own voice\""
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# Both files are made after pip has finished, so that a broken installation is tried again.
+.venv/installed: requirements.txt setup.py monotonic_align/core.pyx | .venv/bin/python
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info monotonic_align/*.so monotonic_align/core.c

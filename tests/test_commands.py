@@ -1,0 +1,141 @@
+"""The commands as a new user meets them: what they print, what they write, and how they refuse."""
+
+import io
+import runpy
+import subprocess
+import sys
+
+import pytest
+import soundfile
+import torch
+
+import config as settings
+import trainer
+from tests.conftest import ROOT, with_corpus, write_corpus
+
+
+def command(name, *arguments, stdin=None):
+    """Run a command of the repository; returns the finished process."""
+    return subprocess.run([sys.executable, str(ROOT / f"{name}.py"), *map(str, arguments)], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120, input=stdin)
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Runs a command, within this process, that must exit with 2 and a message; returns the message."""
+    def run_it(name, *arguments, stdin=""):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.chdir(ROOT)
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(ROOT / f"{name}.py"), run_name="__main__")
+        message = capsys.readouterr().err
+        assert caught.value.code == 2 and "Traceback" not in message
+        return message
+    return run_it
+
+
+def test_a_refusal_has_no_traceback_and_status_2_in_a_process_of_its_own(tmp_path):
+    done = command("synthesize", "-m", tmp_path / "nowhere", "--text", "a")
+    assert done.returncode == 2 and done.stderr.startswith("error: no run or checkpoint"), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    trainer.fit(with_corpus(write_corpus(folder, None), ("train.total_steps=2",)), folder / "run", torch.device("cpu"))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def duo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("duo")
+    lists = write_corpus(folder, ("bob", "alice"))
+    config = with_corpus(lists, ("data.n_speakers=2", "model.gin_channels=8", "train.total_steps=2"))
+    settings.save(config, folder / "duo.json")
+    done = command("train_ms", "-c", folder / "duo.json", "-m", folder / "run", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_train_goes_on_from_the_run_alone(run, tmp_path):
+    done = command("train", "-m", run, "--set", "train.total_steps=3", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "resuming from" in done.stderr and "changed since: train.total_steps: 2 -> 3" in done.stderr
+    assert 'speak with: python synthesize.py -m' in done.stderr
+
+
+def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
+    good = tmp_path / "good.json"
+    settings.save(with_corpus(tiny_corpus), good)
+    assert "say which configuration" in refused("train")
+    assert "no configuration" in refused("train", "-c", tmp_path / "nowhere.json")
+    assert "there are configs/demo.json" in refused("train", "-c", "configs/ljspeech.json")
+    (tmp_path / "broken.json").write_text('{"train": {,}}')
+    assert "is not JSON: line 1, column 12" in refused("train", "-c", tmp_path / "broken.json")
+    message = refused("train", "-c", good, "--set", "train.batchsize=3", "--set", "model.n_heads=5", "--set", "x")
+    assert "did you mean 'train.batch_size'" in message and "does not divide" in message and "--set 'x'" in message
+    assert "train.py trains one voice, train_ms.py several" in refused(
+        "train", "-c", good, "--set", "data.n_speakers=3", "--set", "model.gin_channels=8")
+    assert "train_ms.py trains several voices" in refused("train_ms", "-c", good)
+    assert "device 'cuda:7' is not available" in refused("train", "-c", good, "--device", "cuda:7",
+                                                         "-m", tmp_path / "r") or torch.cuda.is_available()
+    assert "missing.txt" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
+                                    f"data.training_files={tmp_path / 'missing.txt'}")
+    assert "unknown generator 'hifi'; did you mean 'hifigan'" in refused(
+        "train", "-c", good, "-m", tmp_path / "r", "--set", "model.generator=hifi")
+    assert "data.sampling_rate is 16000" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
+                                                    "data.sampling_rate=16000")
+
+
+def test_synthesize_speaks_a_text_and_draws_it(run, tmp_path):
+    done = command("synthesize", "-m", run, "--text", "abc def", "-o", tmp_path / "a" / "b.wav", "--seed", 1,
+                   "--picture", tmp_path / "b.png")
+    assert done.returncode == 0, done.stderr
+    assert "b.wav: " in done.stdout and soundfile.info(tmp_path / "a" / "b.wav").samplerate == 8000
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_synthesize_speaks_lines_of_a_file_and_of_standard_input(run, tmp_path):
+    (tmp_path / "lines.txt").write_text("abc\n\ndef ghi\n")
+    done = command("synthesize", "-m", run, "--file", tmp_path / "lines.txt", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.wav", "0002.wav"]
+    done = command("synthesize", "-m", run, "-o", tmp_path / "one.wav", stdin="abc\n")
+    assert done.returncode == 0 and (tmp_path / "one.wav").is_file()
+
+
+def test_synthesize_refuses_what_it_cannot_say(refused, run, duo, tmp_path):
+    out = ("-o", tmp_path / "x.wav")
+    assert "no run or checkpoint" in refused("synthesize", "-m", tmp_path / "nowhere", "--text", "a", *out)
+    (tmp_path / "empty").mkdir()
+    assert "holds no checkpoint yet" in refused("synthesize", "-m", tmp_path / "empty", "--text", "a", *out)
+    assert "nothing to say" in refused("synthesize", "-m", run, "--text", " ", *out)
+    assert "holds no line of text" in refused("synthesize", "-m", run, *out, stdin="\n\n")
+    assert "let -o name a folder" in refused("synthesize", "-m", run, *out, stdin="a\nb\n")
+    assert "choose one of alice, bob" in refused("synthesize", "-m", duo, "--text", "a", *out)
+    assert "--convert needs --from" in refused("synthesize", "-m", duo, "--convert", "a.wav", *out)
+    assert "speed is 0.0" in refused("synthesize", "-m", run, "--text", "a", "--speed", 0, *out)
+    (tmp_path / "not.pt").write_text("x")
+    assert "cannot be read" in refused("synthesize", "-m", tmp_path / "not.pt", "--text", "a", *out)
+
+
+def test_synthesize_warns_of_unknown_symbols_and_speaks_on(run, tmp_path):
+    done = command("synthesize", "-m", run, "--text", "abc → d", "-o", tmp_path / "x.wav")
+    assert done.returncode == 0 and "warning: not in the voice's symbol table" in done.stderr
+    assert (tmp_path / "x.wav").is_file()
+
+
+def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
+    done = command("synthesize", "-m", duo, "--text", "abc", "--speaker", "alice", "-o", tmp_path / "alice.wav")
+    assert done.returncode == 0, done.stderr
+    done = command("synthesize", "-m", duo, "--convert", tmp_path / "alice.wav", "--from", "alice", "--speaker", "bob",
+                   "-o", tmp_path / "bob.wav")
+    assert done.returncode == 0 and soundfile.info(tmp_path / "bob.wav").frames > 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "train_ms", "synthesize", "preprocess"])
+def test_every_command_explains_itself(name):
+    done = command(name, "--help")
+    assert done.returncode == 0 and f"python {name}.py" in done.stdout

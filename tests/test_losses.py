@@ -1,0 +1,136 @@
+"""The objective against plain formulas, and which weight scales which term."""
+# Shapes: B batch, C channels, T frames, S samples.
+
+import math
+
+import pytest
+import torch
+
+import losses
+from config import TrainConfig
+from discriminators import Judgement
+from losses import GeneratorLosses
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def judgements(seed):
+    return [Judgement(noise(2, 7, seed=seed), [noise(2, 3, 5, seed=seed + 1), noise(2, 4, 2, seed=seed + 2)]),
+            Judgement(noise(2, 9, seed=seed + 3), [noise(2, 6, seed=seed + 4)])]
+
+
+def test_the_adversarial_losses_are_least_squares_summed_over_discriminators():
+    real, fake = judgements(0), judgements(10)
+    found = losses.discriminator_losses(real, fake)
+    torch.testing.assert_close(found.real, sum(((j.logits - 1) ** 2).mean() for j in real))
+    torch.testing.assert_close(found.fake, sum((j.logits**2).mean() for j in fake))
+    torch.testing.assert_close(found.total(), found.real + found.fake)
+    torch.testing.assert_close(losses.adversarial_loss(fake), sum(((j.logits - 1) ** 2).mean() for j in fake))
+
+
+def test_a_perfect_discriminator_loses_nothing():
+    ones, zeros = [Judgement(torch.ones(2, 3), [])], [Judgement(torch.zeros(2, 3), [])]
+    assert losses.discriminator_losses(ones, zeros).total() == 0
+    assert losses.discriminator_losses(zeros, ones).total() == 2
+    assert losses.adversarial_loss(ones) == 0 and losses.adversarial_loss(zeros) == 1
+
+
+def test_the_feature_loss_is_twice_the_mean_distance_of_each_map():
+    real, fake = judgements(0), judgements(10)
+    expected = 0.0
+    for r, f in zip(real, fake):
+        for a, b in zip(r.features, f.features):
+            expected += 2 * (a - b).abs().mean().item()
+    assert losses.feature_loss(real, fake).item() == pytest.approx(expected, rel=1e-5)
+    assert losses.feature_loss(real, real) == 0
+
+
+def test_the_feature_loss_teaches_the_fake_side_only():
+    r, f = noise(2, 3).requires_grad_(), noise(2, 3, seed=1).requires_grad_()
+    losses.feature_loss([Judgement(r, [r])], [Judgement(f, [f])]).backward()
+    assert r.grad is None and f.grad.abs().sum() > 0
+
+
+def test_the_kl_loss_is_its_formula_over_valid_frames():
+    z_p, logstd_q, mean, logstd = (noise(2, 3, 5, seed=i) * 0.5 for i in range(4))
+    mask = torch.tensor([[[1.0, 1, 1, 1, 1]], [[1, 1, 0, 0, 0]]])
+    total = 0.0
+    for b, frames in ((0, 5), (1, 2)):
+        for c in range(3):
+            for t in range(frames):
+                s_p, s_q = logstd[b, c, t].item(), logstd_q[b, c, t].item()
+                total += s_p - s_q - 0.5 + 0.5 * (z_p[b, c, t].item() - mean[b, c, t].item()) ** 2 * math.exp(-2 * s_p)
+    found = losses.kl_loss(z_p, logstd_q, mean, logstd, mask)
+    assert found.item() == pytest.approx(total / 7, rel=1e-4)
+    dirty = z_p + 100 * (1 - mask)
+    torch.testing.assert_close(losses.kl_loss(dirty, logstd_q, mean, logstd, mask), found)
+
+
+def test_the_kl_loss_is_the_kl_divergence_on_average():
+    shape = (1, 2, 200_000)
+    mean_q, std_q, mean_p, std_p = 0.3, 0.7, -0.2, 1.3
+    z = mean_q + std_q * noise(*shape)
+    found = losses.kl_loss(z, torch.full(shape, math.log(std_q)), torch.full(shape, mean_p),
+                           torch.full(shape, math.log(std_p)), torch.ones(1, 1, shape[2]))
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mean_q, std_q), normal(mean_p, std_p)) * 2
+    assert found.item() == pytest.approx(expected.item(), rel=0.01)
+
+
+def test_the_mel_loss_is_the_mean_distance():
+    real, fake = noise(2, 4, 5), noise(2, 4, 5, seed=1)
+    torch.testing.assert_close(losses.mel_loss(real, fake), (real - fake).abs().mean())
+
+
+def test_the_stft_loss_is_zero_for_equal_waves_and_finite_for_silence():
+    wav = noise(2, 2000) * 0.1
+    assert losses.stft_loss(wav, wav, (64, 256)) == 0
+    silence = torch.zeros(2, 2000, requires_grad=True)
+    for real, fake in ((wav, silence), (silence.detach(), silence)):
+        loss = losses.stft_loss(real, fake, (64, 256))
+        loss.backward()
+        assert torch.isfinite(loss) and torch.isfinite(silence.grad).all()
+    assert losses.stft_loss(wav, silence, (64,)) > losses.stft_loss(wav, 0.9 * wav, (64,)) > 0
+
+
+def test_the_stft_loss_is_convergence_plus_log_distance_averaged_over_sizes():
+    real, fake = noise(1, 1000), noise(1, 1000, seed=1)
+    total = 0.0
+    for size in (64, 128):
+        padding = (size - size // 4) // 2
+        magnitudes = []
+        for wav in (real, fake):
+            padded = torch.nn.functional.pad(wav[:, None], (padding, padding), mode="reflect")[:, 0]
+            frames = padded.unfold(1, size, size // 4) * torch.hann_window(size)
+            magnitudes.append((torch.fft.rfft(frames).abs() ** 2 + 1e-6).sqrt())
+        a, b = magnitudes
+        total += ((a - b).square().sum().sqrt() / a.square().sum().sqrt() + (a.log() - b.log()).abs().mean()).item()
+    assert losses.stft_loss(real, fake, (64, 128)).item() == pytest.approx(total / 2, rel=1e-3)
+
+
+WEIGHT_OF = {"mel": "c_mel", "kl": "c_kl", "duration": "c_dur", "adversarial": "c_adv", "features": "c_fm",
+             "stft": "c_stft"}
+
+
+@pytest.mark.parametrize("term", GeneratorLosses._fields)
+def test_each_weight_scales_its_own_term(term):
+    values = {name: torch.tensor(2.0**i) for i, name in enumerate(GeneratorLosses._fields)}
+    none = dict.fromkeys(WEIGHT_OF.values(), 0.0)
+    terms = GeneratorLosses(**values)
+    assert terms.total(TrainConfig(**none)) == 0
+    assert terms.total(TrainConfig(**none | {WEIGHT_OF[term]: 3.0})) == 3 * values[term]
+
+
+def test_the_default_weights_are_the_published_ones():
+    ones = GeneratorLosses(*(torch.tensor(1.0),) * 6)
+    assert ones.total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
+
+
+def test_losses_of_half_precision_are_summed_in_float32():
+    fake = [Judgement(torch.full((1, 4), 300.0, dtype=torch.float16), [torch.full((1, 4), 300.0, dtype=torch.float16)])]
+    real = [Judgement(torch.ones(1, 4, dtype=torch.float16), [torch.zeros(1, 4, dtype=torch.float16)])]
+    assert losses.discriminator_losses(real, fake).fake == 90_000
+    assert losses.adversarial_loss(fake) == 299**2
+    assert losses.feature_loss(real, fake) == 600

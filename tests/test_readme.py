@@ -1,0 +1,116 @@
+"""Every command of the README is run: as written, on data made here, with training shortened to two steps."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from utils import write_wav
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
+BY_CI = {"make demo", "make test"}  # .ci/run runs these themselves
+BY_HAND = {"tensorboard --logdir runs"}  # does not end by itself; that it can read a run is tested in test_trackers.py
+
+
+def own_recordings(folder: Path) -> None:
+    """What a user brings: 12 flac files of another rate and a metadata.csv."""
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(12):
+        time = np.arange(22050 * 2) / 44100
+        wav = np.sin(2 * np.pi * (120 + i) * time) * 0.3 + random.standard_normal(len(time)) * 0.003
+        write_wav(folder / "wavs" / f"rec{i:02d}.wav", wav.astype(np.float32), 44100)
+        rows.append(f"rec{i:02d}|The cat is here {'again ' * (i % 3)}now.")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of what git would give a user, with recordings of their own beside it."""
+    folder = tmp_path_factory.mktemp("clone") / "vits"
+    ignore = shutil.ignore_patterns(".*", "runs", "data", "demo", "build", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(ROOT, folder, ignore=ignore)
+    own_recordings(folder / "my_recordings")
+    return folder
+
+
+def run_line(line: str, folder: Path) -> None:
+    arguments = shlex.split(line)
+    assert arguments[0] == "python", f"no test runs {line!r}"
+    arguments[0] = sys.executable
+    if arguments[1].startswith("train"):
+        steps = 3 if "total_steps" in line else 2  # going on is one step more
+        arguments += ["--set", f"train.total_steps={steps}", "--set", "train.eval_interval=2", "--device", "cpu"]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
+    lines = [line for line in COMMANDS if line not in BY_CI | BY_HAND]
+    assert len(lines) >= 8
+    for line in lines:
+        run_line(line, clone)
+    for name in ("mine.wav", "road.wav", "road_m7.wav"):
+        assert (clone / name).stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_every_row_of_the_command_table_runs(clone, tmp_path):
+    (tmp_path / "lines.txt").write_text("The cat sleeps.\nThe dog runs.\n")
+    wav = tmp_path / "a.wav"
+    write_wav(wav, (0.1 * np.sin(np.arange(16000) / 20)).astype(np.float32), 16000)
+    for speaker in "pq":
+        for i in range(3):
+            write_wav(tmp_path / "vctk" / "wav48" / speaker / f"{speaker}_{i}.wav",
+                      (0.1 * np.sin(np.arange(16000) / (20 + i))).astype(np.float32), 16000)
+            text = tmp_path / "vctk" / "txt" / speaker / f"{speaker}_{i}.txt"
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text("The cat is here now.\n")
+    (tmp_path / "list.txt").write_text(f"{wav}|The cat is here.\n")
+    fill = {"FOLDER": "my_recordings", "DATA": str(tmp_path / "data"), "LIST": str(tmp_path / "list.txt"),
+            "LINES": str(tmp_path / "lines.txt"), " A B ": f" {tmp_path / 'list.txt'} {tmp_path / 'list.txt'} "}
+    rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
+    assert len(rows) == 5
+    for row in rows:
+        for name, value in fill.items():
+            row = row.replace(name, str(tmp_path / "vctk") if name == "FOLDER" and " vctk " in row else value)
+        run_line(row, clone)
+    assert (tmp_path / "list.txt.cleaned").read_text().strip().endswith("ðə kˈæt ɪz hˈɪɹ.")
+
+
+def test_the_errors_shown_in_the_readme_are_the_ones_printed():
+    shown = re.search(r"\$ (python train\.py .*?)\n(error: .*?)```", README, re.DOTALL)
+    arguments = shlex.split(shown[1])
+    done = subprocess.run([sys.executable, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr.strip() == shown[2].strip()
+
+
+def test_every_option_named_in_the_readme_exists():
+    for script in ("preprocess", "train", "train_ms", "synthesize"):
+        source = (ROOT / f"{script}.py").read_text() + (ROOT / "trainer.py").read_text() + (ROOT / "config.py").read_text()
+        for line in re.findall(rf"python {script}\.py[^`\n]*", README):
+            for option in re.findall(r"(?<= )--[a-z_-]+", line):
+                assert f'"{option}"' in source, f"{script}.py has no {option}"
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch):
+    import torch
+
+    import trainer
+    from tests.conftest import with_corpus, write_corpus
+
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Voice.load" in block]
+    trainer.fit(with_corpus(write_corpus(tmp_path, None), ("train.total_steps=1",)), tmp_path / "runs" / "demo",
+                torch.device("cpu"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README", "exec"), {})
+    assert (tmp_path / "good_morning.wav").stat().st_size > 44
