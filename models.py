@@ -273,7 +273,11 @@ class SynthesizerOutput(NamedTuple):
 
 
 class InferenceOutput(NamedTuple):
-    """Synthesized speech."""
+    """Synthesized speech.
+
+    In a batch of unequal lengths the generator hears, past a shorter item's end, zeros that are not its own padding:
+    the item's last frames sound a little different from those of the item alone, as published.
+    """
 
     wav: Tensor  # [B, 1, S]
     wav_lengths: Tensor  # [B], samples

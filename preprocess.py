@@ -1,6 +1,6 @@
 """Prepare a corpus: audio of any kind becomes mono 16-bit wavs of one rate, with filelists and a list of what is bad.
 
-    python preprocess.py ljspeech LJSpeech-1.1 --out data/ljs
+    python preprocess.py ljspeech LJSpeech-1.1 --out data/ljs -c configs/ljs.json
     python preprocess.py vctk VCTK-Corpus --out data/vctk --text_cleaners english_cleaners2
     python preprocess.py filelist mine.txt --out data/mine --rate 44100
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
@@ -23,7 +23,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,9 +32,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import config as settings
 from config import DataConfig
 from data_utils import FilelistError, numbered_rows, read_filelist
-from text import TextProcessor, espeak
+from text import TextProcessor, UnknownSymbolError, espeak
 from utils import AudioError, Wav, read_wav, resample, trim_silence, user_errors, write_text_atomic, write_wav
 
 _ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph")
@@ -86,6 +87,7 @@ class Plan:
     language: str = "en-us"
     jobs: int = 1  # processes
     strict: bool = False  # one bad utterance, and nothing is written
+    checked: DataConfig | None = None  # every text must be made of the symbols of this one's table
 
 
 class Converted(NamedTuple):
@@ -268,10 +270,12 @@ def prepare(sources: list[Source], plan: Plan) -> int:
     """Convert, clean, split and report; gives back the exit status.
 
     Raises:
-        FilelistError: ids that come twice.
+        FilelistError: ids that come twice, or symbols that the configuration's table lacks.
         ValueError: nothing can be used.
     """
     _check_ids(sources)
+    if plan.checked is not None:
+        _check_symbols(sources, TextProcessor.from_config(plan.checked))
     texts = [source.text for source in sources]
     if plan.text_cleaners:
         texts = _processor(plan.text_cleaners, plan.language).clean(texts)
@@ -353,36 +357,46 @@ def _shared_parser() -> argparse.ArgumentParser:
     rules, plan = AudioRules(), Plan(Path(), AudioRules())
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--out", type=Path, required=True, help="folder for wavs/, train.txt, val.txt")
-    parser.add_argument("--rate", type=int, default=rules.rate, help="Hz (default %(default)s)")
+    parser.add_argument("-c", "--config", type=Path, help="what the corpus is for: gives rate, longest audio, cleaners "
+                        "and language where the options do not, and checks every text against its symbol table")
+    settings.add_arguments(parser)
+    parser.add_argument("--rate", type=int, help=f"Hz (default: the configuration's, else {rules.rate})")
     parser.add_argument("--validation", type=float, default=plan.validation, help="share (default %(default)s)")
     parser.add_argument("--test", type=float, default=plan.test, help="share (default %(default)s)")
     parser.add_argument("--trim_db", type=float, default=rules.trim_db,
                         help="cut silence this far below the loudest part from both ends (default %(default)s)")
     parser.add_argument("--no_trim", "--no-trim", dest="trim_db", action="store_const", const=None)
     parser.add_argument("--min_seconds", type=float, default=rules.min_seconds, help="default %(default)s")
-    parser.add_argument("--max_seconds", type=float, default=rules.max_seconds, help="default %(default)s")
+    parser.add_argument("--max_seconds", type=float,
+                        help=f"default: the configuration's, else {rules.max_seconds}")
     parser.add_argument("--text_cleaners", nargs="+", default=[], help="write cleaned text (default: as it is)")
-    parser.add_argument("--language", default=plan.language, help="espeak-ng's name of it")
+    parser.add_argument("--language", help="espeak-ng's name of it (default: the configuration's, "
+                        f"else {plan.language})")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
     parser.add_argument("--strict", action="store_true", help="write nothing if any utterance is bad")
     return parser
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    """The options as a Plan, or all that is wrong with them."""
-    limits = (("--rate", args.rate >= 1000, "at least 1000 Hz"), ("--jobs", args.jobs >= 1, "1 or more"),
+    """The options and the configuration as a Plan, or all that is wrong with them."""
+    is_given = args.config is not None or bool(args.overrides)
+    data = (settings.load(args.config, args.overrides) if args.config else settings.from_dict({}, args.overrides)).data
+    rate = args.rate or data.sampling_rate
+    max_seconds = args.max_seconds if args.max_seconds is not None else data.max_wav_seconds
+    limits = (("--rate", rate >= 1000, "at least 1000 Hz"), ("--jobs", args.jobs >= 1, "1 or more"),
               ("--validation and --test", min(args.validation, args.test) >= 0 and args.validation + args.test < 1,
                "0 or more and below 1 together"),
               ("--trim_db", args.trim_db is None or args.trim_db > 0, "above 0; --no_trim cuts nothing"),
-              ("--min_seconds and --max_seconds", 0 < args.min_seconds < args.max_seconds, "above 0 and in order"),
+              ("--min_seconds and --max_seconds", 0 < args.min_seconds < max_seconds, "above 0 and in order"),
               ("--out", "|" not in str(args.out), "a path without '|', which separates columns"))
     faults = [f"{name} must be {claim}" for name, is_fine, claim in limits if not is_fine]
     if faults:
         raise ValueError("\n".join(faults))
-    rules = AudioRules(rate=args.rate, trim_db=args.trim_db, min_seconds=args.min_seconds,
-                       max_seconds=args.max_seconds)
-    return Plan(args.out, rules, args.validation, args.test, tuple(args.text_cleaners), args.language, args.jobs,
-                args.strict)
+    rules = AudioRules(rate=rate, trim_db=args.trim_db, min_seconds=args.min_seconds, max_seconds=max_seconds)
+    cleaners = tuple(args.text_cleaners) or (data.text_cleaners if is_given and data.cleaned_text else ())
+    checked = replace(data, text_cleaners=cleaners or data.text_cleaners, language=args.language or data.language)
+    return Plan(args.out, rules, args.validation, args.test, cleaners, checked.language, args.jobs, args.strict,
+                checked if is_given else None)
 
 
 def _processor(cleaners: Sequence[str], language: str) -> TextProcessor:
@@ -408,6 +422,18 @@ def _check_ids(sources: Sequence[Source]) -> None:
         first.setdefault(source.id, source.place)
     if not sources:
         faults = ["found no utterances; expected at least one"]
+    if faults:
+        raise FilelistError(faults)
+
+
+def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> None:
+    faults = []
+    for source, cleaned in zip(sources, text.clean([source.text for source in sources])):
+        try:
+            if cleaned.strip():  # an empty text is a fault of that line alone
+                text.encode(cleaned)
+        except UnknownSymbolError as error:
+            faults.append(f"{source.place}: {error}")
     if faults:
         raise FilelistError(faults)
 
@@ -503,14 +529,14 @@ def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
 def _print_settings(sources: Sequence[Source], plan: Plan) -> None:
     speakers = {source.speaker for source in sources if source.speaker is not None}
     are_ids = all(name.isascii() and name.isdecimal() for name in speakers)
-    settings = {"training_files": (plan.out / "train.txt").as_posix(),
+    values = {"training_files": (plan.out / "train.txt").as_posix(),
                 "validation_files": (plan.out / "val.txt").as_posix(),
                 "sampling_rate": plan.rules.rate, "cleaned_text": str(bool(plan.text_cleaners)).lower(),
                 "n_speakers": 0 if len(speakers) < 2 else max(map(int, speakers)) + 1 if are_ids else len(speakers)}
     if plan.text_cleaners:
-        settings |= {"text_cleaners": json.dumps(plan.text_cleaners), "language": plan.language}
+        values |= {"text_cleaners": json.dumps(plan.text_cleaners), "language": plan.language}
     print("Next: train with these settings, in the configuration or by --set:")
-    for key, value in settings.items():
+    for key, value in values.items():
         print(f"  data.{key}={value}")
 
 

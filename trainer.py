@@ -190,8 +190,8 @@ def learning_rate_factor(train: TrainConfig, step: int, batches_per_epoch: int) 
     """Factor on both learning rates: warm-up times a decay per epoch, or times a cosine; a function of the step."""
     warm_up = min(1.0, (step + 1) / train.lr_warmup_steps) if train.lr_warmup_steps else 1.0
     if train.lr_cosine_final is not None:
-        progress = min(1.0, step / train.total_steps)
-        return warm_up * (train.lr_cosine_final + (1 - train.lr_cosine_final) * 0.5 * (1 + math.cos(math.pi * progress)))
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / train.total_steps))  # from 1 to 0
+        return warm_up * (train.lr_cosine_final + (1 - train.lr_cosine_final) * cosine)
     return warm_up * train.lr_decay ** (step // batches_per_epoch)
 
 
@@ -517,7 +517,6 @@ def main(description: str, multispeaker: bool) -> None:
 
 
 def _check_door(config: Config, multispeaker: bool) -> None:
-    if config.multispeaker and not multispeaker:
-        raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train.py trains one voice, train_ms.py several")
-    if multispeaker and not config.multispeaker:
-        raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train_ms.py trains several voices, train.py one")
+    if config.multispeaker != multispeaker:
+        raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train.py trains one voice, train_ms.py several "
+                         "voices: use the other one, or change it")

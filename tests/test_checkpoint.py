@@ -78,7 +78,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_the_one_before(tmp_path, da
 def test_a_foreign_file_is_refused_with_what_was_found(tmp_path):
     path = tmp_path / "G_1000.pth"
     torch.save({"model": {}, "iteration": 3, "learning_rate": 1e-4}, path)
-    with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint of this project; it holds the keys model, it"):
+    with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint .*; it holds the keys model, iteration"):
         checkpoint.load(path)
 
 
@@ -99,9 +99,9 @@ class Evil:
 
 def test_a_malicious_pickle_does_not_run(tmp_path):
     target = str(tmp_path / "owned")
-    for name, writer in (("zip.pt", torch.save), ("plain.pt", lambda thing, path: path.write_bytes(pickle.dumps(thing)))):
-        path = tmp_path / name
-        writer(Evil(target), path)
+    torch.save(Evil(target), tmp_path / "zip.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Evil(target)))
+    for path in (tmp_path / "zip.pt", tmp_path / "plain.pt"):
         with pytest.raises(checkpoint.CheckpointError):
             checkpoint.load(path)
     assert not os.path.exists(target)

@@ -78,7 +78,7 @@ def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
     assert "did you mean 'train.batch_size'" in message and "does not divide" in message and "--set 'x'" in message
     assert "train.py trains one voice, train_ms.py several" in refused(
         "train", "-c", good, "--set", "data.n_speakers=3", "--set", "model.gin_channels=8")
-    assert "train_ms.py trains several voices" in refused("train_ms", "-c", good)
+    assert "data.n_speakers is 0; train.py trains one voice" in refused("train_ms", "-c", good)
     assert "device 'cuda:7' is not available" in refused("train", "-c", good, "--device", "cuda:7",
                                                          "-m", tmp_path / "r") or torch.cuda.is_available()
     assert "missing.txt" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",

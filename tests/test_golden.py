@@ -129,7 +129,8 @@ def test_discriminator_and_losses_equal_the_published_ones(forward, inputs, sett
     net = Discriminators(settings.discriminator).eval()
     net.load_state_dict(parameters("discriminator"), strict=True)
     segment = settings.train.segment_size
-    wav_real = commons.slice_segments(inputs["wav"][:, None], forward.segment_starts * settings.data.hop_length, segment)
+    first_samples = forward.segment_starts * settings.data.hop_length
+    wav_real = commons.slice_segments(inputs["wav"][:, None], first_samples, segment)
     check(wav_real, "slice.y")
     with torch.no_grad():
         real, fake = net(wav_real), net(forward.wav_fake)

@@ -21,6 +21,11 @@ KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 @pytest.fixture(params=KINDS, ids=lambda kind: " ".join(value.partition("=")[2] for value in kind))
 def kind(request):
     return request.param

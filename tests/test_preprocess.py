@@ -447,3 +447,35 @@ def test_prepared_speech_opens_for_training(tmp_path):
     dataset = open_corpus(tmp_path / "train.txt", Config(), TextProcessor.from_config(DataConfig()))
     assert len(dataset) + len(lines_of(tmp_path / "val.txt")) + sum(map(len, dataset.left_out.values())) == 32
     assert len(dataset) > 25
+
+
+@pytest.fixture
+def small_config(tmp_path):
+    """A configuration of 16 kHz and characters."""
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps({"data": {"sampling_rate": 16000, "symbols": "characters", "max_wav_seconds": 5,
+                                         "text_cleaners": ["basic_cleaners"], "cleaned_text": False}}))
+    return path
+
+
+def test_a_configuration_gives_rate_and_longest_audio(tmp_path, small_config):
+    write_sound(tmp_path / "lj" / "wavs" / "a.wav")
+    write_sound(tmp_path / "lj" / "wavs" / "long.wav", seconds=6)
+    write_lines(tmp_path / "lj" / "metadata.csv", "a|One Two", "long|" + "three " * 10)
+    out = tmp_path / "out"
+    assert run("ljspeech", tmp_path / "lj", "--out", out, "-c", small_config) == 0
+    assert prepared(out) == {"a.wav": ["One Two"]}
+    assert soundfile.info(out / "wavs" / "a.wav").samplerate == 16000
+    assert run("ljspeech", tmp_path / "lj", "--out", out, "-c", small_config, "--rate", 8000,
+               "--set", "data.max_wav_seconds=10") == 0
+    assert len(prepared(out)) == 2 and soundfile.info(out / "wavs" / "a.wav").samplerate == 8000
+
+
+def test_a_symbol_that_the_table_lacks_is_an_error_at_preparation_with_its_place(tmp_path, small_config, capsys):
+    write_sound(tmp_path / "lj" / "wavs" / "a.wav")
+    write_sound(tmp_path / "lj" / "wavs" / "b.wav")
+    write_lines(tmp_path / "lj" / "metadata.csv", "a|good", "b|b\u00f6se")
+    assert run("ljspeech", tmp_path / "lj", "--out", tmp_path / "out", "-c", small_config) == 2
+    message = capsys.readouterr().err
+    assert "metadata.csv:2: " in message and "U+00F6" in message and "'characters'" in message
+    assert not (tmp_path / "out" / "train.txt").exists()

@@ -96,7 +96,7 @@ def test_the_errors_shown_in_the_readme_are_the_ones_printed():
 
 def test_every_option_named_in_the_readme_exists():
     for script in ("preprocess", "train", "train_ms", "synthesize"):
-        source = (ROOT / f"{script}.py").read_text() + (ROOT / "trainer.py").read_text() + (ROOT / "config.py").read_text()
+        source = "".join((ROOT / name).read_text() for name in (f"{script}.py", "trainer.py", "config.py"))
         for line in re.findall(rf"python {script}\.py[^`\n]*", README):
             for option in re.findall(r"(?<= )--[a-z_-]+", line):
                 assert f'"{option}"' in source, f"{script}.py has no {option}"

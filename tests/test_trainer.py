@@ -167,7 +167,7 @@ def test_every_parameter_of_both_networks_moves_in_one_step(tiny_batch):
     state, config = fresh_state(weight_decay=0)
     before = [{n: p.clone() for n, p in m.named_parameters()} for m in (state.generator, state.discriminators)]
     trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-    for old, module in zip(before, (state.generator, state.discriminators)):
+    for module in (state.generator, state.discriminators):
         without = [name for name, p in module.named_parameters() if p.grad is None]
         assert not without, f"no gradient for {without}"
     changed = [not torch.equal(before[1][n], p) for n, p in state.discriminators.named_parameters()]
@@ -190,8 +190,8 @@ def test_the_average_follows_the_generator_and_speaks(tiny_batch):
     state, config = fresh_state(ema_decay=0.5)
     trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
     assert state.speaking_model is state.average
-    distance = [float((a - b).detach().abs().max()) for a, b in zip(state.average.parameters(), state.generator.parameters())]
-    assert 0 < max(distance) < 1e-2
+    pairs = zip(state.average.parameters(), state.generator.parameters())
+    assert 0 < max(float((kept - new).detach().abs().max()) for kept, new in pairs) < 1e-2
     without, _ = fresh_state(ema_decay=0)
     assert without.average is None and without.speaking_model is without.generator
 
@@ -202,7 +202,8 @@ def test_the_average_is_a_weighted_mean():
     trainer.update_average(average, model, decay=0.9, step=10**6)
     assert all(torch.allclose(p, wanted[n]) for n, p in average.named_parameters())
     trainer.update_average(average, model, decay=0.9, step=0)  # young: mostly the model
-    assert float((average.weight - model.weight).abs().max()) < 0.11 * float((wanted["weight"] - model.weight).abs().max())
+    left, before = ((weight - model.weight).detach().abs().max() for weight in (average.weight, wanted["weight"]))
+    assert float(left) < 0.11 * float(before)
 
 
 def test_a_step_whose_gradient_is_not_finite_changes_nothing(tiny_batch):
