@@ -95,6 +95,8 @@ class TrainConfig:
             faults.append(f"train.ema_decay is {self.ema_decay}; it must lie in [0, 1)")
         if self.lr_cosine_final is not None and self.total_steps is None:
             faults.append("train.lr_cosine_final is given without train.total_steps, which the cosine runs over")
+        if self.c_stft and not self.stft_sizes:
+            faults.append("train.c_stft is given, train.stft_sizes is empty; it must have one or more sizes")
         if any(size < 32 for size in self.stft_sizes):
             faults.append(f"train.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         return faults

@@ -59,16 +59,22 @@ class Voice:
         fold_weight_norm(self.model)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Voice:
+    def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = ()) -> Voice:
         """Load a run folder (its best checkpoint, else its newest) or one checkpoint file.
+
+        Args:
+            path: of a run or a checkpoint.
+            device: "auto", "cpu", "cuda", "mps".
+            overrides: changes to the configuration that it was trained with, as `section.key=value`.
 
         Raises:
             FileNotFoundError: there is nothing to load.
             CheckpointError: the file is damaged or not ours.
+            ConfigError: an override does not fit.
         """
         file = checkpoint.find(Path(path))
         payload = checkpoint.load(file)
-        config = settings.from_dict(payload["config"])
+        config = settings.from_dict(payload["config"], overrides)
         model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
         checkpoint.load_state(model, payload["average"] or payload["generator"], file, "generator")
         return cls(config, model, choose_device(device))

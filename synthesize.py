@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import config as settings
 from utils import user_errors
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the same seed, the same sound")
     parser.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    settings.add_arguments(parser)
     return parser.parse_args()
 
 
@@ -52,7 +54,7 @@ def main() -> None:
             raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
         texts = [] if args.convert else read_texts(args)
         paths = output_paths(args.out, len(texts)) if texts else []
-        voice = Voice.load(args.run, args.device)
+        voice = Voice.load(args.run, args.device, args.overrides)
         if args.convert:
             report(voice.convert(args.convert, args.source_speaker, args.speaker, args.seed), args.out)
         for text, path in zip(texts, paths):

@@ -57,8 +57,8 @@ FLOWS = {
     "affine": lambda: (randomised(ElementwiseAffine(2)), noise(B, 2, T), None),
     "flip": lambda: (Flip(), noise(B, 4, T), None),
     "log": lambda: (Log(), noise(B, 1, T).exp(), None),
-    "conv flow": lambda: (randomised(ConvFlow(6, 3)), noise(B, 2, T) * 2, None),
-    "conv flow with a condition": lambda: (randomised(ConvFlow(6, 3)), noise(B, 2, T) * 2, noise(B, 6, T)),
+    "conv flow": lambda: (randomised(ConvFlow(6, 3), 0.2), noise(B, 2, T) * 2, None),
+    "conv flow with a condition": lambda: (randomised(ConvFlow(6, 3), 0.2), noise(B, 2, T) * 2, noise(B, 6, T)),
     "coupling": lambda: (coupling(), noise(B, 4, T), None),
     "coupling with a speaker": lambda: (coupling(G), noise(B, 4, T), noise(B, G, 1)),
 }

@@ -242,15 +242,6 @@ def test_no_more_threads_than_items_are_asked_for(monkeypatch):
     assert asked == [1, 3, 4]
 
 
-@pytest.mark.gpu
-def test_the_gpu_gives_the_path_of_the_cpu_on_the_gpu():
-    batch = random_batch(8, 120, 50)
-    expected = monotonic_align.search(*batch)
-    found = monotonic_align.search(*(tensor.cuda() for tensor in batch))
-    assert found.path.is_cuda and found.durations.is_cuda
-    assert torch.equal(found.path.cpu(), expected.path) and torch.equal(found.durations.cpu(), expected.durations)
-
-
 # -- the published signature ---------------------------------------------------------------------------------------
 
 

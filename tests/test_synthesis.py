@@ -156,6 +156,13 @@ def test_folding_weight_norm_leaves_the_sound(run, voice):
     assert np.abs(out.wav[0, 0].clamp(-1, 1).numpy() - folded).max() < 1e-5
 
 
+def test_settings_are_overridden_at_loading(run):
+    voice = Voice.load(run, "cpu", ["data.text_cleaners=[]"])
+    assert voice.text.clean(["ABC"]) == ["ABC"]
+    with pytest.raises(ValueError, match="did you mean 'data.text_cleaners'"):
+        Voice.load(run, "cpu", ["data.text_cleaner=[]"])
+
+
 def test_an_unavailable_device_is_an_error(run):
     if torch.backends.mps.is_available():
         pytest.skip("this machine has MPS")

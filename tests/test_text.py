@@ -76,7 +76,7 @@ def test_a_table_may_grow_from_the_published_one():
 
 
 @pytest.mark.parametrize("spec, message", [
-    ("publishd", r"'publishd' is neither a file nor a known table \(characters, ipa, published\); did you mean 'publis"),
+    ("publishd", r"'publishd' is neither a file nor a known table \(characters, ipa, published\); did you mean 'publ"),
     ((), "it is empty; it needs at least a pad"),
     (("_", "", "a"), "line 2 is empty"),
     (("_", "a", "tʃ"), r"line 3 is 'tʃ' \(U\+0074 U\+0283\), 2 characters"),

@@ -258,7 +258,7 @@ def test_the_alignment_prior_fades():
 
 def start_process(config, tmp_path, *arguments):
     settings.save(config, tmp_path / "c.json")
-    command = [sys.executable, "train.py", "-c", str(tmp_path / "c.json"), "-m", str(tmp_path / "run"), "--device", "cpu"]
+    command = [sys.executable, "train.py", "-c", tmp_path / "c.json", "-m", tmp_path / "run", "--device", "cpu"]
     return subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
