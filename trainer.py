@@ -309,10 +309,11 @@ def _validation_numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> 
 def _speak_and_draw(model: SynthesizerTrn, batch: Batch, config: Config, step: int, tracker: Tracker) -> None:
     """Speak the first utterances of a batch, beside their recordings, with pictures of mel and alignment."""
     data = config.data
+    batch = Batch(*(None if field is None else field[:SPOKEN_SAMPLES] for field in batch))
     spec = spectrogram(batch.wav, data, batch.wav_lengths)
     out = model(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // data.hop_length, batch.speaker_ids)
     path = path_from_durations(out.durations, spec.shape[2])
-    for i in range(min(SPOKEN_SAMPLES, len(batch.names))):
+    for i, name in enumerate(batch.names):
         n_ids, n_samples = int(batch.text_lengths[i]), int(batch.wav_lengths[i])
         speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
         spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
@@ -322,7 +323,7 @@ def _speak_and_draw(model: SynthesizerTrn, batch: Batch, config: Config, step: i
                 "spoken": mel_spectrogram(spoken.wav[:, 0].float(), data)[0].cpu().numpy()}
         tracker.figure(step, f"mel/{i}", plot_mels(mels))
         tracker.figure(step, f"alignment/{i}", plot_alignment(
-            path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(), f"{batch.names[i]}, step {step}"))
+            path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(), f"{name}, step {step}"))
         tracker.audio(step, f"spoken/{i}", spoken.wav[0, 0].float().cpu().numpy(), data.sampling_rate)
         tracker.audio(step, f"recorded/{i}", recorded[0].cpu().numpy(), data.sampling_rate)
 
