@@ -107,7 +107,8 @@ def find(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise FileNotFoundError(f"no run or checkpoint {path}")
+        raise FileNotFoundError(f"no run or checkpoint {path}; a run is made by, e.g., python train.py -c "
+                                f"configs/demo.json -m {path}")
     best = read_best(path)
     if best is not None and path_of(path, best.step).is_file():
         return path_of(path, best.step)

@@ -141,7 +141,8 @@ class DataConfig:
             faults.append(f"data.mel_fmin {self.mel_fmin} and data.mel_fmax {top} must be in order and at most half "
                           f"of data.sampling_rate {self.sampling_rate}")
         if self.speakers and self.n_speakers < len(self.speakers):
-            faults.append(f"data.n_speakers is {self.n_speakers}, data.speakers names {len(self.speakers)}")
+            faults.append(f"data.n_speakers is {self.n_speakers}, but there are {len(self.speakers)} names of "
+                          f"speakers; set data.n_speakers={len(self.speakers)}")
         if self.min_text_len > self.max_text_len:
             faults.append(f"data.min_text_len {self.min_text_len} exceeds data.max_text_len {self.max_text_len}")
         return faults

@@ -113,6 +113,9 @@ def read_filelist(path: str | os.PathLike, multispeaker: bool) -> list[Line]:
     layout = ("path", "speaker", "text") if multispeaker else ("path", "text")
     folder = Path(path).parent
     lines, faults = [], []
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no filelist {path}; preprocess.py makes them, data.training_files and "
+                                "data.validation_files name them")
     for source, row in numbered_rows(path):
         columns = [column.strip() for column in row.split("|")]
         fault = _row_fault(columns, layout)

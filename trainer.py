@@ -511,6 +511,8 @@ def main(description: str, multispeaker: bool) -> None:
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem
+        if run_dir.exists() and not run_dir.is_dir():
+            raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
         config = settings.load(args.config or run_dir / "config.json", args.overrides)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())

@@ -106,11 +106,13 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
 
     Raises:
         AudioError: the samples are not one channel of finite floats, or the ending names no format.
+        OSError: the folder cannot be written.
     """
     path = Path(path)
     audio_format = path.suffix[1:].upper()
-    if audio_format not in soundfile.available_formats():
-        raise AudioError(f"{path}: {path.suffix or 'no ending'} names no audio format; use .wav or .flac")
+    if audio_format not in soundfile.available_formats() or not soundfile.check_format(audio_format, subtype):
+        ending = path.suffix or "no ending"
+        raise AudioError(f"{path}: {ending} names no audio format for {subtype} samples; use .wav or .flac")
     array = samples.detach().cpu().float().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
         raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
@@ -119,8 +121,11 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
     array = array.clip(-1, 1)
     if subtype == "PCM_16":  # by 32768, as it is read, so that reading and writing again changes nothing
         array = np.round(array * 32768.0).clip(-32768, 32767).astype(np.int16)
-    _write_atomic(path, lambda temporary: soundfile.write(
-        temporary, array, sampling_rate, subtype=subtype, format=audio_format))
+    try:
+        _write_atomic(path, lambda temporary: soundfile.write(
+            temporary, array, sampling_rate, subtype=subtype, format=audio_format))
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:

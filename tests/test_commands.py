@@ -81,10 +81,11 @@ def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
     assert "data.n_speakers is 0; train.py trains one voice" in refused("train_ms", "-c", good)
     assert "device 'cuda:7' is not available" in refused("train", "-c", good, "--device", "cuda:7",
                                                          "-m", tmp_path / "r") or torch.cuda.is_available()
-    assert "missing.txt" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
+    assert "missing.txt; preprocess.py makes them" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
                                     f"data.training_files={tmp_path / 'missing.txt'}")
     assert "unknown generator 'hifi'; did you mean 'hifigan'" in refused(
         "train", "-c", good, "-m", tmp_path / "r", "--set", "model.generator=hifi")
+    assert "is a file; -m names the folder of a run" in refused("train", "-c", good, "-m", good)
     assert "data.sampling_rate is 16000" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
                                                     "data.sampling_rate=16000")
 
@@ -108,7 +109,10 @@ def test_synthesize_speaks_lines_of_a_file_and_of_standard_input(run, tmp_path):
 
 def test_synthesize_refuses_what_it_cannot_say(refused, run, duo, tmp_path):
     out = ("-o", tmp_path / "x.wav")
-    assert "no run or checkpoint" in refused("synthesize", "-m", tmp_path / "nowhere", "--text", "a", *out)
+    assert "a run is made by, e.g., python train.py" in refused(
+        "synthesize", "-m", tmp_path / "nowhere", "--text", "a", *out)
+    assert "names no audio format for PCM_16" in refused(
+        "synthesize", "-m", run, "--text", "a", "-o", tmp_path / "x.mp3")
     (tmp_path / "empty").mkdir()
     assert "holds no checkpoint yet" in refused("synthesize", "-m", tmp_path / "empty", "--text", "a", *out)
     assert "nothing to say" in refused("synthesize", "-m", run, "--text", " ", *out)

@@ -105,7 +105,7 @@ def test_many_faults_are_counted_and_the_first_twenty_shown(tmp_path):
 
 
 def test_a_missing_an_empty_and_a_foreign_filelist_are_told_apart(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no text file .*none.txt"):
+    with pytest.raises(FileNotFoundError, match="no filelist .*none.txt"):
         read_filelist(tmp_path / "none.txt", False)
     with pytest.raises(FilelistError, match=r"list.txt holds no lines; expected path\|text"):
         read_filelist(write_list(tmp_path), False)
@@ -141,7 +141,7 @@ def test_speaker_names_of_both_lists_fill_the_configuration_unless_it_has_some(t
     filled = fill_speakers(config)
     assert filled.data.speakers == ("anna", "tom", "zoe") and fill_speakers(filled) is filled
     assert fill_speakers(config_of(training_files="none.txt")).data.speakers == ()
-    with pytest.raises(ConfigError, match="data.n_speakers is 2, data.speakers names 3"):
+    with pytest.raises(ConfigError, match="data.n_speakers is 2, but there are 3 names"):
         fill_speakers(dataclasses.replace(config, data=dataclasses.replace(config.data, n_speakers=2)))
 
 
