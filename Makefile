@@ -8,7 +8,7 @@ DEMO_TEXT := "The river runs quietly past the old stone bridge."
 .PHONY: demo test clean
 
 demo: .venv/installed
-	$(BIN)/python preprocess.py espeak filelists/demo_sentences.txt --out data/demo --rate 16000 --wpm 150
+	$(BIN)/python preprocess.py espeak filelists/demo_sentences.txt --out data/demo -c configs/demo.json --wpm 150
 	$(BIN)/python train.py -c configs/demo.json -m runs/demo
 	$(BIN)/python synthesize.py -m runs/demo --text $(DEMO_TEXT) -o demo/demo.wav --picture demo/demo.png --seed 1
 	@echo

@@ -346,9 +346,14 @@ def make_loaders(config: Config, text: TextProcessor, step: int, device: torch.d
     valid_batches = LengthBatchSampler(valid_set.lengths, config.train.batch_size, config.train.seed, shuffle=False)
     train = DataLoader(train_set, batch_sampler=StepSampler(batches, step), collate_fn=collate,
                        num_workers=config.train.num_workers, pin_memory=device.type == "cuda",
-                       persistent_workers=config.train.num_workers > 0)
+                       worker_init_fn=_leave_interrupts_to_the_main_process)
     valid = DataLoader(valid_set, batch_sampler=valid_batches, collate_fn=collate)
     return Loaders(train, valid, batches.batches_per_epoch)
+
+
+def _leave_interrupts_to_the_main_process(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; a worker that dies of it would fail the step in progress."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def resolve(config: Config) -> Config:

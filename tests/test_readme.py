@@ -79,6 +79,7 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     fill = {"FOLDER": "my_recordings", "DATA": str(tmp_path / "data"), "LIST": str(tmp_path / "list.txt"),
             "LINES": str(tmp_path / "lines.txt"), " A B ": f" {tmp_path / 'list.txt'} {tmp_path / 'list.txt'} "}
     rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
+    rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json") for row in rows]
     assert len(rows) == 5
     for row in rows:
         for name, value in fill.items():

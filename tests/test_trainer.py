@@ -259,7 +259,7 @@ def test_the_alignment_prior_fades():
 def start_process(config, tmp_path, *arguments):
     settings.save(config, tmp_path / "c.json")
     command = [sys.executable, "train.py", "-c", tmp_path / "c.json", "-m", tmp_path / "run", "--device", "cpu"]
-    return subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    return subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -274,14 +274,17 @@ def wait_for(condition, process, seconds=60):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_leaves(tiny_corpus, tmp_path, number):
     config = with_corpus(tiny_corpus, ("train.total_steps=100000", "train.save_interval=100000",
-                                       "train.eval_interval=100000"))
+                                       "train.eval_interval=100000", "train.num_workers=2"))
     process = start_process(config, tmp_path)
     log = tmp_path / "run" / "metrics.jsonl"
     wait_for(lambda: log.is_file() and len(log.read_text().splitlines()) > 2, process)
-    process.send_signal(number)
+    if number == signal.SIGINT:  # as a terminal does: to the workers too
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0, errors
-    assert "finishing this step and saving" in errors and "stopped by signal at step" in errors
+    assert errors.count("finishing this step and saving") == 1 and "stopped by signal at step" in errors
     [step] = checkpoint.list_steps(tmp_path / "run")
     assert json.loads(log.read_text().splitlines()[-1])["step"] == step
 
