@@ -396,3 +396,9 @@ def test_languages_whose_dictionaries_are_missing_are_not_offered():
     assert "fo" not in espeak.languages()
     with pytest.raises(ValueError, match="espeak-ng has no language 'fo'"):
         espeak.phonemize(["hallo"], "fo")
+
+
+def test_every_language_name_speaks_with_and_without_a_variant():
+    voices = ("en-gb", "en-gb+m7", "en-us", "de", "fr-fr")
+    lengths = [len(next(espeak.speak(["hello there"], voice))) for voice in voices]
+    assert min(lengths) > 5000

@@ -119,6 +119,17 @@ def _languages() -> dict[str, str]:
     return {code: name for code, name in EspeakBackend.supported_languages().items() if code not in _BROKEN}
 
 
+@cache
+def _identifier(voice: str) -> str:
+    """The file of a language's voice, e.g. gmw/en+f3 for en-gb+f3; `voice` itself if it names no language."""
+    _languages()
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    language, plus, variant = voice.partition("+")
+    files = {known.language: known.identifier for known in EspeakWrapper().available_voices()}
+    return files.get(language, language) + plus + variant
+
+
 def _nearest_languages(language: str, known: dict[str, str]) -> str:
     """The languages of the same family, and those whose code or English name looks alike."""
     wanted = language.lower().replace("_", "-")
@@ -178,7 +189,8 @@ class _Speaker:
 
     def speak(self, text: str, voice: str, words_per_minute: int) -> bytes:
         """int16 samples of one text."""
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+        names = (voice, _identifier(voice))  # it goes by file names, and some languages' files are called otherwise
+        if all(self._library.espeak_SetVoiceByName(name.encode()) != 0 for name in names):
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
