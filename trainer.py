@@ -134,6 +134,12 @@ class TrainState:
         self.step = payload["step"]
 
     @property
+    def is_lowering_scale(self) -> bool:
+        """Whether fp16's loss scale can still fall, so that a gradient that overflows is no fault yet."""
+        scalers = (self.generator_updater.scaler, self.discriminator_updater.scaler)
+        return any(scaler.is_enabled() and scaler.get_scale() > 1 for scaler in scalers)
+
+    @property
     def speaking_model(self) -> SynthesizerTrn:
         """What validation and synthesis use: the average if there is one."""
         return self.average if self.average is not None else self.generator
@@ -146,6 +152,11 @@ class StepLosses(NamedTuple):
     discriminator: DiscriminatorLosses | None
     generator_norm: float
     discriminator_norm: float | None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether both gradients were, so that both networks moved."""
+        return math.isfinite(self.generator_norm) and math.isfinite(self.discriminator_norm or 0.0)
 
     def as_floats(self) -> dict[str, float]:
         """Named numbers for a tracker."""
@@ -406,7 +417,7 @@ def _loop(state: TrainState, loaders: Loaders, config: Config, run_dir: Path, tr
         losses = train_step(state, batch.to(state.device), config, loaders.batches_per_epoch)
         state.step += 1
         tracker.advance(state.step)
-        bad_steps = 0 if math.isfinite(losses.generator_norm) else bad_steps + 1
+        bad_steps = 0 if losses.is_finite or state.is_lowering_scale else bad_steps + 1
         if bad_steps:
             _report_bad_step(state.step, batch, losses, bad_steps)
         is_last = state.step >= total_steps
@@ -438,8 +449,8 @@ def save_state(state: TrainState, config: Config, run_dir: Path, validation: dic
 
 
 def _report_bad_step(step: int, batch: Batch, losses: StepLosses, bad_steps: int) -> None:
-    logger.warning("step %d changed nothing: the generator's gradient norm is %s; losses %s; utterances %s", step,
-                   losses.generator_norm, {k: round(v, 4) for k, v in losses.as_floats().items()},
+    logger.warning("step %d was left out, a gradient is not finite: %s; utterances %s", step,
+                   ", ".join(f"{name} {value:.4g}" for name, value in losses.as_floats().items()),
                    ", ".join(batch.names[:8]))
     if bad_steps >= MAX_BAD_STEPS:
         raise TrainingError(f"{bad_steps} steps in a row had a gradient that is not finite (see the log for their "

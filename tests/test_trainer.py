@@ -212,8 +212,26 @@ def test_a_step_whose_gradient_is_not_finite_changes_nothing(tiny_batch):
     wav = tiny_batch.wav.clone()
     wav[0, 100] = float("nan")
     losses = trainer.train_step(state, tiny_batch._replace(speaker_ids=None, wav=wav), config, 4)
-    assert not math.isfinite(losses.generator_norm)
+    assert not math.isfinite(losses.generator_norm) and not losses.is_finite
     assert all(torch.equal(a, p) for a, p in zip(before, state.generator.parameters()))
+
+
+def test_a_discriminators_gradient_that_is_not_finite_counts_too(tiny_batch):
+    state, config = fresh_state()
+    losses = trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
+    assert losses.is_finite
+    assert not losses._replace(discriminator_norm=math.inf).is_finite
+    assert losses._replace(discriminator_norm=None).is_finite
+
+
+def test_an_overflow_is_no_fault_while_the_loss_scale_can_fall():
+    state, _ = fresh_state()
+    assert not state.is_lowering_scale
+    state.generator_updater.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    state.generator_updater.scaler.scale(torch.zeros(()))  # it is created at its first use
+    assert state.is_lowering_scale
+    state.generator_updater.scaler.update(1.0)
+    assert not state.is_lowering_scale
 
 
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
@@ -221,7 +239,7 @@ def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
     with pytest.raises(trainer.TrainingError, match="10 steps in a row .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
-    assert "changed nothing" in caplog.text and ".wav" in caplog.text
+    assert "was left out, a gradient is not finite: train/mel nan" in caplog.text and ".wav" in caplog.text
 
 
 @pytest.mark.parametrize(("precision", "device", "effective"), [
