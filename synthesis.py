@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +126,7 @@ class Voice:
         Raises:
             ValueError: as in `speak`, or durations of another length.
         """
-        _check_controls(speed=speed, noise_scale=noise_scale, noise_scale_duration=noise_scale_duration)
+        _check_controls({"speed": speed, "noise_scale": noise_scale, "noise_scale_duration": noise_scale_duration})
         if durations is not None and (len(durations) != len(ids) or min(durations) < 0):
             raise ValueError(f"durations must be {len(ids)} numbers of frames, 0 or more, one for each id; "
                              f"found {len(durations)}")
@@ -180,7 +180,7 @@ class Voice:
         return torch.tensor([speaker_id(str(speaker), names, data.n_speakers)], device=self.device)
 
 
-def _check_controls(**controls: float) -> None:
+def _check_controls(controls: Mapping[str, float]) -> None:
     """Speed above 0, noise scales 0 or more, all finite."""
     for name, value in controls.items():
         lowest_is_open = name == "speed"
