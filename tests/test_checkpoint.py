@@ -97,6 +97,7 @@ class Evil:
         return (os.mkdir, (self.target,))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_malicious_pickle_does_not_run(tmp_path):
     target = str(tmp_path / "owned")
     torch.save(Evil(target), tmp_path / "zip.pt")
