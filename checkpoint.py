@@ -80,6 +80,8 @@ def load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):  # no fault of the file's: it must not be called damaged
+        raise
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} ({path.stat().st_size} bytes) cannot be read: {reason}\n"

@@ -28,13 +28,12 @@ def _filterbank(
     filter_length: int, n_mels: int, sampling_rate: int, fmin: float, fmax: float, device: torch.device
 ) -> Tensor:
     """Slaney-normalised triangular filters, [M, F]."""
-    if sampling_rate % 2:  # torchaudio rounds half of it down, which moves every filter
-        from librosa.filters import mel
-
-        with torch.inference_mode(False):
-            return torch.from_numpy(
-                mel(sr=sampling_rate, n_fft=filter_length, n_mels=n_mels, fmin=fmin, fmax=fmax)).to(device)
     with torch.inference_mode(False):  # see _window
+        if sampling_rate % 2:  # torchaudio rounds half of it down, which moves every filter
+            from librosa.filters import mel
+
+            filters = mel(sr=sampling_rate, n_fft=filter_length, n_mels=n_mels, fmin=fmin, fmax=fmax)
+            return torch.from_numpy(filters).to(device)
         filters = torchaudio.functional.melscale_fbanks(
             filter_length // 2 + 1, fmin, fmax, n_mels, sampling_rate, norm="slaney", mel_scale="slaney")
         return filters.T.contiguous().to(device)

@@ -385,6 +385,9 @@ def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
         FilelistError, ValueError: the data cannot be used.
         TrainingError: the gradients stay non-finite.
     """
+    if distributed.world_size() > 1:  # or each process would train alone and overwrite the others' checkpoints
+        raise ValueError(f"WORLD_SIZE is {distributed.world_size()}: training in several processes is not there yet; "
+                         "start one by python train.py, without torchrun")
     if config.train.num_threads:
         torch.set_num_threads(config.train.num_threads)
     config = resolve(config)

@@ -75,6 +75,17 @@ def test_a_damaged_checkpoint_is_an_error_that_names_the_one_before(tmp_path, da
         checkpoint.load(path)
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, monkeypatch):
+    path = write(tmp_path, 1)
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", denied)
+    with pytest.raises(PermissionError):
+        checkpoint.load(path)
+
+
 def test_a_foreign_file_is_refused_with_what_was_found(tmp_path):
     path = tmp_path / "G_1000.pth"
     torch.save({"model": {}, "iteration": 3, "learning_rate": 1e-4}, path)

@@ -108,6 +108,13 @@ def test_a_finished_run_says_that_there_is_nothing_to_do(tiny_corpus, tmp_path, 
     assert "nothing to do: the run is at step 4 of 4; raise train.total_steps" in caplog.text
 
 
+def test_several_processes_are_refused_until_they_can_train_together(tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="WORLD_SIZE is 2: training in several processes is not there yet"):
+        trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
 def test_discriminators_join_at_their_step(tiny_corpus, tmp_path):
     config = with_corpus(tiny_corpus, ("train.adversarial_start=3",))
     trainer.fit(config, tmp_path / "run", CPU)
