@@ -48,7 +48,10 @@ class TrainConfig:
     log_interval: int = 200  # steps
     eval_interval: int = 1000  # steps
     save_interval: int = 1000  # steps
-    keep_last: int = 3  # checkpoints, besides the best
+    keep_last: int = 3  # checkpoints that stay: the newest,
+    keep_best: int = 3  # those that validated best by `best_measure`,
+    keep_every: int | None = None  # and those at multiples of this many steps, for ever
+    best_measure: str = "valid/mel"  # a number of each validation; lower is better
     seed: int = 1234
     epochs: int = 20000
     total_steps: int | None = None  # ends the run earlier than `epochs` if given
@@ -58,14 +61,25 @@ class TrainConfig:
     eps: float = 1e-9
     weight_decay: float = 0.01
     lr_decay: float = 0.999875  # factor per epoch
+    lr_schedule: str = "exponential"  # by lr_decay; or cosine, linear, inverse_sqrt, constant
+    lr_final: float = 0.0  # factor that cosine and linear reach at total_steps
     lr_warmup_steps: int = 0  # linear, from zero
-    lr_cosine_final: float | None = None  # if given, a cosine from 1 to it over total_steps, in lr_decay's place
+    discriminator_lr_schedule: str | None = None  # as lr_schedule if not given
+    discriminator_lr_warmup_steps: int | None = None  # from where they join; as lr_warmup_steps if not given
     grad_clip: float | None = None  # largest gradient norm of each optimizer; None clips nothing
-    batch_size: int = 64  # utterances
+    batch_size: int = 64  # utterances of a process
+    batch_seconds: float | None = None  # of a process, padding included; batch_size is then the most utterances
+    accumulate: int = 1  # batches whose gradients make one step
+    speaker_temperature: float = 1.0  # each speaker's share is frequency ** (1 / temperature): 1 as recorded, 100 even
     segment_size: int = 8192  # samples of each utterance that reach the generator in a step
     precision: str = "fp32"  # fp32, bf16, fp16; a device that lacks it trains in fp32 and says so
     ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
     adversarial_start: int = 0  # step at which the discriminators join
+    discriminator_warmup_steps: int | None = None  # over which what they say gains weight; not given: 0, or 500 where
+    # a fine-tuned generator meets discriminators that start from nothing
+    max_bad_steps: int = 10  # in a row whose loss or gradient is not finite, before a run rolls back or ends
+    rollbacks: int = 0  # times in a run that it goes back to an earlier checkpoint then, before it ends
+    rollback_lr_factor: float = 0.5  # on both learning rates, at each rollback
     alignment_prior_steps: int = 0  # steps over which a prior for even reading fades from the alignment search
     alignment_prior_weight: float = 1.0
     c_adv: float = 1.0
@@ -77,15 +91,25 @@ class TrainConfig:
     stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples, FFT sizes of that loss
     num_workers: int = 2
     num_threads: int | None = None  # CPU threads of the training process; None leaves torch's choice
+    memory_probe: bool = True  # before the first step: does the largest batch fit?
+    trackers: tuple[str, ...] = ("console", "jsonl", "tensorboard")  # and aim, wandb
+    callbacks: tuple[str, ...] = ()  # Python files that register callbacks of your own
+    init_from: str | None = None  # run, checkpoint or release folder whose weights a new run starts from
+    allow_partial: bool = False  # start from it even where its weights do not fit
+    init_speaker: str | None = None  # which of several voices a model of one voice starts from
+    trainable: tuple[str, ...] = ("*",)  # patterns of generator parameters that train; "new_rows": only what is new
+    frozen: tuple[str, ...] = ()  # patterns of those that do not
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
         positive = ("log_interval", "eval_interval", "save_interval", "keep_last", "epochs", "total_steps",
                     "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
-                    "grad_clip", "num_threads", "lr_decay")
+                    "grad_clip", "num_threads", "lr_decay", "keep_every", "batch_seconds", "accumulate",
+                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor")
         not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm",
                         "c_mel", "c_kl", "c_dur", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
-                        "lr_cosine_final")
+                        "lr_final", "discriminator_lr_warmup_steps", "discriminator_warmup_steps", "keep_best",
+                        "rollbacks")
         faults = _below_limits("train", self, positive, not_negative)
         if any(not 0 <= beta < 1 for beta in self.betas):
             faults.append(f"train.betas is {list(self.betas)}; each must lie in [0, 1)")
@@ -93,8 +117,11 @@ class TrainConfig:
             faults.append(f"train.precision is {self.precision!r}; it must be fp32, bf16 or fp16")
         if not 0 <= self.ema_decay < 1:
             faults.append(f"train.ema_decay is {self.ema_decay}; it must lie in [0, 1)")
-        if self.lr_cosine_final is not None and self.total_steps is None:
-            faults.append("train.lr_cosine_final is given without train.total_steps, which the cosine runs over")
+        for name in ("lr_schedule", "discriminator_lr_schedule"):
+            if getattr(self, name) in ("cosine", "linear") and self.total_steps is None:
+                faults.append(f"train.{name} is {getattr(self, name)!r} without train.total_steps, which it runs over")
+        if self.rollback_lr_factor > 1:
+            faults.append(f"train.rollback_lr_factor is {self.rollback_lr_factor}; it must be at most 1")
         if self.c_stft and not self.stft_sizes:
             faults.append("train.c_stft is given, train.stft_sizes is empty; it must have one or more sizes")
         if any(size < 32 for size in self.stft_sizes):
@@ -242,12 +269,21 @@ class DiscriminatorConfig:
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
     stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples
     stft_channels: int = 32
+    augmentations: tuple[str, ...] = ()  # of what they hear: gain, polarity, shift, band_limit, noise
+    augment_probability: float = 0.0  # of each of these, for each utterance; where it starts if it adapts
+    augment_target: float | None = None  # adapt it so that this share of recordings is told apart; 0.6 is customary
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
         faults = _below_limits("discriminator", self, (
             "n_scales", "stft_channels", "scale_channels", "scale_kernel_sizes", "scale_strides", "periods",
             "period_channels"), ())
+        if not 0 <= self.augment_probability <= 1:
+            faults.append(f"discriminator.augment_probability is {self.augment_probability}; it must lie in [0, 1]")
+        if self.augment_target is not None and not 0 < self.augment_target < 1:
+            faults.append(f"discriminator.augment_target is {self.augment_target}; it must lie in (0, 1)")
+        if (self.augment_probability or self.augment_target) and not self.augmentations:
+            faults.append("discriminator.augmentations is empty, though a probability or a target is given; name some")
         if any(size < 32 for size in self.stft_sizes):
             faults.append(f"discriminator.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         scale = (self.scale_channels, self.scale_kernel_sizes, self.scale_strides, self.scale_groups)

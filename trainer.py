@@ -200,9 +200,9 @@ def autocast(train: TrainConfig, device: torch.device) -> torch.autocast:
 def learning_rate_factor(train: TrainConfig, step: int, batches_per_epoch: int) -> float:
     """Factor on both learning rates: warm-up times a decay per epoch, or times a cosine; a function of the step."""
     warm_up = min(1.0, (step + 1) / train.lr_warmup_steps) if train.lr_warmup_steps else 1.0
-    if train.lr_cosine_final is not None:
+    if train.lr_schedule == "cosine":
         cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / train.total_steps))  # from 1 to 0
-        return warm_up * (train.lr_cosine_final + (1 - train.lr_cosine_final) * cosine)
+        return warm_up * (train.lr_final + (1 - train.lr_cosine_final) * cosine)
     return warm_up * train.lr_decay ** (step // batches_per_epoch)
 
 

@@ -157,7 +157,7 @@ def test_learning_rate_decays_by_epoch_warms_up_and_follows_a_cosine():
     decay = tiny(("train.lr_decay=0.5", "train.lr_warmup_steps=4")).train
     factors = [trainer.learning_rate_factor(decay, step, batches_per_epoch=5) for step in range(11)]
     assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25])
-    cosine = tiny(("train.lr_cosine_final=0.1", "train.total_steps=10")).train
+    cosine = tiny(("train.lr_schedule=cosine", "train.lr_final=0.1", "train.total_steps=10")).train
     assert [trainer.learning_rate_factor(cosine, s, 5) for s in (0, 5, 10, 99)] == pytest.approx([1, 0.55, 0.1, 0.1])
 
 
