@@ -47,7 +47,7 @@ class Registry(Generic[Part]):
             near = difflib.get_close_matches(name, self._builders, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown {self.kind} {name!r}{hint} Known: {', '.join(sorted(self._builders))}. "
-                             "A network of your own joins through model.plugins.")
+                             "A part of your own joins through model.plugins.")
         return self._builders[name]
 
 

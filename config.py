@@ -96,7 +96,7 @@ class TrainConfig:
     callbacks: tuple[str, ...] = ()  # Python files that register callbacks of your own
     init_from: str | None = None  # run, checkpoint or release folder whose weights a new run starts from
     allow_partial: bool = False  # start from it even where its weights do not fit
-    init_speaker: str | None = None  # which of several voices a model of one voice starts from
+    init_speaker: str | int | None = None  # which of several voices a model of one voice starts from
     trainable: tuple[str, ...] = ("*",)  # patterns of generator parameters that train; "new_rows": only what is new
     frozen: tuple[str, ...] = ()  # patterns of those that do not
 
@@ -271,7 +271,7 @@ class DiscriminatorConfig:
     stft_channels: int = 32
     augmentations: tuple[str, ...] = ()  # of what they hear: gain, polarity, shift, band_limit, noise
     augment_probability: float = 0.0  # of each of these, for each utterance; where it starts if it adapts
-    augment_target: float | None = None  # adapt it so that this share of recordings is told apart; 0.6 is customary
+    augment_target: float | None = None  # adapt it so that this share of recordings is told as such; 0.8 is customary
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
@@ -396,8 +396,10 @@ def to_dict(config: Config) -> dict:
 
 
 def save(config: Config, path: str | Path) -> None:
-    """Write the configuration as JSON."""
-    Path(path).write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write the configuration as JSON, whole or not at all."""
+    temporary = Path(path).with_suffix(".tmp")
+    temporary.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def replace(config: Config, section: str, changes: dict[str, Any]) -> Config:

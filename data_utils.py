@@ -1,27 +1,33 @@
-"""From a line of a filelist to a batch: filelists, utterances, collation, and which utterances share a batch.
+"""From a line of a filelist to a batch: filelists, utterances, collation, and the loader that brings them.
 
     dataset = open_corpus(config.data.training_files, config, TextProcessor.from_config(config.data))
-    batches = LengthBatchSampler(dataset.lengths, config.train.batch_size, config.train.seed, rank, world_size)
-    loader = DataLoader(dataset, batch_sampler=StepSampler(batches, step),
-                        collate_fn=Collate(config.train.segment_size, config.data.hop_length))
+    batches = LengthBatchSampler(dataset.lengths, Batching.from_config(config), rank, world_size, dataset.speaker_ids)
+    batches = RestartingLoader(lambda step: DataLoader(
+        dataset, batch_sampler=StepSampler(batches, step), num_workers=config.train.num_workers,
+        collate_fn=Collate(config.train.segment_size, config.data.hop_length)), first_step)
 
-Shapes: N utterances, K batches of an epoch over all ranks, B batch, L text tokens, S samples.
+Shapes: N utterances, B batch, L text tokens, S samples.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from config import Config, DataConfig, replace
 from text import TextProcessor
@@ -30,7 +36,8 @@ from utils import AudioError, WavInfo, read_wav, wav_info
 logger = logging.getLogger("vits")
 
 _SHOWN_FAULTS = 20
-_JITTER = 0.1  # width of the random change of each length, so that neighbours differ between epochs
+_MOST_TRIES = 100  # utterances that stand in for a batch of which none can be read
+_MOST_DEATHS = 3  # of loader workers, without a batch in between
 
 
 class FilelistError(ValueError):
@@ -65,6 +72,13 @@ class Utterance(NamedTuple):
     speaker_id: int | None
 
 
+class Fault(NamedTuple):
+    """An utterance that could not be read when its turn came."""
+
+    name: str  # its audio file
+    reason: str
+
+
 class Batch(NamedTuple):
     """Utterances padded with zeros to common lengths."""
 
@@ -74,6 +88,7 @@ class Batch(NamedTuple):
     wav: Tensor  # [B, S] float32
     wav_lengths: Tensor  # [B] int64, samples before padding
     speaker_ids: Tensor | None  # [B] int64; None for one voice
+    faults: Sequence[Fault] = ()  # those left out; a tuple, of which pinning makes a list
 
     def to(self, device: torch.device | str) -> Batch:
         """A copy on `device`; does not wait if the tensors lie in pinned memory."""
@@ -179,13 +194,16 @@ class UtteranceDataset(Dataset[Utterance]):
 
     Attributes:
         entries: [N] what is known of each.
-        lengths: [N] int64, whole frames of each.
+        lengths: [N] int64, frames that each fills, the last perhaps in part.
+        speaker_ids: [N] int64; None for one voice.
         left_out: reason -> places in the filelist.
     """
 
     def __init__(self, entries: Sequence[Entry], data: DataConfig, left_out: dict[str, list[str]]):
         self.entries = list(entries)
-        self.lengths = np.array([entry.samples // data.hop_length for entry in entries], dtype=np.int64)
+        self.lengths = np.array([-(-entry.samples // data.hop_length) for entry in entries], dtype=np.int64)
+        speaker_ids = [entry.speaker_id for entry in entries]
+        self.speaker_ids = None if None in speaker_ids else np.array(speaker_ids, dtype=np.int64)
         self.left_out = left_out
         self._data = data
 
@@ -203,6 +221,31 @@ class UtteranceDataset(Dataset[Utterance]):
         missing = max(0, len(entry.text_ids) * data.hop_length - len(samples))
         return Utterance(name=entry.wav_path, text_ids=torch.from_numpy(entry.text_ids.astype(np.int64)),
                          wav=torch.from_numpy(np.pad(samples, (0, missing))), speaker_id=entry.speaker_id)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Utterance | Fault]:
+        """A batch, as a DataLoader asks for it: what cannot be read becomes a Fault, and at least one can.
+
+        If none can, the utterances that follow in the corpus are tried, and the first that can stands in.
+
+        Raises:
+            AudioError: not one of very many can be read.
+        """
+        items = [self._read(index) for index in indices]
+        following = indices[-1]
+        while all(isinstance(item, Fault) for item in items):
+            if len(items) >= len(indices) + _MOST_TRIES:
+                raise AudioError(f"{len(items)} utterances in a row cannot be read; the first: {items[0].name}: "
+                                 f"{items[0].reason}; is the disk still there?")
+            following = (following + 1) % len(self)
+            items.append(self._read(following))
+        return items
+
+    def _read(self, index: int) -> Utterance | Fault:
+        name = self.entries[index].wav_path
+        try:
+            return self[index]
+        except (AudioError, OSError) as error:  # damaged, gone, changed; or a disk or network that fails for a moment
+            return Fault(name, str(error).removeprefix(f"{name} "))
 
 
 def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProcessor) -> UtteranceDataset:
@@ -245,12 +288,13 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
 
 @dataclass(frozen=True)
 class Collate:
-    """`collate_fn`: utterances to a Batch."""
+    """`collate_fn`: utterances to a Batch; at least one is no Fault."""
 
     minimum_samples: int  # every wav is padded to this, so that a training segment fits
     hop_length: int  # samples; every wav is padded to a whole number of frames
 
-    def __call__(self, utterances: Sequence[Utterance]) -> Batch:
+    def __call__(self, items: Sequence[Utterance | Fault]) -> Batch:
+        utterances = [item for item in items if isinstance(item, Utterance)]
         text_lengths = torch.tensor([len(utterance.text_ids) for utterance in utterances])
         wav_lengths = torch.tensor([len(utterance.wav) for utterance in utterances])
         longest = max(self.minimum_samples, int(wav_lengths.max()))
@@ -261,82 +305,102 @@ class Collate:
             wav[row, :len(utterance.wav)] = utterance.wav
         ids = [utterance.speaker_id for utterance in utterances]
         return Batch(names=[utterance.name for utterance in utterances], text_ids=text_ids, text_lengths=text_lengths,
-                     wav=wav, wav_lengths=wav_lengths, speaker_ids=None if None in ids else torch.tensor(ids))
+                     wav=wav, wav_lengths=wav_lengths, speaker_ids=None if None in ids else torch.tensor(ids),
+                     faults=tuple(item for item in items if isinstance(item, Fault)))
 
 
-class LengthBatchSampler(Sampler[list[int]]):
-    """Batches of similar length; each utterance once an epoch, each rank the same number of batches.
+def report_faults(batch: Batch, seen: set[str]) -> None:
+    """Warn of each file that was left out, unless `seen` has it, which then does."""
+    for fault in batch.faults:
+        if fault.name not in seen:
+            seen.add(fault.name)
+            logger.warning("%s: %s; left out, training goes on", fault.name, fault.reason)
 
-    Where there are fewer utterances than batches that the ranks need, as few as possible come twice, others each
-    epoch. Batches of a step, one per rank, are neighbours in length and differ by one utterance at most.
+
+class RestartingLoader:
+    """The batches of an endless DataLoader, in the same order even if its worker processes die.
+
+    When a worker was killed (by hand, for want of memory), others begin at the first batch that was not delivered yet,
+    with a warning. What the dataset raises in a worker comes out as ever.
 
     Args:
-        lengths: [N] of anything proportional to duration, e.g. frames.
-        batch_size: most utterances of a batch, per rank.
-        seed: any whole number.
-        rank: this process.
-        world_size: processes that share an epoch.
-        shuffle: False gives the same batches each epoch, in order of length.
+        make_loader: the DataLoader whose first batch is that of the given step.
+        first_step: where to begin.
+
+    Raises:
+        RuntimeError: workers die again and again, without a batch in between.
     """
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, rank: int = 0,
-                 world_size: int = 1, shuffle: bool = True):
-        self.lengths = np.asarray(lengths, dtype=np.int64)  # [N]
-        if self.lengths.ndim != 1 or len(self.lengths) == 0:
-            raise ValueError(f"expected the lengths of at least one utterance, found shape {list(self.lengths.shape)}")
-        if batch_size < 1 or not 0 <= rank < world_size:
-            raise ValueError(f"batch_size is {batch_size}, it must be above 0; rank is {rank}, "
-                             f"it must lie in [0, {world_size})")
-        self.batch_size = batch_size
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.shuffle = shuffle
+    def __init__(self, make_loader: Callable[[int], DataLoader], first_step: int):
+        self.make_loader = make_loader
+        self.first_step = first_step
 
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches of one rank in an epoch; the same for every rank and epoch."""
-        return -(-len(self.lengths) // (self.batch_size * self.world_size))
-
-    def batches(self, epoch: int) -> list[list[int]]:
-        """This rank's batches of utterance indices in one epoch."""
-        random = np.random.default_rng([self.seed % 2**63, epoch])
-        lengths = self.lengths
-        if self.shuffle:
-            lengths = lengths * random.uniform(1 - _JITTER / 2, 1 + _JITTER / 2, len(lengths))
-        n_batches = self.batches_per_epoch * self.world_size  # K
-        repeats = np.arange(max(0, n_batches - len(lengths)))
-        rotated = (epoch * len(repeats) + repeats) % len(lengths)
-        indices = np.concatenate([np.arange(len(lengths)), rotated])
-        indices = indices[np.argsort(lengths[indices], kind="stable")]
-        pieces = np.array_split(indices, n_batches)  # sizes differ by one at most, the larger at the short end
-        steps = random.permutation(self.batches_per_epoch) if self.shuffle else range(self.batches_per_epoch)
-        return [pieces[step * self.world_size + self.rank].tolist() for step in steps]
-
-    def from_step(self, step: int) -> Iterator[list[int]]:
-        """This rank's batches without end, beginning with that of global step `step`."""
-        epoch, done = divmod(step, self.batches_per_epoch)
+    def __iter__(self) -> Iterator[Batch]:
+        step, deaths = self.first_step, 0
         while True:
-            yield from self.batches(epoch)[done:]
-            epoch, done = epoch + 1, 0
+            with contextlib.closing(_Crew(self.make_loader(step))) as crew:
+                while (batch := crew.next_batch()) is not None:
+                    yield batch
+                    step, deaths = step + 1, 0
+            deaths += 1
+            if deaths == _MOST_DEATHS:
+                raise RuntimeError(
+                    f"{deaths} loader workers in a row died before batch {step} was ready; the last: {crew.death}. "
+                    "SIGKILL means that the memory is full (see dmesg), SIGBUS that /dev/shm is (see df /dev/shm): "
+                    "lower train.num_workers or the batch; with train.num_workers=0 an error shows itself")
+            logger.warning("a loader worker died: %s; others begin at batch %d, nothing is lost", crew.death, step)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        """Epoch 0 once: one pass over a validation set. Training goes through `StepSampler`."""
-        return iter(self.batches(0))
 
-    def __len__(self) -> int:
-        return self.batches_per_epoch
+class _Crew:
+    """One DataLoader's iterator and its worker processes."""
+
+    def __init__(self, loader: DataLoader):
+        others = set(multiprocessing.active_children())
+        handler = _child_handler()
+        self._batches = iter(loader)
+        self._workers = [child for child in multiprocessing.active_children() if child not in others]
+        self.death = ""  # what is known of it
+        # A DataLoader makes the death of a worker an exception wherever the main thread happens to be, perhaps between
+        # two parameters of an optimizer's step. It also looks for the dead while it waits, which is enough.
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
+
+    def next_batch(self) -> Batch | None:
+        """The next batch, or None if a worker has died."""
+        if not self._has_died():
+            try:
+                return next(self._batches)
+            except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
+                # Whom a worker that is just dying hands a tensor sees the connection break before the process is gone.
+                if str(error).startswith("Caught") or not self._has_died(patience=5):
+                    raise
+        return None
+
+    def _has_died(self, patience: float = 0) -> bool:
+        """Whether a worker has, or does within some seconds."""
+        ended = connection.wait([worker.sentinel for worker in self._workers], patience) if self._workers else []
+        for worker in self._workers:
+            if worker.sentinel in ended:
+                worker.join()
+                code = worker.exitcode
+                reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+                self.death = f"process {worker.pid}, {reason}"
+        return bool(ended)
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        del self._batches  # ends its workers, the more patiently the more they have to do
+        for worker in self._workers:
+            worker.kill()
+            worker.join()
 
 
-class StepSampler(Sampler[list[int]]):
-    """`DataLoader(batch_sampler=...)` for training: endless batches, beginning at the step where a run resumes."""
-
-    def __init__(self, batches: LengthBatchSampler, start_step: int):
-        self.batches = batches
-        self.start_step = start_step
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.batches.from_step(self.start_step)
+def _child_handler() -> Callable | int | None:
+    """What SIGCHLD shall do in this process, which torch did not put there; None where only others may say."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return None
+    handler = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
+    return signal.SIG_DFL if str(handler.__module__).startswith("torch.utils.data") else handler
 
 
 def _row_fault(columns: list[str], layout: tuple[str, ...]) -> str | None:

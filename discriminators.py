@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -143,6 +144,15 @@ def split_judgements(judgements: list[Judgement]) -> tuple[list[Judgement], list
     for part in (0, 1):
         halves.append([Judgement(j.logits.chunk(2)[part], [f.chunk(2)[part] for f in j.features]) for j in judgements])
     return halves[0], halves[1]
+
+
+def share_told_real(real: list[Judgement]) -> Tensor:
+    """Share of a batch of recordings that are told as such, a scalar; see `augmentation.Augmenter.update`.
+
+    Told as such: its mean logit over all discriminators is above 0.5, half way from 0 for fake to 1 for real (eq. 9).
+    """
+    means = torch.stack([judgement.logits.detach().float().mean(dim=1) for judgement in real]).mean(dim=0)  # [B]
+    return ((means > 0.5) + 0 * means).mean()  # the zeros make it NaN, not a small share, where a logit is not finite
 
 
 def set_trainable(module: nn.Module, is_trainable: bool) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from commons import Registry
 from config import DataConfig, ModelConfig
-from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, same_padding, weight_norm
+from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, in_float32, same_padding, weight_norm
 
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples, F FFT bins.
 
@@ -91,16 +91,16 @@ class IstftHead(nn.Module):
         self.out = nn.Linear(channels, 2 * (n_fft // 2 + 1))
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
+    @in_float32  # a phase of many turns, rounded to half precision, is another phase
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C] -> waveform [B, 1, S], in float32 under autocast too."""
         log_magnitude, phase = self.out(x).float().chunk(2, dim=-1)  # [B, T, F] each
-        with torch.autocast(x.device.type, enabled=False):
-            magnitude = log_magnitude.clamp(max=self.MAX_LOG_MAGNITUDE).exp()
-            spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-            frames = torch.fft.irfft(spectrum, self.n_fft, dim=-1) * self.window  # [B, T, n_fft]
-            wav = self._overlap_add(frames)
-            envelope = self._overlap_add(self.window.square().expand(1, frames.shape[1], -1))
-            return wav / envelope.clamp(min=1e-11)
+        magnitude = log_magnitude.clamp(max=self.MAX_LOG_MAGNITUDE).exp()
+        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        frames = torch.fft.irfft(spectrum, self.n_fft, dim=-1) * self.window  # [B, T, n_fft]
+        wav = self._overlap_add(frames)
+        envelope = self._overlap_add(self.window.square().expand(1, frames.shape[1], -1))
+        return wav / envelope.clamp(min=1e-11)
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """Sum frames at their hops and cut the overhang evenly: [B, T, n_fft] -> [B, 1, S]."""

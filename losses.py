@@ -15,6 +15,18 @@ from mel_processing import stft_magnitude
 # Shapes: B batch, C channels, T frames, M mel bands, S samples.
 
 
+class Share(NamedTuple):
+    """What one batch is of a step's batches, over all processes and all that accumulate, times the number of processes.
+
+    Losses are means over a batch. Times their share they add up, over batches and in the mean over processes, to the
+    means over everything that the step heard.
+    """
+
+    utterances: float
+    frames: float
+    tokens: float
+
+
 class DiscriminatorLosses(NamedTuple):
     """Least-squares terms, each summed over the discriminators."""
 
@@ -24,6 +36,10 @@ class DiscriminatorLosses(NamedTuple):
     def total(self) -> Tensor:
         """What the discriminator minimises."""
         return self.real + self.fake
+
+    def scaled(self, share: Share) -> DiscriminatorLosses:
+        """Both terms times the share of the utterances."""
+        return DiscriminatorLosses(share.utterances * self.real, share.utterances * self.fake)
 
 
 class GeneratorLosses(NamedTuple):
@@ -36,10 +52,23 @@ class GeneratorLosses(NamedTuple):
     features: Tensor
     stft: Tensor
 
-    def total(self, weights: TrainConfig) -> Tensor:
-        """What the generator minimises (eq. 13), with the weights of the configuration."""
+    def total(self, weights: TrainConfig, adversarial_factor: float = 1.0) -> Tensor:
+        """What the generator minimises (eq. 13), with the weights of the configuration.
+
+        Args:
+            weights: the `c_*` are used.
+            adversarial_factor: on what the discriminators say, below 1 while they warm up.
+        """
         return (weights.c_mel * self.mel + weights.c_kl * self.kl + weights.c_dur * self.duration
-                + weights.c_adv * self.adversarial + weights.c_fm * self.features + weights.c_stft * self.stft)
+                + adversarial_factor * (weights.c_adv * self.adversarial + weights.c_fm * self.features)
+                + weights.c_stft * self.stft)
+
+    def scaled(self, share: Share) -> GeneratorLosses:
+        """Each term times the share of what it is a mean over."""
+        return GeneratorLosses(
+            mel=share.utterances * self.mel, kl=share.frames * self.kl, duration=share.tokens * self.duration,
+            adversarial=share.utterances * self.adversarial, features=share.utterances * self.features,
+            stft=share.utterances * self.stft)
 
 
 def discriminator_losses(real: list[Judgement], fake: list[Judgement]) -> DiscriminatorLosses:
@@ -71,19 +100,22 @@ def kl_loss(z_p: Tensor, posterior_logstd: Tensor, prior_mean: Tensor, prior_log
 
 def mel_loss(mel_real: Tensor, mel_fake: Tensor) -> Tensor:
     """L1 distance of log-mels [B, M, T] (eq. 2)."""
-    return F.l1_loss(mel_fake, mel_real)
+    return F.l1_loss(mel_fake.float(), mel_real.float())
 
 
 def stft_loss(wav_real: Tensor, wav_fake: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """Spectral convergence plus log-magnitude L1, averaged over FFT sizes in samples (Yamamoto et al. 2020).
+    """Spectral convergence plus log-magnitude L1, averaged over items and FFT sizes (Yamamoto et al. 2020).
+
+    The convergence is a ratio of each item, as published, not of the batch: so a loud item hides no other, and
+    a batch's loss is the mean of its items' losses.
 
     Args:
         wav_real, wav_fake: [B, S].
-        sizes: FFT sizes; hop and window are a quarter and the whole of each.
+        sizes: FFT sizes in samples; hop and window are a quarter and the whole of each.
     """
     total = wav_fake.new_zeros((), dtype=torch.float32)
     for size in sizes:
         real, fake = (stft_magnitude(wav, size, size // 4, size) for wav in (wav_real, wav_fake))
-        convergence = torch.linalg.vector_norm(real - fake) / torch.linalg.vector_norm(real).clamp(min=1e-5)
-        total = total + convergence + F.l1_loss(fake.log(), real.log())
+        distance, size_of_real = (torch.linalg.vector_norm(x, dim=(1, 2)) for x in (real - fake, real))  # [B]
+        total = total + (distance / size_of_real).mean() + F.l1_loss(fake.log(), real.log())
     return total / len(sizes)

@@ -8,6 +8,7 @@ Attribute names below are public checkpoint keys of the 2021 release and stay as
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from commons import (
     slice_segments,
 )
 from config import Config, ModelConfig
-from generators import GENERATORS
+from generators import GENERATORS, HifiGanGenerator, IstftGenerator
 from modules import (
     ConvFlow,
     DilatedDepthSeparableConv,
@@ -37,6 +38,7 @@ from modules import (
     Log,
     ResidualCouplingLayer,
     WaveNet,
+    in_float32,
     same_padding,
 )
 
@@ -173,6 +175,7 @@ class StochasticDurationPredictor(nn.Module):
             x = x + self.cond(g.detach())
         return self.proj(self.convs(x, mask)) * mask
 
+    @in_float32
     def loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
         """Upper bound of the durations' negative log-likelihood (eq. 9), summed over tokens.
 
@@ -187,7 +190,7 @@ class StochasticDurationPredictor(nn.Module):
         """
         condition = self._condition(hidden, mask, g)
         seen = self.post_proj(self.post_convs(self.post_pre(durations), mask)) * mask
-        noise = torch.randn(durations.shape[0], 2, durations.shape[2], device=hidden.device) * mask  # [B, 2, L]
+        noise = draw_normal(durations.new_empty(durations.shape[0], 2, durations.shape[2]), None) * mask  # [B, 2, L]
 
         # q(u, v | durations): u in (0, 1) dequantizes, v augments.
         z_q, log_det_q = noise, 0.0
@@ -415,6 +418,44 @@ class SynthesizerTrn(nn.Module):
         if speaker_ids is None:
             raise ValueError(f"this model has {self.n_speakers} voices; say which by speaker_ids")
         return self.emb_g(speaker_ids)[:, :, None]
+
+
+@torch.no_grad()
+def bake_speaker(model: SynthesizerTrn, speaker_id: int) -> SynthesizerTrn:
+    """A copy for one voice that says what `speaker_id` says: what it adds to each layer becomes part of a bias.
+
+    Raises:
+        ValueError: the model has one voice, lacks this one, or has a part, not built in, that conditions elsewhere.
+    """
+    if not 0 <= speaker_id < model.n_speakers or model.n_speakers < 2:
+        raise ValueError(f"no speaker {speaker_id} to bake into the biases of a model of {model.n_speakers} speakers")
+    baked = copy.deepcopy(model)
+    g = model.emb_g.weight[speaker_id][None, :, None]  # [1, G, 1]
+    for part in baked.modules():
+        if isinstance(part, WaveNet):
+            for layer, condition in zip(part.in_layers, part.cond_layer(g)[0, :, 0].chunk(part.n_layers)):
+                layer.bias.add_(condition)
+            del part.cond_layer
+    if isinstance(baked.dec, (HifiGanGenerator, IstftGenerator)):
+        first = baked.dec.conv_pre if isinstance(baked.dec, HifiGanGenerator) else baked.dec.embed
+        first.bias.add_(baked.dec.cond(g)[0, :, 0])
+        del baked.dec.cond
+    if isinstance(baked.dp, StochasticDurationPredictor):
+        baked.dp.pre.bias.add_(baked.dp.cond(g)[0, :, 0])
+        del baked.dp.cond
+    elif isinstance(baked.dp, DurationPredictor):
+        # It adds before a convolution that pads with zeros, where a bias would be wrong at both ends of the text. So
+        # the text encoder says a hidden sequence that is shifted already, and its own projection takes that back.
+        shift = baked.dp.cond(g)[0, :, 0]
+        baked.enc_p.encoder.norm_layers_2[-1].beta.add_(shift)
+        baked.enc_p.proj.bias.sub_(baked.enc_p.proj.weight[:, :, 0] @ shift)
+        del baked.dp.cond
+    left = [name for name, _ in baked.named_parameters() if "cond" in name.partition(".")[2]]
+    if left:
+        raise ValueError(f"cannot bake a speaker into the biases: it is not known here to what {', '.join(left)} adds")
+    del baked.emb_g
+    baked.n_speakers = 0
+    return baked
 
 
 def alignment_scores(z_p: Tensor, prior: Prior) -> Tensor:

@@ -5,8 +5,10 @@ Attribute names below are public checkpoint keys of the 2021 release and stay as
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +46,26 @@ def fold_weight_norm(module: nn.Module) -> None:
             part.__class__ = type(part).__bases__[0]
             del part.parametrizations
             part.weight = nn.Parameter(weight)
+
+
+def in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of a module's method: under autocast it computes in float32, and so do all layers that it calls.
+
+    Wanted where rounding would be seen: logarithms of determinants, phases. Without autocast it does nothing.
+    """
+    @functools.wraps(method)
+    def call(self: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not torch.is_autocast_enabled(x.device.type):
+            return method(self, x, *args, **kwargs)
+        with torch.autocast(x.device.type, enabled=False):
+            return method(self, _widen(x), *map(_widen, args), **{name: _widen(arg) for name, arg in kwargs.items()})
+    return call
+
+
+def _widen(value: Any) -> Any:
+    """Tensors of half precision as float32, all else as it is."""
+    is_half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if is_half else value
 
 
 def same_padding(kernel_size: int, dilation: int = 1) -> int:
@@ -191,7 +213,7 @@ class Flip(nn.Module):
 
     def forward(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Flowed:
         """z [B, C, T]; volume preserving."""
-        return Flowed(z.flip(1), z.new_zeros(z.shape[0]))
+        return Flowed(z.flip(1), z.new_zeros(z.shape[0], dtype=torch.float32))
 
     def inverse(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
         """A flip undoes itself."""
@@ -246,7 +268,7 @@ class ResidualCouplingLayer(nn.Module):
         """z [B, C, T], g [B, G, 1]."""
         kept, moved = z.chunk(2, dim=1)
         moved = moved * mask + self._shift(kept, mask, g)
-        return Flowed(torch.cat([kept, moved], dim=1), z.new_zeros(z.shape[0]))
+        return Flowed(torch.cat([kept, moved], dim=1), z.new_zeros(z.shape[0], dtype=torch.float32))
 
     def inverse(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
         """Undo `forward`."""
@@ -275,12 +297,14 @@ class ConvFlow(nn.Module):
         widths, heights, slopes = h.mT[:, None].split((self.N_BINS, self.N_BINS, self.N_BINS - 1), dim=-1)
         return widths.float() / self.scale, heights.float() / self.scale, slopes
 
+    @in_float32
     def forward(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Flowed:
         """z [B, 2, T], g [B, filter_channels, T]."""
         kept, moved = z.chunk(2, dim=1)
         out = spline(moved, *self._spline_parameters(kept, mask, g), self.TAIL_BOUND)
         return Flowed(torch.cat([kept, out.values], dim=1) * mask, (out.log_derivative * mask).sum(dim=(1, 2)))
 
+    @in_float32
     def inverse(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
         """Undo `forward`."""
         kept, moved = z.chunk(2, dim=1)

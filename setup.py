@@ -20,8 +20,9 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).resolve().parent
 
 MODULES = (
-    "config distributed utils commons mel_processing transforms modules attentions generators discriminators models "
-    "losses data_utils metrics checkpoint trackers synthesis trainer").split()
+    "config distributed utils commons mel_processing transforms modules attentions generators augmentation "
+    "discriminators models losses data_utils sampling metrics checkpoint finetuning optimizers trackers synthesis "
+    "callbacks training_step memory trainer").split()
 PACKAGES = ["text", "monotonic_align", "formats", "serving"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
@@ -82,8 +83,10 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={
-        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx"],
+        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx", "pyyaml"],
         "numba": ["numba"],
+        "aim": ["aim"],
+        "wandb": ["wandb"],
     },
     py_modules=[name for name in MODULES if (ROOT / f"{name}.py").is_file()],
     packages=[name for name in PACKAGES if (ROOT / name / "__init__.py").is_file()],

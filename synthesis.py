@@ -60,10 +60,10 @@ class Voice:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = ()) -> Voice:
-        """Load a run folder (its best checkpoint, else its newest) or one checkpoint file.
+        """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
-            path: of a run or a checkpoint.
+            path: of a run, a checkpoint or a release.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
 
@@ -72,11 +72,10 @@ class Voice:
             CheckpointError: the file is damaged or not ours.
             ConfigError: an override does not fit.
         """
-        file = checkpoint.find(Path(path))
-        payload = checkpoint.load(file)
-        config = settings.from_dict(payload["config"], overrides)
+        weights = checkpoint.read_weights(Path(path))
+        config = settings.from_dict(weights.config, overrides)
         model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
-        checkpoint.load_state(model, payload["average"] or payload["generator"], file, "generator")
+        checkpoint.load_state(model, weights.generator, weights.source, "generator")
         return cls(config, model, choose_device(device))
 
     @property

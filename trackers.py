@@ -1,20 +1,29 @@
-"""Where numbers, figures and audio go: the console, JSON lines, TensorBoard, several of them, or nowhere.
+"""Where numbers, figures and audio go: console, JSON lines, TensorBoard, Aim, Weights & Biases, or nowhere.
 
-A tracker is told; it never asks. Steps are optimizer steps.
+A tracker is told; it never asks. Steps are optimizer steps. What a resumed run does again replaces what it did before,
+except with Weights & Biases, which forgets nothing: there, such steps stand twice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from utils import write_text_atomic
+
+logger = logging.getLogger("vits")
 
 # Shapes: T frames, L tokens, M mel bands, S samples.
 
@@ -84,9 +93,10 @@ class Trackers(NullTracker):
             tracker.figure(step, name, figure)
 
     def close(self) -> None:
-        """Close each."""
-        for tracker in self.trackers:
-            tracker.close()
+        """Close each, even after one that fails."""
+        with contextlib.ExitStack() as closing:
+            for tracker in reversed(self.trackers):  # the stack closes the last one first
+                closing.callback(tracker.close)
 
 
 class ConsoleTracker(NullTracker):
@@ -125,8 +135,7 @@ class JsonLinesTracker(NullTracker):
 
     def __init__(self, path: Path, first_step: int):
         if path.is_file():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= first_step]
-            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            _drop_lines_after(path, first_step)
         self.file = path.open("a", encoding="utf-8")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -158,24 +167,176 @@ class TensorBoardTracker(NullTracker):
         self.writer.add_audio(name, np.clip(samples, -1, 1)[None], step, sample_rate=sampling_rate)
 
     def figure(self, step: int, name: str, figure: Figure) -> None:
-        """Pictures, drawn to pixels here so that no figure manager is involved."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        self.writer.add_image(name, np.asarray(canvas.buffer_rgba())[:, :, :3], step, dataformats="HWC")
+        """Pictures."""
+        self.writer.add_image(name, _pixels(figure), step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close."""
         self.writer.close()
 
 
-def _step_of(line: str) -> int:
-    """The step of a JSON line; a torn last line (the process was killed) counts as after everything."""
+class AimTracker(NullTracker):
+    """One run of the Aim repository in the folder above; `aim up --repo runs` shows all of them side by side.
+
+    RUN/aim_hash.txt holds its name in there, by which it is found again when the run resumes.
+    """
+
+    def __init__(self, run_dir: Path, config: Mapping):
+        import aim
+
+        self.aim = aim
+        repository = aim.Repo.from_path(str(run_dir.resolve().parent), init=True)
+        note = run_dir / "aim_hash.txt"
+        known = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+        self.run = aim.Run(  # a killed run leaves its lock behind on network file systems: take it over
+            known if known and repository.run_exists(known) else None, repo=repository, force_resume=bool(known),
+            system_tracking_interval=None, capture_terminal_logs=False)
+        write_text_atomic(note, self.run.hash + "\n")
+        self.run.name = run_dir.resolve().name
+        self.run["config"] = dict(config)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Curves."""
+        for name, value in values.items():
+            self.run.track(float(value), name=name, step=step)
+
+    def audio(self, step: int, name: str, samples: np.ndarray, sampling_rate: int) -> None:
+        """Players."""
+        sound = self.aim.Audio(_as_int16(samples), format="wav", rate=sampling_rate)
+        self.run.track(sound, name=name, step=step)
+
+    def figure(self, step: int, name: str, figure: Figure) -> None:
+        """Pictures."""
+        from PIL import Image
+
+        self.run.track(self.aim.Image(Image.fromarray(_pixels(figure))), name=name, step=step)
+
+    def close(self) -> None:
+        """Mark the run as ended."""
+        self.run.close()
+
+
+class WandbTracker(NullTracker):
+    """One Weights & Biases run, in the project WANDB_PROJECT ("vits" if that is not set).
+
+    RUN/wandb_id.txt holds its id, by which it goes on when the run resumes. With WANDB_MODE=offline each start leaves
+    a folder in RUN/wandb, for `wandb sync --append`.
+
+    Raises:
+        ValueError: it does not start, for want of an account or of a network.
+    """
+
+    def __init__(self, run_dir: Path, config: Mapping):
+        import wandb
+
+        self.wandb = wandb
+        note = run_dir / "wandb_id.txt"
+        known = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+        run_id = known or uuid.uuid4().hex
+        write_text_atomic(note, run_id + "\n")
+        try:
+            self.run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "vits"), id=run_id, name=run_dir.resolve().name,
+                dir=str(run_dir), resume="allow", config=dict(config), allow_val_change=True,
+                settings=wandb.Settings(console="off"))  # RUN/train.log holds what the console shows
+        except wandb.Error as error:
+            raise ValueError(f"train.trackers names wandb, which does not start: {error} Run `wandb login`, set "
+                             "WANDB_MODE=offline, or leave it out of train.trackers") from error
+        # Its own count of calls must never fall, and a resumed run's step does; so the step is a number like others.
+        self.run.define_metric("*", step_metric="step")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Curves."""
+        self.run.log({**values, "step": step})
+
+    def audio(self, step: int, name: str, samples: np.ndarray, sampling_rate: int) -> None:
+        """Players."""
+        self.run.log({name: self.wandb.Audio(_as_int16(samples), sample_rate=sampling_rate), "step": step})
+
+    def figure(self, step: int, name: str, figure: Figure) -> None:
+        """Pictures."""
+        self.run.log({name: self.wandb.Image(_pixels(figure)), "step": step})
+
+    def close(self) -> None:
+        """Send what is left."""
+        self.run.finish()
+
+
+TRACKERS: dict[str, Callable[[Path, int, float, Mapping], Tracker]] = {
+    "console": lambda run_dir, first_step, total_steps, config: ConsoleTracker(first_step, total_steps),
+    "jsonl": lambda run_dir, first_step, total_steps, config: JsonLinesTracker(run_dir / "metrics.jsonl", first_step),
+    "tensorboard": lambda run_dir, first_step, total_steps, config: TensorBoardTracker(run_dir, first_step),
+    "aim": lambda run_dir, first_step, total_steps, config: AimTracker(run_dir, config),
+    "wandb": lambda run_dir, first_step, total_steps, config: WandbTracker(run_dir, config),
+}
+"""Makers by the names of train.trackers; the package that a maker imports has the name of its tracker."""
+
+
+def make_trackers(names: Sequence[str], run_dir: Path, first_step: int, total_steps: float,
+                  config: Mapping) -> Trackers:
+    """The trackers of those names; one whose package is not installed is left out with a warning.
+
+    Args:
+        names: of train.trackers; what is not among them is not even imported.
+        run_dir: where they write.
+        first_step: that the run resumes from; 0 for a new one.
+        total_steps: that the run goes to.
+        config: the whole configuration as JSON types, shown by those that can.
+
+    Raises:
+        ValueError: no such tracker, or one that does not start.
+    """
+    unknown = [name for name in names if name not in TRACKERS]
+    if unknown:
+        raise ValueError(f"train.trackers names {', '.join(map(repr, unknown))}; known: {', '.join(TRACKERS)}")
+    trackers = Trackers([])
+    for name in dict.fromkeys(names):
+        try:
+            trackers.trackers.append(TRACKERS[name](run_dir, first_step, total_steps, config))
+        except ImportError as error:
+            logger.warning("train.trackers names %s, which is not installed here (%s); the run goes on without it. "
+                           "To have it: pip install %s", name, error, name)
+        except BaseException:
+            trackers.close()
+            raise
+    return trackers
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keep the lines up to that step; whole or not at all, line by line, since weeks of numbers may be large."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with path.open("rb") as lines, temporary.open("wb") as kept:
+            for line in lines:
+                if _step_of(line) <= step:
+                    kept.write(line.rstrip(b"\r\n") + b"\n")
+            kept.flush()
+            os.fsync(kept.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a JSON line; a torn one (the process was killed) counts as after everything."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return sys.maxsize
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return math.inf
+
+
+def _as_int16(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples of floats in [-1, 1], what every player takes."""
+    return (np.clip(samples, -1, 1) * 32767).round().astype(np.int16)
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    """A drawn figure, uint8 [height, width, 3]; no figure manager is involved."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
 
 
 def plot_alignment(path: np.ndarray, title: str, labels: Sequence[str] = ()) -> Figure:

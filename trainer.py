@@ -1,57 +1,71 @@
-"""The one training loop: its two half-steps, its validation, and everything that a run folder holds.
+"""The one training loop, its validation, and everything that a run folder holds.
 
     RUN/config.json    the configuration, as resolved: symbols and speaker names filled in
     RUN/train.log, RUN/metrics.jsonl, RUN/events.out...    what happened, for people, programs and TensorBoard
     RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py
+    RUN/bad_steps/                                         batches whose loss or gradient was not finite
+
+One process or many (`torchrun train.py ...`) walk the same lines: each hears its own batches, and all move together.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import copy
+import dataclasses
 import logging
-import math
 import signal
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import checkpoint
 import config as settings
 import distributed
-from commons import choose_device, path_from_durations, slice_segments
-from config import Config, TrainConfig
-from data_utils import Batch, Collate, LengthBatchSampler, StepSampler, fill_speakers, open_corpus
-from discriminators import Discriminators, set_trainable, split_judgements
-from losses import (
-    DiscriminatorLosses,
-    GeneratorLosses,
-    adversarial_loss,
-    discriminator_losses,
-    feature_loss,
-    kl_loss,
-    mel_loss,
-    stft_loss,
+import finetuning
+import memory
+from callbacks import (
+    CallbackError,
+    Callbacks,
+    Run,
+    SpokenSample,
+    StepReport,
+    TrackerCallback,
+    ValidationReport,
+    load_callbacks,
 )
+from commons import choose_device, path_from_durations, slice_segments
+from config import Config
+from data_utils import (
+    Batch,
+    Collate,
+    RestartingLoader,
+    UtteranceDataset,
+    fill_speakers,
+    open_corpus,
+    report_faults,
+)
+from distributed import StopRequest
+from losses import kl_loss, mel_loss
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
-from models import SynthesizerOutput, SynthesizerTrn
+from models import SynthesizerTrn
+from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
-from trackers import (
-    ConsoleTracker,
-    JsonLinesTracker,
-    NullTracker,
-    TensorBoardTracker,
-    Tracker,
-    Trackers,
-    plot_alignment,
-    plot_mels,
+from trackers import make_trackers
+from training_step import (
+    StepLosses,
+    TrainState,
+    autocast,
+    effective_precision,
+    new_networks,
+    new_state,
+    shares_of,
+    train_step,
 )
 from utils import set_seed, set_up_logging, user_errors
 
@@ -59,312 +73,153 @@ logger = logging.getLogger("vits")
 
 # Shapes: B batch, L text tokens, T frames, S samples, M mel bands.
 
-MAX_BAD_STEPS = 10  # in a row, before a run ends
 SPOKEN_SAMPLES = 2  # validation utterances that each validation speaks
+VALIDATED = ("mel", "kl", "duration", "speaking_rate")
+MAX_DUMPS = 10  # batches kept in RUN/bad_steps, of each process
+WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
 
 
 class TrainingError(RuntimeError):
     """A run that cannot go on, and why."""
 
 
-class Updater:
-    """One optimizer with its gradient scaler and clipping."""
+class BadStreak(TrainingError):
+    """Too many steps in a row whose loss or gradient is not finite.
 
-    def __init__(self, module: nn.Module, learning_rate: float, train: TrainConfig, uses_scaler: bool):
-        self.module = module
-        self.base_learning_rate = learning_rate
-        self.max_norm = train.grad_clip if train.grad_clip is not None else math.inf
-        self.optimizer = torch.optim.AdamW(module.parameters(), learning_rate, betas=train.betas, eps=train.eps,
-                                           weight_decay=train.weight_decay, fused=True)
-        self.scaler = torch.amp.GradScaler(enabled=uses_scaler)
+    Attributes:
+        first_step: of them; parameters are those of before it.
+    """
 
-    def step(self, loss: Tensor, learning_rate_factor: float) -> float:
-        """Zero, backward, unscale, clip, step; returns the gradient's norm before clipping.
-
-        A gradient that is not finite changes nothing.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.base_learning_rate * learning_rate_factor
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.max_norm))
-        if math.isfinite(norm) or self.scaler.is_enabled():  # the scaler skips such a step by itself
-            self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return norm
-
-    def state_dict(self) -> dict[str, Any]:
-        """Optimizer and scaler."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where `state_dict` was."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+    def __init__(self, first_step: int, length: int):
+        super().__init__(
+            f"{length} steps in a row, from step {first_step}, had a loss or gradient that is not finite (see the log "
+            "for their utterances); lower train.learning_rate, set train.grad_clip, or let the run go back by itself "
+            "with train.rollbacks=3, and start again: it goes on from its newest checkpoint")
+        self.first_step = first_step
 
 
 @dataclass
-class TrainState:
-    """All that a step changes; each field but the device survives a restart."""
+class Job:
+    """What a run works on: its settings, its folder, its data, and whether somebody wants it to end."""
 
-    generator: SynthesizerTrn
-    discriminators: Discriminators
-    average: SynthesizerTrn | None  # moving average of the generator
-    generator_updater: Updater
-    discriminator_updater: Updater
+    config: Config
+    run_dir: Path
     device: torch.device
-    step: int = 0
+    train_set: UtteranceDataset
+    valid_set: UtteranceDataset
+    stop: StopRequest
+    seen_faults: set[str] = field(default_factory=set)  # files that were reported
+    tried: set[int] = field(default_factory=set)  # steps to which the run has gone back
 
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and JSON types."""
-        return {"generator": self.generator.state_dict(), "discriminators": self.discriminators.state_dict(),
-                "average": self.average.state_dict() if self.average is not None else None,
-                "generator_updater": self.generator_updater.state_dict(),
-                "discriminator_updater": self.discriminator_updater.state_dict()}
-
-    def load_state_dict(self, payload: dict[str, Any], path: Path) -> None:
-        """Restore from a checkpoint's payload; see `checkpoint.load_state` for what may be wrong with it."""
-        checkpoint.load_state(self.generator, payload["generator"], path, "generator")
-        checkpoint.load_state(self.discriminators, payload["discriminators"], path, "discriminators")
-        if self.average is not None:  # a run that began without an average starts one here
-            checkpoint.load_state(self.average, payload["average"] or payload["generator"], path, "average")
-        self.generator_updater.load_state_dict(payload["generator_updater"])
-        self.discriminator_updater.load_state_dict(payload["discriminator_updater"])
-        self.step = payload["step"]
+    def __post_init__(self) -> None:
+        rank, world_size, batching = distributed.rank(), distributed.world_size(), Batching.from_config(self.config)
+        self.batches = LengthBatchSampler(self.train_set.lengths, batching, rank, world_size,
+                                          self.train_set.speaker_ids)
+        in_order = dataclasses.replace(batching, shuffle=False, temperature=1.0)
+        self.valid_batches = ShardSampler(LengthBatchSampler(self.valid_set.lengths, in_order), rank, world_size)
+        self.collate = Collate(self.config.train.segment_size, self.config.data.hop_length)
 
     @property
-    def is_lowering_scale(self) -> bool:
-        """Whether fp16's loss scale can still fall, so that a gradient that overflows is no fault yet."""
-        scalers = (self.generator_updater.scaler, self.discriminator_updater.scaler)
-        return any(scaler.is_enabled() and scaler.get_scale() > 1 for scaler in scalers)
+    def total_steps(self) -> int:
+        """At which the run is done."""
+        train = self.config.train
+        by_epochs = train.epochs * self.batches.batches_per_epoch // train.accumulate
+        return min(by_epochs, train.total_steps or by_epochs)
 
-    @property
-    def speaking_model(self) -> SynthesizerTrn:
-        """What validation and synthesis use: the average if there is one."""
-        return self.average if self.average is not None else self.generator
+    def epoch_of(self, step: int) -> int:
+        """The pass over the data that a step belongs to, from 0."""
+        return step * self.config.train.accumulate // self.batches.batches_per_epoch
 
+    def batches_from(self, step: int) -> Iterator[list[Batch]]:
+        """The batches of each step without end; files that cannot be read are reported and left out."""
+        accumulate = self.config.train.accumulate
+        loader = iter(RestartingLoader(self._train_loader, step * accumulate))
+        while True:
+            batches = list(islice(loader, accumulate))
+            for batch in batches:
+                report_faults(batch, self.seen_faults)
+            yield batches
 
-class StepLosses(NamedTuple):
-    """What a training step computed; the discriminators' part is None before they join."""
+    def _train_loader(self, first_batch: int) -> DataLoader:
+        return DataLoader(self.train_set, batch_sampler=StepSampler(self.batches, first_batch), collate_fn=self.collate,
+                          num_workers=self.config.train.num_workers, pin_memory=self.device.type == "cuda",
+                          worker_init_fn=_leave_signals_to_the_main_process)
 
-    generator: GeneratorLosses
-    discriminator: DiscriminatorLosses | None
-    generator_norm: float
-    discriminator_norm: float | None
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether both gradients were, so that both networks moved."""
-        return math.isfinite(self.generator_norm) and math.isfinite(self.discriminator_norm or 0.0)
-
-    def as_floats(self) -> dict[str, float]:
-        """Named numbers for a tracker."""
-        values = {f"train/{name}": float(value.detach()) for name, value in self.generator._asdict().items()}
-        values["train/generator_grad_norm"] = self.generator_norm
-        if self.discriminator is not None:
-            values["train/discriminator"] = float(self.discriminator.total().detach())
-            values["train/discriminator_grad_norm"] = self.discriminator_norm
-        return values
+    def valid_loader(self) -> DataLoader:
+        """One pass over this process's part of the validation set."""
+        return DataLoader(self.valid_set, batch_sampler=self.valid_batches, collate_fn=self.collate)
 
 
-def new_state(config: Config, n_vocab: int, device: torch.device) -> TrainState:
-    """Models and optimizers at step 0, a function of the configuration's seed."""
-    set_seed(config.train.seed)
-    generator = SynthesizerTrn(n_vocab, config).to(device)
-    discriminators = Discriminators(config.discriminator).to(device)
-    average = copy.deepcopy(generator).requires_grad_(False) if config.train.ema_decay else None
-    uses_scaler = effective_precision(config.train, device) == "fp16"
-    rate = config.train.learning_rate
-    return TrainState(
-        generator, discriminators, average, Updater(generator, rate, config.train, uses_scaler),
-        Updater(discriminators, config.train.discriminator_learning_rate or rate, config.train, uses_scaler), device)
-
-
-def effective_precision(train: TrainConfig, device: torch.device) -> str:
-    """The precision that this device really trains in: fp16 needs CUDA, bf16 a device that has it."""
-    if train.precision == "fp16" and device.type != "cuda":
-        return "fp32"
-    if train.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        return "fp32"
-    return "fp32" if train.precision == "bf16" and device.type == "mps" else train.precision
-
-
-def autocast(train: TrainConfig, device: torch.device) -> torch.autocast:
-    """Mixed precision as configured; spline, KL, spectrograms and losses stay float32 by themselves."""
-    precision = effective_precision(train, device)
-    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}[precision]
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
-
-
-def learning_rate_factor(train: TrainConfig, step: int, batches_per_epoch: int) -> float:
-    """Factor on both learning rates: warm-up times a decay per epoch, or times a cosine; a function of the step."""
-    warm_up = min(1.0, (step + 1) / train.lr_warmup_steps) if train.lr_warmup_steps else 1.0
-    if train.lr_schedule == "cosine":
-        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / train.total_steps))  # from 1 to 0
-        return warm_up * (train.lr_final + (1 - train.lr_cosine_final) * cosine)
-    return warm_up * train.lr_decay ** (step // batches_per_epoch)
-
-
-def alignment_prior(train: TrainConfig, step: int) -> float:
-    """Weight of the prior for even reading at this step, fading linearly to 0."""
-    if not train.alignment_prior_steps:
-        return 0.0
-    return train.alignment_prior_weight * max(0.0, 1 - step / train.alignment_prior_steps)
-
-
-def train_step(state: TrainState, batch: Batch, config: Config, batches_per_epoch: int) -> StepLosses:
-    """Both half-steps on one batch; all randomness is a function of (seed, step, rank)."""
-    set_seed(config.train.seed, state.step, distributed.rank())
-    factor = learning_rate_factor(config.train, state.step, batches_per_epoch)
-    is_adversarial = state.step >= config.train.adversarial_start
-    spec = spectrogram(batch.wav, config.data, batch.wav_lengths)  # [B, F, T]
-    spec_lengths = batch.wav_lengths // config.data.hop_length
-    state.generator.train()
-    with autocast(config.train, state.device):
-        out = state.generator(batch.text_ids, batch.text_lengths, spec, spec_lengths, batch.speaker_ids,
-                              alignment_prior(config.train, state.step))
-    wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
-                              config.train.segment_size)
-    judged, judged_norm = None, None
-    if is_adversarial:
-        judged, judged_norm = _discriminator_half(state, wav_real, out.wav_fake.detach(), config.train, factor)
-    losses = generator_losses(state, out, spec, wav_real, config, is_adversarial)
-    norm = state.generator_updater.step(losses.total(config.train), factor)
-    if state.average is not None:
-        update_average(state.average, state.generator, config.train.ema_decay, state.step)
-    return StepLosses(losses, judged, norm, judged_norm)
-
-
-def _discriminator_half(state: TrainState, wav_real: Tensor, wav_fake: Tensor, train: TrainConfig,
-                        factor: float) -> tuple[DiscriminatorLosses, float]:
-    """Real and fake in one pass, [B, 1, S] each."""
-    set_trainable(state.discriminators, True)
-    with autocast(train, state.device):
-        real, fake = split_judgements(state.discriminators(torch.cat([wav_real, wav_fake.to(wav_real)])))
-    losses = discriminator_losses(real, fake)
-    return losses, state.discriminator_updater.step(losses.total(), factor)
-
-
-def generator_losses(state: TrainState, out: SynthesizerOutput, spec: Tensor, wav_real: Tensor, config: Config,
-                     is_adversarial: bool) -> GeneratorLosses:
-    """All terms of the generator's objective; the discriminators are frozen, and silent before they join."""
-    mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
-    wav_fake = out.wav_fake.float()
-    zero = wav_fake.new_zeros(())
-    adversarial, features, multi_stft = zero, zero, zero
-    if is_adversarial:
-        set_trainable(state.discriminators, False)
-        with autocast(config.train, state.device):
-            with torch.no_grad():
-                real = state.discriminators(wav_real)
-            fake = state.discriminators(wav_fake)
-        adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
-    if config.train.c_stft:
-        multi_stft = stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes)
-    return GeneratorLosses(
-        mel=mel_loss(mel_real, mel_spectrogram(wav_fake[:, 0], config.data)),
-        kl=kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
-        duration=out.duration_loss.float().sum(),
-        adversarial=adversarial, features=features, stft=multi_stft)
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the average towards the model; faster while the run is young, so that the start is forgotten."""
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    for kept, new in zip(average.parameters(), model.parameters()):
-        kept.lerp_(new, weight)
-
-
-@torch.no_grad()
-def validate(state: TrainState, loader: DataLoader, config: Config, tracker: Tracker) -> dict[str, float]:
-    """Held-out utterances: numbers averaged over them, and the first few spoken and drawn.
-
-    Returns:
-        mel: L1 of log-mels of segments decoded from the posterior; kl and duration: the losses; speaking_rate: frames
-        predicted for the texts over frames recorded.
-    """
-    model = state.speaking_model.eval()
-    sums: dict[str, float] = {}
-    total = 0
-    for index, batch in enumerate(loader):
-        batch = batch.to(state.device)
-        set_seed(config.train.seed, index)  # the same noise at every validation
-        with autocast(config.train, state.device):
-            numbers = _validation_numbers(model, batch, config)
-        for name, value in numbers.items():
-            sums[name] = sums.get(name, 0.0) + value * len(batch.names)
-        total += len(batch.names)
-        if index == 0:
-            _speak_and_draw(model, batch, config, state.step, tracker)
-    values = {f"valid/{name}": value / total for name, value in sums.items()}
-    tracker.scalars(state.step, values)
-    return values
-
-
-def _validation_numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> dict[str, float]:
-    spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
-    frames = batch.wav_lengths // config.data.hop_length
-    out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids)
-    mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
-    mel_fake = mel_spectrogram(out.wav_fake[:, 0].float(), config.data)
-    prior = model.enc_p(batch.text_ids, batch.text_lengths)
-    predicted = model.predict_durations(prior, model.speaker_embedding(batch.speaker_ids), 1.0, 0.8)
-    return {"mel": float(mel_loss(mel_real, mel_fake)),
-            "kl": float(kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)),
-            "duration": float(out.duration_loss.sum()),
-            "speaking_rate": float(predicted.sum() / frames.sum())}
-
-
-def _speak_and_draw(model: SynthesizerTrn, batch: Batch, config: Config, step: int, tracker: Tracker) -> None:
-    """Speak the first utterances of a batch, beside their recordings, with pictures of mel and alignment."""
-    data = config.data
-    batch = Batch(*(None if field is None else field[:SPOKEN_SAMPLES] for field in batch))
-    spec = spectrogram(batch.wav, data, batch.wav_lengths)
-    out = model(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // data.hop_length, batch.speaker_ids)
-    path = path_from_durations(out.durations, spec.shape[2])
-    for i, name in enumerate(batch.names):
-        n_ids, n_samples = int(batch.text_lengths[i]), int(batch.wav_lengths[i])
-        speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
-        spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
-                             seed=config.train.seed)
-        recorded = batch.wav[i : i + 1, :n_samples]
-        mels = {"recorded": mel_spectrogram(recorded, data)[0].cpu().numpy(),
-                "spoken": mel_spectrogram(spoken.wav[:, 0].float(), data)[0].cpu().numpy()}
-        tracker.figure(step, f"mel/{i}", plot_mels(mels))
-        tracker.figure(step, f"alignment/{i}", plot_alignment(
-            path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(), f"{name}, step {step}"))
-        tracker.audio(step, f"spoken/{i}", spoken.wav[0, 0].float().cpu().numpy(), data.sampling_rate)
-        tracker.audio(step, f"recorded/{i}", recorded[0].cpu().numpy(), data.sampling_rate)
-
-
-class Loaders(NamedTuple):
-    """Endless training batches from the resumed step on, one pass of validation, and the length of an epoch."""
-
-    train: DataLoader
-    valid: DataLoader
-    batches_per_epoch: int
-
-
-def make_loaders(config: Config, text: TextProcessor, step: int, device: torch.device) -> Loaders:
-    """Open both filelists; see `data_utils.open_corpus` for what may be wrong with them."""
-    train_set = open_corpus(config.data.training_files, config, text)
-    valid_set = open_corpus(config.data.validation_files, config, text)
-    collate = Collate(config.train.segment_size, config.data.hop_length)
-    batches = LengthBatchSampler(train_set.lengths, config.train.batch_size, config.train.seed,
-                                 distributed.rank(), distributed.world_size())
-    valid_batches = LengthBatchSampler(valid_set.lengths, config.train.batch_size, config.train.seed, shuffle=False)
-    train = DataLoader(train_set, batch_sampler=StepSampler(batches, step), collate_fn=collate,
-                       num_workers=config.train.num_workers, pin_memory=device.type == "cuda",
-                       worker_init_fn=_leave_interrupts_to_the_main_process)
-    valid = DataLoader(valid_set, batch_sampler=valid_batches, collate_fn=collate)
-    return Loaders(train, valid, batches.batches_per_epoch)
-
-
-def _leave_interrupts_to_the_main_process(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; a worker that dies of it would fail the step in progress."""
+def _leave_signals_to_the_main_process(_worker: int) -> None:
+    """Ctrl-C and torchrun's SIGTERM reach workers too; one that dies of it would hold up the step in progress."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
+    """Train until the configured number of steps, from the run's newest checkpoint if there is one.
+
+    SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Under torchrun all processes call this.
+
+    Raises:
+        CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
+        FilelistError, ValueError: the data cannot be used.
+        TrainingError: the gradients stay non-finite.
+        MemoryShortage: the largest batch does not fit.
+        CallbackError: a callback of the user's failed.
+    """
+    if config.train.num_threads:
+        torch.set_num_threads(config.train.num_threads)
+    device = distributed.own_device(device)
+    with distributed.joined(device), distributed.stop_signals() as stop:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        state, config, text = begin(config, run_dir, device)
+        job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
+                  open_corpus(config.data.validation_files, config, text), stop)
+        _announce(state, job)
+        if state.step >= job.total_steps:
+            logger.info("nothing to do: the run is at step %d of %d; raise train.total_steps to go on", state.step,
+                        job.total_steps)
+            return state
+        if config.train.memory_probe:
+            largest = job.train_set.__getitems__(job.batches.largest())
+            memory.check_fit(state, largest, job.collate, config)
+        while True:
+            try:
+                return _attempt(state, job)
+            except BadStreak as streak:
+                roll_back(state, job, streak)
+
+
+def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainState, Config, TextProcessor]:
+    """The state that a run goes on from: its newest checkpoint's, or that of other weights, or step 0."""
+    config = resolve(config)
+    text = TextProcessor.from_config(config.data)
+    networks = new_networks(config, len(text.symbols), device)
+    step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
+    if step is not None:
+        newest = checkpoint.path_of(run_dir, step)
+        payload = checkpoint.load(newest)
+        checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
+        state = new_state(config, networks, payload.get("new_rows"))
+        state.load_state_dict(payload, newest)
+        config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
+        logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
+        if config.train.init_from is not None:
+            logger.info("%s was where the run began; it is not read again", config.train.init_from)
+    elif config.train.init_from is not None:
+        start = finetuning.start_from(*networks, checkpoint.read_weights(Path(config.train.init_from)), config)
+        logger.info("starting from %s at its step %d\n%s", start.source, start.step, start.table())
+        for warning in start.warnings:
+            logger.warning("%s", warning)
+        config = _with_warm_up(config, 0 if start.has_discriminators else WARM_UP_OF_NEW_DISCRIMINATORS)
+        state = new_state(config, networks, start.new_rows)
+    else:
+        config = _with_warm_up(config, 0)
+        state = new_state(config, networks)
+    if distributed.is_main():
+        settings.save(config, run_dir / "config.json")
+    return state, config, text
 
 
 def resolve(config: Config) -> Config:
@@ -375,113 +230,235 @@ def resolve(config: Config) -> Config:
     return fill_speakers(config)
 
 
-def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
-    """Train until the configured number of steps, from the run's newest checkpoint if there is one.
-
-    SIGINT and SIGTERM end the run after the step in progress, with a checkpoint.
-
-    Raises:
-        CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
-        FilelistError, ValueError: the data cannot be used.
-        TrainingError: the gradients stay non-finite.
-    """
-    if distributed.world_size() > 1:  # or each process would train alone and overwrite the others' checkpoints
-        raise ValueError(f"WORLD_SIZE is {distributed.world_size()}: training in several processes is not there yet; "
-                         "start one by python train.py, without torchrun")
-    if config.train.num_threads:
-        torch.set_num_threads(config.train.num_threads)
-    config = resolve(config)
-    text = TextProcessor.from_config(config.data)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    state = new_state(config, len(text.symbols), device)
-    newest = checkpoint.newest(run_dir)
-    if newest is not None:
-        payload = checkpoint.load(newest)
-        state.load_state_dict(payload, newest)
-        logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
-    settings.save(config, run_dir / "config.json")
-    loaders = make_loaders(config, text, state.step, device)
-    total_steps = min(config.train.total_steps or math.inf, config.train.epochs * loaders.batches_per_epoch)
-    _announce(state, config, loaders, total_steps)
-    if state.step >= total_steps:
-        logger.info("nothing to do: the run is at step %d of %d; raise train.total_steps to go on", state.step,
-                    total_steps)
-        return state
-    tracker = _trackers(run_dir, state.step, total_steps)
-    with contextlib.closing(tracker), _stop_signals() as stop:
-        return _loop(state, loaders, config, run_dir, tracker, total_steps, stop)
+def _with_warm_up(config: Config, steps: int | None) -> Config:
+    """The configuration with a warm-up of the discriminators, unless it names one itself."""
+    if config.train.discriminator_warmup_steps is not None:
+        return config
+    if steps:
+        logger.info("the discriminators start from nothing: what they say gains its weight over %d steps "
+                    "(train.discriminator_warmup_steps)", steps)
+    return settings.replace(config, "train", {"discriminator_warmup_steps": steps or 0})
 
 
-def _loop(state: TrainState, loaders: Loaders, config: Config, run_dir: Path, tracker: Tracker, total_steps: int,
-          stop: StopRequest) -> TrainState:
-    """The walk of a run, step by step."""
-    train, bad_steps, started, first = config.train, 0, time.monotonic(), state.step
-    for batch in loaders.train:
-        losses = train_step(state, batch.to(state.device), config, loaders.batches_per_epoch)
-        state.step += 1
-        tracker.advance(state.step)
-        bad_steps = 0 if losses.is_finite or state.is_lowering_scale else bad_steps + 1
-        if bad_steps:
-            _report_bad_step(state.step, batch, losses, bad_steps)
-        is_last = state.step >= total_steps
-        if state.step % train.log_interval == 0 or is_last:
-            rate = {"train/learning_rate": state.generator_updater.optimizer.param_groups[0]["lr"],
-                    "train/steps_per_second": (state.step - first) / (time.monotonic() - started)}
-            tracker.scalars(state.step, {**losses.as_floats(), **rate})
-        must_validate = state.step % train.eval_interval == 0 or is_last
-        values = validate(state, loaders.valid, config, tracker) if must_validate else {}
-        if must_validate or state.step % train.save_interval == 0 or stop.requested:
-            save_state(state, config, run_dir, values)
-        if must_validate:  # neither validation nor saving counts as training time
-            started, first = time.monotonic(), state.step
-        if is_last or stop.requested:
-            break
+def _attempt(state: TrainState, job: Job) -> TrainState:
+    """Train until the end, a signal, or a streak of bad steps."""
+    train, run_dir = job.config.train, job.run_dir
+    run = Run(run_dir, job.config, state.generator, job.total_steps, state.step)
+    callbacks = Callbacks([])
+    if distributed.is_main():
+        own = load_callbacks(train.callbacks)
+        trackers = make_trackers(train.trackers, run_dir, state.step, job.total_steps, settings.to_dict(job.config))
+        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *own])
+    with callbacks.running(run), checkpoint.Writer(run_dir, checkpoint.Retention.from_config(train)) as writer:
+        _loop(state, job, run, callbacks, writer)
     logger.info("%s at step %d; speak with: python synthesize.py -m %s --text \"Hello.\" -o hello.wav",
-                "stopped by signal" if stop.requested else "done", state.step, run_dir)
+                f"stopped ({job.stop.reason})" if job.stop.is_made else "done", state.step, run_dir)
     return state
 
 
-def save_state(state: TrainState, config: Config, run_dir: Path, validation: dict[str, float]) -> None:
-    """Write a checkpoint, move the best pointer if this validation is the best, and prune."""
-    checkpoint.save(run_dir, state.step, {"config": settings.to_dict(config), **state.state_dict()})
-    best = checkpoint.read_best(run_dir)
-    score = validation.get("valid/mel", math.nan)
-    if math.isfinite(score) and (best is None or score < best.value):
-        checkpoint.write_best(run_dir, checkpoint.Best(state.step, score))
-    checkpoint.prune(run_dir, config.train.keep_last)
+def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: checkpoint.Writer) -> None:
+    """The walk of a run, step by step."""
+    train, saved_step = job.config.train, state.step
+    bad_steps = BadSteps(job)
+
+    def save(values: dict[str, float]) -> None:
+        nonlocal saved_step
+        saved_step = state.step
+        if distributed.is_main():
+            writer.save(state.step, {"config": settings.to_dict(job.config), **state.state_dict()}, values)
+
+    for batches in job.batches_from(state.step):
+        if distributed.sum_over_processes([float(job.stop.is_made)])[0]:  # the same answer for all
+            job.stop.reason = job.stop.reason or "another process was asked to"
+            break
+        shares = shares_of(batches, job.config.data)
+        on_device = [batch.to(state.device) for batch in batches]
+        losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
+        state.step += 1
+        is_last = state.step >= job.total_steps
+        bad_steps.note(state, batches, losses)
+        run.step = state.step
+        callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
+        values: dict[str, float] = {}
+        if state.step % train.eval_interval == 0 or is_last:
+            values, samples = validate(state, job)
+            callbacks.on_validation(run, ValidationReport(state.step, values, samples))
+        # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
+        if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
+            save(values)
+        if (path := writer.poll()) is not None:
+            callbacks.on_save(run, path)
+        job.stop.reason = job.stop.reason or run.stop_reason or ""
+        if is_last:
+            break
+    if saved_step != state.step:
+        save({})
+    if (path := writer.wait()) is not None:
+        callbacks.on_save(run, path)
 
 
-def _report_bad_step(step: int, batch: Batch, losses: StepLosses, bad_steps: int) -> None:
-    logger.warning("step %d was left out, a gradient is not finite: %s; utterances %s", step,
-                   ", ".join(f"{name} {value:.4g}" for name, value in losses.as_floats().items()),
-                   ", ".join(batch.names[:8]))
-    if bad_steps >= MAX_BAD_STEPS:
-        raise TrainingError(f"{bad_steps} steps in a row had a gradient that is not finite (see the log for their "
-                            "utterances); lower train.learning_rate or set train.grad_clip, and start again: the run "
-                            "goes on from its newest checkpoint")
+def _report(state: TrainState, batches: Sequence[Batch], losses: StepLosses, is_logged: bool) -> StepReport:
+    """What callbacks hear of a step; numbers of logged steps are means over all processes, which all must ask for."""
+    values = {name: value.float() for name, value in losses.as_tensors().items()}
+    if is_logged:
+        values = dict(zip(values, distributed.mean_over_processes(torch.stack(list(values.values())))))
+    others = {"train/learning_rate": state.generator_updater.learning_rate}
+    if state.augmenter.is_active:
+        others["train/augment_probability"] = state.augmenter.probability
+
+    def numbers() -> dict[str, float]:
+        return {name: float(value) for name, value in {**values, **others}.items()}
+
+    names = [name for batch in batches for name in batch.names]
+    return StepReport(state.step, names, numbers, partial(getattr, losses, "is_finite"))
 
 
-def _announce(state: TrainState, config: Config, loaders: Loaders, total_steps: float) -> None:
-    wanted, actual = config.train.precision, effective_precision(config.train, state.device)
+class BadSteps:
+    """Counts steps in a row whose loss or gradient is not finite, writes down what they heard, and ends a streak.
+
+    Of a GPU it asks one step late, when the answer is there already.
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.in_a_row = 0
+        self._waiting: list[tuple[int, Sequence[Batch], StepLosses]] = []
+
+    def note(self, state: TrainState, batches: Sequence[Batch], losses: StepLosses) -> None:
+        """Take the step that was just done; every process comes to the same verdict.
+
+        Raises:
+            BadStreak: there have been `train.max_bad_steps` of them in a row.
+        """
+        self._waiting.append((state.step, batches, losses))
+        if len(self._waiting) > (state.device.type == "cuda"):
+            self._look(state, *self._waiting.pop(0))
+
+    def _look(self, state: TrainState, step: int, batches: Sequence[Batch], losses: StepLosses) -> None:
+        if losses.is_finite or state.is_lowering_scale:
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        limit = self.job.config.train.max_bad_steps
+        values = losses.as_floats()
+        names = [name for batch in batches for name in batch.names]
+        logger.warning("step %d was left out, its loss or gradient is not finite (%d of at most %d in a row): %s; "
+                       "utterances %s%s", step, self.in_a_row, limit,
+                       ", ".join(f"{name} {value:.4g}" for name, value in values.items()), ", ".join(names[:16]),
+                       f" and {len(names) - 16} more" if len(names) > 16 else "")
+        self._dump(step, batches, values)
+        if self.in_a_row >= limit:
+            raise BadStreak(step - self.in_a_row, self.in_a_row)
+
+    def _dump(self, step: int, batches: Sequence[Batch], values: dict[str, float]) -> None:
+        """Keep what this process heard, unless enough is kept already."""
+        folder = self.job.run_dir / "bad_steps"
+        rank = distributed.rank()
+        if len(list(folder.glob(f"*_process_{rank}.pt"))) >= MAX_DUMPS:
+            return
+        checkpoint.dump(folder / f"step_{step:08d}_process_{rank}.pt", {
+            "step": step, "losses": values, "batches": [
+                {"names": list(batch.names), "text_ids": batch.text_ids, "text_lengths": batch.text_lengths,
+                 "wav": batch.wav, "wav_lengths": batch.wav_lengths, "speaker_ids": batch.speaker_ids}
+                for batch in batches]})
+
+
+def roll_back(state: TrainState, job: Job, streak: BadStreak) -> None:
+    """Go back to the newest checkpoint that has not been tried, with lower learning rates.
+
+    Raises:
+        BadStreak: the run may not go back, or has no more to go back to.
+    """
+    train = job.config.train
+    steps = [step for step in checkpoint.list_steps(job.run_dir) if step <= streak.first_step and step not in job.tried]
+    chosen = distributed.from_main(max(steps, default=None))
+    if state.rollbacks >= train.rollbacks or chosen is None:
+        raise streak
+    rollbacks = state.rollbacks + 1
+    path = checkpoint.path_of(job.run_dir, chosen)
+    state.load_state_dict(checkpoint.load(path), path)
+    state.rollbacks = rollbacks
+    job.tried.add(chosen)
+    if distributed.is_main():
+        checkpoint.discard_after(job.run_dir, chosen)
+        checkpoint.save(job.run_dir, chosen, {"config": settings.to_dict(job.config), **state.state_dict()})
+    logger.warning("rollback %d of %d: back to step %d, learning rates times %g", rollbacks, train.rollbacks, chosen,
+                   train.rollback_lr_factor ** rollbacks)
+
+
+@torch.no_grad()
+def validate(state: TrainState, job: Job) -> tuple[dict[str, float], list[SpokenSample]]:
+    """Held-out utterances: numbers averaged over them, and, in the main process, the first few spoken.
+
+    Returns:
+        the numbers, the same however many processes share the work: mel, L1 of log-mels of segments decoded from the
+        posterior; kl and duration, the losses; speaking_rate, frames predicted for the texts over frames recorded.
+    """
+    model = state.speaking_model.eval()
+    sums, samples = [0.0] * (len(VALIDATED) + 1), []
+    for place, batch in zip(job.valid_batches.places, job.valid_loader()):
+        report_faults(batch, job.seen_faults)
+        batch = batch.to(state.device)
+        set_seed(job.config.train.seed, place)  # the same noise at every validation, in whatever process
+        with autocast(job.config.train, state.device):
+            numbers = _validation_numbers(model, batch, job.config)
+        for i, number in enumerate([*numbers, 1.0]):
+            sums[i] += number * len(batch.names)
+        if place == 0:
+            samples = _speak(model, batch, job.config)
+    *sums, total = distributed.sum_over_processes(sums)
+    return {f"valid/{name}": value / total for name, value in zip(VALIDATED, sums)}, samples
+
+
+def _validation_numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> tuple[float, ...]:
+    """Of a batch, in the order of `VALIDATED`."""
+    spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
+    frames = batch.wav_lengths // config.data.hop_length
+    out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids)
+    mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
+    mel_fake = mel_spectrogram(out.wav_fake[:, 0].float(), config.data)
+    prior = model.enc_p(batch.text_ids, batch.text_lengths)
+    predicted = model.predict_durations(prior, model.speaker_embedding(batch.speaker_ids), 1.0, 0.8)
+    kl = kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)
+    return (float(mel_loss(mel_real, mel_fake)), float(kl), float(out.duration_loss.sum()),
+            float(predicted.sum() / frames.sum()))
+
+
+def _speak(model: SynthesizerTrn, batch: Batch, config: Config) -> list[SpokenSample]:
+    """Speak the first utterances of a batch, beside their recordings."""
+    data = config.data
+    spec = spectrogram(batch.wav, data, batch.wav_lengths)
+    out = model(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // data.hop_length, batch.speaker_ids)
+    path = path_from_durations(out.durations, spec.shape[2])
+    samples = []
+    for i, name in enumerate(batch.names[:SPOKEN_SAMPLES]):
+        n_ids, n_samples = int(batch.text_lengths[i]), int(batch.wav_lengths[i])
+        speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
+        spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
+                             seed=config.train.seed).wav[:, 0].float()
+        recorded = batch.wav[i : i + 1, :n_samples]
+        samples.append(SpokenSample(
+            name, recorded[0].cpu().numpy(), spoken[0].cpu().numpy(), data.sampling_rate,
+            path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(),
+            mel_spectrogram(recorded, data)[0].cpu().numpy(), mel_spectrogram(spoken, data)[0].cpu().numpy()))
+    return samples
+
+
+def _announce(state: TrainState, job: Job) -> None:
+    train = job.config.train
+    wanted, actual, world_size = train.precision, effective_precision(train, state.device), distributed.world_size()
     if wanted != actual:
         logger.warning("train.precision is %s, which %s lacks; training in %s", wanted, state.device, actual)
-    logger.info("%s, %s, generator %.1f M parameters, discriminators %.1f M, %d batches an epoch, up to step %d",
-                state.device, actual, _millions(state.generator), _millions(state.discriminators),
-                loaders.batches_per_epoch, total_steps)
+    sides = [sum(p.numel() for p in side.parameters()) / 1e6 for side in (state.generator, state.discriminators)]
+    learning = sum(p.numel() for p in state.generator_updater.parameters) / 1e6
+    logger.info("%s%s, %s, generator %.1f M parameters%s, discriminators %.1f M, %d batches an epoch%s, up to step %d",
+                state.device, f" x {world_size} processes" if world_size > 1 else "", actual, sides[0],
+                f" ({learning:.2f} M of them train)" if learning < sides[0] else "", sides[1],
+                job.batches.batches_per_epoch, f", {train.accumulate} a step" if train.accumulate > 1 else "",
+                job.total_steps)
 
 
-def _millions(module: nn.Module) -> float:
-    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
-
-
-def _trackers(run_dir: Path, step: int, total_steps: int) -> Tracker:
-    if not distributed.is_main():
-        return NullTracker()
-    return Trackers([ConsoleTracker(step, total_steps), JsonLinesTracker(run_dir / "metrics.jsonl", step),
-                     TensorBoardTracker(run_dir, step)])
-
-
-def _changes(before: dict, config: Config) -> str:
+def _changes(before: dict[str, Any], config: Config) -> str:
     """Settings that differ from those in the checkpoint, for the log."""
     after = settings.to_dict(config)
     changed = [f"{section}.{key}: {before.get(section, {}).get(key)} -> {value}"
@@ -490,49 +467,32 @@ def _changes(before: dict, config: Config) -> str:
     return f"; changed since: {', '.join(changed)}" if changed else ""
 
 
-@dataclass
-class StopRequest:
-    """Whether somebody asked the run to end."""
-
-    requested: bool = False
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[StopRequest]:
-    """Within it the first SIGINT or SIGTERM asks for an orderly end; a second one acts as it always does."""
-    stop = StopRequest()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _frame: object) -> None:
-        stop.requested = True
-        logger.warning("%s: finishing this step and saving; once more to leave at once", signal.Signals(number).name)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    try:
-        for number in before:
-            signal.signal(number, ask)
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main(description: str, multispeaker: bool) -> None:
     """The command line that `train.py` and `train_ms.py` share; they differ only in the configuration they refuse."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--config", type=Path, help="JSON file; default: the run's own config.json")
     parser.add_argument("-m", "--run", type=Path, help="folder of the run; default: runs/NAME of the configuration")
+    parser.add_argument("--init-from", type=Path, metavar="SOURCE",
+                        help="run, checkpoint or release folder whose weights a new run starts from")
+    parser.add_argument("--allow-partial", action="store_true",
+                        help="start from it even where its weights do not fit; those start fresh")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     settings.add_arguments(parser)
     args = parser.parse_args()
-    with user_errors(TrainingError):
+    distributed.recorded(partial(_run, args, multispeaker))
+
+
+def _run(args: argparse.Namespace, multispeaker: bool) -> None:
+    with user_errors(TrainingError, CallbackError, memory.MemoryShortage):
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem
         if run_dir.exists() and not run_dir.is_dir():
             raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
-        config = settings.load(args.config or run_dir / "config.json", args.overrides)
+        overrides = list(args.overrides)
+        if args.init_from is not None:
+            overrides += [f"train.init_from={args.init_from}", f"train.allow_partial={str(args.allow_partial).lower()}"]
+        config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())
         fit(config, run_dir, choose_device(args.device))

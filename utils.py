@@ -22,6 +22,8 @@ import numpy as np
 import soundfile
 import torch
 
+import distributed
+
 Samples = TypeVar("Samples", np.ndarray, torch.Tensor)
 
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
@@ -184,8 +186,9 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
     if log_path is not None and is_main:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
+    layout = f"%(asctime)s %(levelname)s{_process()} %(message)s"
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(logging.Formatter(layout, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     return logger
 
@@ -204,8 +207,14 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
         logging.getLogger("vits").debug("ended by an error", exc_info=True)
         if os.environ.get("VITS_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error{_process()}: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _process() -> str:
+    """Which process of several speaks; nothing where there is one."""
+    world_size = distributed.world_size()
+    return f" in process {distributed.rank()} of {world_size}" if world_size > 1 else ""
 
 
 class _Console(logging.StreamHandler):

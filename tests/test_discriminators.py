@@ -15,6 +15,7 @@ from discriminators import (
     ScaleDiscriminator,
     StftDiscriminator,
     set_trainable,
+    share_told_real,
     split_judgements,
 )
 from tests.conftest import tiny
@@ -176,3 +177,16 @@ def test_the_stft_discriminator_works_under_autocast():
         [judgement] = net(noise(1, 1, 1024))
     judgement.logits.float().mean().backward()
     assert torch.isfinite(judgement.logits).all()
+
+
+def test_recordings_are_told_as_such_by_their_mean_over_time_and_discriminators():
+    first = Judgement(torch.tensor([[1.0, 1.0], [0.2, 0.4], [2.0, -1.2]], requires_grad=True), [])
+    second = Judgement(torch.tensor([[0.9], [1.0], [0.7]], requires_grad=True), [])
+    share = share_told_real([first, second])  # means 0.95, 0.65, 0.55, then the second alone
+    assert share == 1 and not share.requires_grad
+    assert share_told_real([first]) == pytest.approx(1 / 3)
+
+
+def test_a_share_of_logits_that_are_not_finite_is_not_a_number():
+    for wrong in (float("nan"), float("inf")):
+        assert torch.isnan(share_told_real([Judgement(torch.tensor([[wrong], [1.0]]), [])]))

@@ -9,7 +9,9 @@ import torch
 import losses
 from config import TrainConfig
 from discriminators import Judgement
-from losses import GeneratorLosses
+from losses import DiscriminatorLosses, GeneratorLosses, Share
+from models import DURATION_PREDICTORS
+from tests.conftest import tiny
 
 
 def noise(*shape, seed=0):
@@ -108,6 +110,116 @@ def test_the_stft_loss_is_convergence_plus_log_distance_averaged_over_sizes():
         a, b = magnitudes
         total += ((a - b).square().sum().sqrt() / a.square().sum().sqrt() + (a.log() - b.log()).abs().mean()).item()
     assert losses.stft_loss(real, fake, (64, 128)).item() == pytest.approx(total / 2, rel=1e-3)
+
+
+def test_the_spectral_convergence_is_a_ratio_of_each_item_so_that_a_loud_one_does_not_hide_a_quiet_one():
+    real = noise(2, 1000) * torch.tensor([[1.0], [0.01]])
+    quiet_is_wrong = torch.stack([real[0], -real[1].flip(0)])
+    loud_is_wrong = torch.stack([-real[0].flip(0), real[1]])
+    found = [losses.stft_loss(real, fake, (64,)).item() for fake in (quiet_is_wrong, loud_is_wrong)]
+    assert found[0] == pytest.approx(found[1], rel=0.2)
+
+
+# A batch and its parts
+
+
+def cut(batch, part):
+    """Some items of a batch, whatever holds it."""
+    if isinstance(batch, torch.Tensor):
+        return batch[part]
+    if isinstance(batch, Judgement):
+        return Judgement(cut(batch.logits, part), cut(batch.features, part))
+    return [cut(value, part) for value in batch]
+
+
+def loud_and_quiet(*shape, seed):
+    """Noise whose items differ in level by powers of three."""
+    level = 3.0 ** torch.arange(shape[0], dtype=torch.float32)
+    return noise(*shape, seed=seed) * level.view(-1, *[1] * (len(shape) - 1)) * 0.01
+
+
+def verdicts(n_items, seed):
+    return [Judgement(loud_and_quiet(n_items, 7, seed=seed), [loud_and_quiet(n_items, 3, 5, seed=seed + 1)]),
+            Judgement(loud_and_quiet(n_items, 9, seed=seed + 2), [loud_and_quiet(n_items, 4, 2, seed=seed + 3)])]
+
+
+def masked_batch(n_items, seed):
+    """Four tensors [B, 3, T] of latents and a mask of unequal lengths."""
+    lengths = torch.randint(1, 12, (n_items,), generator=torch.Generator().manual_seed(seed))
+    mask = (torch.arange(11)[None, :] < lengths[:, None])[:, None].float()
+    return [*(loud_and_quiet(n_items, 3, 11, seed=seed + i).clamp(-2, 2) for i in range(4)), mask]
+
+
+def duration_batch(n_items, seed):
+    """Hidden sequence [B, H, L], mask and durations [B, 1, L]."""
+    mask = masked_batch(n_items, seed)[-1]
+    return [noise(n_items, 16, 11, seed=seed) * mask, mask, noise(n_items, 1, 11, seed=seed + 1).exp().ceil() * mask]
+
+
+def duration_of(kind):
+    """The mean over valid tokens that the synthesizer makes of a predictor's losses."""
+    torch.manual_seed(0)
+    predictor = DURATION_PREDICTORS.get(kind)(tiny().model).eval()
+    with torch.no_grad():
+        for parameter in predictor.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))  # couplings begin as identities
+    return lambda batch: predictor.loss(*batch).sum() / batch[1].sum()
+
+
+def count_items(batch):
+    return batch[0].shape[0] if isinstance(batch[0], torch.Tensor) else count_items(batch[0])
+
+
+# name -> (batch of `n_items` from a seed, its loss, the weight of a batch)
+DECOMPOSABLE = {
+    "real": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
+             lambda batch: losses.discriminator_losses(*batch).real, lambda batch: count_items(batch[0][0])),
+    "fake": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
+             lambda batch: losses.discriminator_losses(*batch).fake, lambda batch: count_items(batch[0][0])),
+    "adversarial": (verdicts, losses.adversarial_loss, lambda batch: count_items(batch[0])),
+    "features": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
+                 lambda batch: losses.feature_loss(*batch), lambda batch: count_items(batch[0][0])),
+    "mel": (lambda n, seed: [loud_and_quiet(n, 4, 5, seed=seed), loud_and_quiet(n, 4, 5, seed=seed + 1)],
+            lambda batch: losses.mel_loss(*batch), count_items),
+    "kl": (masked_batch, lambda batch: losses.kl_loss(*batch), lambda batch: batch[-1].sum()),
+    "stft": (lambda n, seed: [loud_and_quiet(n, 700, seed=seed), loud_and_quiet(n, 700, seed=seed + 1)],
+             lambda batch: losses.stft_loss(*batch, (64, 128)), count_items),
+    "stochastic duration": (duration_batch, duration_of("stochastic"), lambda batch: batch[1].sum()),
+    "deterministic duration": (duration_batch, duration_of("deterministic"), lambda batch: batch[1].sum()),
+}
+
+
+HALVES, UNEQUAL_PARTS = (slice(0, 3), slice(3, 6)), (slice(0, 2), slice(2, 6))
+
+
+@pytest.mark.parametrize("where", [HALVES, UNEQUAL_PARTS])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("term", DECOMPOSABLE)
+def test_the_loss_of_a_batch_is_the_weighted_mean_of_those_of_its_parts(monkeypatch, term, seed, where):
+    # Noise that an item gets by its place in the text, in whichever batch it is.
+    monkeypatch.setattr("models.draw_normal", lambda like, _: torch.arange(like.shape[-1]).sin().expand(like.shape))
+    make, loss, weigh = DECOMPOSABLE[term]
+    batch = make(6, seed)
+    parts = [cut(batch, part) for part in where]
+    expected = sum(weigh(part) * loss(part) for part in parts) / sum(weigh(part) for part in parts)
+    assert abs(loss(parts[0]) - loss(parts[1])) > 1e-4 * abs(expected)  # else any weights would do
+    torch.testing.assert_close(loss(batch), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
+    """Two processes with two batches each; a process's gradient is the sum over its batches, then processes average."""
+    names = GeneratorLosses._fields
+    held = torch.tensor([[4.0, 40, 9], [2, 11, 7], [3, 35, 8], [1, 14, 1]])  # utterances, frames, tokens of each batch
+    kind_of = {"kl": 1, "duration": 2}  # column of `held`; all else is a mean over utterances
+    values = noise(4, len(names)).abs()
+    expected = [(values[:, i] * held[:, kind_of.get(name, 0)]).sum() / held[:, kind_of.get(name, 0)].sum()
+                for i, name in enumerate(names)]
+    shares = [Share(*(2 * row / held.sum(dim=0)).tolist()) for row in held]
+    scaled = [GeneratorLosses(*row).scaled(share) for row, share in zip(values, shares)]
+    torch.testing.assert_close(torch.stack([sum(terms) / 2 for terms in zip(*scaled)]), torch.stack(expected))
+    judged = [DiscriminatorLosses(row[0], row[1]).scaled(share) for row, share in zip(values, shares)]
+    expected = (values[:, :2] * held[:, :1]).sum(dim=0) / held[:, 0].sum()
+    torch.testing.assert_close(torch.stack([sum(terms) / 2 for terms in zip(*judged)]), expected)
 
 
 WEIGHT_OF = {"mel": "c_mel", "kl": "c_kl", "duration": "c_dur", "adversarial": "c_adv", "features": "c_fm",

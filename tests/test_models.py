@@ -10,8 +10,9 @@ import losses
 from commons import path_from_durations, sequence_mask, slice_segments
 from data_utils import Collate, Utterance
 from discriminators import Discriminators, set_trainable, split_judgements
+from generators import GENERATORS
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
-from models import Prior, SynthesizerTrn, alignment_scores, even_reading
+from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, even_reading
 from tests.conftest import tiny
 
 N_VOCAB = 40
@@ -361,7 +362,7 @@ def test_the_flow_inverts(voices, tiny_batch):
 @pytest.mark.parametrize("predictor", ["stochastic", "deterministic"])
 def test_the_duration_loss_of_each_item_is_as_if_it_had_been_alone(monkeypatch, predictor):
     net, settings = build((f"model.duration_predictor={predictor}",))
-    monkeypatch.setattr(torch, "randn", lambda *size, **_: torch.arange(size[-1]).sin().expand(*size))
+    monkeypatch.setattr("models.draw_normal", lambda like, _: torch.arange(like.shape[-1]).sin().expand(like.shape))
     hidden, durations = torch.rand(3, 16, 9), (torch.rand(3, 1, 9) * 5).ceil()
     lengths = torch.tensor([9, 4, 1])
     mask = sequence_mask(lengths, 9)[:, None].float()
@@ -416,3 +417,63 @@ def test_even_reading_is_zero_on_the_diagonal_and_falls_off_it():
             else:
                 assert prior[i, t, token] < 0
         assert (prior[i, :frames, :tokens].argmax(dim=1).diff() >= 0).all()
+
+
+# One of several voices in the biases
+
+
+def test_a_baked_speaker_says_what_the_speaker_says(kind, tiny_batch):
+    net, settings = build((*kind, *VOICES["three voices"]))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    baked = bake_speaker(net, 2)
+    speaker_ids = torch.full((3,), 2)
+    for options in (QUIET, {"seed": 3}):
+        wanted = net.infer(tiny_batch.text_ids, tiny_batch.text_lengths, speaker_ids, **options)
+        said = baked.infer(tiny_batch.text_ids, tiny_batch.text_lengths, **options)
+        assert torch.equal(said.durations, wanted.durations)
+        torch.testing.assert_close(said.wav, wanted.wav, rtol=0, atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_baked_speaker_hears_and_times_what_the_speaker_does(kind, tiny_batch):
+    net, settings = build((*kind, *VOICES["three voices"]))
+    baked = bake_speaker(net, 1)
+    spec = spectrogram(tiny_batch.wav, settings.data, tiny_batch.wav_lengths)
+    spec_lengths = tiny_batch.wav_lengths // settings.data.hop_length
+    outs = []
+    for model, speaker_ids in ((net, torch.ones(3, dtype=torch.int64)), (baked, None)):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            outs.append(model(tiny_batch.text_ids, tiny_batch.text_lengths, spec, spec_lengths, speaker_ids))
+            prior = model.enc_p(tiny_batch.text_ids, tiny_batch.text_lengths)
+            g = model.speaker_embedding(speaker_ids)
+            outs[-1] = (*outs[-1], model.dp.predict(prior.hidden, prior.mask, g, 0.0))  # before they are rounded
+    for one, other in zip(*outs):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_baked_model_has_the_parameters_of_one_voice(kind):
+    net, _ = build((*kind, *VOICES["three voices"]))
+    plain, _ = build(kind)
+    baked = bake_speaker(net, 0).state_dict()
+    assert {name: value.shape for name, value in baked.items()} == {
+        name: value.shape for name, value in plain.state_dict().items()}
+
+
+@pytest.mark.parametrize(("voices_of_model", "speaker_id"), [("one voice", 0), ("three voices", 3)])
+def test_a_speaker_that_is_not_there_cannot_be_baked(voices_of_model, speaker_id):
+    net, _ = build(VOICES[voices_of_model])
+    with pytest.raises(ValueError, match=f"no speaker {speaker_id} to bake into the biases of a model of"):
+        bake_speaker(net, speaker_id)
+
+
+def test_a_generator_of_ones_own_cannot_be_baked(monkeypatch):
+    class Own(torch.nn.Module):
+        def __init__(self, model, data):
+            super().__init__()
+            self.cond = torch.nn.Conv1d(model.gin_channels, 1, 1)
+
+    monkeypatch.setattr(GENERATORS, "get", lambda name: Own)
+    net = SynthesizerTrn(N_VOCAB, tiny(VOICES["three voices"]))
+    with pytest.raises(ValueError, match="it is not known here to what dec.cond.weight, dec.cond.bias adds"):
+        bake_speaker(net, 0)

@@ -13,8 +13,10 @@ import torch
 
 import checkpoint
 import config as settings
+import memory
 import trainer
-from tests.conftest import ROOT, tiny, with_corpus, write_corpus
+import training_step
+from tests.conftest import ROOT, with_corpus, write_corpus
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
@@ -108,13 +110,6 @@ def test_a_finished_run_says_that_there_is_nothing_to_do(tiny_corpus, tmp_path, 
     assert "nothing to do: the run is at step 4 of 4; raise train.total_steps" in caplog.text
 
 
-def test_several_processes_are_refused_until_they_can_train_together(tiny_corpus, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="WORLD_SIZE is 2: training in several processes is not there yet"):
-        trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
-    assert not (tmp_path / "run").exists()
-
-
 def test_discriminators_join_at_their_step(tiny_corpus, tmp_path):
     config = with_corpus(tiny_corpus, ("train.adversarial_start=3",))
     trainer.fit(config, tmp_path / "run", CPU)
@@ -139,146 +134,19 @@ def test_symbols_of_a_file_are_kept_inside_the_run(tiny_corpus, tmp_path):
     assert state_of(tmp_path / "run")["config"]["data"]["symbols"] == list("_ abcdefghijklmno")
 
 
-def fresh_state(**overrides):
-    config = tiny(tuple(f"train.{key}={value}" for key, value in overrides.items()))
-    return trainer.new_state(config, 71, CPU), config
-
-
-def test_gradient_clipping_acts_and_the_norm_is_reported_before_it(tiny_batch):
-    torch.manual_seed(0)
-    module = torch.nn.Linear(4, 4)
-    clipped = trainer.Updater(module, 1e-3, tiny(("train.grad_clip=0.5",)).train, uses_scaler=False)
-    norm = clipped.step(1000 * module(torch.ones(2, 4)).square().sum(), 1.0)
-    left = torch.stack([p.grad.norm() for p in module.parameters()]).norm()
-    assert norm > 100 and float(left) == pytest.approx(0.5, rel=1e-3)
-
-
-def test_learning_rate_decays_by_epoch_warms_up_and_follows_a_cosine():
-    decay = tiny(("train.lr_decay=0.5", "train.lr_warmup_steps=4")).train
-    factors = [trainer.learning_rate_factor(decay, step, batches_per_epoch=5) for step in range(11)]
-    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25])
-    cosine = tiny(("train.lr_schedule=cosine", "train.lr_final=0.1", "train.total_steps=10")).train
-    assert [trainer.learning_rate_factor(cosine, s, 5) for s in (0, 5, 10, 99)] == pytest.approx([1, 0.55, 0.1, 0.1])
-
-
-def test_the_learning_rate_reaches_the_optimizers(tiny_batch):
-    state, config = fresh_state(lr_decay=0.5, learning_rate=0.002, discriminator_learning_rate=0.004)
-    batch = tiny_batch._replace(speaker_ids=None)
-    state.step = 7  # second epoch of four batches
-    trainer.train_step(state, batch, config, batches_per_epoch=4)
-    assert state.generator_updater.optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
-    assert state.discriminator_updater.optimizer.param_groups[0]["lr"] == pytest.approx(0.002)
-
-
-def test_every_parameter_of_both_networks_moves_in_one_step(tiny_batch):
-    state, config = fresh_state(weight_decay=0)
-    before = [{n: p.clone() for n, p in m.named_parameters()} for m in (state.generator, state.discriminators)]
-    trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-    for module in (state.generator, state.discriminators):
-        without = [name for name, p in module.named_parameters() if p.grad is None]
-        assert not without, f"no gradient for {without}"
-    changed = [not torch.equal(before[1][n], p) for n, p in state.discriminators.named_parameters()]
-    assert all(changed)
-
-
-def test_the_generator_half_leaves_the_discriminators_gradients_alone(tiny_batch):
-    state, config = fresh_state()
-    trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-    in_discriminator_half = [p.grad.clone() for p in state.discriminators.parameters()]
-    assert all(not p.requires_grad for p in state.discriminators.parameters())
-    out = state.generator(tiny_batch.text_ids, tiny_batch.text_lengths, torch.rand(3, 129, 64),
-                          torch.tensor([64, 40, 32]))
-    wav = torch.rand_like(out.wav_fake)
-    trainer.generator_losses(state, out, torch.rand(3, 129, 64), wav, config, True).total(config.train).backward()
-    assert all(torch.equal(a, p.grad) for a, p in zip(in_discriminator_half, state.discriminators.parameters()))
-
-
-def test_the_average_follows_the_generator_and_speaks(tiny_batch):
-    state, config = fresh_state(ema_decay=0.5)
-    trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-    assert state.speaking_model is state.average
-    pairs = zip(state.average.parameters(), state.generator.parameters())
-    assert 0 < max(float((kept - new).detach().abs().max()) for kept, new in pairs) < 1e-2
-    without, _ = fresh_state(ema_decay=0)
-    assert without.average is None and without.speaking_model is without.generator
-
-
-def test_the_average_is_a_weighted_mean():
-    average, model = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    wanted = {n: 0.9 * p + 0.1 * q for (n, p), q in zip(average.named_parameters(), model.parameters())}
-    trainer.update_average(average, model, decay=0.9, step=10**6)
-    assert all(torch.allclose(p, wanted[n]) for n, p in average.named_parameters())
-    trainer.update_average(average, model, decay=0.9, step=0)  # young: mostly the model
-    left, before = ((weight - model.weight).detach().abs().max() for weight in (average.weight, wanted["weight"]))
-    assert float(left) < 0.11 * float(before)
-
-
-def test_a_step_whose_gradient_is_not_finite_changes_nothing(tiny_batch):
-    state, config = fresh_state(adversarial_start=100)
-    before = [p.clone() for p in state.generator.parameters()]
-    wav = tiny_batch.wav.clone()
-    wav[0, 100] = float("nan")
-    losses = trainer.train_step(state, tiny_batch._replace(speaker_ids=None, wav=wav), config, 4)
-    assert not math.isfinite(losses.generator_norm) and not losses.is_finite
-    assert all(torch.equal(a, p) for a, p in zip(before, state.generator.parameters()))
-
-
-def test_a_discriminators_gradient_that_is_not_finite_counts_too(tiny_batch):
-    state, config = fresh_state()
-    losses = trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-    assert losses.is_finite
-    assert not losses._replace(discriminator_norm=math.inf).is_finite
-    assert losses._replace(discriminator_norm=None).is_finite
-
-
-def test_an_overflow_is_no_fault_while_the_loss_scale_can_fall():
-    state, _ = fresh_state()
-    assert not state.is_lowering_scale
-    state.generator_updater.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
-    state.generator_updater.scaler.scale(torch.zeros(()))  # it is created at its first use
-    assert state.is_lowering_scale
-    state.generator_updater.scaler.update(1.0)
-    assert not state.is_lowering_scale
-
-
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(trainer, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
+    monkeypatch.setattr(training_step, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
-    with pytest.raises(trainer.TrainingError, match="10 steps in a row .* lower train.learning_rate"):
+    with pytest.raises(trainer.TrainingError, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
-    assert "was left out, a gradient is not finite: train/mel nan" in caplog.text and ".wav" in caplog.text
-
-
-@pytest.mark.parametrize(("precision", "device", "effective"), [
-    ("fp16", "cpu", "fp32"), ("bf16", "cpu", "bf16"), ("fp32", "cpu", "fp32"), ("bf16", "mps", "fp32")])
-def test_a_precision_that_the_device_lacks_falls_back(precision, device, effective):
-    train = tiny((f"train.precision={precision}",)).train
-    assert trainer.effective_precision(train, torch.device(device)) == effective
+    assert "step 1 was left out, its loss or gradient is not finite (1 of at most 10 in a row)" in caplog.text
+    assert "train/mel nan" in caplog.text and ".wav" in caplog.text
 
 
 def test_the_fallback_is_announced(tiny_corpus, tmp_path, caplog):
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(with_corpus(tiny_corpus, ("train.precision=fp16", "train.total_steps=1")), tmp_path / "r", CPU)
     assert "train.precision is fp16, which cpu lacks; training in fp32" in caplog.text
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_a_step_in_bfloat16_has_losses_near_those_in_float32(tiny_batch, kinds):
-    values = {}
-    for precision in ("fp32", "bf16"):
-        config = tiny((*kinds, f"train.precision={precision}", "train.adversarial_start=100"))
-        state = trainer.new_state(config, 71, CPU)
-        losses = trainer.train_step(state, tiny_batch._replace(speaker_ids=None), config, 4)
-        values[precision] = losses.as_floats()
-        assert losses.generator.kl.dtype == losses.generator.mel.dtype == torch.float32
-    for name in ("train/mel", "train/kl", "train/duration"):
-        assert values["bf16"][name] == pytest.approx(values["fp32"][name], rel=0.1)
-
-
-def test_the_alignment_prior_fades():
-    train = tiny(("train.alignment_prior_steps=10", "train.alignment_prior_weight=4")).train
-    assert [trainer.alignment_prior(train, step) for step in (0, 5, 10, 99)] == [4, 2, 0, 0]
-    assert trainer.alignment_prior(tiny().train, 0) == 0
 
 
 def start_process(config, tmp_path, *arguments):
@@ -309,19 +177,260 @@ def test_a_signal_saves_and_leaves(tiny_corpus, tmp_path, number):
         process.send_signal(number)
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0, errors
-    assert errors.count("finishing this step and saving") == 1 and "stopped by signal at step" in errors
+    assert errors.count("finishing this step and saving") == 1 and f"stopped ({number.name}) at step" in errors
     [step] = checkpoint.list_steps(tmp_path / "run")
     assert json.loads(log.read_text().splitlines()[-1])["step"] == step
 
 
-def test_a_killed_run_goes_on_and_equals_an_unbroken_one(tiny_corpus, tmp_path):
-    config = with_corpus(tiny_corpus, ("train.total_steps=30", "train.save_interval=1", "train.eval_interval=100"))
+def numbers_of(run_dir):
+    """Training losses by step, without times."""
+    return {line["step"]: {k: v for k, v in line.items() if k not in ("time", "train/steps_per_second")}
+            for line in metrics_of(run_dir) if "train/mel" in line}
+
+
+def names_of(run_dir):
+    """The utterances of each step, as the callback below wrote them; of a step done twice, the last time counts."""
+    rows = (line.split("\t") for line in (run_dir / "heard.txt").read_text().splitlines())
+    return {int(step): names for step, names in rows}
+
+
+HEARD = """from callbacks import CALLBACKS, Callback
+
+@CALLBACKS.register("heard")
+class Heard(Callback):
+    def on_step(self, run, report):
+        with open(run.run_dir / "heard.txt", "a") as file:
+            print(report.step, " ".join(report.names), sep="\\t", file=file)
+"""
+
+
+def test_a_run_that_is_killed_again_and_again_equals_an_unbroken_one(tiny_corpus, tmp_path):
+    """With SIGKILL at whatever step it is at, mostly while it saves, and another number of workers each time."""
+    (tmp_path / "heard.py").write_text(HEARD)
+    config = with_corpus(tiny_corpus, (
+        "train.total_steps=60", "train.save_interval=1", "train.eval_interval=25", "train.keep_last=100",
+        "train.batch_size=3", f'train.callbacks=["{tmp_path / "heard.py"}"]'))
+    run, killed_at = tmp_path / "run", []
+    for workers, steps_more in ((0, 2), (2, 9), (1, 5)):
+        done = len(checkpoint.list_steps(run))
+        process = start_process(config, tmp_path, "--set", f"train.num_workers={workers}")
+        wait_for(lambda: len(checkpoint.list_steps(run)) >= done + steps_more, process)
+        process.kill()
+        process.communicate()
+        killed_at.append(checkpoint.list_steps(run)[-1])
+    assert killed_at == sorted(set(killed_at)) and killed_at[-1] < 60
     process = start_process(config, tmp_path)
-    wait_for(lambda: len(checkpoint.list_steps(tmp_path / "run")) >= 3, process)
-    process.kill()
-    process.communicate()
-    assert checkpoint.list_steps(tmp_path / "run")[-1] < 30
-    process = start_process(config, tmp_path)
-    assert process.wait(timeout=120) == 0 and "resuming from" in process.communicate()[1]
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and f"at step {killed_at[-1]}" in errors, errors
     trainer.fit(config, tmp_path / "whole", CPU)
-    assert_equal_trees(state_of(tmp_path / "whole")["generator"], state_of(tmp_path / "run")["generator"])
+    for step in (*killed_at, killed_at[0] + 1, 60):
+        whole, broken = (state_of(tmp_path / name, step) for name in ("whole", "run"))
+        del whole["config"], broken["config"]  # they differ in the number of workers
+        assert_equal_trees(whole, broken, f"step {step}")
+    assert numbers_of(run) == numbers_of(tmp_path / "whole") and len(numbers_of(run)) == 60
+    assert names_of(run) == names_of(tmp_path / "whole")
+
+
+def test_another_number_of_workers_changes_nothing(tiny_corpus, tmp_path):
+    config = with_corpus(tiny_corpus, ("train.total_steps=4", "train.batch_seconds=2", "train.accumulate=2"))
+    trainer.fit(config, tmp_path / "a", CPU)
+    trainer.fit(settings.replace(config, "train", {"num_workers": 2}), tmp_path / "b", CPU)
+    assert_equal_trees(state_of(tmp_path / "a")["generator"], state_of(tmp_path / "b")["generator"])
+
+
+def nan_in(steps):
+    """A loss of the generator that is NaN at some steps of the run."""
+    real = training_step.generator_losses
+
+    def losses(state, *arguments):
+        found = real(state, *arguments)
+        return found._replace(mel=found.mel * math.nan) if steps(state) else found
+    return losses
+
+
+def test_a_bad_step_is_left_out_with_its_batch_kept_and_the_run_goes_on(tiny_corpus, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step == 1))
+    trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
+    assert caplog.text.count("was left out, its loss or gradient is not finite") == 1
+    assert [line["train/mel"] is None for line in metrics_of(tmp_path / "run") if "train/mel" in line] == [
+        False, True, False, False]
+    [dump] = (tmp_path / "run" / "bad_steps").iterdir()
+    content = torch.load(dump, weights_only=True)
+    assert content["step"] == 2 and math.isnan(content["losses"]["train/mel"])
+    [batch] = content["batches"]
+    assert batch["names"] and batch["wav"].shape[0] == len(batch["names"])
+
+
+def test_dumps_are_few(tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step % 2))
+    config = with_corpus(tiny_corpus, ("train.total_steps=30", "train.eval_interval=30", "train.save_interval=30"))
+    trainer.fit(config, tmp_path / "run", CPU)
+    assert len(list((tmp_path / "run" / "bad_steps").iterdir())) == trainer.MAX_DUMPS < 15
+
+
+def test_a_run_rolls_back_to_the_last_good_checkpoint_with_a_lower_rate(tiny_corpus, tmp_path, monkeypatch, caplog):
+    """From step 7 all is NaN, until the run has gone back: as if the lower rate had helped."""
+    bad = nan_in(lambda state: state.step >= 6 and not state.rollbacks)
+    monkeypatch.setattr(training_step, "generator_losses", bad)
+    config = with_corpus(tiny_corpus, (
+        "train.total_steps=12", "train.save_interval=2", "train.eval_interval=12", "train.max_bad_steps=3",
+        "train.rollbacks=2", "train.rollback_lr_factor=0.25", "train.learning_rate=0.001", "train.lr_decay=1"))
+    state = trainer.fit(config, tmp_path / "run", CPU)
+    assert state.step == 12 and state.rollbacks == 1
+    assert "rollback 1 of 2: back to step 6, learning rates times 0.25" in caplog.text
+    lines = [line for line in metrics_of(tmp_path / "run") if "train/mel" in line]
+    assert [line["step"] for line in lines] == list(range(1, 13))  # what was rolled back is gone from the curves
+    assert lines[5]["train/learning_rate"] == 0.001 and lines[6]["train/learning_rate"] == 0.00025
+    resumed = trainer.fit(settings.replace(config, "train", {"total_steps": 13}), tmp_path / "run", CPU)
+    assert resumed.rollbacks == 1 and resumed.generator_updater.learning_rate == 0.00025
+
+
+def test_a_second_rollback_from_the_same_place_goes_further_back(tiny_corpus, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 6))
+    config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
+                                       "train.max_bad_steps=2", "train.rollbacks=2"))
+    with pytest.raises(trainer.TrainingError, match="2 steps in a row, from step 6, had a loss or gradient"):
+        trainer.fit(config, tmp_path / "run", CPU)
+    assert "rollback 1 of 2: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
+    assert max(checkpoint.list_steps(tmp_path / "run")) == 6  # nothing was saved within the streak
+
+
+def test_a_file_that_breaks_during_a_run_is_reported_once_and_left_out(tiny_corpus, tmp_path, monkeypatch, caplog):
+    broken = tmp_path / "wavs" / "03.wav"
+    real = trainer.train_step
+
+    def train_step(state, *arguments):
+        if state.step == 2:
+            broken.write_bytes(b"torn")
+        return real(state, *arguments)
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+    state = trainer.fit(with_corpus(tiny_corpus, ("train.total_steps=12",)), tmp_path / "run", CPU)
+    assert state.step == 12
+    [record] = [record for record in caplog.records if "left out, training goes on" in record.getMessage()]
+    assert "03.wav" in record.getMessage() and "not readable as audio" in record.getMessage()
+
+
+def test_checkpoints_stay_by_age_by_measure_and_by_step(tiny_corpus, tmp_path):
+    config = with_corpus(tiny_corpus, (
+        "train.total_steps=12", "train.save_interval=1", "train.eval_interval=2", "train.keep_last=2",
+        "train.keep_best=2", "train.keep_every=5", "train.best_measure=valid/kl"))
+    trainer.fit(config, tmp_path / "run", CPU)
+    values = {line["step"]: line["valid/kl"] for line in metrics_of(tmp_path / "run") if "valid/kl" in line}
+    best = sorted(values, key=values.get)[:2]
+    assert checkpoint.list_steps(tmp_path / "run") == sorted({11, 12, 5, 10, *best})
+    assert checkpoint.read_best(tmp_path / "run").step == best[0]
+
+
+def test_a_measure_that_validation_lacks_is_an_error_and_nothing_is_lost(tiny_corpus, tmp_path):
+    with pytest.raises(ValueError, match="train.best_measure is 'valid/mos', which validation does not measure"):
+        trainer.fit(with_corpus(tiny_corpus, ("train.best_measure=valid/mos",)), tmp_path / "run", CPU)
+    assert checkpoint.list_steps(tmp_path / "run")[-1] == 4
+
+
+def test_a_callback_may_end_the_run_and_hears_of_everything(tiny_corpus, tmp_path):
+    (tmp_path / "mine.py").write_text("""from callbacks import CALLBACKS, Callback
+
+@CALLBACKS.register("mine")
+class Mine(Callback):
+    def on_start(self, run):
+        self.events = ["start"]
+
+    def on_step(self, run, report):
+        self.events.append(f"step {report.step} {report.is_finite()} {report.losses()['train/mel'] > 0}")
+        if report.step == 3:
+            run.stop("three are enough")
+
+    def on_validation(self, run, report):
+        self.events.append(f"validation {sorted(report.values)[0]} {len(report.samples)}")
+
+    def on_save(self, run, path):
+        self.events.append(f"save {path.name}")
+
+    def on_end(self, run, error):
+        (run.run_dir / "events.txt").write_text("\\n".join([*self.events, f"end {error}"]))
+""")
+    config = with_corpus(tiny_corpus, (f'train.callbacks=["{tmp_path / "mine.py"}"]', "train.eval_interval=2",
+                                       "train.save_interval=2", "train.total_steps=9"))
+    assert trainer.fit(config, tmp_path / "run", CPU).step == 3
+    events = (tmp_path / "run" / "events.txt").read_text().splitlines()
+    assert [event for event in events if "save" not in event] == [
+        "start", "step 1 True True", "step 2 True True", "validation valid/duration 2", "step 3 True True", "end None"]
+    assert [event for event in events if "save" in event] == [
+        "save checkpoint_00000002.pt", "save checkpoint_00000003.pt"]
+
+
+def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, caplog):
+    one = write_corpus(tmp_path / "one", speakers=None)
+    trainer.fit(with_corpus(one), tmp_path / "first", CPU)
+    several = write_corpus(tmp_path / "several", speakers=("bob", "alice"))
+    table = tmp_path / "symbols.txt"
+    table.write_text("\n".join("_ onmlkjihgfedcba!") + "\n")
+    config = with_corpus(several, ("data.n_speakers=2", "model.gin_channels=8", f"data.symbols={table}",
+                                   f"train.init_from={tmp_path / 'first'}"))
+    with caplog.at_level("INFO", logger="vits"):
+        state = trainer.fit(config, tmp_path / "second", CPU)
+    assert state.step == 4 and state.new_rows["emb_g.weight"] == [0, 1]
+    assert "starting from" in caplog.text and "emb_g.weight" in caplog.text
+    assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 0  # they came along
+    caplog.clear()
+    with caplog.at_level("INFO", logger="vits"):
+        trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
+    assert "resuming from" in caplog.text and "it is not read again" in caplog.text
+
+
+def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_restart(tiny_corpus, tmp_path, caplog):
+    trainer.fit(with_corpus(tiny_corpus), tmp_path / "first", CPU)
+    checkpoint.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
+    config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
+    with caplog.at_level("INFO", logger="vits"):
+        trainer.fit(config, tmp_path / "second", CPU)
+    assert "the discriminators start from nothing: what they say gains its weight over 500 steps" in caplog.text
+    trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
+    assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 500
+
+
+def test_adding_a_voice_leaves_the_old_ones_as_they_were_to_the_bit(tmp_path):
+    two = write_corpus(tmp_path / "two", speakers=("bob", "alice"))
+    several = ("model.gin_channels=8", "train.weight_decay=0.1")
+    trainer.fit(with_corpus(two, ("data.n_speakers=2", *several)), tmp_path / "first", CPU)
+    three = write_corpus(tmp_path / "three", speakers=("carol",))
+    config = with_corpus(three, ("data.n_speakers=3", 'data.speakers=["alice","bob","carol"]', *several,
+                                 f"train.init_from={tmp_path / 'first'}", 'train.trainable=["new_rows"]'))
+    trainer.fit(config, tmp_path / "second", CPU)
+    trainer.fit(settings.replace(config, "train", {"total_steps": 6}), tmp_path / "second", CPU)  # and after a restart
+    before, after = (state_of(tmp_path / name) for name in ("first", "second"))
+    for name, old in before["average"].items():
+        new = after["average"][name]
+        assert torch.equal(new[:2] if name == "emb_g.weight" else new, old), name
+    start = checkpoint.load(checkpoint.path_of(tmp_path / "second", 2))["generator"]["emb_g.weight"]
+    assert not torch.equal(after["generator"]["emb_g.weight"][2], start[2])
+
+
+def test_weights_that_do_not_fit_are_refused_unless_it_is_allowed(tiny_corpus, tmp_path):
+    trainer.fit(with_corpus(tiny_corpus), tmp_path / "first", CPU)
+    other = ("model.filter_channels=16", f"train.init_from={tmp_path / 'first'}")
+    with pytest.raises(ValueError, match=r"model\.filter_channels is 32 there, 16 here"):
+        trainer.fit(with_corpus(tiny_corpus, other), tmp_path / "second", CPU)
+    allowed = with_corpus(tiny_corpus, (*other, "train.allow_partial=true"))
+    assert trainer.fit(allowed, tmp_path / "second", CPU).step == 4
+
+
+def test_frozen_parameters_stay_and_the_log_says_how_many_train(tiny_corpus, tmp_path, caplog):
+    config = with_corpus(tiny_corpus, ('train.frozen=["enc_p.*","dp.*"]', "train.save_interval=1", "train.keep_last=9"))
+    with caplog.at_level("INFO", logger="vits"):
+        trainer.fit(config, tmp_path / "run", CPU)
+    first, last = (state_of(tmp_path / "run", step)["generator"] for step in (1, 4))
+    for name in first:
+        is_frozen = name.startswith(("enc_p.", "dp."))
+        assert torch.equal(first[name], last[name]) == is_frozen, name
+    assert "M of them train)" in caplog.text
+    with pytest.raises(ValueError, match="parameters trained when this checkpoint was written"):
+        trainer.fit(settings.replace(config, "train", {"frozen": (), "total_steps": 5}), tmp_path / "run", CPU)
+
+
+def test_a_batch_that_cannot_fit_is_named_before_the_first_step(tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "memory_of", lambda device: memory.Memory(used=10**8, free=10**6))
+    with pytest.raises(memory.MemoryShortage, match="the largest batch does not fit into the memory of cpu: 3 utter"):
+        trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
+    assert trainer.fit(with_corpus(tiny_corpus, ("train.memory_probe=false",)), tmp_path / "run", CPU).step == 4

@@ -1,0 +1,164 @@
+"""What moves parameters: one updater for each network, learning-rate schedules by name, and the moving average."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from commons import Registry
+from config import TrainConfig
+
+
+class Schedule(Protocol):
+    """A factor on the learning rate as a pure function of the place in the run, so that a resumed run finds its own."""
+
+    def __call__(self, train: TrainConfig, step: int, epoch: int) -> float:
+        """The factor at `step`, which lies in `epoch`; both count from 0."""
+
+
+LR_SCHEDULES: Registry[Schedule] = Registry("learning-rate schedule")
+
+
+@LR_SCHEDULES.register("exponential")
+def exponential(train: TrainConfig, step: int, epoch: int) -> float:
+    """`lr_decay` each epoch, as published."""
+    return train.lr_decay ** epoch
+
+
+@LR_SCHEDULES.register("cosine")
+def cosine(train: TrainConfig, step: int, epoch: int) -> float:
+    """Half a cosine from 1 to `lr_final` at `total_steps`."""
+    return train.lr_final + (1 - train.lr_final) * (0.5 + 0.5 * math.cos(math.pi * _progress(train, step)))
+
+
+@LR_SCHEDULES.register("linear")
+def linear(train: TrainConfig, step: int, epoch: int) -> float:
+    """A line from 1 to `lr_final` at `total_steps`."""
+    return 1 + (train.lr_final - 1) * _progress(train, step)
+
+
+@LR_SCHEDULES.register("inverse_sqrt")
+def inverse_sqrt(train: TrainConfig, step: int, epoch: int) -> float:
+    """1 until the warm-up is over, then falling with the root of the step."""
+    return math.sqrt(max(1, train.lr_warmup_steps) / max(1, train.lr_warmup_steps, step + 1))
+
+
+@LR_SCHEDULES.register("constant")
+def constant(train: TrainConfig, step: int, epoch: int) -> float:
+    """1."""
+    return 1.0
+
+
+def generator_lr_factor(train: TrainConfig, step: int, epoch: int) -> float:
+    """Warm-up times schedule of the generator."""
+    return _warm_up(train.lr_warmup_steps, step) * LR_SCHEDULES.get(train.lr_schedule)(train, step, epoch)
+
+
+def discriminator_lr_factor(train: TrainConfig, step: int, epoch: int) -> float:
+    """Warm-up, counted from the step at which the discriminators join, times their schedule."""
+    steps = train.discriminator_lr_warmup_steps
+    warm_up = _warm_up(train.lr_warmup_steps if steps is None else steps, max(0, step - train.adversarial_start))
+    return warm_up * LR_SCHEDULES.get(train.discriminator_lr_schedule or train.lr_schedule)(train, step, epoch)
+
+
+def _warm_up(steps: int, done: int) -> float:
+    return min(1.0, (done + 1) / steps) if steps else 1.0
+
+
+def _progress(train: TrainConfig, step: int) -> float:
+    return min(1.0, step / train.total_steps)
+
+
+class Updater:
+    """One optimizer with its gradient scaler and clipping: `forget`, `backward` for each batch of a step, `step`.
+
+    A step whose loss or gradient is not finite changes nothing. Nothing here waits for the device: whether the gradient
+    is finite is told to the optimizer as a tensor.
+    """
+
+    def __init__(self, module: nn.Module, learning_rate: float, train: TrainConfig, uses_scaler: bool):
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.base_learning_rate = learning_rate
+        self.max_norm = train.grad_clip
+        self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, betas=train.betas, eps=train.eps,
+                                           weight_decay=train.weight_decay, fused=True)
+        self.scaler = torch.amp.GradScaler(self.parameters[0].device.type, enabled=uses_scaler)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the newest step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    @property
+    def is_lowering_scale(self) -> bool:
+        """Whether fp16's loss scale can still fall, so that a gradient that overflows is no fault yet."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() > 1
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a scalar loss; one that is not finite makes them all NaN, and so on every process."""
+        poison = torch.where(loss.detach().isfinite(), 1.0, math.nan)
+        self.scaler.scale(loss * poison).backward()
+
+    def step(self, learning_rate_factor: float) -> Tensor:
+        """Unscale, clip and step.
+
+        Returns:
+            the gradient's norm before clipping, a scalar; infinite or NaN where the step changed nothing.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.base_learning_rate * learning_rate_factor
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if self.max_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.max_norm, norm)
+        if self.scaler.is_enabled():  # it looks for what is not finite by itself
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.found_inf = (~norm.isfinite()).float()  # what a scaler would say to a fused optimizer
+            self.optimizer.step()
+        return norm
+
+    def forget(self) -> None:
+        """Drop the gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer and scaler."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where `state_dict` was.
+
+        Raises:
+            ValueError: other parameters trained then.
+        """
+        before = sum(len(group["params"]) for group in state["optimizer"]["param_groups"])
+        if before != len(self.parameters):
+            raise ValueError(f"{before} parameters trained when this checkpoint was written, {len(self.parameters)} do "
+                             "now; keep train.trainable and train.frozen, or start a new run with --init-from")
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_moved: Tensor) -> None:
+    """Move the average towards the model; faster while the run is young, so that the start is forgotten.
+
+    Args:
+        average: changed in place.
+        model: of the same shape.
+        decay: how much of the average stays.
+        step: from 0.
+        is_moved: scalar, 0 where the model did not move, so that the average must not either.
+    """
+    weight = (1 - min(decay, (1 + step) / (10 + step))) * is_moved.to(torch.float32)
+    kept, new = list(average.parameters()), list(model.parameters())
+    difference = torch._foreach_sub(new, kept)
+    torch._foreach_mul_(difference, weight)
+    torch._foreach_add_(kept, difference)
+    for kept_buffer, new_buffer in zip(average.buffers(), model.buffers()):
+        kept_buffer.copy_(new_buffer)

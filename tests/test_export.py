@@ -1,0 +1,89 @@
+"""Export: what is written for others opens again and sounds the same to the bit."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import checkpoint
+import trainer
+from synthesis import Voice
+from tests.conftest import ROOT, with_corpus, write_corpus
+
+
+def export(*arguments):
+    """Run the command; returns the finished process."""
+    return subprocess.run([sys.executable, str(ROOT / "export.py"), *map(str, arguments)], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of two voices, two steps old."""
+    folder = tmp_path_factory.mktemp("two")
+    config = with_corpus(write_corpus(folder, ("bob", "alice")), (
+        "train.total_steps=2", "data.n_speakers=2", "model.gin_channels=8"))
+    trainer.fit(config, folder / "run", torch.device("cpu"))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def release(run, tmp_path_factory):
+    """The run, exported by the command with all that it can give."""
+    folder = tmp_path_factory.mktemp("release") / "voice"
+    done = export("-m", run, "--to", "release", "-o", folder, "--with-discriminators")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
+        str(folder / name) for name in ("model.safetensors", "config.json", "discriminators.safetensors")]
+    return folder
+
+
+def test_a_release_sounds_like_its_run_to_the_bit(run, release):
+    for path in (release, release / "model.safetensors"):
+        ours, theirs = (Voice.load(each, "cpu").speak("abc def", "alice", seed=1) for each in (run, path))
+        assert np.array_equal(ours.samples, theirs.samples) and len(ours.samples) > 0
+    assert Voice.load(release, "cpu").speakers == ("alice", "bob")
+
+
+def test_a_release_holds_published_names_as_fp32_and_says_what_it_is(run, release):
+    payload = checkpoint.load(checkpoint.newest(run))
+    with safe_open(release / "model.safetensors", framework="pt") as file:
+        assert set(file.keys()) == set(payload["average"]) and "dec.ups.0.weight_g" in file.keys()
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float32}
+        assert all(torch.equal(file.get_tensor(name), payload["average"][name]) for name in file.keys())
+        assert {"format": "vits-release", "version": "1", "step": "2"}.items() <= file.metadata().items()
+    with safe_open(release / "discriminators.safetensors", framework="pt") as file:
+        assert set(file.keys()) == set(payload["discriminators"])
+
+
+def test_a_release_tells_nothing_of_the_machine_that_trained(run, release):
+    config = json.loads((release / "config.json").read_text(encoding="utf-8"))
+    assert config["data"]["training_files"] == config["data"]["validation_files"] == ""
+    assert str(run.parent) not in (release / "config.json").read_text(encoding="utf-8")
+    assert config["data"]["speakers"] == ["alice", "bob"]
+
+
+def test_discriminators_stay_at_home_unless_asked_for(run, tmp_path):
+    done = export("-m", run, "--to", "release", "-o", tmp_path / "voice")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("-m", "RUN", "--to", "release", "-o", "RUN"), "holds checkpoints; a release goes to a folder of its own"),
+    (("-m", "nowhere", "--to", "release", "-o", "OUT"), "error: no run or checkpoint nowhere"),
+    (("-m", "RUN", "--to", "onxx", "-o", "OUT"), "invalid choice: 'onxx'"),
+])
+def test_what_cannot_be_exported_is_refused_without_a_traceback(run, tmp_path, arguments, message):
+    done = export(*({"RUN": run, "OUT": tmp_path / "out"}.get(each, each) for each in arguments))
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_explains_itself():
+    done = export("--help")
+    assert done.returncode == 0 and "python export.py" in done.stdout
