@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-m", "--run", type=Path, required=True, help="a run folder, a checkpoint file or a release folder")
+    parser.add_argument("-m", "--run", type=Path, required=True, help="a run, a checkpoint or a release folder")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", help="what to say")
     source.add_argument("--file", type=Path, help="a text file, one wav for each line; without it, standard input")

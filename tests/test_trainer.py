@@ -212,9 +212,9 @@ def test_a_run_that_is_killed_again_and_again_equals_an_unbroken_one(tiny_corpus
         "train.batch_size=3", f'train.callbacks=["{tmp_path / "heard.py"}"]'))
     run, killed_at = tmp_path / "run", []
     for workers, steps_more in ((0, 2), (2, 9), (1, 5)):
-        done = len(checkpoint.list_steps(run))
+        enough = len(checkpoint.list_steps(run)) + steps_more
         process = start_process(config, tmp_path, "--set", f"train.num_workers={workers}")
-        wait_for(lambda: len(checkpoint.list_steps(run)) >= done + steps_more, process)
+        wait_for(lambda enough=enough: len(checkpoint.list_steps(run)) >= enough, process)
         process.kill()
         process.communicate()
         killed_at.append(checkpoint.list_steps(run)[-1])
