@@ -134,6 +134,7 @@ class Writer:
         self.run_dir = run_dir
         self.retention = retention
         self._memory: Any = None  # of the copy: the next one of the same shapes is taken into it
+        self._reserving: Future[Any] | None = None
         self._pending: Future[Path] | None = None
         self._finished: deque[Path] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
@@ -151,6 +152,10 @@ class Writer:
             if error is None:
                 raise
             logger.exception("%s: the checkpoint that was being saved is lost", self.run_dir)  # not to hide `error`
+
+    def reserve(self, payload: dict[str, Any]) -> None:
+        """Let the thread find memory for copies of such a payload, which the first save would else have to wait for."""
+        self._reserving = self._thread.submit(_room_for, payload)
 
     def save(self, step: int, payload: dict[str, Any], measures: Mapping[str, float] | None = None) -> None:
         """Take a copy of the payload and let it be written; waits first if the save before it is not through.
@@ -170,6 +175,8 @@ class Writer:
             raise OSError(f"{self.run_dir}: a checkpoint needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
                           "free; free some, delete older checkpoints there and lower train.keep_last or "
                           "train.keep_best, or move the run to another disk")
+        if self._reserving is not None:
+            self._memory, self._reserving = self._reserving.result(), None
         self._memory = _copy(payload, self._memory, "payload")
         self._pending = self._thread.submit(self._write, step, self._memory, dict(measures or {}))
 
@@ -471,6 +478,17 @@ def _copy(value: Any, memory: Any, where: str) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text, dicts and lists")
+
+
+def _room_for(value: Any) -> Any:
+    """Memory in the shape of a payload, written to once, so that the system has really given it."""
+    if isinstance(value, Tensor):
+        return torch.zeros(value.shape, dtype=value.dtype, pin_memory=value.is_cuda).fill_(0)
+    if isinstance(value, dict):
+        return {key: _room_for(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_room_for(each) for each in value]
+    return None
 
 
 def _size(value: Any) -> int:

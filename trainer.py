@@ -258,14 +258,17 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: checkpoint.Writer) -> None:
     """The walk of a run, step by step."""
-    train, saved_step = job.config.train, state.step
+    train, first_step, saved_step = job.config.train, state.step, state.step
     bad_steps = BadSteps(job)
+
+    def payload() -> dict[str, Any]:
+        return {"config": settings.to_dict(job.config), **state.state_dict()}
 
     def save(values: dict[str, float]) -> None:
         nonlocal saved_step
         saved_step = state.step
         if distributed.is_main():
-            writer.save(state.step, {"config": settings.to_dict(job.config), **state.state_dict()}, values)
+            writer.save(state.step, payload(), values)
 
     for batches in job.batches_from(state.step):
         if distributed.sum_over_processes([float(job.stop.is_made)])[0]:  # the same answer for all
@@ -276,6 +279,8 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: c
         losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
         state.step += 1
         is_last = state.step >= job.total_steps
+        if state.step == first_step + 1 and distributed.is_main():  # now the optimizers have their moments
+            writer.reserve(payload())
         bad_steps.note(state, batches, losses)
         run.step = state.step
         callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
@@ -286,14 +291,14 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: c
         # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
         if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
             save(values)
-        if (path := writer.poll()) is not None:
+        while (path := writer.poll()) is not None:
             callbacks.on_save(run, path)
         job.stop.reason = job.stop.reason or run.stop_reason or ""
         if is_last:
             break
     if saved_step != state.step:
         save({})
-    if (path := writer.wait()) is not None:
+    while (path := writer.wait()) is not None:
         callbacks.on_save(run, path)
 
 

@@ -640,3 +640,16 @@ def test_a_checkpoint_without_weights_says_so(tmp_path):
     write(tmp_path, 1)
     with pytest.raises(CheckpointError, match="holds no generator; expected a checkpoint that training wrote"):
         checkpoint.read_weights(tmp_path)
+
+
+def test_memory_that_was_reserved_is_copied_into_and_changes_nothing(tmp_path):
+    payload = {"weights": torch.arange(6.0).reshape(2, 3), "nested": [{"moment": torch.ones(4)}, 7, None], "name": "x"}
+    with checkpoint.Writer(tmp_path, checkpoint.Retention(3, 0, None, "valid/mel")) as writer:
+        writer.reserve(payload)
+        writer.save(1, payload)
+        payload["weights"] += 1
+        writer.save(2, payload)
+    first, second = (checkpoint.load(checkpoint.path_of(tmp_path, step)) for step in (1, 2))
+    assert torch.equal(first["weights"], torch.arange(6.0).reshape(2, 3))
+    assert torch.equal(second["weights"], payload["weights"])
+    assert torch.equal(first["nested"][0]["moment"], torch.ones(4)) and first["nested"][1:] == [7, None]

@@ -1,14 +1,20 @@
 """What only a GPU can show; `pytest -m gpu` on a machine that has one."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 import checkpoint
+import config as settings
+import memory
 import monotonic_align
 import trainer
 from mel_processing import mel_spectrogram
 from synthesis import Voice
-from tests.conftest import tiny, with_corpus
+from tests.conftest import ROOT, tiny, with_corpus
+from training_step import new_networks, new_state, rehearse, shares_of, train_step
 
 pytestmark = pytest.mark.gpu
 
@@ -36,11 +42,12 @@ def test_alignments_of_scores_on_the_gpu_equal_those_on_the_cpu():
 @pytest.mark.parametrize("generator", ["hifigan", "istft"])
 def test_a_step_trains_in_every_precision(tiny_batch, precision, generator):
     config = tiny((f"train.precision={precision}", f"model.generator={generator}"))
-    state = trainer.new_state(config, 71, torch.device("cuda"))
+    state = new_state(config, new_networks(config, 71, torch.device("cuda")))
     before = state.generator.enc_p.proj.weight.detach().clone()
-    batch = tiny_batch._replace(speaker_ids=None).to("cuda")
-    numbers = [trainer.train_step(state, batch, config, 4).as_floats() for _ in range(3)]
-    assert all(torch.isfinite(torch.tensor(list(values.values()))).all() for values in numbers[-1:])
+    batches = [tiny_batch._replace(speaker_ids=None).to("cuda")]
+    shares = shares_of(batches, config.data)
+    numbers = [train_step(state, batches, shares, config, 0).as_floats() for _ in range(20)]
+    assert torch.isfinite(torch.tensor(list(numbers[-1].values()))).all()  # fp16's scale has found its place by then
     assert not torch.equal(before, state.generator.enc_p.proj.weight)
 
 
@@ -48,3 +55,36 @@ def test_a_run_trained_on_the_gpu_speaks_on_the_cpu(tiny_corpus, tmp_path):
     trainer.fit(with_corpus(tiny_corpus, ("train.total_steps=2",)), tmp_path / "run", torch.device("cuda"))
     assert checkpoint.newest(tmp_path / "run") is not None
     assert len(Voice.load(tmp_path / "run", "cpu").speak("abc", seed=1).samples) > 0
+
+
+def test_a_step_that_is_not_finite_moves_nothing_and_nobody_waits(tiny_batch):
+    config = tiny()
+    state = new_state(config, new_networks(config, 71, torch.device("cuda")))
+    batch = tiny_batch._replace(speaker_ids=None).to("cuda")
+    shares = shares_of([batch], config.data)
+    train_step(state, [batch], shares, config, 0)
+    before = [parameter.clone() for parameter in state.generator.parameters()]
+    losses = train_step(state, [batch._replace(wav=batch.wav * float("nan"))], shares, config, 0)
+    assert not losses.is_finite
+    assert all(torch.equal(a, b) for a, b in zip(before, state.generator.parameters()))
+
+
+def test_the_peak_of_a_rehearsal_is_that_of_the_step(tiny_batch):
+    config, device = tiny(), torch.device("cuda")
+    state = new_state(config, new_networks(config, 71, device))
+    batch = tiny_batch._replace(speaker_ids=None).to(device)
+    foreseen = memory.peak_of(lambda: rehearse(state, batch, config), device) + memory._bytes_to_come(state)
+    found = memory.peak_of(lambda: train_step(state, [batch], shares_of([batch], config.data), config, 0), device)
+    assert 0.5 < foreseen / found < 1.5
+
+
+def test_one_process_of_torchrun_trains_by_nccl(tiny_corpus, tmp_path):
+    """A world of one never initialises it, so two processes are asked for where there are two GPUs."""
+    if torch.cuda.device_count() < 2:
+        pytest.skip("NCCL needs a GPU for each process, and there is one")
+    settings.save(with_corpus(tiny_corpus), tmp_path / "c.json")
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
+                           "train.py", "-c", tmp_path / "c.json", "-m", tmp_path / "run", "--device", "cuda"],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert checkpoint.list_steps(tmp_path / "run")[-1] == 4

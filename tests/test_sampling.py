@@ -181,6 +181,8 @@ def test_without_shuffling_each_epoch_is_the_same_and_in_order_of_length():
     sampler = LengthBatchSampler(lengths := lj_like_lengths(50), Batching(8, shuffle=False))
     assert list(sampler) == sampler.batches(0) == sampler.batches(7)
     assert np.all(np.diff(lengths[[index for batch in sampler for index in batch]]) >= 0)
+    few = LengthBatchSampler([5, 6, 7], Batching(1, shuffle=False), 1, 2)
+    assert few.batches(0) == few.batches(1)
 
 
 @pytest.mark.parametrize("batching, world_size", [
