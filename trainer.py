@@ -11,6 +11,7 @@ One process or many (`torchrun train.py ...`) walk the same lines: each hears it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import signal
@@ -130,15 +131,21 @@ class Job:
         """The pass over the data that a step belongs to, from 0."""
         return step * self.config.train.accumulate // self.batches.batches_per_epoch
 
+    def must_stop(self) -> bool:
+        """Whether any process was asked to end; the same answer for all, who must all ask."""
+        if distributed.sum_over_processes([float(self.stop.is_made)])[0]:
+            self.stop.reason = self.stop.reason or "another process was asked to"
+        return self.stop.is_made
+
     def batches_from(self, step: int) -> Iterator[list[Batch]]:
         """The batches of each step without end; files that cannot be read are reported and left out."""
         accumulate = self.config.train.accumulate
-        loader = iter(RestartingLoader(self._train_loader, step * accumulate))
-        while True:
-            batches = list(islice(loader, accumulate))
-            for batch in batches:
-                report_faults(batch, self.seen_faults)
-            yield batches
+        with contextlib.closing(iter(RestartingLoader(self._train_loader, step * accumulate))) as loader:
+            while True:
+                batches = list(islice(loader, accumulate))
+                for batch in batches:
+                    report_faults(batch, self.seen_faults)
+                yield batches
 
     def _train_loader(self, first_batch: int) -> DataLoader:
         return DataLoader(self.train_set, batch_sampler=StepSampler(self.batches, first_batch), collate_fn=self.collate,
@@ -258,48 +265,64 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: checkpoint.Writer) -> None:
     """The walk of a run, step by step."""
-    train, first_step, saved_step = job.config.train, state.step, state.step
-    bad_steps = BadSteps(job)
-
-    def payload() -> dict[str, Any]:
-        return {"config": settings.to_dict(job.config), **state.state_dict()}
-
-    def save(values: dict[str, float]) -> None:
-        nonlocal saved_step
-        saved_step = state.step
-        if distributed.is_main():
-            writer.save(state.step, payload(), values)
-
-    for batches in job.batches_from(state.step):
-        if distributed.sum_over_processes([float(job.stop.is_made)])[0]:  # the same answer for all
-            job.stop.reason = job.stop.reason or "another process was asked to"
-            break
-        shares = shares_of(batches, job.config.data)
-        on_device = [batch.to(state.device) for batch in batches]
-        losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
-        state.step += 1
-        is_last = state.step >= job.total_steps
-        if state.step == first_step + 1 and distributed.is_main():  # now the optimizers have their moments
-            writer.reserve(payload())
-        bad_steps.note(state, batches, losses)
-        run.step = state.step
-        callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
-        values: dict[str, float] = {}
-        if state.step % train.eval_interval == 0 or is_last:
-            values, samples = validate(state, job)
-            callbacks.on_validation(run, ValidationReport(state.step, values, samples))
-        # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
-        if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
-            save(values)
-        while (path := writer.poll()) is not None:
-            callbacks.on_save(run, path)
-        job.stop.reason = job.stop.reason or run.stop_reason or ""
-        if is_last:
-            break
-    if saved_step != state.step:
-        save({})
-    while (path := writer.wait()) is not None:
+    train, bad_steps, saver = job.config.train, BadSteps(job), Saver(state, job, writer)
+    with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
+        for batches in steps:
+            if job.must_stop():
+                break
+            shares = shares_of(batches, job.config.data)
+            on_device = [batch.to(state.device) for batch in batches]
+            losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
+            state.step += 1
+            run.step, is_last, values = state.step, state.step >= job.total_steps, {}
+            bad_steps.note(state, batches, losses)
+            callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
+            if state.step % train.eval_interval == 0 or is_last:
+                values, samples = validate(state, job)
+                callbacks.on_validation(run, ValidationReport(state.step, values, samples))
+            # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
+            if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
+                saver.save(values)
+            for path in saver.finished():
+                callbacks.on_save(run, path)
+            job.stop.reason = job.stop.reason or run.stop_reason or ""
+            if is_last:
+                break
+    for path in saver.finish():
         callbacks.on_save(run, path)
+
+
+class Saver:
+    """What a run saves, in the main process; the writer does so beside the steps."""
+
+    def __init__(self, state: TrainState, job: Job, writer: checkpoint.Writer):
+        self.state = state
+        self.job = job
+        self.writer = writer
+        self.saved_step = self.first_step = state.step
+
+    def _payload(self) -> dict[str, Any]:
+        return {"config": settings.to_dict(self.job.config), **self.state.state_dict()}
+
+    def save(self, values: dict[str, float]) -> None:
+        """Save this step, with the numbers of its validation if it had one."""
+        self.saved_step = self.state.step
+        if distributed.is_main():
+            self.writer.save(self.state.step, self._payload(), values)
+
+    def finished(self) -> Iterator[Path]:
+        """Checkpoints that were finished since the last look."""
+        if self.state.step == self.first_step + 1 and distributed.is_main():  # the optimizers have their moments now
+            self.writer.reserve(self._payload())
+        while (path := self.writer.poll()) is not None:
+            yield path
+
+    def finish(self) -> Iterator[Path]:
+        """Save what is not saved yet, wait, and tell what was finished."""
+        if self.saved_step != self.state.step:
+            self.save({})
+        while (path := self.writer.wait()) is not None:
+            yield path
 
 
 def _report(state: TrainState, batches: Sequence[Batch], losses: StepLosses, is_logged: bool) -> StepReport:

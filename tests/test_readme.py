@@ -1,5 +1,6 @@
 """Every command of the README is run: as written, on data made here, with training shortened to two steps."""
 
+import os
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import checkpoint
 from tests.conftest import ROOT
 from utils import write_wav
 
@@ -44,12 +46,15 @@ def clone(tmp_path_factory):
 
 def run_line(line: str, folder: Path) -> None:
     arguments = shlex.split(line)
-    assert arguments[0] == "python", f"no test runs {line!r}"
-    arguments[0] = sys.executable
-    if arguments[1].startswith("train"):
-        steps = 3 if "total_steps" in line else 2  # going on is one step more
+    programs = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone"]}
+    assert arguments[0] in programs, f"no test runs {line!r}"
+    if any(word in ("train.py", "train_ms.py") for word in arguments):
+        steps = 2
+        if "-m" in arguments:  # going on is one step more
+            steps = max(checkpoint.list_steps(folder / arguments[arguments.index("-m") + 1]), default=1) + 1
         arguments += ["--set", f"train.total_steps={steps}", "--set", "train.eval_interval=2", "--device", "cpu"]
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([*programs[arguments[0]], *arguments[1:]], cwd=folder, capture_output=True, text=True,
+                          timeout=600, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
@@ -59,8 +64,11 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
     assert len(lines) >= 8
     for line in lines:
         run_line(line, clone)
-    for name in ("mine.wav", "road.wav", "road_m7.wav"):
+    for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors"):
         assert (clone / name).stat().st_size > 1000
+    assert any(line.startswith("torchrun --nproc_per_node=2") for line in lines)
+    assert "cpu x 2 processes" in (clone / "runs" / "mine" / "train.log").read_text(encoding="utf-8")
+    assert "one voice becomes several" in (clone / "runs" / "four" / "train.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -96,7 +104,7 @@ def test_the_errors_shown_in_the_readme_are_the_ones_printed():
 
 
 def test_every_option_named_in_the_readme_exists():
-    for script in ("preprocess", "train", "train_ms", "synthesize"):
+    for script in ("preprocess", "train", "train_ms", "synthesize", "export"):
         source = "".join((ROOT / name).read_text() for name in (f"{script}.py", "trainer.py", "config.py"))
         for line in re.findall(rf"python {script}\.py[^`\n]*", README):
             for option in re.findall(r"(?<= )--[a-z_-]+", line):
