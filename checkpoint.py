@@ -172,7 +172,7 @@ class Writer:
         self._settle()
         needed, free = _size(payload), shutil.disk_usage(self.run_dir).free
         if needed > free:
-            raise OSError(f"{self.run_dir}: a checkpoint needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
+            raise OSError(f"{self.run_dir}: a checkpoint needs about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are "
                           "free; free some, delete older checkpoints there and lower train.keep_last or "
                           "train.keep_best, or move the run to another disk")
         if self._reserving is not None:
@@ -333,7 +333,9 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: its {part} does not fit the configuration's: {error}\nTrain with the "
+        faults = [line.strip() for line in str(error).splitlines()]
+        shown = "\n".join(faults[:6] + ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
+        raise CheckpointError(f"{path}: its {part} does not fit the configuration's: {shown}\nTrain with the "
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 
 

@@ -317,6 +317,10 @@ def report_faults(batch: Batch, seen: set[str]) -> None:
             logger.warning("%s: %s; left out, training goes on", fault.name, fault.reason)
 
 
+class WorkersDied(RuntimeError):
+    """The processes that read the data die again and again."""
+
+
 class RestartingLoader:
     """The batches of an endless DataLoader, in the same order even if its worker processes die.
 
@@ -344,7 +348,7 @@ class RestartingLoader:
                     step, deaths = step + 1, 0
             deaths += 1
             if deaths == _MOST_DEATHS:
-                raise RuntimeError(
+                raise WorkersDied(
                     f"{deaths} loader workers in a row died before batch {step} was ready; the last: {crew.death}. "
                     "SIGKILL means that the memory is full (see dmesg), SIGBUS that /dev/shm is (see df /dev/shm): "
                     "lower train.num_workers or the batch; with train.num_workers=0 an error shows itself")

@@ -80,7 +80,8 @@ class Updater:
     """
 
     def __init__(self, module: nn.Module, learning_rate: float, train: TrainConfig, uses_scaler: bool):
-        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.names, self.parameters = list(trained), list(trained.values())
         self.base_learning_rate = learning_rate
         self.max_norm = train.grad_clip
         self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, betas=train.betas, eps=train.eps,
@@ -97,10 +98,13 @@ class Updater:
         """Whether fp16's loss scale can still fall, so that a gradient that overflows is no fault yet."""
         return self.scaler.is_enabled() and self.scaler.get_scale() > 1
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a scalar loss; one that is not finite makes them all NaN, and so on every process."""
-        poison = torch.where(loss.detach().isfinite(), 1.0, math.nan)
-        self.scaler.scale(loss * poison).backward()
+    def backward(self, loss: Tensor, *conditions: Tensor) -> None:
+        """Add the gradients of a scalar loss.
+
+        If it, or another scalar among the conditions, is not finite, they all become NaN, and so on every process.
+        """
+        is_fine = torch.stack([value.detach().float().isfinite() for value in (loss, *conditions)]).all()
+        self.scaler.scale(loss * torch.where(is_fine, 1.0, math.nan)).backward()
 
     def step(self, learning_rate_factor: float) -> Tensor:
         """Unscale, clip and step.
@@ -127,8 +131,8 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and scaler."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+        """Optimizer and scaler, and whose moments these are."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(), "names": self.names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where `state_dict` was.
@@ -136,10 +140,13 @@ class Updater:
         Raises:
             ValueError: other parameters trained then.
         """
-        before = sum(len(group["params"]) for group in state["optimizer"]["param_groups"])
-        if before != len(self.parameters):
-            raise ValueError(f"{before} parameters trained when this checkpoint was written, {len(self.parameters)} do "
-                             "now; keep train.trainable and train.frozen, or start a new run with --init-from")
+        before = state.get("names", self.names)
+        others = sorted(set(before) ^ set(self.names))
+        if others:
+            shown = ", ".join(others[:3] + ["..."] * bool(others[3:]))
+            raise ValueError(f"{len(before)} parameters trained when it was written, {len(self.names)} do now; not in "
+                             f"both: {shown}; keep train.trainable and train.frozen, or start a new run with "
+                             "--init-from")
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
 

@@ -47,6 +47,7 @@ from data_utils import (
     Collate,
     RestartingLoader,
     UtteranceDataset,
+    WorkersDied,
     fill_speakers,
     open_corpus,
     report_faults,
@@ -94,8 +95,8 @@ class BadStreak(TrainingError):
     def __init__(self, first_step: int, length: int):
         super().__init__(
             f"{length} steps in a row, from step {first_step}, had a loss or gradient that is not finite (see the log "
-            "for their utterances); lower train.learning_rate, set train.grad_clip, or let the run go back by itself "
-            "with train.rollbacks=3, and start again: it goes on from its newest checkpoint")
+            "for their utterances); lower train.learning_rate or set train.grad_clip, and start again: the run goes on "
+            "from its newest checkpoint. With a higher train.rollbacks it goes back to an earlier one by itself")
         self.first_step = first_step
 
 
@@ -173,6 +174,7 @@ def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
         FilelistError, ValueError: the data cannot be used.
         TrainingError: the gradients stay non-finite.
         MemoryShortage: the largest batch does not fit.
+        WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
     """
     if config.train.num_threads:
@@ -207,15 +209,17 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
         payload = checkpoint.load(newest)
+        _check_beginning(payload["config"]["train"].get("init_from"), config.train.init_from, run_dir)
         checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
         state = new_state(config, networks, payload.get("new_rows"))
         state.load_state_dict(payload, newest)
         config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
-        if config.train.init_from is not None:
-            logger.info("%s was where the run began; it is not read again", config.train.init_from)
     elif config.train.init_from is not None:
-        start = finetuning.start_from(*networks, checkpoint.read_weights(Path(config.train.init_from)), config)
+        weights = checkpoint.read_weights(Path(config.train.init_from))
+        if weights.step <= weights.config["train"].get("adversarial_start", 0):
+            weights = weights._replace(discriminators=None)  # if there are any, they have never trained
+        start = finetuning.start_from(*networks, weights, config)
         logger.info("starting from %s at its step %d\n%s", start.source, start.step, start.table())
         for warning in start.warnings:
             logger.warning("%s", warning)
@@ -227,6 +231,13 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     if distributed.is_main():
         settings.save(config, run_dir / "config.json")
     return state, config, text
+
+
+def _check_beginning(began_from: str | None, wanted: str | None, run_dir: Path) -> None:
+    """Whether a run that has checkpoints began where the configuration says; those decide how it goes on."""
+    if wanted is not None and (began_from is None or Path(began_from).resolve() != Path(wanted).resolve()):
+        raise ValueError(f"{run_dir} has checkpoints already, and began from {began_from or 'nothing'}, not from "
+                         f"{wanted}; start a new run with -m NEW_FOLDER, or leave --init-from out to go on with this")
 
 
 def resolve(config: Config) -> Config:
@@ -478,10 +489,11 @@ def _announce(state: TrainState, job: Job) -> None:
     if wanted != actual:
         logger.warning("train.precision is %s, which %s lacks; training in %s", wanted, state.device, actual)
     sides = [sum(p.numel() for p in side.parameters()) / 1e6 for side in (state.generator, state.discriminators)]
-    learning = sum(p.numel() for p in state.generator_updater.parameters) / 1e6
+    learning = sum(p.numel() for p in state.generator_updater.parameters)
+    all_of_it = sum(p.numel() for p in state.generator.parameters())
     logger.info("%s%s, %s, generator %.1f M parameters%s, discriminators %.1f M, %d batches an epoch%s, up to step %d",
                 state.device, f" x {world_size} processes" if world_size > 1 else "", actual, sides[0],
-                f" ({learning:.2f} M of them train)" if learning < sides[0] else "", sides[1],
+                f" ({learning} of them train)" if learning < all_of_it else "", sides[1],
                 job.batches.batches_per_epoch, f", {train.accumulate} a step" if train.accumulate > 1 else "",
                 job.total_steps)
 
@@ -511,7 +523,7 @@ def main(description: str, multispeaker: bool) -> None:
 
 
 def _run(args: argparse.Namespace, multispeaker: bool) -> None:
-    with user_errors(TrainingError, CallbackError, memory.MemoryShortage):
+    with user_errors(TrainingError, CallbackError, WorkersDied, memory.MemoryShortage):
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem
@@ -519,7 +531,9 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
             raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
         overrides = list(args.overrides)
         if args.init_from is not None:
-            overrides += [f"train.init_from={args.init_from}", f"train.allow_partial={str(args.allow_partial).lower()}"]
+            overrides.append(f"train.init_from={args.init_from}")
+        if args.allow_partial:
+            overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())

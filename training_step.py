@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import checkpoint
 import distributed
 from augmentation import Augmenter
+from checkpoint import CheckpointError
 from commons import slice_segments
 from config import Config, DataConfig, TrainConfig
 from data_utils import Batch
@@ -80,8 +81,11 @@ class TrainState:
         checkpoint.load_state(self.discriminators, payload["discriminators"], path, "discriminators")
         if self.average is not None:  # a run that began without an average starts one here
             checkpoint.load_state(self.average, payload["average"] or payload["generator"], path, "average")
-        self.generator_updater.load_state_dict(payload["generator_updater"])
-        self.discriminator_updater.load_state_dict(payload["discriminator_updater"])
+        try:
+            self.generator_updater.load_state_dict(payload["generator_updater"])
+            self.discriminator_updater.load_state_dict(payload["discriminator_updater"])
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from None
         self.augmenter.load_state_dict(payload.get("augmenter", {}))
         self.step = payload["step"]
         self.rollbacks = payload.get("rollbacks", 0)
@@ -210,7 +214,7 @@ def train_step(state: TrainState, batches: Sequence[Batch], shares: Sequence[Sha
     if is_adversarial:
         judged, heard = discriminator_half(state, batches, shares, config)
         judged_norm = state.discriminator_updater.step(backing * discriminator_lr_factor(train, state.step, epoch))
-    losses = generator_half(state, batches, shares, config, heard)
+    losses = generator_half(state, batches, shares, config, heard, judged_norm)
     state.row_mask.mask_gradients()
     norm = state.generator_updater.step(backing * generator_lr_factor(train, state.step, epoch))
     state.row_mask.restore()
@@ -222,9 +226,9 @@ def train_step(state: TrainState, batches: Sequence[Batch], shares: Sequence[Sha
 class Heard(NamedTuple):
     """A generator's pass over one batch."""
 
-    out: SynthesizerOutput
-    spec: Tensor  # [B, F, T]
-    wav_real: Tensor  # [B, 1, segment samples], what `out.wav_fake` should be
+    wav_fake: Tensor  # [B, 1, segment samples], float32
+    wav_real: Tensor  # [B, 1, segment samples], what it should be
+    losses: GeneratorLosses  # without what the discriminators will say
 
 
 def hear(state: TrainState, batch: Batch, index: int, config: Config) -> Heard:
@@ -239,7 +243,7 @@ def hear(state: TrainState, batch: Batch, index: int, config: Config) -> Heard:
                     alignment_prior(config.train, state.step))
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
-    return Heard(out, spec, wav_real)
+    return Heard(out.wav_fake.float(), wav_real, reconstruction_losses(out, spec, wav_real, config))
 
 
 def discriminator_half(state: TrainState, batches: Sequence[Batch], shares: Sequence[Share],
@@ -257,14 +261,14 @@ def discriminator_half(state: TrainState, batches: Sequence[Batch], shares: Sequ
         is_last = index == len(batches) - 1
         with torch.set_grad_enabled(len(batches) == 1):
             heard = hear(state, batch, index, config)
-        wav_fake = heard.out.wav_fake.detach().to(heard.wav_real)
         draws = state.augmenter.draw(len(batch.names), state.device)
-        both = torch.cat([state.augmenter.apply(wav, draws) for wav in (heard.wav_real, wav_fake)])
+        both = torch.cat([state.augmenter.apply(wav, draws) for wav in (heard.wav_real, heard.wav_fake.detach())])
         with distributed.gathering(state.wrapped_discriminators, is_last):
             with autocast(config.train, state.device):
                 real, fake = split_judgements(state.wrapped_discriminators(both))
             losses = discriminator_losses(real, fake).scaled(share)
-            state.discriminator_updater.backward(losses.total())
+            # Where the generator's losses are not finite already, the discriminators must not move either.
+            state.discriminator_updater.backward(losses.total(), heard.losses.total(config.train))
         total = _added(total, losses)
         if state.augmenter.is_adaptive:
             told_real = told_real + share.utterances * share_told_real(real)
@@ -275,8 +279,16 @@ def discriminator_half(state: TrainState, batches: Sequence[Batch], shares: Sequ
 
 
 def generator_half(state: TrainState, batches: Sequence[Batch], shares: Sequence[Share], config: Config,
-                   heard: Heard | None) -> GeneratorLosses:
-    """Gather the generator's gradients, after the discriminators have moved; `heard` spares its pass over one batch."""
+                   heard: Heard | None, judged_norm: Tensor | None) -> GeneratorLosses:
+    """Gather the generator's gradients, after the discriminators have moved.
+
+    Args:
+        state, batches, shares, config: as in `train_step`.
+        heard: spares the pass over one batch.
+        judged_norm: of the discriminators' gradient; if it is not finite, and no scale of fp16's is to blame, the
+            generator must not move either.
+    """
+    blocked_by = () if judged_norm is None or state.generator_updater.scaler.is_enabled() else (judged_norm,)
     factor = adversarial_factor(config.train, state.step)
     is_adversarial = state.step >= config.train.adversarial_start
     set_trainable(state.discriminators, False)
@@ -287,32 +299,33 @@ def generator_half(state: TrainState, batches: Sequence[Batch], shares: Sequence
         with distributed.gathering(state.wrapped_generator, is_last):
             passed = heard if heard is not None else hear(state, batch, index, config)
             losses = generator_losses(state, passed, config, is_adversarial).scaled(share)
-            state.generator_updater.backward(losses.total(config.train, factor))
+            state.generator_updater.backward(losses.total(config.train, factor), *blocked_by)
         total = _added(total, losses)
     return total
 
 
-def generator_losses(state: TrainState, heard: Heard, config: Config, is_adversarial: bool) -> GeneratorLosses:
-    """All terms of the generator's objective on one batch; the discriminators are silent before they join."""
-    out, spec, wav_real = heard
+def reconstruction_losses(out: SynthesizerOutput, spec: Tensor, wav_real: Tensor, config: Config) -> GeneratorLosses:
+    """The terms of the generator's objective that need no discriminator."""
     mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
     wav_fake = out.wav_fake.float()
     zero = wav_fake.new_zeros(())
-    adversarial, features, multi_stft = zero, zero, zero
-    if is_adversarial:
-        draws = state.augmenter.draw(wav_fake.shape[0], state.device)
-        with autocast(config.train, state.device):
-            with torch.no_grad():
-                real = state.discriminators(state.augmenter.apply(wav_real, draws))
-            fake = state.discriminators(state.augmenter.apply(wav_fake, draws))
-        adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
-    if config.train.c_stft:
-        multi_stft = stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes)
     return GeneratorLosses(
         mel=mel_loss(mel_real, mel_spectrogram(wav_fake[:, 0], config.data)),
         kl=kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
-        duration=out.duration_loss.float().sum(),
-        adversarial=adversarial, features=features, stft=multi_stft)
+        duration=out.duration_loss.float().sum(), adversarial=zero, features=zero,
+        stft=stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes) if config.train.c_stft else zero)
+
+
+def generator_losses(state: TrainState, heard: Heard, config: Config, is_adversarial: bool) -> GeneratorLosses:
+    """All terms of the generator's objective on one batch; the discriminators are silent before they join."""
+    if not is_adversarial:
+        return heard.losses
+    draws = state.augmenter.draw(heard.wav_fake.shape[0], state.device)
+    with autocast(config.train, state.device):
+        with torch.no_grad():
+            real = state.discriminators(state.augmenter.apply(heard.wav_real, draws))
+        fake = state.discriminators(state.augmenter.apply(heard.wav_fake, draws))
+    return heard.losses._replace(adversarial=adversarial_loss(fake), features=feature_loss(real, fake))
 
 
 def _added(total: Any, losses: Any) -> Any:
@@ -334,7 +347,7 @@ def rehearse(state: TrainState, batch: Batch, config: Config) -> None:
     if train.adversarial_start < (train.total_steps or math.inf):  # now or later
         alone.step = max(alone.step, train.adversarial_start)
         _, heard = discriminator_half(alone, [batch], whole, config)
-    generator_half(alone, [batch], whole, config, heard)
+    generator_half(alone, [batch], whole, config, heard, None)
     for updater in (state.generator_updater, state.discriminator_updater):
         updater.forget()
     for buffer, kept in zip(state.discriminators.buffers(), buffers):

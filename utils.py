@@ -186,7 +186,8 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
     if log_path is not None and is_main:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
-    layout = f"%(asctime)s %(levelname)s{_process()} %(message)s"
+    process = _process()
+    layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
     for handler in handlers:
         handler.setFormatter(logging.Formatter(layout, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
@@ -204,11 +205,24 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, *kinds) as error:
-        logging.getLogger("vits").debug("ended by an error", exc_info=True)
+        _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
             raise
         print(f"error{_process()}: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        _note_in_log_file(error)
+        raise
+
+
+def _note_in_log_file(error: Exception) -> None:
+    """Write an error with its traceback to the log file, if there is one; the console shows it in its own way."""
+    log = logging.getLogger("vits")
+    trace = (type(error), error, error.__traceback__)
+    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "ended by an error: %s", (error,), trace)
+    for handler in log.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 def _process() -> str:

@@ -472,7 +472,7 @@ def test_a_disk_without_room_is_an_error_before_anything_is_touched(tmp_path, mo
     with Writer(tmp_path, retention(last=1)) as writer:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=390_000_000))
         payload = {"models": [{"weights": torch.empty(125_000_000, dtype=torch.float64)}]}  # not filled: no memory used
-        with pytest.raises(OSError, match="a checkpoint needs about 1.0 GB, 0.4 GB are free; free some, .*keep_last"):
+        with pytest.raises(OSError, match="a checkpoint needs about 1000 MB, 390 MB are free; free some, .*keep_last"):
             writer.save(2, payload)
         assert content_of(tmp_path) == before
 

@@ -68,9 +68,20 @@ def test_frozen_parameters_are_left_out_and_another_choice_on_resume_is_refused(
     module.bias.requires_grad_(False)
     one = updater_of(module)
     assert one.parameters == [module.weight]
-    with pytest.raises(ValueError, match=r"2 parameters trained when this checkpoint was written, 1 do now; keep "
+    with pytest.raises(ValueError, match=r"2 parameters trained when it was written, 1 do now; not in both: bias; keep "
                                          r"train\.trainable and train\.frozen"):
         one.load_state_dict(both)
+
+
+def test_as_many_but_other_parameters_are_refused_too():
+    """Moments of the wrong parameter would be taken over in silence, or worse, be of another size."""
+    module = torch.nn.Linear(4, 4)
+    module.bias.requires_grad_(False)
+    before = updater_of(module).state_dict()
+    module.bias.requires_grad_(True)
+    module.weight.requires_grad_(False)
+    with pytest.raises(ValueError, match="trained when it was written, 1 do now; not in both: bias, weight"):
+        updater_of(module).load_state_dict(before)
 
 
 def factors(function, overrides, steps, batches_per_epoch=5):

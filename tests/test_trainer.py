@@ -50,7 +50,8 @@ def metrics_of(run_dir):
 @pytest.mark.parametrize("kinds", KINDS)
 def test_a_run_leaves_numbers_checkpoints_and_its_configuration(tiny_corpus, tmp_path, kinds):
     run = tmp_path / "run"
-    state = trainer.fit(with_corpus(tiny_corpus, (*kinds, "train.total_steps=4")), run, CPU)
+    trackers = 'train.trackers=["console","jsonl","tensorboard"]'
+    state = trainer.fit(with_corpus(tiny_corpus, (*kinds, "train.total_steps=4", trackers)), run, CPU)
     assert state.step == 4
     assert checkpoint.list_steps(run) == [2, 4]
     assert checkpoint.read_best(run).step == 4
@@ -239,7 +240,7 @@ def test_another_number_of_workers_changes_nothing(tiny_corpus, tmp_path):
 
 
 def nan_in(steps):
-    """A loss of the generator that is NaN at some steps of the run."""
+    """Losses of the generator that are NaN at some steps of the run."""
     real = training_step.generator_losses
 
     def losses(state, *arguments):
@@ -376,7 +377,9 @@ def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, 
     caplog.clear()
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
-    assert "resuming from" in caplog.text and "it is not read again" in caplog.text
+    assert "resuming from" in caplog.text and "starting from" not in caplog.text
+    with pytest.raises(ValueError, match="has checkpoints already, and began from .*first, not from .*elsewhere;"):
+        trainer.fit(settings.replace(config, "train", {"init_from": "elsewhere"}), tmp_path / "second", CPU)
 
 
 def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_restart(tiny_corpus, tmp_path, caplog):
@@ -387,6 +390,12 @@ def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_resta
         trainer.fit(config, tmp_path / "second", CPU)
     assert "the discriminators start from nothing: what they say gains its weight over 500 steps" in caplog.text
     trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
+    assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 500
+
+
+def test_discriminators_that_came_along_but_never_trained_are_warmed_up(tiny_corpus, tmp_path):
+    trainer.fit(with_corpus(tiny_corpus, ("train.adversarial_start=100",)), tmp_path / "first", CPU)
+    trainer.fit(with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'first'}",)), tmp_path / "second", CPU)
     assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 500
 
 
@@ -424,8 +433,8 @@ def test_frozen_parameters_stay_and_the_log_says_how_many_train(tiny_corpus, tmp
     for name in first:
         is_frozen = name.startswith(("enc_p.", "dp."))
         assert torch.equal(first[name], last[name]) == is_frozen, name
-    assert "M of them train)" in caplog.text
-    with pytest.raises(ValueError, match="parameters trained when this checkpoint was written"):
+    assert " of them train)" in caplog.text
+    with pytest.raises(checkpoint.CheckpointError, match=r"checkpoint_00000004\.pt: \d+ parameters trained"):
         trainer.fit(settings.replace(config, "train", {"frozen": (), "total_steps": 5}), tmp_path / "run", CPU)
 
 

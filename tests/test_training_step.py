@@ -110,7 +110,7 @@ def test_the_generator_half_leaves_the_discriminators_gradients_alone(tiny_batch
     shares = shares_of(batches, config.data)
     training_step.discriminator_half(state, batches, shares, config)
     before = [p.grad.clone() for p in state.discriminators.parameters()]
-    training_step.generator_half(state, batches, shares, config, None)
+    training_step.generator_half(state, batches, shares, config, None, None)
     assert all(not p.requires_grad for p in state.discriminators.parameters())
     assert all(torch.equal(a, p.grad) for a, p in zip(before, state.discriminators.parameters()))
 
@@ -193,16 +193,28 @@ def _plus_infinity(value):
     return value + math.inf if isinstance(value, torch.Tensor) else type(value)(*(part + math.inf for part in value))
 
 
-def test_a_half_that_is_not_finite_leaves_the_other_its_step(tiny_batch, monkeypatch):
+@pytest.mark.parametrize("side", ["discriminator_losses", "kl_loss"])
+def test_a_loss_that_is_not_finite_on_one_side_stops_both(tiny_batch, monkeypatch, side):
     state, config = fresh_state()
     before = everything_of(state)
-    real = training_step.discriminator_losses
-    monkeypatch.setattr(training_step, "discriminator_losses", lambda *a: _plus_infinity(real(*a)))
+    real = getattr(training_step, side)
+    monkeypatch.setattr(training_step, side, lambda *a: _plus_infinity(real(*a)))
+    assert not step_on(state, config, one_voice(tiny_batch)).is_finite
+    after = everything_of(state)
+    assert not [name for name in before if not torch.equal(before[name], after[name])]
+
+
+def test_what_only_the_generators_gradient_shows_comes_too_late_for_the_discriminators(tiny_batch, monkeypatch):
+    """They have moved by then, on sound that was in order."""
+    state, config = fresh_state()
+    before = everything_of(state)
+    real = training_step.adversarial_loss
+    monkeypatch.setattr(training_step, "adversarial_loss", lambda *a: _plus_infinity(real(*a)))
     losses = step_on(state, config, one_voice(tiny_batch))
-    assert not losses.is_finite and math.isfinite(losses.generator_norm)
+    assert not losses.is_finite and math.isfinite(losses.discriminator_norm)
     after = everything_of(state)
     moved = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
-    assert "generator" in moved and "discriminators" not in moved
+    assert "discriminators" in moved and not moved & {"generator", "average", "generator_updater"}
 
 
 def test_a_rehearsal_moves_nothing_not_even_spectral_norms(tiny_batch):

@@ -17,6 +17,7 @@ from utils import (
     set_seed,
     set_up_logging,
     trim_silence,
+    user_errors,
     wav_info,
     write_text_atomic,
     write_wav,
@@ -237,3 +238,14 @@ def test_other_processes_print_warnings_only_and_write_no_file(tmp_path, capsys,
     assert not Path(tmp_path / "train.log").exists()
 
 
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError("a user's mistake"), 2), (KeyError("a bug"), None)])
+def test_the_log_file_says_why_a_command_ended(tmp_path, capsys, error, status):
+    set_up_logging(tmp_path / "train.log", is_main=True)
+    with pytest.raises(SystemExit if status else KeyError), user_errors():
+        raise error
+    text = (tmp_path / "train.log").read_text()
+    assert f"ERROR ended by an error: {error}" in text and "Traceback" in text
+    assert "Traceback" not in capsys.readouterr().err
+    set_up_logging(None, is_main=True)
