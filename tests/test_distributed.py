@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -237,3 +238,23 @@ def test_a_users_mistake_in_several_processes_is_still_a_message(corpus, tmp_pat
     assert process.returncode != 0
     assert "error in process 0 of 2: no filelist" in text
     assert 'File "trainer.py"' not in text and "trainer.py\", line" not in text
+
+
+@pytest.mark.slow
+def test_two_machines_train_together(corpus, tmp_path):
+    """Two torchruns that meet by rendezvous, as on two machines: both have a local rank 0, one of them is rank 1."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = with_corpus(corpus, ("train.batch_size=2", "train.total_steps=4"))
+    settings.save(config, tmp_path / "c.json")
+    machines = [subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d",
+         f"--rdzv_endpoint=127.0.0.1:{port}", "--rdzv_id=test", "train.py", "-c", str(tmp_path / "c.json"),
+         "-m", str(tmp_path / "run"), "--device", "cpu"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in range(2)]
+    texts = [output_of(machine) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], texts
+    assert sum("cpu x 2 processes" in text for text in texts) == 1  # the main process alone speaks
+    assert steps_of(tmp_path / "run") == [2, 4]
