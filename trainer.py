@@ -209,7 +209,9 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
         payload = checkpoint.load(newest)
-        _check_beginning(payload["config"]["train"].get("init_from"), config.train.init_from, run_dir)
+        began_from = payload["config"]["train"].get("init_from")
+        _check_beginning(began_from, config.train.init_from, run_dir)
+        config = settings.replace(config, "train", {"init_from": began_from})
         checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
         state = new_state(config, networks, payload.get("new_rows"))
         state.load_state_dict(payload, newest)

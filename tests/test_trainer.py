@@ -376,8 +376,9 @@ def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, 
     assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 0  # they came along
     caplog.clear()
     with caplog.at_level("INFO", logger="vits"):
-        trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
+        trainer.fit(settings.replace(config, "train", {"total_steps": 5, "init_from": None}), tmp_path / "second", CPU)
     assert "resuming from" in caplog.text and "starting from" not in caplog.text
+    assert settings.load(tmp_path / "second" / "config.json").train.init_from == str(tmp_path / "first")
     with pytest.raises(ValueError, match="has checkpoints already, and began from .*first, not from .*elsewhere;"):
         trainer.fit(settings.replace(config, "train", {"init_from": "elsewhere"}), tmp_path / "second", CPU)
 
