@@ -1,4 +1,4 @@
-"""The one training loop, its validation, and everything that a run folder holds.
+"""The one training loop, and everything that a run folder holds.
 
     RUN/config.json    the configuration, as resolved: symbols and speaker names filled in
     RUN/train.log, RUN/metrics.jsonl, RUN/events.out...    what happened, for people, programs and TensorBoard
@@ -34,13 +34,12 @@ from callbacks import (
     CallbackError,
     Callbacks,
     Run,
-    SpokenSample,
     StepReport,
     TrackerCallback,
     ValidationReport,
     load_callbacks,
 )
-from commons import choose_device, path_from_durations, slice_segments
+from commons import choose_device
 from config import Config
 from data_utils import (
     Batch,
@@ -53,30 +52,23 @@ from data_utils import (
     report_faults,
 )
 from distributed import StopRequest
-from losses import kl_loss, mel_loss
-from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
-from models import SynthesizerTrn
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
 from trackers import make_trackers
 from training_step import (
     StepLosses,
     TrainState,
-    autocast,
     effective_precision,
     new_networks,
     new_state,
     shares_of,
     train_step,
 )
-from utils import set_seed, set_up_logging, user_errors
+from utils import set_up_logging, user_errors
+from validation import validate
 
 logger = logging.getLogger("vits")
 
-# Shapes: B batch, L text tokens, T frames, S samples, M mel bands.
-
-SPOKEN_SAMPLES = 2  # validation utterances that each validation speaks
-VALIDATED = ("mel", "kl", "duration", "speaking_rate")
 MAX_DUMPS = 10  # batches kept in RUN/bad_steps, of each process
 WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
 
@@ -118,7 +110,7 @@ class Job:
         self.batches = LengthBatchSampler(self.train_set.lengths, batching, rank, world_size,
                                           self.train_set.speaker_ids)
         in_order = dataclasses.replace(batching, shuffle=False, temperature=1.0)
-        self.valid_batches = ShardSampler(LengthBatchSampler(self.valid_set.lengths, in_order), rank, world_size)
+        self.shard = ShardSampler(LengthBatchSampler(self.valid_set.lengths, in_order), rank, world_size)
         self.collate = Collate(self.config.train.segment_size, self.config.data.hop_length)
 
     @property
@@ -153,9 +145,12 @@ class Job:
                           num_workers=self.config.train.num_workers, pin_memory=self.device.type == "cuda",
                           worker_init_fn=_leave_signals_to_the_main_process)
 
-    def valid_loader(self) -> DataLoader:
-        """One pass over this process's part of the validation set."""
-        return DataLoader(self.valid_set, batch_sampler=self.valid_batches, collate_fn=self.collate)
+    def valid_batches(self) -> Iterator[tuple[int, Batch]]:
+        """One pass over this process's share of the validation set, each batch with its place among all."""
+        for place, batch in zip(self.shard.places,
+                                DataLoader(self.valid_set, batch_sampler=self.shard, collate_fn=self.collate)):
+            report_faults(batch, self.seen_faults)
+            yield place, batch
 
 
 def _leave_signals_to_the_main_process(_worker: int) -> None:
@@ -291,7 +286,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: c
             bad_steps.note(state, batches, losses)
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
-                values, samples = validate(state, job)
+                values, samples = validate(state.speaking_model, job.valid_batches(), job.config)
                 callbacks.on_validation(run, ValidationReport(state.step, values, samples))
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
             if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
@@ -425,64 +420,6 @@ def roll_back(state: TrainState, job: Job, streak: BadStreak) -> None:
         checkpoint.save(job.run_dir, chosen, {"config": settings.to_dict(job.config), **state.state_dict()})
     logger.warning("rollback %d of %d: back to step %d, learning rates times %g", rollbacks, train.rollbacks, chosen,
                    train.rollback_lr_factor ** rollbacks)
-
-
-@torch.no_grad()
-def validate(state: TrainState, job: Job) -> tuple[dict[str, float], list[SpokenSample]]:
-    """Held-out utterances: numbers averaged over them, and, in the main process, the first few spoken.
-
-    Returns:
-        the numbers, the same however many processes share the work: mel, L1 of log-mels of segments decoded from the
-        posterior; kl and duration, the losses; speaking_rate, frames predicted for the texts over frames recorded.
-    """
-    model = state.speaking_model.eval()
-    sums, samples = [0.0] * (len(VALIDATED) + 1), []
-    for place, batch in zip(job.valid_batches.places, job.valid_loader()):
-        report_faults(batch, job.seen_faults)
-        batch = batch.to(state.device)
-        set_seed(job.config.train.seed, place)  # the same noise at every validation, in whatever process
-        with autocast(job.config.train, state.device):
-            numbers = _validation_numbers(model, batch, job.config)
-        for i, number in enumerate([*numbers, 1.0]):
-            sums[i] += number * len(batch.names)
-        if place == 0:
-            samples = _speak(model, batch, job.config)
-    *sums, total = distributed.sum_over_processes(sums)
-    return {f"valid/{name}": value / total for name, value in zip(VALIDATED, sums)}, samples
-
-
-def _validation_numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> tuple[float, ...]:
-    """Of a batch, in the order of `VALIDATED`."""
-    spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
-    frames = batch.wav_lengths // config.data.hop_length
-    out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids)
-    mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
-    mel_fake = mel_spectrogram(out.wav_fake[:, 0].float(), config.data)
-    prior = model.enc_p(batch.text_ids, batch.text_lengths)
-    predicted = model.predict_durations(prior, model.speaker_embedding(batch.speaker_ids), 1.0, 0.8)
-    kl = kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)
-    return (float(mel_loss(mel_real, mel_fake)), float(kl), float(out.duration_loss.sum()),
-            float(predicted.sum() / frames.sum()))
-
-
-def _speak(model: SynthesizerTrn, batch: Batch, config: Config) -> list[SpokenSample]:
-    """Speak the first utterances of a batch, beside their recordings."""
-    data = config.data
-    spec = spectrogram(batch.wav, data, batch.wav_lengths)
-    out = model(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // data.hop_length, batch.speaker_ids)
-    path = path_from_durations(out.durations, spec.shape[2])
-    samples = []
-    for i, name in enumerate(batch.names[:SPOKEN_SAMPLES]):
-        n_ids, n_samples = int(batch.text_lengths[i]), int(batch.wav_lengths[i])
-        speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
-        spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
-                             seed=config.train.seed).wav[:, 0].float()
-        recorded = batch.wav[i : i + 1, :n_samples]
-        samples.append(SpokenSample(
-            name, recorded[0].cpu().numpy(), spoken[0].cpu().numpy(), data.sampling_rate,
-            path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(),
-            mel_spectrogram(recorded, data)[0].cpu().numpy(), mel_spectrogram(spoken, data)[0].cpu().numpy()))
-    return samples
 
 
 def _announce(state: TrainState, job: Job) -> None:

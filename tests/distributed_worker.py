@@ -18,6 +18,7 @@ from distributed import StopRequest
 from tests.conftest import tiny
 from text import TextProcessor
 from training_step import TrainState, new_networks, new_state, shares_of, train_step
+from validation import validate
 
 CPU = torch.device("cpu")
 NO_NOISE = ("model.p_dropout=0", "model.p_dropout_duration=0", "train.c_stft=1", "train.learning_rate=0.00001",
@@ -79,7 +80,8 @@ def validation(config: settings.Config, out: Path) -> dict[str, float]:
     text = TextProcessor.from_config(config.data)
     corpus = open_corpus(config.data.training_files, config, text)
     state = new_state(config, new_networks(config, len(text.symbols), CPU))
-    return trainer.validate(state, trainer.Job(config, out, CPU, corpus, corpus, StopRequest()))[0]
+    job = trainer.Job(config, out, CPU, corpus, corpus, StopRequest())
+    return validate(state.speaking_model, job.valid_batches(), config)[0]
 
 
 def main() -> None:
