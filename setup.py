@@ -85,6 +85,7 @@ setup(
     extras_require={
         "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx", "pyyaml"],
         "numba": ["numba"],
+        "bench": ["monotonic-alignment-search==0.2.1"],
         "aim": ["aim"],
         "wandb": ["wandb"],
     },

@@ -5,10 +5,12 @@
     alignment.durations    # [B, L], frames per token
 
 A path starts at (0, 0), ends at (T - 1, L - 1), and from one frame to the next stays on its token or moves to the
-following one; so every token of an item gets at least one frame. Three twins find the same path: `core` (Cython; needs
-a C compiler when the project is installed), `numba_twin`, and `plain` (NumPy). Each fills in durations from scores on
-the host; the path is made of the durations, on the device of the scores. A twin for the GPU belongs beside them and is
-to be chosen in `durations`, before the scores travel to the host.
+following one; so every token of an item gets at least one frame. Four twins find the same path: `core` (Cython; needs
+a C compiler when the project is installed), `numba_twin` and `plain` (NumPy) on the host, `triton_kernel` on GPUs. Each
+finds durations; the path is made of the durations, on the device of the scores.
+
+Scores on a GPU stay there, and nothing waits for it: the call returns before the search is done. So lengths that lie on
+a GPU are not checked; an item without a path gets durations, and a path, of zeros.
 """
 # Shapes: B batch, L text tokens, T frames.
 
@@ -50,7 +52,7 @@ def search(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Alignm
 
     Raises:
         ValueError: the shapes do not fit, or an item has no token, fewer frames than tokens, or lengths that exceed
-            the scores.
+            the scores (if scores and lengths lie on a GPU, only the shapes are looked at).
     """
     frames_per_token = durations(scores, text_lengths, spec_lengths)
     path = _path_of(frames_per_token, scores.shape[1], scores.dtype)
@@ -67,19 +69,28 @@ def durations(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Ten
         [B, L] int64 on the device of the scores; an item's durations add up to its `spec_lengths`.
     """
     _check_shapes(scores, text_lengths, spec_lengths)
+    kernel = _gpu_twin() if scores.is_cuda else None
+    if kernel is not None and kernel.supports(scores):
+        if not (text_lengths.is_cuda or spec_lengths.is_cuda):
+            _check_lengths(scores, text_lengths, spec_lengths)
+        lengths = (each.to(scores.device, non_blocking=True) for each in (text_lengths, spec_lengths))
+        return kernel.durations(scores, *lengths)
+    return _durations_on_host(scores, text_lengths, spec_lengths)
+
+
+def _durations_on_host(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Tensor:
+    """Search with the fastest twin for the host; scores may come from any device, and durations go back there."""
     text_lengths = text_lengths.detach().to("cpu", torch.int64).contiguous()
     spec_lengths = spec_lengths.detach().to("cpu", torch.int64).contiguous()
     _check_lengths(scores, text_lengths, spec_lengths)
-
     batch, _, tokens = scores.shape
     found = torch.zeros(batch, tokens, dtype=torch.int64)
     if batch > 0:
         host_scores = scores.detach().to("cpu", torch.float32)
         if host_scores.stride(2) != 1:
             host_scores = host_scores.contiguous()
-        threads = max(1, min(torch.get_num_threads(), batch))
         arrays = (host_scores.numpy(), text_lengths.numpy(), spec_lengths.numpy(), found.numpy())
-        _twin().fill_durations(*arrays, threads)
+        _twin().fill_durations(*arrays, _threads_for(batch))
     return found.to(scores.device)
 
 
@@ -110,6 +121,11 @@ def maximum_path(neg_cent: Tensor, mask: Tensor) -> Tensor:
 def _path_of(frames_per_token: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
     """Expand durations [B, L] to a path [B, T, L] of zeros and ones."""
     batch, tokens = frames_per_token.shape
+    on_host = frames_per_token.device.type == "cpu" and dtype == torch.float32 and batch > 0
+    if on_host and hasattr(_twin(), "fill_path"):  # the compiled twin has it, and writes each cell once
+        path = torch.empty(batch, frames, tokens)
+        _twin().fill_path(frames_per_token.numpy(), path.numpy(), _threads_for(batch))
+        return path
     path = torch.zeros(batch, frames, tokens, dtype=dtype, device=frames_per_token.device)
     if path.numel() == 0:
         return path
@@ -118,6 +134,10 @@ def _path_of(frames_per_token: Tensor, frames: int, dtype: torch.dtype) -> Tenso
     token = torch.searchsorted(ends, frame, right=True)  # [B, T]; L for frames beyond the item
     spoken = (token < tokens).to(dtype)
     return path.scatter_(2, token.clamp_(max=tokens - 1).unsqueeze(2), spoken.unsqueeze(2))
+
+
+def _threads_for(batch: int) -> int:
+    return max(1, min(torch.get_num_threads(), batch))
 
 
 def _check_shapes(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> None:
@@ -150,6 +170,19 @@ def _check_lengths(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -
         f"monotonic_align: {len(items)} of {batch} items cannot be aligned: {'; '.join(faults)}. Expected at least one "
         "token and one frame per token; leave clips that are too short for their text out of the filelist (preparing "
         "the data does so), or use a smaller hop_length")
+
+
+@lru_cache(maxsize=1)
+def _gpu_twin() -> ModuleType | None:
+    """Import the twin for GPUs; warn, once, if Triton is not there."""
+    try:
+        return importlib.import_module("monotonic_align.triton_kernel")
+    except ImportError as error:
+        warnings.warn(
+            f"monotonic_align: no Triton ({error}); scores travel from the GPU to the host to be searched, with the "
+            "same results, and every step waits for it. `pip install triton` helps where it is published.",
+            RuntimeWarning, stacklevel=4)
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 
 cdef extern from "forward.h" nogil:
@@ -57,3 +58,16 @@ def fill_durations(const float[:, :, :] scores, const int64_t[::1] text_lengths,
         trace_back(tables + threadid() * table_bytes, spec_lengths[item], text_lengths[item], &durations[item, 0])
     free(tables)
     free(sums)
+
+
+def fill_path(const int64_t[:, ::1] durations, float[:, :, ::1] path, int num_threads):
+    """Write the durations [B, L] of a search as zeros and ones to `path` [B, T, L], whatever was there before."""
+    cdef Py_ssize_t frames = path.shape[1], tokens = path.shape[2], item, token, frame, end
+    for item in prange(path.shape[0], nogil=True, num_threads=num_threads, schedule="dynamic"):
+        memset(&path[item, 0, 0], 0, frames * tokens * sizeof(float))
+        frame = 0
+        for token in range(tokens):
+            end = frame + durations[item, token]
+            while frame < end:
+                path[item, frame, token] = 1
+                frame = frame + 1

@@ -228,6 +228,15 @@ def test_the_number_of_threads_changes_nothing(name):
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
+@pytest.mark.parametrize("threads", [1, 3, 13])
+def test_the_compiled_path_is_that_of_the_durations_whatever_was_there_before(threads):
+    scores, text_lengths, spec_lengths = random_batch(13, 60, 25)
+    durations = monotonic_align.durations(scores, text_lengths, spec_lengths)
+    path = torch.full((13, 60, 25), torch.nan)
+    twin_named("core").fill_path(durations.numpy(), path.numpy(), threads)
+    assert torch.equal(path, monotonic_align._path_of(durations, 60, torch.float64).float())
+
+
 def test_no_more_threads_than_items_are_asked_for(monkeypatch):
     asked = []
 

@@ -1,0 +1,86 @@
+"""Compare the time of several ways to do the same work, in one run and in turn.
+
+    timings = alternate({"ours": run_ours, "published": run_published}, repeats=15)   # {name: Timing}
+    timings["ours"].median, timings["ours"].noise   # seconds; noise is the interquartile range of the repeats
+    ratio(timings, "ours", "published")             # how many times faster "ours" is
+    print(markdown(["work", "ms"], [["ours", milliseconds(timings["ours"])]]))
+    print(machine())                                # the line under a table: date, processor, threads, versions
+    peak_growth(run_ours, "cpu")                    # MiB that it takes beyond what is held before it, as text
+
+A repeat runs every way once, in an order that turns by one each time, so a slow minute of the machine falls on all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import datetime
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from memory import peak_of
+
+
+class Timing(NamedTuple):
+    """What the repeats of one way took, in seconds."""
+
+    median: float
+    noise: float  # interquartile range
+
+
+def alternate(ways: dict[str, Callable[[], object]], repeats: int = 15, warmup: int = 2) -> dict[str, Timing]:
+    """Run every way `warmup` + `repeats` times, in turn; measure the repeats (at least 2), GPUs' work included."""
+    names, seconds = list(ways), {name: [] for name in ways}
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    for repeat in range(-warmup, repeats):
+        for i in range(len(names)):
+            name = names[(i + repeat) % len(names)]
+            wait()
+            start = time.perf_counter()
+            ways[name]()
+            wait()
+            if repeat >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    quartiles = {name: statistics.quantiles(taken, n=4, method="inclusive") for name, taken in seconds.items()}
+    return {name: Timing(middle, high - low) for name, (low, middle, high) in quartiles.items()}
+
+
+def ratio(timings: dict[str, Timing], name: str, peer: str) -> float:
+    """How many times faster `name` is than `peer`."""
+    return timings[peer].median / timings[name].median
+
+
+def milliseconds(timing: Timing) -> str:
+    """The median and its noise: "2.71 ± 0.05"."""
+    return f"{timing.median * 1e3:.3g} ± {timing.noise * 1e3:.2g}"
+
+
+def markdown(header: list[str], rows: list[list[object]]) -> str:
+    """A table as Markdown."""
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (header, ["---"] * len(header), *rows))
+
+
+def machine() -> str:
+    """Describe what the numbers were measured on, in one line."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    processor = [*names, platform.processor() or platform.machine()][0]
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (f"{datetime.date.today()}; {processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}; "
+            f"Python {platform.python_version()}, torch {torch.__version__}")
+
+
+def peak_growth(work: Callable[[], object], device: str = "cpu") -> str:
+    """The most memory that the work takes beyond what was held before it, in MiB; "?" where nobody can tell."""
+    if sys.platform == "linux":  # glibc keeps freed memory for later, which would hide what the work takes
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+    before, most = (peak_of(each, torch.device(device)) for each in (lambda: None, work))
+    return "?" if before is None or most is None else f"{(most - before) / 2**20:.0f}"
