@@ -38,6 +38,7 @@ logger = logging.getLogger("vits")
 _SHOWN_FAULTS = 20
 _MOST_TRIES = 100  # utterances that stand in for a batch of which none can be read
 _MOST_DEATHS = 3  # of loader workers, without a batch in between
+_PATIENCE = 10  # seconds for a loader to end in good order
 
 
 class FilelistError(ValueError):
@@ -393,7 +394,18 @@ class _Crew:
 
     def close(self) -> None:
         """Leave no process behind."""
-        del self._batches  # ends its workers, the more patiently the more they have to do
+        if self._has_died():
+            self._kill()
+        # Ending a DataLoader takes locks that it shares with its workers. One that was killed while it held such a lock
+        # holds it for ever, so the ending gets a thread of its own, and is left alone if it does not come back.
+        batches = [self._batches]
+        del self._batches
+        ending = threading.Thread(target=batches.clear, daemon=True)
+        ending.start()
+        ending.join(_PATIENCE)
+        self._kill()
+
+    def _kill(self) -> None:
         for worker in self._workers:
             worker.kill()
             worker.join()

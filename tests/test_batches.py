@@ -231,3 +231,14 @@ def test_a_handler_of_the_users_own_for_dead_children_stays(corpus):
         assert signal.getsignal(signal.SIGCHLD) is own
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_lock_that_a_killed_worker_held_holds_up_nobody(corpus, monkeypatch):
+    """Ending a DataLoader takes a lock that its workers take too; one that dies with it never gives it back."""
+    monkeypatch.setattr(data_utils, "_PATIENCE", 0.5)
+    others = set(multiprocessing.active_children())
+    crew = data_utils._Crew(loader_of(corpus, 1, Batching(2, seed=1))(0))
+    assert crew.next_batch() is not None
+    crew._batches._workers_done_event._cond.acquire()
+    crew.close()
+    assert set(multiprocessing.active_children()) == others
