@@ -1,4 +1,4 @@
-"""From a line of a filelist to a batch: filelists, utterances, collation, and the loader that brings them.
+"""From a corpus to a batch: utterances that can be trained on, collation, and the loader that brings them.
 
     dataset = open_corpus(config.data.training_files, config, TextProcessor.from_config(config.data))
     batches = LengthBatchSampler(dataset.lengths, Batching.from_config(config), rank, world_size, dataset.speaker_ids)
@@ -6,7 +6,7 @@
         dataset, batch_sampler=StepSampler(batches, step), num_workers=config.train.num_workers,
         collate_fn=Collate(config.train.segment_size, config.data.hop_length)), first_step)
 
-Shapes: N utterances, B batch, L text tokens, S samples.
+Shapes: M lines of a filelist, N utterances, B batch, L text tokens, S samples.
 """
 
 from __future__ import annotations
@@ -21,47 +21,36 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from config import Config, DataConfig, replace
+from config import Config, DataConfig
+from corpus import (
+    AudioIndex,
+    Entries,
+    FilelistError,
+    Ragged,
+    filelist_rows,
+    found_path,
+    index_path,
+    read_index,
+    speaker_id,
+)
 from text import TextProcessor
 from utils import AudioError, WavInfo, read_wav, wav_info
 
 logger = logging.getLogger("vits")
 
-_SHOWN_FAULTS = 20
+_SPOT_CHECKS = 64  # audio files that are measured although an index knows them
+_MEASURED = 1 << 14  # audio files that wait for a thread at the same time
+_UNREADABLE = 0  # Hz, of audio that has a fault already; libsndfile refuses a file that claims it
 _MOST_TRIES = 100  # utterances that stand in for a batch of which none can be read
 _MOST_DEATHS = 3  # of loader workers, without a batch in between
 _PATIENCE = 10  # seconds for a loader to end in good order
-
-
-class FilelistError(ValueError):
-    """All faults of a filelist, each as "file:line: reason"; printing shows the first of them and their number."""
-
-    def __init__(self, faults: Sequence[str]):
-        super().__init__(faults)
-        self.faults = list(faults)
-
-    def __str__(self) -> str:
-        shown = self.faults[:_SHOWN_FAULTS]
-        if len(self.faults) > len(shown):
-            shown.append(f"... and {len(self.faults) - len(shown)} more, {len(self.faults)} in all")
-        return "\n".join(shown)
-
-
-class Line(NamedTuple):
-    """One line of a filelist."""
-
-    wav_path: str
-    speaker: str | None  # None in a list of one voice
-    text: str
-    source: str  # "file:number", for messages
 
 
 class Utterance(NamedTuple):
@@ -96,100 +85,6 @@ class Batch(NamedTuple):
         return Batch(*(value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for value in self))
 
 
-def numbered_rows(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Each row of a UTF-8 text file that is not blank, stripped, with its place "file:number".
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        FilelistError: it is not UTF-8, with the first line at fault.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no text file {path}; a relative path starts at the folder that you run in")
-    content = Path(path).read_bytes()
-    try:
-        rows = content.decode("utf-8-sig").split("\n")  # splitlines() would also cut at rarer marks inside a text
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise FilelistError([f"{path}:{number}: byte {content[error.start]:#04x} is not UTF-8; "
-                             "save the file as UTF-8"]) from None
-    for number, row in enumerate(rows, start=1):
-        if row.strip():
-            yield f"{path}:{number}", row.strip()
-
-
-def read_filelist(path: str | os.PathLike, multispeaker: bool) -> list[Line]:
-    """Read "path|text" lines, or "path|speaker|text" if `multispeaker`.
-
-    A relative path starts at the working directory, as published, or, if nothing is there, at the filelist's folder.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        FilelistError: naming every bad line.
-    """
-    layout = ("path", "speaker", "text") if multispeaker else ("path", "text")
-    folder = Path(path).parent
-    lines, faults = [], []
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no filelist {path}; preprocess.py makes them, data.training_files and "
-                                "data.validation_files name them")
-    for source, row in numbered_rows(path):
-        columns = [column.strip() for column in row.split("|")]
-        fault = _row_fault(columns, layout)
-        if fault:
-            faults.append(f"{source}: {fault}")
-        else:
-            lines.append(Line(_found_path(columns[0], folder), columns[1] if multispeaker else None,
-                              columns[-1], source))
-    if not lines and not faults:
-        faults.append(f"{path} holds no lines; expected {'|'.join(layout)}")
-    if faults:
-        raise FilelistError(faults)
-    return lines
-
-
-def speaker_names(lines: Sequence[Line]) -> tuple[str, ...]:
-    """The names that the lines give their speakers, sorted; none if all are whole numbers, which are ids already."""
-    names = {line.speaker for line in lines if line.speaker is not None}
-    return () if all(_is_id(name) for name in names) else tuple(sorted(names))
-
-
-def speaker_id(speaker: str, names: Sequence[str], n_speakers: int) -> int:
-    """The id of a speaker: its place among `names`, or, where there are none, the number that it is.
-
-    Raises:
-        ValueError: an unknown name, with the known ones, or an id out of range.
-    """
-    if names:
-        if speaker not in names:
-            raise ValueError(f"unknown speaker {speaker!r}; data.speakers has {', '.join(names)}")
-        return list(names).index(speaker)
-    if not _is_id(speaker):
-        raise ValueError(f"speaker {speaker!r} is a name and data.speakers is empty; expected an id below "
-                         f"data.n_speakers {n_speakers}")
-    if int(speaker) >= n_speakers:
-        raise ValueError(f"speaker {speaker} is out of range; data.n_speakers is {n_speakers}, "
-                         f"so ids go from 0 to {n_speakers - 1}")
-    return int(speaker)
-
-
-def fill_speakers(config: Config) -> Config:
-    """The configuration with `data.speakers` filled in from its filelists, if they name speakers."""
-    if not config.multispeaker or config.data.speakers:
-        return config
-    filelists = [path for path in (config.data.training_files, config.data.validation_files) if path]
-    names = speaker_names([line for path in filelists for line in read_filelist(path, multispeaker=True)])
-    return replace(config, "data", {"speakers": names})
-
-
-class Entry(NamedTuple):
-    """One utterance of a corpus, its audio still on the disk."""
-
-    wav_path: str
-    text_ids: np.ndarray  # [L] int32: unlike tensors, many of them pass to worker processes
-    speaker_id: int | None
-    samples: int
-
-
 class UtteranceDataset(Dataset[Utterance]):
     """The utterances of a corpus that can be trained on; built by `open_corpus`.
 
@@ -200,11 +95,10 @@ class UtteranceDataset(Dataset[Utterance]):
         left_out: reason -> places in the filelist.
     """
 
-    def __init__(self, entries: Sequence[Entry], data: DataConfig, left_out: dict[str, list[str]]):
-        self.entries = list(entries)
-        self.lengths = np.array([-(-entry.samples // data.hop_length) for entry in entries], dtype=np.int64)
-        speaker_ids = [entry.speaker_id for entry in entries]
-        self.speaker_ids = None if None in speaker_ids else np.array(speaker_ids, dtype=np.int64)
+    def __init__(self, entries: Entries, data: DataConfig, left_out: dict[str, list[str]]):
+        self.entries = entries
+        self.lengths = -(-entries.samples // data.hop_length)
+        self.speaker_ids = entries.speaker_ids
         self.left_out = left_out
         self._data = data
 
@@ -221,7 +115,8 @@ class UtteranceDataset(Dataset[Utterance]):
         # Only a file changed since opening is shorter than its text has ids; even then there is a frame for each.
         missing = max(0, len(entry.text_ids) * data.hop_length - len(samples))
         return Utterance(name=entry.wav_path, text_ids=torch.from_numpy(entry.text_ids.astype(np.int64)),
-                         wav=torch.from_numpy(np.pad(samples, (0, missing))), speaker_id=entry.speaker_id)
+                         wav=torch.from_numpy(np.pad(samples, (0, missing)) if missing else samples),
+                         speaker_id=entry.speaker_id)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Utterance | Fault]:
         """A batch, as a DataLoader asks for it: what cannot be read becomes a Fault, and at least one can.
@@ -242,7 +137,7 @@ class UtteranceDataset(Dataset[Utterance]):
         return items
 
     def _read(self, index: int) -> Utterance | Fault:
-        name = self.entries[index].wav_path
+        name = self.entries.wav_path(index)
         try:
             return self[index]
         except (AudioError, OSError) as error:  # damaged, gone, changed; or a disk or network that fails for a moment
@@ -254,37 +149,37 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
 
     Lines that break a rule (unknown symbol, unknown speaker, unreadable audio, wrong sampling rate) are raised all at
     once. Lines that merely do not fit (too long, too short, fewer frames than symbols) are left out and reported.
+    Audio that preprocess.py measured for this very filelist is not measured again, a few files excepted.
 
     Raises:
         FileNotFoundError: there is no such filelist.
         FilelistError: naming every faulty line.
         ValueError: nothing is left, with how many each filter removed.
     """
-    data = config.data
-    lines = read_filelist(filelist_path, config.multispeaker)
-    texts = [line.text for line in lines]
-    if not data.cleaned_text:
-        texts = text.clean(texts)
-    faults: list[tuple[int, str]] = []  # (line, reason)
-    encoded = _encode(texts, text, faults)
-    speaker_ids = _speaker_ids(lines, data, faults) if config.multispeaker else [None] * len(lines)
-    infos = _measure(lines, data, faults)
+    data, folder = config.data, os.path.dirname(filelist_path)
+    faults: list[tuple[int, str]] = []  # (row, reason)
+    columns = _read_columns(filelist_path, config, text, faults)
+    audio = _indexed(filelist_path, columns.wav_paths)
+    if audio is None:
+        audio = _measure(columns.wav_paths, folder, data, faults)
+    for row in np.flatnonzero((audio.sampling_rates != data.sampling_rate) & (audio.sampling_rates != _UNREADABLE)):
+        faults.append((int(row), f"{found_path(columns.wav_paths.text(row), folder)} is {audio.sampling_rates[row]} "
+                       f"Hz, data.sampling_rate is {data.sampling_rate} Hz; run `preprocess.py filelist` to resample, "
+                       "or change data.sampling_rate"))
     if faults:
-        raise FilelistError([f"{lines[index].source}: {reason}" for index, reason in sorted(faults)])
+        raise FilelistError([f"{filelist_path}:{columns.numbers[row]}: {reason}" for row, reason in sorted(faults)])
 
-    entries: list[Entry] = []
-    left_out: dict[str, list[str]] = {}
-    for line, text_ids, speaker, info in zip(lines, encoded, speaker_ids, infos):
-        reason = _misfit(len(text_ids), info, data)
-        if reason:
-            left_out.setdefault(reason, []).append(line.source)
-        else:
-            entries.append(Entry(line.wav_path, text_ids, speaker, info.samples))
-    if not entries:
+    misfits = _misfits(columns.symbols.row_lengths, audio.samples, data)
+    left_out = {reason: [f"{filelist_path}:{number}" for number in columns.numbers[rows]]
+                for reason, rows in misfits.items()}
+    kept = np.delete(np.arange(len(columns.numbers)), np.concatenate([*misfits.values(), np.empty(0, np.int64)]))
+    if len(kept) == 0:
         removed = "; ".join(f"{len(sources)} {reason}" for reason, sources in left_out.items())
-        raise ValueError(f"{filelist_path}: no utterance is left of {len(lines)}: {removed}")
-    _report(filelist_path, entries, left_out, config)
-    return UtteranceDataset(entries, data, left_out)
+        raise ValueError(f"{filelist_path}: no utterance is left of {len(columns.numbers)}: {removed}")
+    _report(filelist_path, audio.samples[kept], left_out, config)
+    speaker_ids = columns.speaker_ids[kept] if config.multispeaker else None
+    return UtteranceDataset(Entries(columns.wav_paths, columns.symbols, kept, audio.samples[kept], speaker_ids,
+                                    folder, text.add_blank), data, left_out)
 
 
 @dataclass(frozen=True)
@@ -300,7 +195,7 @@ class Collate:
         wav_lengths = torch.tensor([len(utterance.wav) for utterance in utterances])
         longest = max(self.minimum_samples, int(wav_lengths.max()))
         text_ids = torch.zeros(len(utterances), int(text_lengths.max()), dtype=torch.int64)
-        wav = torch.zeros(len(utterances), -(-longest // self.hop_length) * self.hop_length)
+        wav = _zeros(len(utterances), -(-longest // self.hop_length) * self.hop_length)
         for row, utterance in enumerate(utterances):
             text_ids[row, :len(utterance.text_ids)] = utterance.text_ids
             wav[row, :len(utterance.wav)] = utterance.wav
@@ -308,6 +203,14 @@ class Collate:
         return Batch(names=[utterance.name for utterance in utterances], text_ids=text_ids, text_lengths=text_lengths,
                      wav=wav, wav_lengths=wav_lengths, speaker_ids=None if None in ids else torch.tensor(ids),
                      faults=tuple(item for item in items if isinstance(item, Fault)))
+
+
+def _zeros(rows: int, columns: int) -> Tensor:
+    """Float zeros; those of a loader's worker lie where the main process can see them, and are not copied again."""
+    if get_worker_info() is None:
+        return torch.zeros(rows, columns)
+    memory = torch.UntypedStorage._new_shared(4 * rows * columns)  # new pages hold zeros; as torch's default_collate
+    return torch.empty(0).set_(memory, 0, (rows, columns))
 
 
 def report_faults(batch: Batch, seen: set[str]) -> None:
@@ -419,95 +322,117 @@ def _child_handler() -> Callable | int | None:
     return signal.SIG_DFL if str(handler.__module__).startswith("torch.utils.data") else handler
 
 
-def _row_fault(columns: list[str], layout: tuple[str, ...]) -> str | None:
-    if len(columns) != len(layout):
-        hint = {(3, 2): "; if the second is a speaker, set data.n_speakers",
-                (2, 3): "; for a list of one voice set data.n_speakers to 0"}.get((len(columns), len(layout)), "")
-        return (f"found {len(columns)} columns, expected {len(layout)} ({'|'.join(layout)}); a '|' inside a name or "
-                f"a text counts as a separator{hint}")
-    empty = [name for name, column in zip(layout, columns) if not column]
-    if empty:
-        return f"the {' and the '.join(empty)} is empty"
-    return "the path holds a zero byte" if "\0" in columns[0] else None
+class _Columns(NamedTuple):
+    """A filelist: what its M rows say."""
+
+    numbers: np.ndarray  # [M] int64, line numbers
+    wav_paths: Ragged  # [M]
+    symbols: Ragged  # [M] ids without blanks
+    speaker_ids: np.ndarray  # [M] int64; of no use for one voice
 
 
-def _found_path(wav_path: str, folder: Path) -> str:
-    beside = folder / wav_path
-    return str(beside) if not os.path.lexists(wav_path) and os.path.lexists(beside) else wav_path
+def _read_columns(filelist_path: str | os.PathLike, config: Config, text: TextProcessor,
+                  faults: list[tuple[int, str]]) -> _Columns:
+    data = config.data
+    wav_paths, symbols = Ragged(np.uint8), Ragged(text.symbols.dtype)
+    numbers, speaker_ids = [], []
+    for rows in filelist_rows(filelist_path, config.multispeaker):
+        first = len(wav_paths)
+        encoded = text.encode_all(rows.texts if data.cleaned_text else text.clean(rows.texts))
+        faults += [(first + place, str(error)) for place, error in encoded.faults]
+        symbols.extend(encoded.ids, encoded.lengths)
+        wav_paths.extend_texts(rows.wav_paths)
+        numbers.append(np.array(rows.numbers, dtype=np.int64))
+        speaker_ids.append(_speaker_ids(rows.speakers, first, data, faults))
+    return _Columns(np.concatenate(numbers), wav_paths, symbols, np.concatenate(speaker_ids))
 
 
-def _is_id(speaker: str) -> bool:
-    return speaker.isascii() and speaker.isdecimal()
-
-
-def _encode(texts: list[str], text: TextProcessor, faults: list[tuple[int, str]]) -> list[np.ndarray]:
-    encoded = []
-    for index, cleaned in enumerate(texts):
+def _speaker_ids(speakers: list[str], first: int, data: DataConfig, faults: list[tuple[int, str]]) -> np.ndarray:
+    """[rows] ids; `first` is the number of the first row, for faults."""
+    known: dict[str, int] = {}
+    for speaker in set(speakers):
         try:
-            text_ids = text.encode(cleaned)
-        except ValueError as error:  # unknown symbols, or nothing to encode
-            text_ids = []
-            faults.append((index, str(error)))
-        encoded.append(np.array(text_ids, dtype=np.int32))
-    return encoded
-
-
-def _speaker_ids(lines: list[Line], data: DataConfig, faults: list[tuple[int, str]]) -> list[int]:
-    ids = []
-    for index, line in enumerate(lines):
-        try:
-            ids.append(speaker_id(line.speaker, data.speakers, data.n_speakers))
+            known[speaker] = speaker_id(speaker, data.speakers, data.n_speakers)
         except ValueError as error:
-            ids.append(-1)
-            faults.append((index, str(error)))
-    return ids
+            known[speaker] = -1
+            faults += [(first + row, str(error)) for row, name in enumerate(speakers) if name == speaker]
+    return np.fromiter((known[speaker] for speaker in speakers), np.int64, len(speakers))
 
 
-def _measure(lines: list[Line], data: DataConfig, faults: list[tuple[int, str]]) -> list[WavInfo]:
-    """Lengths of the audio, several files at a time: most of this waits for the disk, or decodes outside Python."""
-    def measure(line: Line) -> WavInfo | AudioError:
+def _indexed(filelist_path: str | os.PathLike, wav_paths: Ragged) -> AudioIndex | None:
+    """What preprocess.py measured, if it is of this filelist and some files are still as long."""
+    index = read_index(filelist_path, len(wav_paths))
+    if index is None:
+        if index_path(filelist_path).exists():
+            logger.info("%s: has changed since its audio was measured; measuring %d files again", filelist_path,
+                        len(wav_paths))
+        return None
+    folder = os.path.dirname(filelist_path)
+    for row in np.unique(np.linspace(0, len(wav_paths) - 1, _SPOT_CHECKS).astype(np.int64)):
+        path = found_path(wav_paths.text(row), folder)
         try:
-            return wav_info(line.wav_path, data.max_wav_seconds)
+            fits = wav_info(path) == (index.samples[row], index.sampling_rates[row])
+        except AudioError:
+            fits = False
+        if not fits:
+            logger.info("%s: %s has changed since the audio was measured; measuring %d files again", filelist_path,
+                        path, len(wav_paths))
+            return None
+    return index
+
+
+def _measure(wav_paths: Ragged, folder: str, data: DataConfig, faults: list[tuple[int, str]]) -> AudioIndex:
+    """Lengths of the audio, several files at a time: most of this waits for the disk, or decodes outside Python."""
+    def measure(row: int) -> WavInfo:
+        try:
+            return wav_info(found_path(wav_paths.text(row), folder), data.max_wav_seconds)
         except AudioError as error:
-            return error
+            faults.append((row, str(error)))
+            return WavInfo(0, _UNREADABLE)
 
+    samples, rates = np.empty(len(wav_paths), np.int64), np.empty(len(wav_paths), np.int32)
     with ThreadPoolExecutor() as pool:
-        infos = list(pool.map(measure, lines))
-    for index, info in enumerate(infos):
-        if isinstance(info, AudioError):
-            faults.append((index, str(info)))
-        elif info.sampling_rate != data.sampling_rate:
-            faults.append((index, f"{lines[index].wav_path} is {info.sampling_rate} Hz, data.sampling_rate is "
-                           f"{data.sampling_rate} Hz; run `preprocess.py filelist` to resample, or change "
-                           "data.sampling_rate"))
-    return infos
+        for first in range(0, len(wav_paths), _MEASURED):  # a pool has an object for all that waits
+            rows = range(first, min(first + _MEASURED, len(wav_paths)))
+            infos = list(pool.map(measure, rows))
+            samples[rows.start:rows.stop] = [info.samples for info in infos]
+            rates[rows.start:rows.stop] = [info.sampling_rate for info in infos]
+    return AudioIndex(samples, rates)
 
 
-def _misfit(n_ids: int, info: WavInfo, data: DataConfig) -> str | None:
-    """Why an utterance is left out, if it is."""
-    symbols = n_ids // 2 if data.add_blank else n_ids
-    frames = info.samples // data.hop_length
-    if symbols < max(1, data.min_text_len):
-        return f"have a text below data.min_text_len {data.min_text_len}"
-    if symbols > data.max_text_len:
-        return f"have a text above data.max_text_len {data.max_text_len}"
-    if info.samples > data.max_wav_seconds * data.sampling_rate:
-        return f"are longer than data.max_wav_seconds {data.max_wav_seconds:g}"
-    if frames < 1:
-        return f"are shorter than one frame, data.hop_length {data.hop_length}"
-    if frames < n_ids:
-        return "have fewer frames than symbols (blanks included), so no alignment exists"
-    return None
+def _misfits(symbols: np.ndarray, samples: np.ndarray, data: DataConfig) -> dict[str, np.ndarray]:
+    """Reason -> rows that are left out for it, and for none before it; the reason of the first such row comes first.
+
+    Args:
+        symbols: [M] in each text.
+        samples: [M] of the audio.
+    """
+    frames = samples // data.hop_length
+    n_ids = 2 * symbols + 1 if data.add_blank else symbols
+    tests = {
+        f"have a text below data.min_text_len {data.min_text_len}": symbols < max(1, data.min_text_len),
+        f"have a text above data.max_text_len {data.max_text_len}": symbols > data.max_text_len,
+        f"are longer than data.max_wav_seconds {data.max_wav_seconds:g}":
+            samples > data.max_wav_seconds * data.sampling_rate,
+        f"are shorter than one frame, data.hop_length {data.hop_length}": frames < 1,
+        "have fewer frames than symbols (blanks included), so no alignment exists": frames < n_ids}
+    fits, found = np.ones(len(symbols), dtype=bool), {}
+    for reason, is_odd in tests.items():
+        rows = np.flatnonzero(is_odd & fits)
+        fits[rows] = False
+        if len(rows):
+            found[reason] = rows
+    return dict(sorted(found.items(), key=lambda item: item[1][0]))
 
 
-def _report(filelist_path: str | os.PathLike, entries: list[Entry], left_out: dict[str, list[str]],
+def _report(filelist_path: str | os.PathLike, samples: np.ndarray, left_out: dict[str, list[str]],
             config: Config) -> None:
-    seconds = sum(entry.samples for entry in entries) / config.data.sampling_rate
-    logger.info("%s: %d utterances, %.1f minutes", filelist_path, len(entries), seconds / 60)
+    seconds = int(samples.sum()) / config.data.sampling_rate
+    logger.info("%s: %d utterances, %.1f minutes", filelist_path, len(samples), seconds / 60)
     for reason, sources in left_out.items():
         examples = ", ".join(sources[:3]) + (", ..." if len(sources) > 3 else "")
         logger.info("%s: left out %d that %s: %s", filelist_path, len(sources), reason, examples)
-    short = sum(entry.samples < config.train.segment_size for entry in entries)
+    short = int(np.count_nonzero(samples < config.train.segment_size))
     if short:
         logger.info("%s: %d utterances are shorter than train.segment_size %d samples and are padded with silence",
                     filelist_path, short, config.train.segment_size)

@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 import config as settings
 from config import DataConfig
-from data_utils import FilelistError, numbered_rows, read_filelist
+from corpus import AudioIndex, FilelistError, index_path, numbered_rows, read_filelist, write_index
 from text import TextProcessor, UnknownSymbolError, espeak
 from utils import AudioError, Wav, read_wav, resample, trim_silence, user_errors, write_text_atomic, write_wav
 
@@ -293,7 +293,8 @@ def prepare(sources: list[Source], plan: Plan) -> int:
         results = convert_all(sources, plan, write=True)
     good = [place for place, fault in enumerate(faults) if fault is None]
     odd = [warning for place in good for warning in _warnings(sources[place], results[place])]
-    _write_lists([sources[place] for place in good], [texts[place] for place in good], plan)
+    _write_lists([sources[place] for place in good], [texts[place] for place in good],
+                 [results[place].seconds for place in good], plan)
     _report(bad, odd, sum(results[place].seconds for place in good), plan)
     _print_settings([sources[place] for place in good], plan)
     return 0
@@ -496,17 +497,22 @@ def _mapped(function: Callable[[Source], Converted], sources: list[Source], jobs
         yield from pool.map(function, sources, chunksize=4)
 
 
-def _write_lists(sources: Sequence[Source], texts: Sequence[str], plan: Plan) -> None:
+def _write_lists(sources: Sequence[Source], texts: Sequence[str], seconds: Sequence[float], plan: Plan) -> None:
+    """Write each side's filelist, and beside it the lengths of its audio, so that training need not measure them."""
     with_speakers = len({source.speaker for source in sources}) > 1
     places = split([source.id for source in sources], plan.validation, plan.test)
     for side, members in places.items():
         rows = ["|".join([_target(sources[place], plan).as_posix(),
                           *([sources[place].speaker] if with_speakers else []), texts[place]]) for place in members]
+        path, rate = plan.out / f"{side}.txt", plan.rules.rate
         if rows or side == "train":
-            write_text_atomic(plan.out / f"{side}.txt", "".join(row + "\n" for row in rows))
-            print(f"{plan.out / f'{side}.txt'}: {len(rows)} utterances")
+            write_text_atomic(path, "".join(row + "\n" for row in rows))
+            write_index(path, AudioIndex(np.array([round(seconds[place] * rate) for place in members], np.int64),
+                                         np.full(len(members), rate, np.int32)))
+            print(f"{path}: {len(rows)} utterances")
         else:
-            (plan.out / f"{side}.txt").unlink(missing_ok=True)  # of an earlier run
+            for earlier in (path, index_path(path)):
+                earlier.unlink(missing_ok=True)
 
 
 def _decibels(peak: float) -> str:

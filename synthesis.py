@@ -19,7 +19,7 @@ import checkpoint
 import config as settings
 from commons import choose_device
 from config import Config
-from data_utils import speaker_id
+from corpus import speaker_id
 from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
 from modules import fold_weight_norm

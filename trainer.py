@@ -41,13 +41,13 @@ from callbacks import (
 )
 from commons import choose_device
 from config import Config
+from corpus import fill_speakers
 from data_utils import (
     Batch,
     Collate,
     RestartingLoader,
     UtteranceDataset,
     WorkersDied,
-    fill_speakers,
     open_corpus,
     report_faults,
 )

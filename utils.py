@@ -66,8 +66,8 @@ def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | No
         count += len(block)
         if max_seconds is not None and count > max_seconds * sampling_rate:
             raise AudioError(f"{path} is longer than {max_seconds:g} seconds; cut it into utterances")
-    samples = np.concatenate(blocks)
-    peak = float(np.abs(samples).max())
+    samples = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+    peak = max(float(samples.max()), -float(samples.min()))
     if clip and peak > 1:
         warnings.warn(f"{path} peaks at {peak:.2f}, beyond 1; clipped (preprocess.py scales such files down instead)",
                       stacklevel=2)
@@ -124,7 +124,7 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
     if subtype == "PCM_16":  # by 32768, as it is read, so that reading and writing again changes nothing
         array = np.round(array * 32768.0).clip(-32768, 32767).astype(np.int16)
     try:
-        _write_atomic(path, lambda temporary: soundfile.write(
+        write_atomic(path, lambda temporary: soundfile.write(
             temporary, array, sampling_rate, subtype=subtype, format=audio_format))
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
@@ -156,7 +156,18 @@ def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) 
 
 def write_text_atomic(path: str | os.PathLike, text: str) -> None:
     """Write UTF-8 text whole or not at all; folders are made as needed."""
-    _write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+    write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then move it there; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def set_seed(*parts: int) -> int:
@@ -244,35 +255,42 @@ class _Console(logging.StreamHandler):
 
 def _opened(path: str | os.PathLike) -> soundfile.SoundFile:
     """The open file, or an AudioError that says what stands there instead."""
-    place = Path(path)
-    if place.is_symlink() and not place.exists():
-        raise AudioError(f"{path} is a link to {os.readlink(place)}, which does not exist; repair or remove it")
-    if not place.exists():
-        raise AudioError(f"{path} does not exist; check the path and the folder that you run in")
-    if not place.is_file():
-        raise AudioError(f"{path} is {'a directory' if place.is_dir() else 'no regular file'}; expected an audio file")
-    if place.stat().st_size == 0:
-        raise AudioError(f"{path} is an empty file of 0 bytes; replace or remove it")
+    if not os.path.isfile(path) or os.path.getsize(path) == 0:
+        raise AudioError(f"{path} {_absence(Path(path))}")
     try:
-        return soundfile.SoundFile(place)
+        return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{path} is not readable as audio ({_reason(error)}); replace or remove it") from None
+
+
+def _absence(place: Path) -> str:
+    """Why there is no file with anything in it."""
+    if place.is_symlink() and not place.exists():
+        return f"is a link to {os.readlink(place)}, which does not exist; repair or remove it"
+    if not place.exists():
+        return "does not exist; check the path and the folder that you run in"
+    if not place.is_file():
+        return f"is {'a directory' if place.is_dir() else 'no regular file'}; expected an audio file"
+    return "is an empty file of 0 bytes; replace or remove it"
 
 
 def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
     """Mono float32 pieces of a file with the sampling rate; at least one sample in all, and all finite."""
     count = 0
     with _opened(path) as file:
+        is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
         while True:
             try:
-                block = file.read(_BLOCK, dtype="float32", always_2d=True)  # [S, channels]
+                block = file.read(_BLOCK, dtype="int16" if is_short else "float32", always_2d=True)  # [S, channels]
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(f"{path} breaks off after {count} samples ({_reason(error)}); "
                                  "replace or remove it") from None
             if len(block) == 0:
                 break
+            if is_short:
+                block = block * np.float32(2**-15)  # exactly what libsndfile makes of it
             mono = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # [S]
-            if not np.isfinite(mono).all():
+            if not is_short and not np.isfinite(mono).all():
                 where = count + int(np.argmin(np.isfinite(mono)))
                 raise AudioError(f"{path} holds {mono[where - count]} at sample {where}; "
                                  "export it again, or remove it")
@@ -285,14 +303,3 @@ def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
 def _reason(error: Exception) -> str:
     """libsndfile's own words, without the path that it repeats."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
-def _write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

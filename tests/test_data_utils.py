@@ -1,28 +1,19 @@
-"""Filelists, the corpus made of them, and collation."""
+"""The corpus that a filelist names, and collation."""
 
-import dataclasses
 import logging
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.utils.data import DataLoader
 
-from config import Config, ConfigError, DataConfig, ModelConfig
-from data_utils import (
-    Collate,
-    FilelistError,
-    Line,
-    Utterance,
-    fill_speakers,
-    open_corpus,
-    read_filelist,
-    speaker_id,
-    speaker_names,
-)
+import data_utils
+from config import Config, DataConfig, ModelConfig
+from corpus import AudioIndex, FilelistError, index_path, write_index
+from data_utils import Collate, Utterance, open_corpus
 from text import TextProcessor
 from utils import AudioError, write_wav
 
@@ -46,97 +37,6 @@ def write_sound(path, seconds=1.0, rate=RATE):
 def write_list(folder, *rows, name="list.txt"):
     (folder / name).write_text("".join(row + "\n" for row in rows), encoding="utf-8")
     return folder / name
-
-
-def line(speaker):
-    return Line("a.wav", speaker, "text", "list.txt:1")
-
-
-# --- filelists
-
-
-def test_a_filelist_is_read_with_its_line_numbers_whatever_its_line_ends(tmp_path):
-    (tmp_path / "list.txt").write_bytes("\ufeffa.wav|Grüße\r\n\r\n b/c d.wav | two\u2028words \r\n".encode())
-    assert read_filelist(tmp_path / "list.txt", multispeaker=False) == [
-        Line("a.wav", None, "Grüße", f"{tmp_path}/list.txt:1"),
-        Line("b/c d.wav", None, "two\u2028words", f"{tmp_path}/list.txt:3")]
-
-
-def test_a_relative_path_is_sought_in_the_working_directory_and_then_beside_the_filelist(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    (tmp_path / "corpus").mkdir()
-    for folder, name in (("here", "a.wav"), ("corpus", "a.wav"), ("corpus", "b.wav")):
-        (tmp_path / folder / name).touch()
-    monkeypatch.chdir(tmp_path / "here")
-    path = write_list(tmp_path / "corpus", "a.wav|x", "b.wav|x", "c.wav|x")
-    assert [found.wav_path for found in read_filelist(path, False)] == [
-        "a.wav", str(tmp_path / "corpus" / "b.wav"), "c.wav"]
-
-
-def test_every_bad_line_is_named_in_one_error(tmp_path):
-    path = write_list(tmp_path, "a.wav|fine", "no columns", "a|b.wav|text", "|text", "a.wav|", "a\0.wav|text")
-    with pytest.raises(FilelistError) as error:
-        read_filelist(path, multispeaker=False)
-    faults = error.value.faults
-    assert [fault.split(":")[-2][-1] for fault in faults] == ["2", "3", "4", "5", "6"]
-    assert "found 1 columns, expected 2 (path|text)" in faults[0]
-    assert "a '|' inside a name or a text counts as a separator; if the second is a speaker" in faults[1]
-    assert "the path is empty" in faults[2] and "the text is empty" in faults[3] and "zero byte" in faults[4]
-
-
-def test_a_list_of_one_voice_read_as_several_says_what_to_set(tmp_path):
-    with pytest.raises(FilelistError, match=r"expected 3 \(path\|speaker\|text\).*set data.n_speakers to 0"):
-        read_filelist(write_list(tmp_path, "a.wav|text"), multispeaker=True)
-
-
-def test_many_faults_are_counted_and_the_first_twenty_shown(tmp_path):
-    path = write_list(tmp_path, *["bad"] * 50)
-    with pytest.raises(FilelistError) as error:
-        read_filelist(path, multispeaker=False)
-    again = pickle.loads(pickle.dumps(error.value))
-    assert len(again.faults) == 50 and len(str(again).splitlines()) == 21
-    assert str(again).endswith("... and 30 more, 50 in all")
-
-
-def test_a_missing_an_empty_and_a_foreign_filelist_are_told_apart(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no filelist .*none.txt"):
-        read_filelist(tmp_path / "none.txt", False)
-    with pytest.raises(FilelistError, match=r"list.txt holds no lines; expected path\|text"):
-        read_filelist(write_list(tmp_path), False)
-    (tmp_path / "latin.txt").write_bytes("a.wav|ok\nb.wav|Grüße\n".encode("latin-1"))
-    with pytest.raises(FilelistError, match="latin.txt:2: byte 0xfc is not UTF-8"):
-        read_filelist(tmp_path / "latin.txt", False)
-
-
-# --- speakers
-
-
-def test_speakers_are_ids_if_all_are_numbers_and_sorted_names_otherwise():
-    assert speaker_names([line("10"), line("2")]) == ()
-    assert speaker_names([line(None)]) == ()
-    assert speaker_names([line("tom"), line("2"), line("anna"), line("tom")]) == ("2", "anna", "tom")
-    assert speaker_id("7", (), 8) == 7 and speaker_id("2", ("anna", "2"), 2) == 1
-
-
-@pytest.mark.parametrize("speaker, names, expected", [
-    ("bob", ("anna", "tom"), "unknown speaker 'bob'; data.speakers has anna, tom"),
-    ("8", (), "speaker 8 is out of range; data.n_speakers is 8, so ids go from 0 to 7"),
-    ("-1", (), "'-1' is a name and data.speakers is empty"), ("²", (), "'²' is a name"),
-])
-def test_an_unknown_speaker_is_refused_with_what_is_known(speaker, names, expected):
-    with pytest.raises(ValueError, match=expected):
-        speaker_id(speaker, names, 8)
-
-
-def test_speaker_names_of_both_lists_fill_the_configuration_unless_it_has_some(tmp_path):
-    train = write_list(tmp_path, "a.wav|tom|x", "b.wav|anna|x")
-    valid = write_list(tmp_path, "c.wav|zoe|x", name="valid.txt")
-    config = config_of(n_speakers=3, training_files=str(train), validation_files=str(valid))
-    filled = fill_speakers(config)
-    assert filled.data.speakers == ("anna", "tom", "zoe") and fill_speakers(filled) is filled
-    assert fill_speakers(config_of(training_files="none.txt")).data.speakers == ()
-    with pytest.raises(ConfigError, match="data.n_speakers is 2, but there are 3 names"):
-        fill_speakers(dataclasses.replace(config, data=dataclasses.replace(config.data, n_speakers=2)))
 
 
 # --- the corpus
@@ -259,6 +159,70 @@ def test_each_odd_audio_file_is_taken_left_out_or_refused_by_name(tmp_path, name
         assert wav.isfinite().all() and wav.abs().max() <= 1 and len(wav) >= 8000
 
 
+# --- audio that was measured before
+
+
+def indexed(folder, *seconds):
+    """A filelist of such recordings with its index."""
+    for place, length in enumerate(seconds):
+        write_sound(folder / f"{place}.wav", length)
+    path = write_list(folder, *[f"{place}.wav|hello" for place in range(len(seconds))])
+    write_index(path, AudioIndex(np.array([int(length * RATE) for length in seconds]), np.full(len(seconds), RATE)))
+    return path
+
+
+def test_an_indexed_corpus_is_the_measured_one_and_few_files_are_opened(tmp_path, monkeypatch):
+    path = indexed(tmp_path, 0.5, 3.0, *[0.4 + place / 100 for place in range(8)])
+    measured, looked_at = data_utils.wav_info, []
+    monkeypatch.setattr(data_utils, "_SPOT_CHECKS", 3)
+    monkeypatch.setattr(data_utils, "wav_info", lambda *args: looked_at.append(args[0]) or measured(*args))
+    known = opened(path, config_of(max_wav_seconds=2.0))
+    assert len(looked_at) == 3
+    index_path(path).unlink()
+    plain = opened(path, config_of(max_wav_seconds=2.0))
+    assert len(looked_at) == 13 and known.left_out == plain.left_out and len(known.left_out) == 1
+    assert [entry._replace(text_ids=()) for entry in known.entries] == [
+        entry._replace(text_ids=()) for entry in plain.entries]
+    assert all(np.array_equal(a.text_ids, b.text_ids) for a, b in zip(known.entries, plain.entries))
+    assert known.lengths.tolist() == plain.lengths.tolist()
+
+
+@pytest.mark.parametrize("change", ["another line", "another length", "a lost file"])
+def test_what_has_changed_since_it_was_measured_is_measured_again(tmp_path, caplog, change):
+    path = indexed(tmp_path, 0.5, 0.6)
+    if change == "another line":
+        write_list(tmp_path, "1.wav|hello", "0.wav|hello")
+    else:
+        write_sound(tmp_path / "1.wav", 0.7)
+    with caplog.at_level(logging.INFO, "vits"):
+        if change == "a lost file":
+            (tmp_path / "1.wav").unlink()
+            with pytest.raises(FilelistError, match="list.txt:2: 1.wav does not exist"):
+                opened(path, config_of())
+        else:
+            samples = opened(path, config_of()).entries.samples.tolist()
+            wanted = (0.6, 0.5) if change == "another line" else (0.5, 0.7)
+            assert samples == [int(length * RATE) for length in wanted]
+    assert "has changed since" in caplog.text and "measuring 2 files again" in caplog.text
+
+
+def test_an_index_of_another_rate_is_the_same_fault_as_the_audio_itself(tmp_path):
+    path = indexed(tmp_path, 0.5)
+    for _ in range(2):
+        with pytest.raises(FilelistError, match="list.txt:1: .*0.wav is 22050 Hz, data.sampling_rate is 16000 Hz"):
+            opened(path, config_of(sampling_rate=16000))
+        index_path(path).unlink(missing_ok=True)
+
+
+def test_ids_keep_their_place_whether_a_table_has_few_symbols_or_many(tmp_path):
+    write_sound(tmp_path / "a.wav", 2.0)
+    many = tuple(chr(0x4E00 + place) for place in range(400))
+    config = config_of(symbols=many, text_cleaners=())
+    path = write_list(tmp_path, f"a.wav|{many[3]}{many[399]}")
+    ids = opened(path, config)[0].text_ids
+    assert ids.tolist() == [0, 3, 0, 399, 0]
+
+
 # --- batches
 
 
@@ -287,3 +251,13 @@ def test_a_corpus_of_several_voices_knows_the_speaker_of_each_utterance(tmp_path
     rows = ["a.wav|tom|hello", "a.wav|anna|hello", "a.wav|tom|hello"]
     dataset = opened(write_list(tmp_path, *rows), config_of(n_speakers=2, speakers=("anna", "tom")))
     assert dataset.speaker_ids.tolist() == [1, 0, 1] and dataset.speaker_ids.dtype == np.int64
+
+
+def test_a_batch_of_a_worker_is_that_of_the_process_itself(tmp_path):
+    for place in range(3):
+        write_sound(tmp_path / f"{place}.wav", 0.5 + 0.1 * place)
+    dataset = opened(write_list(tmp_path, *[f"{place}.wav|hello" for place in range(3)]), config_of())
+    here, there = (next(iter(DataLoader(dataset, batch_size=3, collate_fn=Collate(8192, 256), num_workers=workers)))
+                   for workers in (0, 1))
+    assert here.wav.shape == there.wav.shape and torch.equal(here.wav, there.wav) and there.wav.is_shared()
+    assert torch.equal(here.text_ids, there.text_ids) and here.names == there.names

@@ -10,7 +10,8 @@ import soundfile
 
 import preprocess
 from config import Config, DataConfig, ModelConfig
-from data_utils import fill_speakers, open_corpus, read_filelist
+from corpus import fill_speakers, read_filelist, read_index
+from data_utils import open_corpus
 from text import TextProcessor
 from utils import write_wav
 
@@ -479,3 +480,19 @@ def test_a_symbol_that_the_table_lacks_is_an_error_at_preparation_with_its_place
     message = capsys.readouterr().err
     assert "metadata.csv:2: " in message and "U+00F6" in message and "'characters'" in message
     assert not (tmp_path / "out" / "train.txt").exists()
+
+
+def test_the_lengths_of_prepared_audio_are_kept_beside_the_lists_and_are_true(tmp_path):
+    for place, seconds in enumerate((0.3, 0.5, 0.71234)):
+        write_sound(tmp_path / f"{place}.wav", seconds=seconds, rate=16000)
+    path = write_lines(tmp_path / "list.txt", *(f"{place}.wav|hello" for place in range(3)))
+    out = tmp_path / "out"
+    for _ in range(2):  # the second time nothing is converted
+        assert run("filelist", path, "--out", out, "--validation", "0.3") == 0
+        for name in ("train.txt", "val.txt"):
+            wavs = [row.split("|")[0] for row in lines_of(out / name)]
+            index = read_index(out / name, len(wavs))
+            assert index.samples.tolist() == [len(soundfile.read(wav)[0]) for wav in wavs]
+            assert index.sampling_rates.tolist() == [22050] * len(wavs)
+    assert run("filelist", path, "--out", out, "--validation", "0") == 0
+    assert not (out / "val.txt").exists() and not (out / "val.txt.index").exists()

@@ -402,3 +402,17 @@ def test_every_language_name_speaks_with_and_without_a_variant():
     voices = ("en-gb", "en-gb+m7", "en-us", "de", "fr-fr")
     lengths = [len(next(espeak.speak(["hello there"], voice))) for voice in voices]
     assert min(lengths) > 5000
+
+
+@given(st.lists(st.text(alphabet="ab ɑˈ'日𝄞\ud800", max_size=6), max_size=5))
+def test_many_texts_at_once_give_the_ids_and_the_faults_of_each(texts):
+    one_by_one = processor(add_blank=False)
+    encoded = one_by_one.encode_all(texts)
+    rows = np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1]) if texts else []
+    faults = {place: str(error) for place, error in encoded.faults}
+    assert encoded.ids.dtype == np.uint8 and len(rows) == len(texts) == len(encoded.lengths)
+    for place, (written, row) in enumerate(zip(texts, rows)):
+        try:
+            assert one_by_one.encode(written) == row.tolist() and place not in faults
+        except ValueError as error:
+            assert faults[place] == str(error)

@@ -249,3 +249,13 @@ def test_the_log_file_says_why_a_command_ended(tmp_path, capsys, error, status):
     assert f"ERROR ended by an error: {error}" in text and "Traceback" in text
     assert "Traceback" not in capsys.readouterr().err
     set_up_logging(None, is_main=True)
+
+
+@pytest.mark.parametrize("name", ["mono.wav", "stereo.wav", "mono.flac"])
+def test_whole_numbers_are_read_exactly_as_libsndfile_makes_floats_of_them(tmp_path, name):
+    samples = np.random.default_rng(0).integers(-32768, 32768, (5000, 2 if "stereo" in name else 1), dtype=np.int16)
+    samples[:2] = [[-32768], [32767]]
+    soundfile.write(tmp_path / name, samples, 22050, subtype="PCM_16")
+    floats = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0]
+    found = read_wav(tmp_path / name).samples
+    assert found.dtype == np.float32 and np.array_equal(found, floats.mean(axis=1))

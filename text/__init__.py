@@ -13,11 +13,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from config import DataConfig
 from text.cleaners import get_cleaner
 from text.symbols import PUBLISHED, SymbolTable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Unknown punctuation -> what reads most like it, best first.
 NEAR_MARKS = {
@@ -64,6 +67,14 @@ class Encoded(NamedTuple):
     unknown: list[str]
 
 
+class EncodedTexts(NamedTuple):
+    """Ids of many texts behind each other, without blanks, and what is wrong with some of them."""
+
+    ids: np.ndarray  # of the smallest kind that holds the table; 0 for what is unknown
+    lengths: np.ndarray  # [N] int64, symbols of each text
+    faults: list[tuple[int, ValueError]]  # (which text, what `encode` raises for it)
+
+
 @dataclass(frozen=True)
 class TextProcessor:
     """What a model has to know about text; made once and shared by preparation, training and synthesis."""
@@ -103,6 +114,26 @@ class TextProcessor:
         if unknown:
             raise UnknownSymbolError(cleaned, unknown, self.symbols.name)
         return self._with_blanks([ids[symbol] for symbol in cleaned])
+
+    def encode_all(self, cleaned: Sequence[str]) -> EncodedTexts:
+        """Ids of many cleaned texts at once, in a tenth of the time that `encode` takes; nothing is raised."""
+        import numpy as np  # here, so that a command that only writes text out starts without it
+
+        codes = np.frombuffer("".join(cleaned).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        ids = self.symbols.ids_by_code.take(codes, mode="clip")  # beyond the table stands its last row: unknown
+        lengths = np.fromiter(map(len, cleaned), dtype=np.int64, count=len(cleaned))
+        unknown = np.flatnonzero(ids < 0)
+        suspects = set(np.searchsorted(np.cumsum(lengths), unknown, side="right").tolist())
+        if not all(map(str.strip, cleaned)):
+            suspects.update(place for place, text in enumerate(cleaned) if not text.strip())
+        ids[unknown] = 0
+        faults = []
+        for place in sorted(suspects):
+            try:
+                self.encode(cleaned[place])
+            except ValueError as error:
+                faults.append((place, error))
+        return EncodedTexts(ids.astype(self.symbols.dtype), lengths, faults)
 
     def encode_lenient(self, cleaned: str) -> Encoded:
         """Ids of any text: what the table lacks is substituted by what comes nearest, and listed.

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TABLES_DIR = Path(__file__).parent / "tables"
 PUBLISHED = "published"
@@ -65,8 +69,25 @@ class SymbolTable:
         """Symbol -> id. Of a symbol on two rows (the published apostrophe, 174 and 176) the later row counts."""
         return MappingProxyType({symbol: row for row, symbol in enumerate(self.symbols)})
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest kind of whole number that holds every id."""
+        import numpy as np
+
+        return np.min_scalar_type(len(self) - 1)
+
+    @cached_property
+    def ids_by_code(self) -> np.ndarray:
+        """Id of each Unicode number up to just beyond the table's highest; -1 for what the table lacks."""
+        import numpy as np
+
+        rows = np.full(max(map(ord, self.symbols)) + 2, -1, dtype=np.int32)
+        for symbol, row in self.ids.items():
+            rows[ord(symbol)] = row
+        return rows
+
     def __getstate__(self) -> dict:
-        """Without the cached `ids`, whose read-only view does not pickle; workers rebuild it."""
+        """Without what is cached: a read-only view does not pickle; workers rebuild it."""
         return {"name": self.name, "symbols": self.symbols}
 
 
