@@ -73,6 +73,7 @@ class TrainConfig:
     speaker_temperature: float = 1.0  # each speaker's share is frequency ** (1 / temperature): 1 as recorded, 100 even
     segment_size: int = 8192  # samples of each utterance that reach the generator in a step
     precision: str = "fp32"  # fp32, bf16, fp16; a device that lacks it trains in fp32 and says so
+    compile: bool = False  # generator and discriminators by torch.compile, where there is a compiler for the device
     ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
     adversarial_start: int = 0  # step at which the discriminators join
     discriminator_warmup_steps: int | None = None  # over which what they say gains weight; not given: 0, or 500 where

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 import monotonic_align
 from attentions import Encoder
@@ -321,20 +322,26 @@ class SynthesizerTrn(nn.Module):
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
         """
         g = self.speaker_embedding(speaker_ids)
-        prior = self.enc_p(text_ids, text_lengths)
-        posterior = self.enc_q(spec, spec_lengths, g)
-        z_p = self.flow(posterior.z, posterior.mask, g)
-        with torch.no_grad():
+        with record_function("text encoder"):
+            prior = self.enc_p(text_ids, text_lengths)
+        with record_function("posterior encoder"):
+            posterior = self.enc_q(spec, spec_lengths, g)
+        with record_function("flow"):
+            z_p = self.flow(posterior.z, posterior.mask, g)
+        with torch.no_grad(), record_function("alignment"):
             scores = alignment_scores(z_p, prior)  # [B, T, L]
             if alignment_prior:
                 scores = scores + alignment_prior * even_reading(text_lengths, spec_lengths, *scores.shape[1:])
             durations = monotonic_align.durations(scores, text_lengths, spec_lengths)  # [B, L]
         frame_durations = durations[:, None].to(prior.mask.dtype)
-        duration_loss = self.dp.loss(prior.hidden, prior.mask, frame_durations, g) / prior.mask.sum()
+        with record_function("duration predictor"):
+            duration_loss = self.dp.loss(prior.hidden, prior.mask, frame_durations, g) / prior.mask.sum()
         n_frames = spec.shape[2]
         starts = random_segment_starts(spec_lengths, self.segment_frames)
+        with record_function("generator"):
+            wav_fake = self.dec(slice_segments(posterior.z, starts, self.segment_frames), g)
         return SynthesizerOutput(
-            wav_fake=self.dec(slice_segments(posterior.z, starts, self.segment_frames), g),
+            wav_fake=wav_fake,
             segment_starts=starts,
             durations=durations,
             duration_loss=duration_loss,

@@ -84,7 +84,8 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each column of [B, C, T]."""
-        return F.layer_norm(x.mT, self.gamma.shape, self.gamma, self.beta, self.eps).mT
+        normalised = F.layer_norm(x.mT, self.gamma.shape, self.gamma, self.beta, self.eps).mT
+        return normalised.contiguous()  # or each operation that follows walks over two memory layouts at once, slowly
 
 
 class WaveNet(nn.Module):

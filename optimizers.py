@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from commons import Registry
 from config import TrainConfig
@@ -106,6 +107,7 @@ class Updater:
         is_fine = torch.stack([value.detach().float().isfinite() for value in (loss, *conditions)]).all()
         self.scaler.scale(loss * torch.where(is_fine, 1.0, math.nan)).backward()
 
+    @record_function("optimizer")
     def step(self, learning_rate_factor: float) -> Tensor:
         """Unscale, clip and step.
 

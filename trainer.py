@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import record_function
 from torch.utils.data import DataLoader
 
 import checkpoint
@@ -31,6 +32,7 @@ import distributed
 import finetuning
 import memory
 from callbacks import (
+    Callback,
     CallbackError,
     Callbacks,
     Run,
@@ -52,6 +54,7 @@ from data_utils import (
     report_faults,
 )
 from distributed import StopRequest
+from profiling import StepProfiler
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
 from trackers import make_trackers
@@ -102,6 +105,7 @@ class Job:
     train_set: UtteranceDataset
     valid_set: UtteranceDataset
     stop: StopRequest
+    callbacks: Sequence[Callback] = ()  # beside those that train.callbacks names
     seen_faults: set[str] = field(default_factory=set)  # files that were reported
     tried: set[int] = field(default_factory=set)  # steps to which the run has gone back
 
@@ -135,7 +139,8 @@ class Job:
         accumulate = self.config.train.accumulate
         with contextlib.closing(iter(RestartingLoader(self._train_loader, step * accumulate))) as loader:
             while True:
-                batches = list(islice(loader, accumulate))
+                with record_function("data"):
+                    batches = list(islice(loader, accumulate))
                 for batch in batches:
                     report_faults(batch, self.seen_faults)
                 yield batches
@@ -159,10 +164,11 @@ def _leave_signals_to_the_main_process(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
+def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = ()) -> TrainState:
     """Train until the configured number of steps, from the run's newest checkpoint if there is one.
 
     SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Under torchrun all processes call this.
+    The callbacks join those that train.callbacks names.
 
     Raises:
         CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
@@ -179,7 +185,7 @@ def fit(config: Config, run_dir: Path, device: torch.device) -> TrainState:
         run_dir.mkdir(parents=True, exist_ok=True)
         state, config, text = begin(config, run_dir, device)
         job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
-                  open_corpus(config.data.validation_files, config, text), stop)
+                  open_corpus(config.data.validation_files, config, text), stop, callbacks)
         _announce(state, job)
         if state.step >= job.total_steps:
             logger.info("nothing to do: the run is at step %d of %d; raise train.total_steps to go on", state.step,
@@ -263,7 +269,7 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
     if distributed.is_main():
         own = load_callbacks(train.callbacks)
         trackers = make_trackers(train.trackers, run_dir, state.step, job.total_steps, settings.to_dict(job.config))
-        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *own])
+        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *own, *job.callbacks])
     with callbacks.running(run), checkpoint.Writer(run_dir, checkpoint.Retention.from_config(train)) as writer:
         _loop(state, job, run, callbacks, writer)
     logger.info("%s at step %d; speak with: python synthesize.py -m %s --text \"Hello.\" -o hello.wav",
@@ -455,6 +461,8 @@ def main(description: str, multispeaker: bool) -> None:
                         help="run, checkpoint or release folder whose weights a new run starts from")
     parser.add_argument("--allow-partial", action="store_true",
                         help="start from it even where its weights do not fit; those start fresh")
+    parser.add_argument("--profile", type=int, metavar="N", default=0,
+                        help="see where the time of N steps goes: a table, and RUN/profile.json for chrome://tracing")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     settings.add_arguments(parser)
     args = parser.parse_args()
@@ -468,6 +476,8 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         run_dir = args.run or Path("runs") / args.config.stem
         if run_dir.exists() and not run_dir.is_dir():
             raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
+        if args.profile < 0:
+            raise ValueError(f"--profile is {args.profile}; expected how many steps to profile, 1 or more")
         overrides = list(args.overrides)
         if args.init_from is not None:
             overrides.append(f"train.init_from={args.init_from}")
@@ -476,7 +486,7 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())
-        fit(config, run_dir, choose_device(args.device))
+        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [])
 
 
 def _check_door(config: Config, multispeaker: bool) -> None:

@@ -6,16 +6,24 @@ large batch.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import importlib.util
+import logging
 import math
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 import checkpoint
 import distributed
@@ -41,6 +49,8 @@ from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerOutput, SynthesizerTrn
 from optimizers import Updater, discriminator_lr_factor, generator_lr_factor, update_average
 from utils import set_seed
+
+logger = logging.getLogger("vits")
 
 # Shapes: B batch, T frames, S samples, F FFT bins.
 
@@ -119,6 +129,8 @@ def new_state(config: Config, networks: Networks, new_rows: dict[str, list[int]]
     train, (generator, discriminators) = config.train, networks
     device = next(generator.parameters()).device
     average = copy.deepcopy(generator).requires_grad_(False) if train.ema_decay else None
+    if train.compile:
+        compile_fixed_shapes(networks, device)
     row_mask = select_trainable(generator, train.trainable, train.frozen, new_rows or {})
     uses_scaler = effective_precision(train, device) == "fp16"
     return TrainState(
@@ -127,6 +139,29 @@ def new_state(config: Config, networks: Networks, new_rows: dict[str, list[int]]
         Updater(discriminators, train.discriminator_learning_rate or train.learning_rate, train, uses_scaler),
         Augmenter(config.discriminator, config.data.sampling_rate), new_rows=new_rows or {}, row_mask=row_mask,
         wrapped_generator=distributed.wrap(generator), wrapped_discriminators=distributed.wrap(discriminators))
+
+
+def compile_fixed_shapes(networks: Networks, device: torch.device) -> None:
+    """Compile, in place, what hears segments of one length; keys of state dicts stay. Without a compiler, warn."""
+    missing = missing_compiler(device)
+    if missing:
+        logger.warning("train.compile: there is no %s here; training goes on without compiling", missing)
+        return
+    networks.generator.dec.compile()
+    networks.discriminators.compile()
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """What torch.compile needs for this device and does not find; None where nothing is missing."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "Triton (pip install triton)"
+    compiler = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))
+    return None if shutil.which(compiler) else f"C++ compiler ({compiler})"
+
+
+def eagerly(train: TrainConfig) -> AbstractContextManager:
+    """Within it nothing runs compiled: each length of speech or batch would ask for a compilation of its own."""
+    return torch.compiler.set_stance("force_eager") if train.compile else contextlib.nullcontext()
 
 
 def effective_precision(train: TrainConfig, device: torch.device) -> str:
@@ -219,7 +254,8 @@ def train_step(state: TrainState, batches: Sequence[Batch], shares: Sequence[Sha
     norm = state.generator_updater.step(backing * generator_lr_factor(train, state.step, epoch))
     state.row_mask.restore()
     if state.average is not None:
-        update_average(state.average, state.generator, train.ema_decay, state.step, norm.isfinite())
+        with record_function("average"):
+            update_average(state.average, state.generator, train.ema_decay, state.step, norm.isfinite())
     return StepLosses(losses, judged, norm, judged_norm)
 
 
@@ -234,7 +270,8 @@ class Heard(NamedTuple):
 def hear(state: TrainState, batch: Batch, index: int, config: Config) -> Heard:
     """One pass; the same `index` in the same step draws the same noise again."""
     set_seed(config.train.seed, state.step, distributed.rank(), index, state.rollbacks)
-    spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
+    with record_function("spectrograms"):
+        spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     spec_lengths = batch.wav_lengths // config.data.hop_length
     model = state.wrapped_generator if torch.is_grad_enabled() else state.generator
     model.train()
@@ -243,7 +280,8 @@ def hear(state: TrainState, batch: Batch, index: int, config: Config) -> Heard:
                     alignment_prior(config.train, state.step))
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
-    return Heard(out.wav_fake.float(), wav_real, reconstruction_losses(out, spec, wav_real, config))
+    with record_function("losses"):
+        return Heard(out.wav_fake.float(), wav_real, reconstruction_losses(out, spec, wav_real, config))
 
 
 def discriminator_half(state: TrainState, batches: Sequence[Batch], shares: Sequence[Share],
@@ -264,9 +302,10 @@ def discriminator_half(state: TrainState, batches: Sequence[Batch], shares: Sequ
         draws = state.augmenter.draw(len(batch.names), state.device)
         both = torch.cat([state.augmenter.apply(wav, draws) for wav in (heard.wav_real, heard.wav_fake.detach())])
         with distributed.gathering(state.wrapped_discriminators, is_last):
-            with autocast(config.train, state.device):
+            with autocast(config.train, state.device), record_function("discriminators"):
                 real, fake = split_judgements(state.wrapped_discriminators(both))
-            losses = discriminator_losses(real, fake).scaled(share)
+            with record_function("losses"):
+                losses = discriminator_losses(real, fake).scaled(share)
             # Where the generator's losses are not finite already, the discriminators must not move either.
             state.discriminator_updater.backward(losses.total(), heard.losses.total(config.train))
         total = _added(total, losses)
@@ -321,11 +360,12 @@ def generator_losses(state: TrainState, heard: Heard, config: Config, is_adversa
     if not is_adversarial:
         return heard.losses
     draws = state.augmenter.draw(heard.wav_fake.shape[0], state.device)
-    with autocast(config.train, state.device):
+    with autocast(config.train, state.device), record_function("discriminators"):
         with torch.no_grad():
             real = state.discriminators(state.augmenter.apply(heard.wav_real, draws))
         fake = state.discriminators(state.augmenter.apply(heard.wav_fake, draws))
-    return heard.losses._replace(adversarial=adversarial_loss(fake), features=feature_loss(real, fake))
+    with record_function("losses"):
+        return heard.losses._replace(adversarial=adversarial_loss(fake), features=feature_loss(real, fake))
 
 
 def _added(total: Any, losses: Any) -> Any:
@@ -344,10 +384,11 @@ def rehearse(state: TrainState, batch: Batch, config: Config) -> None:
         augmenter=Augmenter(steady, config.data.sampling_rate))
     buffers = [buffer.clone() for buffer in state.discriminators.buffers()]  # spectral norm moves at each look
     whole, heard = [Share(1.0, 1.0, 1.0)], None
-    if train.adversarial_start < (train.total_steps or math.inf):  # now or later
-        alone.step = max(alone.step, train.adversarial_start)
-        _, heard = discriminator_half(alone, [batch], whole, config)
-    generator_half(alone, [batch], whole, config, heard, None)
+    with eagerly(train):
+        if train.adversarial_start < (train.total_steps or math.inf):  # now or later
+            alone.step = max(alone.step, train.adversarial_start)
+            _, heard = discriminator_half(alone, [batch], whole, config)
+        generator_half(alone, [batch], whole, config, heard, None)
     for updater in (state.generator_updater, state.discriminator_updater):
         updater.forget()
     for buffer, kept in zip(state.discriminators.buffers(), buffers):

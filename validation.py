@@ -14,7 +14,7 @@ from data_utils import Batch
 from losses import kl_loss, mel_loss
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerTrn
-from training_step import autocast
+from training_step import autocast, eagerly
 from utils import set_seed
 
 # Shapes: B batch, L text tokens, T frames, S samples, M mel bands.
@@ -43,12 +43,13 @@ def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]],
     for place, batch in batches:
         batch = batch.to(device)
         set_seed(config.train.seed, place)  # the same noise at every validation, in whatever process
-        with autocast(config.train, device):
+        with eagerly(config.train), autocast(config.train, device):
             numbers = _numbers(model, batch, config)
         for i, number in enumerate([*numbers, 1.0]):
             sums[i] += number * len(batch.names)
         if place == 0:
-            samples = _speak(model, batch, config)
+            with eagerly(config.train):
+                samples = _speak(model, batch, config)
     *sums, total = distributed.sum_over_processes(sums)
     return {f"valid/{name}": value / total for name, value in zip(VALIDATED, sums)}, samples
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = ["config", "distributed", "utils", "commons", "text", "monotonic_align", "mel_processing", "transforms",
          "modules", "attentions", "generators", "augmentation", "discriminators", "models", "losses", "corpus",
          "data_utils", "sampling", "metrics", "checkpoint", "finetuning", "optimizers", "trackers", "synthesis",
-         "callbacks", "training_step", "memory", "validation", "trainer", "formats"]
+         "callbacks", "profiling", "training_step", "memory", "validation", "trainer", "formats"]
 VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
 # What only its owner may say, as a pattern over source lines -> the rooms that may.

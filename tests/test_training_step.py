@@ -289,3 +289,58 @@ def test_the_alignment_prior_fades():
     train = tiny(("train.alignment_prior_steps=10", "train.alignment_prior_weight=4")).train
     assert [training_step.alignment_prior(train, step) for step in (0, 5, 10, 99)] == [4, 2, 0, 0]
     assert training_step.alignment_prior(tiny().train, 0) == 0
+
+
+# train.compile
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """Stands in for torch's compiler backend: the networks are traced but not compiled; each trace is counted."""
+    found, compile_in_place = [], torch.nn.Module.compile
+
+    def backend(graph, _inputs):
+        found.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_in_place(module, backend=backend))
+    monkeypatch.setattr(training_step, "missing_compiler", lambda device: None)
+    torch.compiler.reset()
+    yield found
+    torch.compiler.reset()
+
+
+def test_networks_to_be_compiled_are_traced_in_a_step_and_move_as_they_always_do(tiny_batch, compilations):
+    (plain, config), (traced, compiling) = fresh_state(), fresh_state("train.compile=true")
+    for _ in range(2):
+        expected, found = (step_on(state, each, one_voice(tiny_batch)).as_floats()
+                           for state, each in ((plain, config), (traced, compiling)))
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert compilations
+    assert everything_of(plain).keys() == everything_of(traced).keys()
+
+
+def test_rehearsals_and_averages_run_uncompiled(tiny_batch, compilations):
+    state, config = fresh_state("train.compile=true")
+    rehearse(state, one_voice(tiny_batch), config)
+    state.average.dec(torch.randn(1, 16, 20))
+    assert not compilations
+
+
+def test_without_a_compiler_a_warning_says_so_and_training_goes_on(tiny_batch, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    state, config = fresh_state("train.compile=true")
+    assert "there is no C++ compiler (no-such-compiler) here; training goes on without compiling" in caplog.text
+    assert step_on(state, config, one_voice(tiny_batch)).is_finite
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # torch's compiler says so of itself
+@pytest.mark.skipif(training_step.missing_compiler(CPU) is not None, reason="needs a C++ compiler")
+def test_compiled_and_eager_networks_agree(tiny_batch):
+    small = ('discriminator.kinds=["period"]', "discriminator.periods=[2]")  # compiling takes minutes
+    (plain, config), (compiled, compiling) = fresh_state(*small), fresh_state("train.compile=true", *small)
+    for _ in range(3):
+        expected, found = (step_on(state, each, one_voice(tiny_batch)).as_floats()
+                           for state, each in ((plain, config), (compiled, compiling)))
+        assert found == pytest.approx(expected, rel=1e-3)
