@@ -486,6 +486,7 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())
+        memory.keep_freed_memory()
         fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [])
 
 

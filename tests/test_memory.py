@@ -1,5 +1,10 @@
 """Memory: what is there, what work takes, and what the largest batch of a run would."""
 
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,8 +14,21 @@ from memory import Memory, MemoryShortage, check_fit, memory_of, peak_of
 from tests.conftest import tiny
 from training_step import new_networks, new_state
 
+ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 MEGABYTE = 10**6
+
+COUNT_FAULTS = """
+import resource, sys, torch, memory
+if sys.argv[1] == "keep":
+    assert memory.keep_freed_memory()
+for _ in range(2):
+    torch.ones(20_000_000)  # 80 MB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(20_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
 needs_linux = pytest.mark.skipif(memory_of(CPU) is None, reason="this system does not tell how much memory is free")
 
@@ -118,3 +136,18 @@ def test_what_is_to_come_counts_moments_once_and_the_copy_that_is_saved(state):
                                  for side in (state.generator, state.discriminators))
     both = generator + discriminators
     assert memory._bytes_to_come(state) == 8 * both + 4 * (3 * both + generator)
+
+
+@needs_linux
+def test_memory_that_is_kept_need_not_be_found_again():
+    """Counts page faults; a process of its own, for the setting stays."""
+    if "glibc" not in platform.libc_ver()[0]:
+        pytest.skip("this C library has no such setting")
+    faults = [int(subprocess.run([sys.executable, "-c", COUNT_FAULTS, way], cwd=ROOT, check=True, capture_output=True,
+                                 text=True).stdout) for way in ("keep", "leave")]
+    assert faults[0] < 200 < 5000 < faults[1]
+
+
+def test_where_the_c_library_is_another_nothing_is_set(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert memory.keep_freed_memory() is False
