@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,10 @@ from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, in_float32
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples, F FFT bins.
 
 GENERATORS: Registry[nn.Module] = Registry("generator")
-"""Builders `(model: ModelConfig, data: DataConfig) -> module(z [B, C, T], g [B, G, 1] | None) -> wav [B, 1, S]`."""
+"""Builders `(model: ModelConfig, data: DataConfig) -> module(z [B, C, T], g [B, G, 1] | None) -> wav [B, 1, S]`.
+
+A module that has `context_frames`, the frames on either side that a frame's samples depend on, can be streamed.
+"""
 
 
 @GENERATORS.register("hifigan")
@@ -35,6 +40,7 @@ class HifiGanGenerator(nn.Module):
             for block_kernel, dilations in zip(model.resblock_kernel_sizes, model.resblock_dilation_sizes):
                 self.resblocks.append(block(width, block_kernel, dilations))
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3, bias=False)
+        self.context_frames = _context_of_hifigan(model)
         if model.gin_channels:
             self.cond = nn.Conv1d(model.gin_channels, model.upsample_initial_channel, 1)
 
@@ -48,6 +54,20 @@ class HifiGanGenerator(nn.Module):
             blocks = self.resblocks[stage * self.n_kernels : (stage + 1) * self.n_kernels]
             x = sum(block(x) for block in blocks) / self.n_kernels
         return torch.tanh(self.conv_post(F.leaky_relu(x)))  # slope 0.01 here, as published
+
+
+def _context_of_hifigan(model: ModelConfig) -> int:
+    """Frames on either side that the samples of a frame depend on: from those samples back through all layers."""
+    hop = math.prod(model.upsample_rates)
+    first, last = -3, hop - 1 + 3  # conv_post; positions in the signal of the layer at hand, the frame is [0, hop)
+    per_pair = 2 if model.resblock == "1" else 1  # a dilated convolution, and in the larger block one more behind it
+    reach = max(sum(same_padding(kernel, dilation) + (per_pair - 1) * same_padding(kernel) for dilation in dilations)
+                for kernel, dilations in zip(model.resblock_kernel_sizes, model.resblock_dilation_sizes))
+    for rate, kernel in reversed(list(zip(model.upsample_rates, model.upsample_kernel_sizes))):
+        first, last = first - reach, last + reach
+        padding = (kernel - rate) // 2  # output o hears inputs i with o = i * rate - padding + j, 0 <= j < kernel
+        first, last = -((kernel - 1 - padding - first) // rate), (last + padding) // rate
+    return max(3 - first, last + 3)  # conv_pre
 
 
 @GENERATORS.register("istft")
@@ -65,6 +85,8 @@ class IstftGenerator(nn.Module):
             for _ in range(model.istft_layers))
         self.final_norm = nn.LayerNorm(width, eps=1e-6)
         self.head = IstftHead(width, data.filter_length, data.hop_length)
+        self.context_frames = ((model.istft_layers + 1) * same_padding(model.istft_kernel_size)
+                               + _context_of_overlap_add(data.filter_length, data.hop_length))
         if model.gin_channels:
             self.cond = nn.Conv1d(model.gin_channels, width, 1)
 
@@ -77,6 +99,13 @@ class IstftGenerator(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.final_norm(x.mT))
+
+
+def _context_of_overlap_add(n_fft: int, hop_length: int) -> int:
+    """Frames on either side whose windows reach into the samples of a frame; see `IstftHead`."""
+    cut = (n_fft - hop_length) // 2
+    before, after = (n_fft - 1 - cut) // hop_length, (hop_length - 1 + cut) // hop_length
+    return max(before, after)
 
 
 class IstftHead(nn.Module):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import record_function
 
+import latents
 import monotonic_align
 from attentions import Encoder
 from commons import (
@@ -48,17 +49,15 @@ from modules import (
 
 DURATION_PREDICTORS: Registry[nn.Module] = Registry("duration predictor")
 """Builders `(model: ModelConfig) -> module` with `.loss(hidden, mask, durations, g) -> [B]` (summed over tokens) and
-`.predict(hidden, mask, g, noise_scale, generator) -> log-durations [B, 1, L]`."""
+`.predict(hidden, mask, g, noise [B, 2, L]) -> log-durations [B, 1, L]`."""
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 MAX_LOG_DURATION = math.log(1000)  # frames of one token; an untrained predictor may say e^20
 
 
-def draw_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise of `like`'s shape, type and device, drawn from `generator` on its own device."""
-    if generator is None:
-        return torch.randn_like(like)
-    return torch.randn(like.shape, generator=generator, device=generator.device).to(like)
+def draw_normal(like: Tensor) -> Tensor:
+    """Standard normal noise of `like`'s shape, type and device."""
+    return torch.randn_like(like)
 
 
 class Prior(NamedTuple):
@@ -110,12 +109,13 @@ class PosteriorEncoder(nn.Module):
         self.proj = nn.Conv1d(model.hidden_channels, 2 * model.inter_channels, 1)
 
     def forward(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
-                generator: torch.Generator | None = None) -> Posterior:
-        """spec [B, F, T], spec_lengths [B], g [B, G, 1]; z is drawn with `generator`."""
+                noise: Tensor | None = None) -> Posterior:
+        """spec [B, F, T], spec_lengths [B], g [B, G, 1], noise [B, C, T] or drawn here."""
         mask = sequence_mask(spec_lengths, spec.shape[2])[:, None].to(spec.dtype)
         hidden = self.enc(self.pre(spec) * mask, mask, g)
         mean, logstd = (self.proj(hidden) * mask).chunk(2, dim=1)
-        z = (mean + draw_normal(mean, generator) * torch.exp(logstd)) * mask
+        noise = draw_normal(mean) if noise is None else noise
+        z = (mean + noise * torch.exp(logstd)) * mask
         return Posterior(z, mean, logstd, mask)
 
 
@@ -191,7 +191,7 @@ class StochasticDurationPredictor(nn.Module):
         """
         condition = self._condition(hidden, mask, g)
         seen = self.post_proj(self.post_convs(self.post_pre(durations), mask)) * mask
-        noise = draw_normal(durations.new_empty(durations.shape[0], 2, durations.shape[2]), None) * mask  # [B, 2, L]
+        noise = draw_normal(durations.new_empty(durations.shape[0], 2, durations.shape[2])) * mask  # [B, 2, L]
 
         # q(u, v | durations): u in (0, 1) dequantizes, v augments.
         z_q, log_det_q = noise, 0.0
@@ -211,12 +211,10 @@ class StochasticDurationPredictor(nn.Module):
         negative_log_p = ((HALF_LOG_2PI + 0.5 * z.square()) * mask).sum(dim=(1, 2)) - log_det_p
         return negative_log_p + log_q
 
-    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise_scale: float,
-                generator: torch.Generator | None = None) -> Tensor:
-        """Sample log-durations: hidden [B, H, L] -> [B, 1, L]."""
+    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
+        """Log-durations of what noise [B, 2, L] says: hidden [B, H, L] -> [B, 1, L]."""
         condition = self._condition(hidden, mask, g)
-        like = hidden.new_empty(hidden.shape[0], 2, hidden.shape[2], dtype=torch.float32)
-        z = draw_normal(like, generator) * noise_scale
+        z = noise.float()
         # The first coupling changes only v, which nobody reads: it is skipped, as published.
         used = [self.flows[0], *self.flows[2:]]
         for flow in reversed(used):
@@ -253,9 +251,8 @@ class DurationPredictor(nn.Module):
         wanted = torch.log(durations + 1e-6) * mask
         return (self._log_durations(hidden, mask, g) - wanted).square().sum(dim=(1, 2))
 
-    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise_scale: float,
-                generator: torch.Generator | None = None) -> Tensor:
-        """Log-durations [B, 1, L]; there is nothing random to scale."""
+    def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
+        """Log-durations [B, 1, L]; noise is not heard."""
         return self._log_durations(hidden, mask, g)
 
 
@@ -276,11 +273,20 @@ class SynthesizerOutput(NamedTuple):
     posterior_logstd: Tensor  # [B, C, T]
 
 
+class Latent(NamedTuple):
+    """What the generator shall say."""
+
+    z: Tensor  # [B, C, T], zeros past an item's end
+    lengths: Tensor  # [B], frames
+    durations: Tensor  # [B, L], frames
+
+
 class InferenceOutput(NamedTuple):
     """Synthesized speech.
 
     In a batch of unequal lengths the generator hears, past a shorter item's end, zeros that are not its own padding:
     the item's last frames sound a little different from those of the item alone, as published.
+    `streaming.decode_batch` decodes such a batch as if each item were alone.
     """
 
     wav: Tensor  # [B, 1, S]
@@ -359,7 +365,7 @@ class SynthesizerTrn(nn.Module):
               noise_scale: float = 0.667, length_scale: float = 1.0, noise_scale_duration: float = 0.8,
               durations: Tensor | None = None, max_frames: int | None = None,
               seed: int | None = None) -> InferenceOutput:
-        """Text to speech.
+        """Text to speech: all stages in one call, as published.
 
         Args:
             text_ids: [B, L].
@@ -370,32 +376,52 @@ class SynthesizerTrn(nn.Module):
             noise_scale_duration: the same for the stochastic duration predictor's noise.
             durations: [B, L] whole frames to speak each token for, instead of predicting them.
             max_frames: cuts longer speech off.
-            seed: makes the noise a function of this number, on any device.
+            seed: makes the noise of item i a function of seed + i, on any device and in any batch.
         """
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        seeds = None if seed is None else range(seed, seed + len(text_ids))
         g = self.speaker_embedding(speaker_ids)
         prior = self.enc_p(text_ids, text_lengths)
         if durations is None:
-            durations = self.predict_durations(prior, g, length_scale, noise_scale_duration, generator)
+            if seeds is None:
+                noise = draw_normal(prior.hidden[:, :2].float())
+            else:
+                noise = latents.duration_noise(seeds, text_lengths.tolist()).to(text_ids.device)
+                noise = F.pad(noise, (0, text_ids.shape[1] - noise.shape[2]))
+            durations = torch.ceil(self.predict_durations(prior, g, noise_scale_duration * noise) * length_scale)
+        lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
+        channels = prior.mean.shape[1]
+        if seeds is None:
+            noise = draw_normal(prior.mean.new_empty(len(lengths), channels, max(lengths)))
         else:
-            durations = durations.to(text_ids.device, torch.int64) * prior.mask[:, 0].to(torch.int64)
-        lengths = durations.sum(dim=1).clamp(min=1)  # [B]
-        n_frames = int(lengths.max())
-        mask = sequence_mask(lengths, n_frames)[:, None].to(prior.mean.dtype)
-        mean = expand_tokens(prior.mean, durations, n_frames)
-        logstd = expand_tokens(prior.logstd, durations, n_frames)
-        z_p = (mean + draw_normal(mean, generator) * torch.exp(logstd) * noise_scale) * mask
-        z = (self.flow.inverse(z_p, mask, g) * mask)[:, :, :max_frames]
-        if max_frames is not None:
-            lengths = lengths.clamp(max=max_frames)
-        return InferenceOutput(self.dec(z, g), lengths * self.hop_length, durations, z)
+            noise = latents.prior_noise("prior", seeds, channels, lengths).to(prior.mean)
+        latent = self.latent(prior, durations, g, noise_scale * noise)
+        lengths = latent.lengths.clamp(max=max_frames) if max_frames else latent.lengths
+        z = latent.z[:, :, :max_frames]
+        return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
 
-    def predict_durations(self, prior: Prior, g: Tensor | None, length_scale: float, noise_scale: float,
-                          generator: torch.Generator | None = None) -> Tensor:
-        """Whole frames for each token, rounded up: prior of L tokens, g [B, G, 1] -> [B, L] int64."""
-        log_durations = self.dp.predict(prior.hidden, prior.mask, g, noise_scale, generator)
-        frames = torch.exp(log_durations.float().clamp(max=MAX_LOG_DURATION)) * prior.mask * length_scale
-        return torch.ceil(frames)[:, 0].to(torch.int64)
+    def predict_durations(self, prior: Prior, g: Tensor | None, noise: Tensor) -> Tensor:
+        """Frames for each token, fractions and all: prior of L tokens, g [B, G, 1], noise [B, 2, L] -> [B, L].
+
+        One voice says a token for the next whole number of frames (`torch.ceil`), as published.
+        """
+        log_durations = self.dp.predict(prior.hidden, prior.mask, g, noise)
+        return (torch.exp(log_durations.float().clamp(max=MAX_LOG_DURATION)) * prior.mask)[:, 0]
+
+    def latent(self, prior: Prior, durations: Tensor, g: Tensor | None, noise: Tensor) -> Latent:
+        """What the generator shall hear.
+
+        Args:
+            prior: of the text, L tokens.
+            durations: [B, L] whole frames for each.
+            g: [B, G, 1], or [B, G, T] where the speaker changes on the way; None for one voice.
+            noise: [B, C, T], T the sum of the longest item's durations, at least 1; 0 speaks the prior's mode.
+        """
+        durations = durations.to(prior.mean.device, torch.int64) * prior.mask[:, 0].to(torch.int64)
+        lengths, n_frames = durations.sum(dim=1).clamp(min=1), noise.shape[2]
+        mask = sequence_mask(lengths, n_frames)[:, None].to(prior.mean.dtype)
+        mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))
+        z_p = (mean + noise * torch.exp(logstd)) * mask
+        return Latent(self.flow.inverse(z_p, mask, g) * mask, lengths, durations)
 
     @torch.no_grad()
     def voice_conversion(self, spec: Tensor, spec_lengths: Tensor, source_ids: Tensor, target_ids: Tensor,
@@ -408,11 +434,28 @@ class SynthesizerTrn(nn.Module):
         if self.n_speakers < 2:
             raise ValueError("voice conversion needs a model of several speakers; this one has one voice")
         source, target = self.speaker_embedding(source_ids), self.speaker_embedding(target_ids)
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        posterior = self.enc_q(spec, spec_lengths, source, generator)
+        noise = None
+        if seed is not None:
+            seeds = range(seed, seed + len(spec))
+            noise = latents.prior_noise("prior", seeds, self.enc_q.proj.out_channels // 2, spec_lengths.tolist())
+            noise = F.pad(noise, (0, spec.shape[2] - noise.shape[2])).to(spec)
+        z = self.converted(spec, spec_lengths, source, target, noise)
+        return self.dec(z, target)
+
+    def converted(self, spec: Tensor, spec_lengths: Tensor, source: Tensor, target: Tensor,
+                  noise: Tensor | None = None) -> Tensor:
+        """What the generator says in the target's voice: spec [B, F, T], both voices [B, G, 1] -> z [B, C, T]."""
+        posterior = self.enc_q(spec, spec_lengths, source, noise)
         z_p = self.flow(posterior.z, posterior.mask, source)
-        z = self.flow.inverse(z_p, posterior.mask, target)
-        return self.dec(z * posterior.mask, target)
+        return self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
+
+    @property
+    def conversion_context(self) -> int | None:
+        """Frames on either side that a converted frame depends on; None if the generator does not tell."""
+        if getattr(self.dec, "context_frames", None) is None:
+            return None
+        flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
+        return self.enc_q.enc.context_frames + 2 * flow + self.dec.context_frames
 
     def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
         """[B] -> [B, G, 1], None for one voice.

@@ -95,6 +95,7 @@ class WaveNet(nn.Module):
         super().__init__()
         self.channels = channels
         self.n_layers = n_layers
+        self.context_frames = n_layers * same_padding(kernel_size)  # steps on either side that an output depends on
         self.in_layers = nn.ModuleList()
         self.res_skip_layers = nn.ModuleList()
         for i in range(n_layers):

@@ -27,7 +27,7 @@ NO_NOISE = ("model.p_dropout=0", "model.p_dropout_duration=0", "train.c_stft=1",
 
 def silence_noise() -> None:
     """Every draw is zero, so that an utterance gives the same numbers in whatever batch and process it comes."""
-    models.draw_normal = lambda like, generator: torch.zeros_like(like)
+    models.draw_normal = lambda like: torch.zeros_like(like)
     models.random_segment_starts = lambda lengths, segment: torch.zeros_like(lengths)
 
 

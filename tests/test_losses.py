@@ -197,7 +197,7 @@ HALVES, UNEQUAL_PARTS = (slice(0, 3), slice(3, 6)), (slice(0, 2), slice(2, 6))
 @pytest.mark.parametrize("term", DECOMPOSABLE)
 def test_the_loss_of_a_batch_is_the_weighted_mean_of_those_of_its_parts(monkeypatch, term, seed, where):
     # Noise that an item gets by its place in the text, in whichever batch it is.
-    monkeypatch.setattr("models.draw_normal", lambda like, _: torch.arange(like.shape[-1]).sin().expand(like.shape))
+    monkeypatch.setattr("models.draw_normal", lambda like: torch.arange(like.shape[-1]).sin().expand(like.shape))
     make, loss, weigh = DECOMPOSABLE[term]
     batch = make(6, seed)
     parts = [cut(batch, part) for part in where]
