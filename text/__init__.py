@@ -61,10 +61,11 @@ class UnknownSymbolError(ValueError):
 
 
 class Encoded(NamedTuple):
-    """Ids, and the symbols that were not in the table, each as often as it occurred."""
+    """Ids, the symbols that were not in the table, each as often as it occurred, and where each id comes from."""
 
     ids: list[int]
     unknown: list[str]
+    places: list[int]  # of the cleaned text's symbol that an id stands for; -1 for a blank
 
 
 class EncodedTexts(NamedTuple):
@@ -141,11 +142,19 @@ class TextProcessor:
         The ids are empty if nothing is left to say.
         """
         table = self.symbols.ids
-        unknown = [symbol for symbol in cleaned if symbol not in table]
-        known = "".join(symbol if symbol in table else _substitute(symbol, self.symbols) for symbol in cleaned)
-        if not known.strip():
-            return Encoded([], unknown)
-        return Encoded(self._with_blanks([table[symbol] for symbol in known]), unknown)
+        ids, unknown, places = [], [], []
+        for place, symbol in enumerate(cleaned):
+            known = symbol
+            if symbol not in table:
+                unknown.append(symbol)
+                known = _substitute(symbol, self.symbols)
+            ids.extend(table[each] for each in known)
+            places.extend(place for _ in known)
+        if not "".join(self.symbols.symbols[each] for each in ids).strip():
+            return Encoded([], unknown, [])
+        if self.add_blank:
+            ids, places = intersperse(ids, 0), intersperse(places, -1)
+        return Encoded(ids, unknown, places)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The cleaned text of ids; blanks and padding behind go.

@@ -1,0 +1,178 @@
+"""What a text becomes before a voice says it: sentences, pauses, words, manners, each at its tokens."""
+
+import itertools
+
+import pytest
+
+from script import ScriptReader, Silence, Utterance, utterance_of_ids
+from text import TextProcessor
+from text.lexicon import Lexicon
+from text.markup import MarkupError
+from text.symbols import PUBLISHED, SymbolTable
+
+
+def processor(cleaners=("english_cleaners2",), language="en-us", add_blank=True):
+    return TextProcessor(cleaners, language, SymbolTable.load(PUBLISHED), add_blank)
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Says what is written."""
+    return ScriptReader(processor(("basic_cleaners",)), max_characters=80)
+
+
+@pytest.fixture(scope="module")
+def english():
+    return ScriptReader(processor(), max_characters=190)
+
+
+def read(reader, text):
+    return list(reader.read(text))
+
+
+def said(item):
+    return "".join(item.symbols)
+
+
+def of_words(utterance):
+    return [(word.text, "".join(utterance.symbols[word.first : word.end])) for word in utterance.words]
+
+
+def test_sentences_and_paragraphs_are_parted_by_their_pauses(letters):
+    items = read(letters, "One two. Three.\n\nFour.")
+    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+        "One two.", 0.2, "Three.", 0.6, "Four."]
+    assert said(items[0]) == "one two." and items[0].ids == tuple(letters.processor.encode("one two."))
+    assert of_words(items[0]) == [("One", "one"), ("two", "two")]
+
+
+def test_pauses_of_no_length_are_left_out():
+    reader = ScriptReader(processor(("basic_cleaners",)), sentence_pause=0, paragraph_pause=0)
+    assert [type(item) for item in reader.read("One. Two.\n\nThree.")] == [Utterance] * 3
+
+
+def test_a_text_that_grows_is_read_as_soon_as_a_sentence_is_complete(letters):
+    fed = []
+
+    def pieces():
+        for piece in ("Hello wor", "ld. How ", "are you? I", " am fine"):
+            fed.append(piece)
+            yield piece
+
+    items = letters.read(pieces())
+    assert next(items).text == "Hello world." and len(fed) == 2
+    assert [item.text for item in items if isinstance(item, Utterance)] == ["How are you?", "I am fine"]
+
+
+def test_a_long_book_is_read_as_it_is_needed(letters):
+    first = list(itertools.islice(letters.read("A sentence of a book. " * 100_000), 3))
+    assert first[0].text == first[2].text == "A sentence of a book."
+
+
+def test_no_utterance_is_longer_than_the_guard(letters):
+    items = read(letters, "word and " * 100)
+    assert all(len(item.text) <= 80 for item in items if isinstance(item, Utterance))
+    assert sum(len(item.words) for item in items if isinstance(item, Utterance)) == 200
+
+
+def test_every_token_that_is_heard_belongs_to_a_word_in_order(english):
+    [utterance] = read(english, "One of the 21 cats isn't here, Dr. Smith!")
+    assert of_words(utterance) == [
+        ("One", "wˈʌn"), ("of", "ʌv"), ("the", "ðə"), ("21", "twˈɛnti wˈʌn"), ("cats", "kˈæts"), ("isn't", "ˌɪzənt"),
+        ("here", "hˈɪɹ"), ("Dr", "dˈɑːktɚ"), ("Smith", "smˈɪθ")]
+    owned = [token for word in utterance.words for token in range(word.first, word.end)]
+    assert owned == sorted(set(owned))
+    left = {symbol for token, symbol in enumerate(utterance.symbols) if token not in owned}
+    assert not any(symbol.isalpha() for symbol in left)
+
+
+def test_inline_phonemes_are_said_as_they_are(english):
+    [utterance] = read(english, "I say [[təmˈɑːtoʊ]], you know.")
+    assert "təmˈɑːtoʊ," in said(utterance) and ("təmˈɑːtoʊ", "təmˈɑːtoʊ") in of_words(utterance)
+
+
+def test_phonemes_that_the_voice_does_not_know_are_refused_with_their_place(english):
+    with pytest.raises(MarkupError, match=r"line 1, column 5.*'Ж' \(U\+0416"):
+        read(english, "Say [[Ж]].")
+
+
+def test_ssml_changes_the_manner_of_its_words_only(letters):
+    [utterance] = read(letters, "<speak>one <prosody rate='50%' volume='+6dB'>two</prosody> three</speak>")
+    rate_of = {word.text: {utterance.manners[token].rate for token in range(word.first, word.end)}
+               for word in utterance.words}
+    assert rate_of == {"one": {1.0}, "two": {0.5}, "three": {1.0}}
+    assert {manner.volume_db for manner in utterance.manners} == {0.0, 6.0}
+    assert utterance.ids == tuple(letters.processor.encode("one two three"))
+
+
+def test_a_break_is_a_pause_of_its_own_and_replaces_the_one_between_sentences(letters):
+    items = read(letters, "<speak>One.<break time='1234ms'/>Two. Three<break time='2s'/>four.</speak>")
+    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+        "One.", 1.234, "Two.", 0.2, "Three", 2.0, "four."]
+
+
+def test_marked_sentences_and_paragraphs_are_taken_as_such(letters):
+    items = read(letters, "<speak><p><s>Mr. X. said so</s><s>and went.</s></p><p>End</p></speak>")
+    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+        "Mr. X. said so", 0.2, "and went.", 0.6, "End"]
+
+
+def test_a_respelling_counts_as_the_word_that_was_written(english):
+    [utterance] = read(english, "<speak>The <sub alias='World Wide Web'>WWW</sub> is big.</speak>")
+    assert utterance.text == "The WWW is big."
+    assert ("WWW", "wˈɜːld wˈaɪd wˈɛb") in of_words(utterance)
+
+
+def test_another_speaker_begins_another_utterance(letters):
+    items = read(letters, "<speak>one <voice name='bob'>two</voice> three</speak>")
+    assert [(item.text, item.speaker) for item in items] == [("one", None), ("two", "bob"), ("three", None)]
+
+
+def test_bookmarks_stand_before_the_next_word_or_in_the_silence_behind_the_last(letters):
+    items = read(letters, "<speak>one <mark name='a'/>two. <mark name='b'/>three <mark name='c'/><break/> "
+                          "four<mark name='d'/></speak>")
+    found = {}
+    for number, item in enumerate(items):
+        if isinstance(item, Silence):
+            found |= {name: (number, "silence") for name in item.bookmarks}
+        else:
+            for name, token in item.bookmarks:
+                found[name] = (number, next(word.text for word in item.words if word.first >= token))
+    assert [item.text if isinstance(item, Utterance) else "-" for item in items] == [
+        "one two.", "-", "three", "-", "four", "-"]
+    assert found == {"a": (0, "two"), "b": (2, "three"), "c": (3, "silence"), "d": (5, "silence")}
+
+
+def test_a_lexicon_is_heard_in_plain_text_and_in_markup():
+    reader = ScriptReader(processor(), lexicon=Lexicon({"nginx": "engine ex", "vits": "/vˈɪts/"}))
+    [plain] = read(reader, "Nginx and VITS.")
+    assert said(plain) == "ˈɛndʒɪn ˈɛks ænd vˈɪts." and [word.text for word in plain.words] == ["Nginx", "and", "VITS"]
+    [marked] = read(reader, "<speak>Nginx and VITS.</speak>")
+    assert marked == plain
+
+
+def test_a_lexicon_with_phonemes_that_the_voice_lacks_is_refused_at_once():
+    with pytest.raises(ValueError, match="'Ж'"):
+        ScriptReader(processor(), lexicon=Lexicon({"x": "[[Ж]]"}))
+
+
+def test_what_has_nothing_to_say_is_left_out(letters):
+    assert read(letters, "  \n ") == [] and read(letters, "你") == []
+    assert [item.text for item in read(letters, "<speak><s>one</s><s> </s></speak>")] == ["one"]
+
+
+def test_unknown_symbols_are_told(letters):
+    [utterance] = read(letters, "one 你 two")
+    assert utterance.unknown == ("你",) and [word.text for word in utterance.words][0] == "one"
+
+
+def test_without_blanks_each_token_is_a_symbol():
+    reader = ScriptReader(processor(("basic_cleaners",), add_blank=False))
+    [utterance] = read(reader, "ab cd")
+    assert utterance.symbols == tuple("ab cd") and of_words(utterance) == [("ab", "ab"), ("cd", "cd")]
+
+
+def test_ids_have_the_symbols_of_their_rows():
+    both = processor(("basic_cleaners",))
+    utterance = utterance_of_ids(both.encode("ab"), both)
+    assert utterance.symbols == ("", "a", "", "b", "") and utterance.text == "ab" and utterance.words == ()

@@ -1,0 +1,236 @@
+"""A user's pronunciations: word -> phonemes, or a spelling that is read as wished; a file, and what it changes.
+
+    lexicon = Lexicon.load("names.txt")
+    segments = lexicon.apply(parse_inline("Nginx runs in New York."))
+
+A file has one entry a line: the word or words, a tab (or two spaces and more), the pronunciation. `#` begins a line of
+comment. A pronunciation in [[double brackets]] is the voice's own symbols, one between /slashes/ is IPA, anything else
+is a respelling, which goes the way of all text. A JSON object of the same pairs does as well.
+
+    nginx       engine ex
+    New York    /nuː ˈjɔːɹk/
+    GIF         [[dʒˈɪf]]
+
+An entry in lower case is found in any case; one with a capital only as it is written, so that "Polish" leaves "polish"
+alone. Entries match whole words, and the longest counts; 's after a word belongs to the text. In scripts that
+put no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) they match anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from text.markup import Segment, Spoken, check_phonemes, from_ipa
+
+# Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff" \
+           "\uff66-\uff9f\U00020000-\U0003ffff"
+
+_SEPARATOR = re.compile(r"[^\S\n]*\t[^\S\n]*|  +")
+
+
+class Entry(NamedTuple):
+    """How a word is said; one of phonemes and respelling is there."""
+
+    phonemes: str | None
+    respelling: str | None
+    place: str  # where it was given, as messages name it
+
+
+class Lexicon:
+    """Finds the words of its entries in what is to be spoken, however many entries there are."""
+
+    def __init__(self, entries: Mapping[str, str], name: str = "lexicon") -> None:
+        """From words and pronunciations as a file has them; ValueError names every faulty one."""
+        self.name = name
+        self._add_all((f"{name}: {word!r}", word, said) for word, said in entries.items())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Lexicon:
+        """Read a lexicon.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: naming every faulty line.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no lexicon {path}; give the path of a file with lines of a word, a tab "
+                                    "and its pronunciation")
+        try:
+            source = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = path.read_bytes()[:error.start].count(b"\n") + 1
+            raise ValueError(f"{path}:{line}: this is not UTF-8; save the file in that encoding") from None
+        lexicon = cls({}, str(path))
+        lexicon._add_all(_json_rows(source, path) if source.lstrip().startswith("{") else _rows(source, path))
+        return lexicon
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def check(self, known: Container[str]) -> None:
+        """Refuse phonemes that a voice does not know; ValueError lists all entries that have some."""
+        faults = []
+        for entry in self._entries:
+            try:
+                check_phonemes(entry.phonemes or "", known, entry.place)
+            except ValueError as error:
+                faults.append(str(error))
+        if faults:
+            raise ValueError("\n".join(faults))
+
+    def apply(self, segments: Iterable[Segment]) -> list[Segment]:
+        """Split stretches where a word has an entry. What has phonemes or a respelling already stays as it is."""
+        applied: list[Segment] = []
+        for segment in segments:
+            if isinstance(segment, Spoken) and segment.phonemes is None and segment.respelling is None:
+                applied.extend(self._split(segment))
+            else:
+                applied.append(segment)
+        return applied
+
+    def _split(self, stretch: Spoken) -> Iterator[Spoken]:
+        """The stretch in pieces; as everywhere, white space stands at the end of the piece before it."""
+        tokens = list(_tokens(stretch.text))
+        done = index = 0
+        while index < len(tokens):
+            end, entry = self._longest(tokens, index)
+            if entry is None:
+                index += 1
+                continue
+            if done < index:
+                yield stretch._replace(text="".join(tokens[done:index]))
+            done = end + 1 if end < len(tokens) and tokens[end].isspace() else end
+            yield stretch._replace(text="".join(tokens[index:done]), phonemes=entry.phonemes,
+                                   respelling=entry.respelling)
+            index = done
+        if done < len(tokens):
+            yield stretch._replace(text="".join(tokens[done:]))
+
+    def _longest(self, tokens: list[str], start: int) -> tuple[int, Entry | None]:
+        """The longest entry that begins with a token, and the index behind it."""
+        node, found, end = self._root, None, start
+        for index in range(start, len(tokens)):
+            node = node.followers.get(_folded(tokens[index]))
+            if node is None:
+                break
+            if node.entries:
+                exact = "".join(map(_written, tokens[start:index + 1]))
+                entry = node.entries.get(exact) or node.entries.get(None)
+                if entry:
+                    found, end = entry, index + 1
+        return end, found
+
+    def _add_all(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Take rows of (place, word, pronunciation); one ValueError for all faults."""
+        self._root = _Node()
+        self._entries: list[Entry] = []
+        faults = []
+        for place, word, said in rows:
+            try:
+                self._add(place, word, said)
+            except ValueError as error:
+                faults.append(f"{place}: {error}")
+        if faults:
+            raise ValueError("\n".join(faults))
+
+    def _add(self, place: str, word: str, said: str) -> None:
+        entry = _entry(said, place)
+        word = _written(" ".join(word.split()))
+        if not word:
+            raise ValueError("there is no word; write the word that is meant before its pronunciation")
+        node = self._root
+        for token in _tokens(word):
+            node = node.followers.setdefault(_folded(token), _Node())
+        form = None if word == word.lower() else word
+        if form in node.entries:
+            raise ValueError(f"{word!r} stands in {node.entries[form].place} already; remove one of them")
+        node.entries[form] = entry
+        self._entries.append(entry)
+
+
+class _Node:
+    """A place in the tree of entries, by their tokens."""
+
+    __slots__ = ("followers", "entries")
+
+    def __init__(self) -> None:
+        self.followers: dict[str, _Node] = {}
+        self.entries: dict[str | None, Entry] = {}  # those that end here: as written, or None for any case
+
+
+def _entry(said: str, place: str) -> Entry:
+    """What a pronunciation means."""
+    said = " ".join(said.split())
+    for opening, closing in (("[[", "]]"), ("/", "/")):
+        if not said.startswith(opening):
+            continue
+        inner = said[len(opening):-len(closing)].strip()
+        if len(said) < len(opening + closing) or not said.endswith(closing) or closing in inner:
+            raise ValueError(f"the pronunciation {said!r} begins with {opening} and does not end with the next "
+                             f"{closing}; write one pronunciation as {opening}phonemes{closing}")
+        phonemes = from_ipa(inner) if opening == "/" else inner
+        if not phonemes:
+            raise ValueError(f"the pronunciation {said!r} has no phonemes; write {opening}phonemes{closing}")
+        return Entry(phonemes, None, place)
+    if not said:
+        raise ValueError("there is no pronunciation; write the word, a tab or two spaces, and then [[phonemes]], /IPA/ "
+                         "or a respelling")
+    return Entry(None, said, place)
+
+
+def _rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
+    """Place, word and pronunciation from each line; what a line lacks is empty."""
+    for number, line in enumerate(source.split("\n"), start=1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            word, *said = _SEPARATOR.split(line, maxsplit=1)
+            yield f"{path}:{number}", word, said[0] if said else ""
+
+
+def _json_rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
+    """The same from a JSON object, with its repeated words."""
+    try:
+        pairs = json.loads(source, object_pairs_hook=list)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: this begins as JSON and is none: {error.msg}, column "
+                         f"{error.colno}") from None
+    for word, said in pairs:
+        if not isinstance(said, str):
+            raise ValueError(f"{path}: {word!r} has {said!r}; a pronunciation is a string")
+        yield f"{path}: {word!r}", word, said
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Words, white space and single signs, which put together are the text."""
+    return (match[0] for match in _token_pattern().finditer(text))
+
+
+@cache
+def _token_pattern() -> re.Pattern:
+    """Python takes accents and vowel signs for no part of a word, so they are named here; made when first needed."""
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
+    letter = rf"[\w{marks}\u00ad\u200c\u200d]"  # with what joins letters without being seen
+    spaced = rf"(?:(?![{UNSPACED}]){letter})"
+    possessive = rf"['’][sS](?!{letter})"
+    word = rf"{spaced}+(?:(?!{possessive})['’]{spaced}+)*"
+    return re.compile(rf"\s+|[{UNSPACED}][{marks}]*|{word}|(?<={letter}){possessive}|.", flags=re.DOTALL)
+
+
+def _written(token: str) -> str:
+    """In one of the forms that Unicode has for the same letters."""
+    if token.isspace():
+        return " "
+    return token if token.isascii() else unicodedata.normalize("NFC", token).replace("’", "'")
+
+
+def _folded(token: str) -> str:
+    """The same in every case."""
+    return _written(token).casefold()
