@@ -20,9 +20,10 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).resolve().parent
 
 MODULES = (
-    "config distributed utils commons mel_processing transforms modules attentions generators augmentation "
-    "discriminators models losses corpus data_utils sampling metrics checkpoint finetuning optimizers trackers "
-    "synthesis callbacks profiling training_step memory validation trainer").split()
+    "config distributed utils audio commons timings script mel_processing transforms modules attentions generators "
+    "streaming augmentation discriminators latents models speakers rescoring losses corpus data_utils sampling metrics "
+    "checkpoint finetuning optimizers trackers rendering synthesis callbacks profiling training_step memory validation "
+    "trainer").split()
 PACKAGES = ["text", "monotonic_align", "formats", "serving"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"

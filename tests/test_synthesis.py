@@ -1,6 +1,7 @@
 """A trained voice speaks: reproducibly, as told, and with clear words when it cannot."""
 
 import math
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -11,7 +12,10 @@ import torch
 import checkpoint
 import trainer
 from models import SynthesizerTrn
-from synthesis import Voice
+from rescoring import reading_score
+from script import ScriptReader, Utterance
+from streaming import PIECES, Pieces
+from synthesis import Audio, Delivery, Voice
 from tests.conftest import with_corpus, write_corpus
 
 CPU = torch.device("cpu")
@@ -60,10 +64,11 @@ def test_training_text_and_spoken_text_become_the_same_ids(voice):
     assert voice.speak("ABC  def").text_ids == tuple(voice.text.encode(cleaned))
 
 
-def test_speed_scales_the_length(voice):
+@pytest.mark.parametrize("speed", [0.5, 0.7, 1.3, 2.0, 4.0])
+def test_speed_is_exactly_proportional(voice, speed):
     ids = voice.text.encode("abc def ghi jkl mno abc def ghi")
-    slow, normal = (voice.speak_ids(ids, speed=s, noise_scale_duration=0).durations.sum() for s in (0.5, 1))
-    assert 1.4 * normal < slow < 2.1 * normal  # whole frames: each symbol is rounded up
+    plain, other = (voice.speak_ids(ids, speed=s, seed=1).durations.sum() for s in (1, speed))
+    assert abs(other * speed - plain) <= 0.5 * 64 * speed  # half a frame over the whole sentence
 
 
 def test_given_durations_are_spoken_exactly(voice):
@@ -87,7 +92,7 @@ def test_nothing_to_say_is_an_error(voice, text):
 
 
 @pytest.mark.parametrize(("control", "message"), [
-    ({"speed": 0.0}, "speed is 0.0; it must be above 0"), ({"speed": -1.0}, "speed is -1"),
+    ({"speed": 0.0}, "speed is 0.0; it must be from 0.1 to 10"), ({"speed": -1.0}, "speed is -1"),
     ({"speed": math.nan}, "speed is nan"), ({"noise_scale": -0.1}, "noise_scale is -0.1; it must be 0 or more"),
     ({"noise_scale_duration": math.inf}, "noise_scale_duration is inf")])
 def test_controls_out_of_range_are_errors(voice, control, message):
@@ -169,3 +174,219 @@ def test_an_unavailable_device_is_an_error(run):
         pytest.skip("this machine has MPS")
     with pytest.raises(ValueError, match="device 'mps' is not available here; usable: .*cpu"):
         Voice.load(run, "mps")
+
+
+# Streams
+
+LONG = "abc def ghi, jkl mno. Pqr stu!\n\nVwx yz abc def ghi jkl mno pqr stu."
+
+
+@pytest.mark.parametrize("pieces", [Pieces(), Pieces(1, 1), Pieces(5, 11, 1.5)])
+def test_a_stream_joined_is_what_is_spoken_whole(voice, pieces):
+    whole = voice.speak(LONG, seed=4)
+    parts = list(voice.stream(LONG, seed=4, pieces=pieces))
+    assert len(parts) > 5
+    joined = Audio.joined(parts)
+    assert np.abs(joined.samples - whole.samples).max() < 1e-5
+    assert joined.timings == whole.timings and np.array_equal(joined.durations, whole.durations)
+
+
+def test_the_first_piece_comes_before_the_rest_is_decoded(voice, monkeypatch):
+    decoded = []
+    decode = voice.model.dec.forward
+    monkeypatch.setattr(voice.model.dec, "forward", lambda z, g=None: decoded.append(z.shape[2]) or decode(z, g))
+    stream = voice.stream("abc def ghi jkl mno pqr stu vwx yz " * 4, seed=1, speed=0.2, max_characters=500)
+    first = next(stream)
+    assert len(decoded) == 1 and len(first.samples) == PIECES.first * 64
+    assert decoded[0] <= PIECES.first + voice.model.dec.context_frames
+    assert first.timings.n_samples > 10 * len(first.samples)  # when all of the sentence will be said, known already
+    assert all(piece.timings is None for piece in stream) and len(decoded) > 3
+
+
+def test_a_text_that_is_still_being_written_is_said_sentence_by_sentence(voice):
+    written = []
+
+    def pieces():
+        for piece in ("abc de", "f. Gh", "i jkl", ". Mno"):
+            written.append(piece)
+            yield piece
+
+    stream = voice.stream(pieces(), seed=4)
+    next(stream)
+    assert len(written) == 2
+    rest = list(stream)
+    assert sum(len(each.samples) for each in rest) > 0
+    whole = voice.speak("abc def. Ghi jkl. Mno", seed=4)
+    assert np.abs(Audio.joined(list(voice.stream(iter(["abc def. Ghi jk", "l. Mno"]), seed=4))).samples
+                  - whole.samples).max() < 1e-5
+
+
+def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
+    """200,000 characters; only the prior half of the voice is asked, for the pace is decided there."""
+    sentence = "abc def ghi jkl mno pqr stu vwx yz, abc def ghi jkl mno. "
+    book = sentence * (200_000 // len(sentence))
+    delivery = Delivery(seed=1, noise_scale_duration=0.8)
+    reader = ScriptReader(voice.text, voice.config.data.max_text_len)
+    tracemalloc.start()
+    frames, peaks = [], []
+    for number, item in enumerate(item for item in reader.read(book) if isinstance(item, Utterance)):
+        if number % 40 == 0:
+            [prepared] = voice._prepare([item], [number], delivery)
+            frames.append(prepared.frames.sum())
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.reset_peak()
+    tracemalloc.stop()
+    assert number > 3000 and len(frames) > 80
+    first, last = np.mean(frames[:40]), np.mean(frames[-40:])
+    assert abs(last / first - 1) < 0.05
+    assert max(peaks[2:]) < 1.5 * peaks[1] + 1e6
+
+
+def test_texts_of_mixed_lengths_together_are_as_one_by_one(voice, duo):
+    texts = ["abc", "abc def ghi jkl mno pqr stu", "x", "vwx yz. Abc def!", "ghi jkl"]
+    for speaker, them in ((None, voice), ("bob", duo), ("alice->bob", duo)):
+        together = them.speak_all(texts, seeds=[5, 6, 7, 8, 9], batch_size=4, speaker=speaker)
+        for text, seed, audio in zip(texts, [5, 6, 7, 8, 9], together):
+            alone = them.speak(text, seed=seed, speaker=speaker)
+            assert np.array_equal(alone.durations, audio.durations) and alone.timings == audio.timings
+            assert np.abs(alone.samples - audio.samples).max() < 1e-4
+    with pytest.raises(ValueError, match="found 1 seeds for 5 texts"):
+        voice.speak_all(texts, seeds=[1])
+    with pytest.raises(ValueError, match="nothing to say in text 1"):
+        voice.speak_all(["abc", " "])
+
+
+# Control
+
+def test_durations_may_be_edited_and_said_again(voice):
+    audio = voice.speak("abc def", seed=3)
+    frames = audio.durations // 64
+    again = voice.speak_ids(audio.text_ids, durations=frames, seed=3)
+    assert np.array_equal(again.samples, audio.samples)
+    frames[3] += 10
+    longer = voice.speak_ids(audio.text_ids, durations=frames, seed=3)
+    assert len(longer.samples) == len(audio.samples) + 640
+
+
+def test_a_word_has_a_speed_of_its_own(voice):
+    plain = voice.speak("abc def ghi", seed=3).timings
+    slowed = voice.speak("<speak>abc <prosody rate='50%'>def</prosody> ghi</speak>", seed=3).timings
+    lengths = [[word.end - word.start for word in timings.words] for timings in (plain, slowed)]
+    assert [word.text for word in slowed.words] == ["abc", "def", "ghi"]
+    assert abs(lengths[1][1] - 2 * lengths[0][1]) <= 3 * 64  # the blank behind it goes with the space
+    assert abs(lengths[1][0] - lengths[0][0]) <= 64 and abs(lengths[1][2] - lengths[0][2]) <= 64
+
+
+def test_pauses_are_exact_silence(voice):
+    audio = voice.speak("<speak>abc<break time='750ms'/>def</speak>", seed=3)
+    [pause] = [mark for mark in audio.timings.symbols if not mark.text and mark.end - mark.start == 6000]
+    assert not audio.samples[pause.start : pause.end].any()
+    assert audio.samples[: pause.start].any() and audio.samples[pause.end :].any()
+    plain = voice.speak("Abc. Def.", seed=3, sentence_pause=0.123)
+    assert any(mark.end - mark.start == 984 and not mark.text for mark in plain.timings.symbols)
+
+
+def test_volume_is_applied_to_its_words_without_a_click(voice):
+    plain = voice.speak("abc def ghi", seed=3)
+    quiet = voice.speak("<speak>abc <prosody volume='-20dB'>def</prosody> ghi</speak>", seed=3)
+    _, word, _ = plain.timings.words
+    ramp = int(0.005 * 8000)
+    inside, before = slice(word.start + ramp, word.end - 2 * 64 - ramp), slice(0, word.start - ramp)
+    assert np.allclose(quiet.samples[inside], 0.1 * plain.samples[inside], atol=1e-7)
+    assert np.array_equal(quiet.samples[before], plain.samples[before])
+    louder = voice.speak("abc def ghi", seed=3, volume_db=-6.0)
+    assert np.allclose(louder.samples, plain.samples * 10**-0.3, atol=1e-6)
+    streamed = Audio.joined(list(voice.stream("<speak>abc <prosody volume='-20dB'>def</prosody> ghi</speak>", seed=3)))
+    assert np.abs(streamed.samples - quiet.samples).max() < 1e-5
+
+
+def test_pitch_changes_the_sound_and_keeps_the_times(voice):
+    plain, high = (voice.speak("abc def ghi", seed=3, pitch_semitones=pitch) for pitch in (0, 3))
+    assert high.timings == plain.timings and len(high.samples) == len(plain.samples)
+    assert np.array_equal(high.samples, Audio.joined(list(
+        voice.stream("abc def ghi", seed=3, pitch_semitones=3))).samples)
+
+
+def test_timings_add_up_to_the_audio(voice):
+    audio = voice.speak(LONG, seed=2)
+    symbols = audio.timings.symbols
+    assert symbols[0].start == 0 and symbols[-1].end == len(audio.samples) == audio.timings.n_samples
+    assert all(one.end == other.start for one, other in zip(symbols, symbols[1:]))
+    assert [word.text for word in audio.timings.words] == LONG.translate({ord(c): None for c in ",.!"}).split()
+    assert [mark.text for mark in audio.timings.sentences] == [
+        "abc def ghi, jkl mno.", "Pqr stu!", "Vwx yz abc def ghi jkl mno pqr stu."]
+
+
+def test_bookmarks_have_a_time(voice):
+    timings = voice.speak("<speak>abc <mark name='here'/>def<mark name='end'/></speak>", seed=1).timings
+    assert [mark.text for mark in timings.bookmarks] == ["here", "end"]
+    assert timings.bookmarks[0].start == timings.words[1].start and timings.bookmarks[1].start == timings.n_samples
+
+
+def test_strategies_are_chosen_by_name(voice):
+    ids = voice.text.encode("abc def")
+    frames = [2] * len(ids)
+    mode, quiet, even, odd = (voice.speak_ids(ids, durations=frames, seed=seed, strategy=strategy, noise_scale=scale)
+                              for seed, strategy, scale in ((4, "mode", 0.667), (9, "prior", 0.0),
+                                                            (4, "antithetic", 0.667), (5, "antithetic", 0.667)))
+    assert np.array_equal(mode.samples, quiet.samples)
+    assert not np.array_equal(even.samples, odd.samples)
+    with pytest.raises(ValueError, match="pripr.*prior"):
+        voice.speak("abc", strategy="pripr")
+
+
+def test_the_best_of_several_candidates_reads_back_no_worse(voice):
+    def score(audio):
+        return reading_score(voice.model, voice.config.data, torch.tensor(audio.text_ids),
+                             torch.from_numpy(audio.durations // 64), torch.from_numpy(audio.samples))
+
+    one, best = (voice.speak("abc def ghi", seed=2, speed=0.3, candidates=n) for n in (1, 5))
+    assert score(best) >= score(one)
+    assert np.array_equal(best.samples, voice.speak("abc def ghi", seed=2, speed=0.3, candidates=5).samples)
+
+
+# Speakers
+
+def test_speakers_are_mixed_changed_on_the_way_and_invented(duo):
+    ids, frames = duo.text.encode("abc def"), [3] * 15
+    say = lambda speaker: duo.speak_ids(ids, durations=frames, seed=1, speaker=speaker).samples  # noqa: E731
+    assert np.abs(say("alice:1+bob:0") - say("alice")).max() < 1e-6
+    assert not np.array_equal(say("alice:0.5+bob:0.5"), say("alice"))
+    on_the_way = say("alice->bob")
+    early, late = slice(0, 64), slice(-64, None)
+    near = [np.abs(on_the_way[early] - say(who)[early]).mean() for who in ("alice", "bob")]
+    far = [np.abs(on_the_way[late] - say(who)[late]).mean() for who in ("alice", "bob")]
+    assert near[0] < near[1] and far[1] < far[0]
+    assert np.array_equal(say("new:7"), say("new:7")) and not np.array_equal(say("new:7"), say("new:8"))
+
+
+def test_the_voice_element_changes_the_speaker(duo):
+    audio = duo.speak("<speak>abc <voice name='bob'>def</voice></speak>", speaker="alice", seed=1)
+    assert np.array_equal(audio.samples[: audio.timings.sentences[0].end],
+                          duo.speak("abc", speaker="alice", seed=1).samples)
+    with pytest.raises(ValueError, match="unknown speaker 'carol'"):
+        duo.speak("<speak><voice name='carol'>def</voice></speak>", speaker="alice")
+
+
+def test_a_conversion_streamed_is_the_whole_one(duo, tmp_path):
+    noise = np.random.default_rng(0).standard_normal(30_000) * 0.1
+    soundfile.write(tmp_path / "in.wav", noise, 8000)
+    whole = duo.convert(tmp_path / "in.wav", "alice", "bob", seed=1)
+    parts = list(duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, pieces=Pieces(8, 60)))
+    assert len(parts) > 5
+    assert np.abs(Audio.joined(parts).samples - whole.samples).max() < 1e-5
+
+
+# Outputs
+
+def test_audio_changes_rate_and_loudness_with_its_times(voice):
+    audio = voice.speak("abc def", seed=1)
+    other = audio.at_rate(22050)
+    assert other.sample_rate == 22050 and other.timings.n_samples == len(other.samples) == other.durations.sum()
+
+
+def test_saving_at_24_bits_is_finer(voice, tmp_path):
+    audio = voice.speak("abc", seed=1)
+    audio.save(tmp_path / "a.wav", bits=24)
+    read, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    assert np.abs(read - audio.samples).max() <= 1 / 2**23

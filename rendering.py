@@ -1,0 +1,101 @@
+"""How an utterance's wishes become numbers: frames for each token, a volume for each sample, pitch, and the times.
+
+    frames = paced([3.0, 4.0, 2.0], rates=[1.0, 0.5, 0.5])   # [3, 8, 4]
+    timings = timings_of(utterance, frames, hop_length=256, sample_rate=22050)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from script import Utterance
+from timings import Mark, Timings
+
+# Shapes: L text tokens, S samples.
+
+RAMP_SECONDS = 0.005  # of a change of volume or pitch, so that it does not click
+
+
+def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
+    """Whole frames for each token: int64 [L].
+
+    At the trained pace every token lasts the next whole number of frames, as published. At another the ends of the
+    tokens, not the tokens, are stretched and rounded: so the whole is stretched by just that much, whatever the number
+    of its short tokens.
+
+    Args:
+        frames: [L] as predicted or given.
+        rates: [L], 2 is twice as fast.
+    """
+    whole = np.ceil(np.asarray(frames, np.float64))
+    if all(rate == 1 for rate in rates):
+        return whole.astype(np.int64)
+    ends = np.floor(np.cumsum(whole / np.asarray(rates, np.float64)) + 0.5).astype(np.int64)
+    return np.diff(ends, prepend=0)
+
+
+def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
+    """When everything is said. A blank belongs to the symbol before it, the first one is a pause.
+
+    Args:
+        utterance: of L tokens.
+        frames: [L].
+        hop_length: samples of a frame.
+        sample_rate: Hz.
+    """
+    n_samples = int(np.sum(frames)) * hop_length
+    starts = [*(np.cumsum([0, *frames[:-1]]) * hop_length).tolist(), n_samples]
+    said = [token for token, symbol in enumerate(utterance.symbols) if symbol]
+    ends = dict(zip(said, [*said[1:], len(utterance.symbols)]))  # the token behind a symbol and its blanks
+    symbols = [Mark(utterance.symbols[token], starts[token], starts[ends[token]]) for token in said]
+    first = symbols[0].start if symbols else n_samples
+    if first:
+        symbols.insert(0, Mark("", 0, first))
+    words = tuple(Mark(word.text, starts[word.first], starts[ends[word.end - 1]] if word.end > word.first
+                       else starts[word.first]) for word in utterance.words)
+    bookmarks = tuple(Mark(name, starts[token], starts[token]) for name, token in utterance.bookmarks)
+    return Timings(sample_rate, n_samples, tuple(symbols), words, (Mark(utterance.text, 0, n_samples),), bookmarks)
+
+
+def gains_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int,
+             volume_db: float = 0.0) -> np.ndarray | None:
+    """What each sample is multiplied by, float32 [S], changing over `RAMP_SECONDS`; None if all by 1."""
+    decibels = [volume_db + manner.volume_db for manner in utterance.manners]
+    if not any(decibels):
+        return None
+    gains = 10.0 ** (np.repeat(decibels, np.asarray(frames) * hop_length) / 20)
+    return _smoothed(gains, sample_rate)
+
+
+def pitched(samples: np.ndarray, utterance: Utterance, frames: Sequence[int], sample_rate: int,
+            shift: Callable[[np.ndarray, int, float], np.ndarray], semitones: float = 0.0) -> np.ndarray:
+    """Samples with every token at the pitch that it wants; the whole is shifted once for each pitch, then mixed.
+
+    Args:
+        samples: float32 [S].
+        utterance: of L tokens.
+        frames: [L].
+        sample_rate: Hz.
+        shift: (samples, sample_rate, semitones) -> as many samples.
+        semitones: added to what each token wants.
+    """
+    wanted = [semitones + manner.pitch_semitones for manner in utterance.manners]
+    if not any(wanted):
+        return samples
+    of_sample = np.repeat(wanted, np.asarray(frames) * (len(samples) // max(1, int(np.sum(frames)))))
+    mixed = np.zeros_like(samples)
+    for pitch in sorted(set(wanted)):
+        share = _smoothed((of_sample == pitch).astype(np.float64), sample_rate)
+        mixed += share * shift(samples, sample_rate, pitch)
+    return mixed
+
+
+def _smoothed(values: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Steps become ramps: the mean of the neighbourhood, float32 [S]."""
+    width = min(len(values), 2 * int(RAMP_SECONDS * sample_rate / 2) + 1)
+    if width < 3 or (values == values[0]).all():
+        return values.astype(np.float32)
+    sums = np.cumsum(np.pad(values, (width // 2 + 1, width // 2), mode="edge"))
+    return ((sums[width:] - sums[:-width]) / width)[: len(values)].astype(np.float32)
