@@ -1,11 +1,12 @@
 # make demo: from a fresh clone to a voice that speaks, on any CPU.    make test: the tests.
+# make bench: speed beside its peers, into docs/benchmarks.md; installs the peers, which are large.
 # Everything lives in .venv, data/demo, runs/demo and demo/; what is there already is used again.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_TEXT := "The river runs quietly past the old stone bridge."
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 demo: .venv/installed
 	$(BIN)/python preprocess.py espeak filelists/demo_sentences.txt --out data/demo -c configs/demo.json --wpm 150
@@ -21,6 +22,9 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/python -m pytest
 
+bench: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -34,5 +38,12 @@ test: .venv/installed-test
 	$(BIN)/python -m pip install --editable ".[test]"
 	touch $@
 
+# An environment of its own: coqui-tts brings packages called trainer and benchmarks.
+.venv-bench/installed: requirements.txt setup.py monotonic_align/core.pyx
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench/bin/python -m pip install --editable ".[bench]"
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info monotonic_align/*.so monotonic_align/core.c
+	rm -rf .venv .venv-bench build *.egg-info monotonic_align/*.so monotonic_align/core.c

@@ -84,9 +84,13 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={
-        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx", "pyyaml"],
+        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx", "pyyaml",
+                 "pyloudnorm", "textgrid", "srt", "webvtt-py"],
+        "loudness": ["pyloudnorm"],
         "numba": ["numba"],
-        "bench": ["monotonic-alignment-search==0.2.1"],
+        "bench": ["monotonic-alignment-search==0.2.1", "coqui-tts==0.28.0", "six==1.17.0",  # coqui lacks six
+                  "torchcodec==0.17.0", "transformers==5.23.0", "piper-tts==1.8.0", "onnx==1.23.2",
+                  "onnxscript==0.7.2", "onnxruntime==1.31.1"],
         "aim": ["aim"],
         "wandb": ["wandb"],
     },

@@ -1,7 +1,10 @@
 """Speak with a trained voice.
 
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
-    python synthesize.py -m runs/demo --file lines.txt -o folder     # one wav a line: folder/0001.wav ...
+    python synthesize.py -m runs/demo --text "It sounds while it is made." -o - | aplay
+    python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
+    python synthesize.py -m runs/demo --file lines.txt -o folder     # one sound a line: folder/0001.wav ...
+    python synthesize.py -m runs/demo --file book.txt --whole -o book.flac --timings srt
     echo "Good morning." | python synthesize.py -m runs/demo -o folder
     python synthesize.py -m runs/digits --speaker george --text "seven" -o seven.wav --picture seven.png
     python synthesize.py -m runs/digits --convert me.wav --from george --speaker lucas -o converted.wav
@@ -10,8 +13,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,26 +25,52 @@ import config as settings
 from utils import user_errors
 
 if TYPE_CHECKING:
-    from synthesis import Audio, Voice
+    import numpy as np
+
+    from audio import OutputFormat
+    from synthesis import Audio, Delivery, Voice
+    from timings import Timings
+
+ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
+TIMINGS = ("json", "srt", "vtt", "TextGrid")
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--run", type=Path, required=True, help="a run, a checkpoint or a release folder")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--text", help="what to say")
-    source.add_argument("--file", type=Path, help="a text file, one wav for each line; without it, standard input")
+    source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
+    source.add_argument("--file", type=Path, help="a text file, one sound for each line; without it, standard input")
     source.add_argument("--convert", type=Path, metavar="WAV", help="a recording to say in another voice")
     parser.add_argument("--from", dest="source_speaker", help="who speaks in the recording of --convert")
-    parser.add_argument("-o", "--out", type=Path, default=Path("out.wav"), help="a wav; for several lines a folder")
-    parser.add_argument("--speaker", help="name or number, for a voice of several speakers")
-    parser.add_argument("--speed", type=float, default=1.0, help="2 is twice as fast (default 1)")
-    parser.add_argument("--noise-scale", type=float, default=0.667, help="variation of the sound (default 0.667)")
-    parser.add_argument("--noise-scale-duration", type=float, default=0.8, help="variation of rhythm (default 0.8)")
-    parser.add_argument("--seed", type=int, help="the same seed, the same sound")
-    parser.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    parser.add_argument("--whole", action="store_true", help="the file is one text with paragraphs, not lines")
+    how = parser.add_argument_group("how it is said")
+    how.add_argument("--speaker", help='for several speakers: name or number, "a:0.7+b:0.3", "a->b", or "new:SEED"')
+    how.add_argument("--speed", type=float, default=1.0, help="2 is twice as fast (default 1)")
+    how.add_argument("--noise-scale", type=float, default=0.667, help="variation of the sound (default 0.667)")
+    how.add_argument("--noise-scale-duration", type=float, default=0.8, help="variation of rhythm (default 0.8)")
+    how.add_argument("--seed", type=int, help="the same seed, the same sound")
+    how.add_argument("--strategy", default="prior", help="of noise: prior (default), mode, truncated, antithetic")
+    how.add_argument("--candidates", type=int, default=1, metavar="N", help="make each sentence N times, keep the best")
+    how.add_argument("--volume", type=float, default=0.0, metavar="DB", help="decibels more or less")
+    how.add_argument("--pitch", type=float, default=0.0, metavar="ST", help="semitones higher or lower, as long")
+    how.add_argument("--sentence-pause", type=float, default=0.2, metavar="S", help="seconds (default 0.2)")
+    how.add_argument("--paragraph-pause", type=float, default=0.6, metavar="S", help="seconds (default 0.6)")
+    how.add_argument("--lexicon", type=Path, help="words and how they are said: WORD, tab, respelling or /phonemes/")
+    out = parser.add_argument_group("what comes out")
+    out.add_argument("-o", "--out", type=Path, default=Path("out.wav"),
+                     help='a file: .wav .flac .ogg .opus .raw; for several lines a folder; "-" for standard output')
+    out.add_argument("--raw", action="store_true", help="samples to standard output while they are made, no header")
+    out.add_argument("--ending", choices=ENDINGS, default="wav", help="of the files in a folder")
+    out.add_argument("--bits", choices=("16", "24", "32", "float"), default="16", help="of a sample")
+    out.add_argument("--rate", type=int, metavar="HZ", help="sampling rate, if not the voice's")
+    out.add_argument("--loudness", type=float, metavar="LUFS", help="-23 as in broadcasting, -16 as in podcasts")
+    out.add_argument("--batch", type=int, default=1, metavar="N", help="sentences of several lines made together")
+    out.add_argument("--timings", nargs="+", choices=TIMINGS, default=[], help="who is heard when, beside each sound")
+    out.add_argument("--json", action="store_true", help="a line of JSON for each sound on standard output")
+    out.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
     settings.add_arguments(parser)
     return parser.parse_args()
 
@@ -48,26 +80,161 @@ def main() -> None:
     args = parse_arguments()
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
-        from synthesis import Voice  # seconds of imports, once the arguments are right
+        check(args)
+        from audio import OutputFormat  # seconds of imports, once the arguments are right
+        from memory import keep_freed_memory
+        from synthesis import Voice
 
-        if args.convert and not (args.source_speaker and args.speaker):
-            raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
         texts = [] if args.convert else read_texts(args)
-        paths = output_paths(args.out, len(texts)) if texts else []
+        paths = [] if is_piped(args) or not texts else output_paths(args.out, len(texts), args.ending)
+        form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
+        keep_freed_memory()
         voice = Voice.load(args.run, args.device, args.overrides)
-        if args.convert:
-            report(voice.convert(args.convert, args.source_speaker, args.speaker, args.seed), args.out)
-        for text, path in zip(texts, paths):
-            audio = voice.speak(text, args.speaker, args.speed, args.noise_scale, args.noise_scale_duration, args.seed)
-            report(audio, path)
-            if args.picture:
-                draw(voice, audio, text, args.picture)
+        if is_piped(args):
+            write_stream(sounds_of(voice, args, texts), form, has_header=not args.raw)
+        elif args.convert:
+            save(sounds_of(voice, args, texts), args.out, form, args)
+        elif args.batch > 1 and len(texts) > 1:
+            for audio, path in zip(voice.speak_all(texts, delivery_of(args), batch_size=args.batch), paths):
+                save([audio], path, form, args)
+        else:
+            speak_each(voice, texts, paths, form, args)
 
 
-def report(audio: Audio, path: Path) -> None:
-    """Save and say so."""
-    audio.save(path)
-    print(f"{path}: {audio.seconds:.2f} s")
+def check(args: argparse.Namespace) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if args.convert and not (args.source_speaker and args.speaker):
+        raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
+    if is_piped(args) and (args.loudness is not None or args.timings or args.json or args.picture):
+        raise ValueError("--raw and -o - send samples as they are made; --loudness, --timings, --json and --picture "
+                         "need a file: let -o name one")
+    if args.picture and (args.text is None or args.whole):
+        raise ValueError("--picture draws a single text: give --text")
+    if args.batch < 1:
+        raise ValueError(f"--batch is {args.batch}; expected 1 or more")
+
+
+def is_piped(args: argparse.Namespace) -> bool:
+    """Whether the sound goes to standard output."""
+    return args.raw or str(args.out) == "-"
+
+
+def delivery_of(args: argparse.Namespace) -> Delivery:
+    """How the arguments want it said."""
+    from synthesis import Delivery
+    from text.lexicon import Lexicon
+
+    return Delivery(
+        speaker=args.speaker, speed=args.speed, noise_scale=args.noise_scale,
+        noise_scale_duration=args.noise_scale_duration, seed=args.seed, strategy=args.strategy,
+        candidates=args.candidates, volume_db=args.volume, pitch_semitones=args.pitch,
+        sentence_pause=args.sentence_pause, paragraph_pause=args.paragraph_pause,
+        lexicon=None if args.lexicon is None else Lexicon.load(args.lexicon))
+
+
+def sounds_of(voice: Voice, args: argparse.Namespace, texts: list[str]) -> Iterator[Audio]:
+    """All that is asked for, in pieces as they are made."""
+    if args.convert:
+        yield from voice.stream_conversion(args.convert, args.source_speaker, args.speaker, args.seed)
+    for text in texts:
+        yield from voice.stream(text, delivery_of(args))
+
+
+def speak_each(voice: Voice, texts: list[str], paths: list[Path], form: OutputFormat, args: argparse.Namespace) -> None:
+    """One sound for each text; a long one is written as it is made, so a book needs no more memory than a page."""
+    from tqdm import tqdm
+
+    delivery = delivery_of(args)
+    # On standard error, and only where somebody watches it.
+    for text, path in zip(tqdm(texts, unit="line", disable=None if len(texts) > 1 else True), paths):
+        if args.picture:
+            audio = voice.speak(text, delivery)
+            save([audio], path, form, args)
+            draw(voice, audio, text, args.picture)
+        else:
+            save(voice.stream(text, delivery), path, form, args, text)
+
+
+def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace, text: str = "") -> None:
+    """Write a sound as it is made, and its timings, and say so; loudness alone wants it whole first.
+
+    Raises:
+        ValueError: there was nothing to say in the text.
+    """
+    from audio import writing
+    from synthesis import Audio
+    from timings import Timings
+
+    pieces = iter(pieces)
+    first = next(pieces, None)
+    if first is None:
+        raise ValueError(f"nothing to say in {text[:80]!r}: the text is empty, or no symbol of it is in the voice's "
+                         "table")
+    timings: list[Timings] = []
+    n_samples, rate = 0, form.sample_rate or first.sample_rate
+    if form.loudness is not None:
+        whole = Audio.joined([first, *pieces])
+        n_samples = len(form.save(path, whole.samples, whole.sample_rate).samples)
+        timings = [] if whole.timings is None else [whole.timings]
+    else:
+        def samples() -> Iterator[np.ndarray]:
+            for piece in itertools.chain([first], pieces):
+                timings.extend([] if piece.timings is None else [piece.timings])
+                yield piece.samples
+
+        with writing(path, rate, form.bits) as write:
+            for part in at_rate(samples(), first.sample_rate, rate):
+                write(part)
+                n_samples += len(part)
+    report(path, n_samples / rate, Timings.joined(timings).scaled(rate) if timings else None, args)
+
+
+def at_rate(samples: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """The same stream at another sampling rate."""
+    from audio import RateChanger
+
+    if from_hz == to_hz:
+        yield from samples
+        return
+    changer = RateChanger(from_hz, to_hz)
+    for each in samples:
+        yield changer.push(each)
+    yield changer.finish()
+
+
+def report(path: Path, seconds: float, timings: Timings | None, args: argparse.Namespace) -> None:
+    """Write the timings, and one line."""
+    written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
+    for each in written:
+        timings.write(each)
+    if args.json:
+        print(json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
+                         ensure_ascii=False), flush=True)
+    else:
+        print(f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written), flush=True)
+
+
+def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
+    """Send samples to standard output as they are made; stop when nobody listens any more.
+
+    Raises:
+        ValueError: there was nothing to say.
+    """
+    from audio import RawWriter
+
+    first = next(pieces, None)
+    if first is None:
+        raise ValueError("nothing to say: the text is empty, or no symbol of it is in the voice's table")
+    rate = form.sample_rate or first.sample_rate
+    writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
+    samples = (piece.samples for piece in itertools.chain([first], pieces))
+    for part in at_rate(samples, first.sample_rate, rate):
+        if not writer.write(part):
+            return
 
 
 def read_texts(args: argparse.Namespace) -> list[str]:
@@ -81,33 +248,36 @@ def read_texts(args: argparse.Namespace) -> list[str]:
     if args.file is None and sys.stdin.isatty():
         raise ValueError("nothing to say: give --text, --file or standard input")
     content = args.file.read_text(encoding="utf-8") if args.file else sys.stdin.read()
-    texts = [line.strip() for line in content.splitlines() if line.strip()]
+    texts = [content] if args.whole else [line.strip() for line in content.splitlines()]
+    texts = [text for text in texts if text.strip()]
     if not texts:
         raise ValueError(f"{args.file or 'standard input'} holds no line of text")
     return texts
 
 
-def output_paths(out: Path, count: int) -> list[Path]:
-    """`out` itself for one text; numbered wavs in the folder `out` for several, or if it is a folder.
+def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
+    """`out` itself for one text; numbered files in the folder `out` for several, or if it is a folder.
 
     Raises:
-        ValueError: several texts would go into one wav.
+        ValueError: several texts would go into one file.
     """
     if count == 1 and not out.is_dir() and out.suffix:
         return [out]
-    if out.suffix == ".wav":
-        raise ValueError(f"{count} lines make {count} wavs; let -o name a folder instead of {out}")
-    return [out / f"{number:04d}.wav" for number in range(1, count + 1)]
+    if out.suffix[1:] in ENDINGS:
+        raise ValueError(f"{count} lines make {count} files; let -o name a folder instead of {out}, or add --whole to "
+                         "read them as one text")
+    return [out / f"{number:04d}.{ending}" for number in range(1, count + 1)]
 
 
 def draw(voice: Voice, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
     from trackers import plot_speech
 
-    labels = [voice.text.symbols.symbols[i] for i in audio.text_ids]
     hop = voice.config.data.hop_length
+    marks = audio.timings.symbols
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_speech(voice.mel(audio), audio.durations // hop, labels, text).savefig(path, dpi=120)
+    plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks], [mark.text for mark in marks],
+                text).savefig(path, dpi=120)
     print(f"{path}: mel and alignment")
 
 

@@ -26,8 +26,12 @@ import distributed
 
 Samples = TypeVar("Samples", np.ndarray, torch.Tensor)
 
+# Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
+RESAMPLING_RATIO_LIMIT = 2048
+
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
+_WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
 
 
 class AudioError(ValueError):
@@ -101,33 +105,57 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
     """Write mono audio whole or not at all; folders are made as needed.
 
     Args:
-        path: its ending names the format (.wav, .flac, .ogg).
+        path: its ending names the format (.wav, .flac, .ogg, .opus).
         samples: [S] floats; what lies beyond [-1, 1] is clipped.
         sampling_rate: Hz.
-        subtype: libsndfile's name of the sample format.
+        subtype: libsndfile's name of the sample format: PCM_16, PCM_24, FLOAT, VORBIS.
 
     Raises:
         AudioError: the samples are not one channel of finite floats, or the ending names no format.
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    audio_format = path.suffix[1:].upper()
+    array = samples.detach().cpu().float().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    with wav_writer(path, sampling_rate, subtype) as write:
+        for start in range(0, max(1, len(array)), _BLOCK):  # of minutes at once libsndfile's Vorbis crashes
+            write(array[start:start + _BLOCK])
+
+
+@contextlib.contextmanager
+def wav_writer(path: str | os.PathLike, sampling_rate: int,
+               subtype: str = "PCM_16") -> Iterator[Callable[[np.ndarray], None]]:
+    """Within it, a function that writes the next [S] samples; the file appears when all went well, else not at all.
+
+    Raises:
+        AudioError, OSError: as `write_wav`.
+    """
+    path = Path(path)
+    audio_format = "OGG" if path.suffix.lower() == ".opus" else path.suffix[1:].upper()
     if audio_format not in soundfile.available_formats() or not soundfile.check_format(audio_format, subtype):
         ending = path.suffix or "no ending"
         raise AudioError(f"{path}: {ending} names no audio format for {subtype} samples; use .wav or .flac")
-    array = samples.detach().cpu().float().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    try:
+        with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", sampling_rate, 1, subtype,
+                                                                 format=audio_format) as file:
+            yield lambda samples: file.write(_writable(samples, subtype, path))
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
+
+
+def _writable(samples: np.ndarray, subtype: str, path: Path) -> np.ndarray:
+    """Samples as libsndfile shall write them; AudioError for what is no sound."""
+    array = np.asarray(samples)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
         raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
     if not np.isfinite(array).all():
         raise AudioError(f"{path}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
-    array = array.clip(-1, 1)
-    if subtype == "PCM_16":  # by 32768, as it is read, so that reading and writing again changes nothing
-        array = np.round(array * 32768.0).clip(-32768, 32767).astype(np.int16)
-    try:
-        write_atomic(path, lambda temporary: soundfile.write(
-            temporary, array, sampling_rate, subtype=subtype, format=audio_format))
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
+    return _whole_numbers(array, subtype) if subtype in _WHOLE_NUMBERS else array.clip(-1, 1)
+
+
+def quantised(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Floats [S] as whole numbers int32 of so many bits, clipped; 2**(bits-1) is 1, as it is read."""
+    full = 2.0 ** (bits - 1)  # in float64, because float32 does not hold 31 bits
+    return np.round(np.asarray(samples, np.float64) * full).clip(-full, full - 1).astype(np.int32)
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
@@ -136,8 +164,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
     if from_hz == to_hz:
         return samples
-    # Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
-    ratio = Fraction(to_hz, from_hz).limit_denominator(2048)
+    ratio = Fraction(to_hz, from_hz).limit_denominator(RESAMPLING_RATIO_LIMIT)
     resampled = sinc_resample(
         torch.as_tensor(samples, dtype=torch.float32), ratio.denominator, ratio.numerator, lowpass_filter_width=64,
         rolloff=0.9475937167399596, resampling_method="sinc_interp_kaiser", beta=14.769656459379492)
@@ -161,10 +188,17 @@ def write_text_atomic(path: str | os.PathLike, text: str) -> None:
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then move it there; folders are made as needed."""
+    with atomic_path(path) as temporary:
+        write(temporary)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, moved there at the end if all went well; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        write(temporary)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -251,6 +285,13 @@ class _Console(logging.StreamHandler):
     @property
     def stream(self) -> TextIO:
         return sys.stderr
+
+
+def _whole_numbers(samples: np.ndarray, subtype: str) -> np.ndarray:
+    """What libsndfile shall write unchanged, so that reading and writing again changes nothing."""
+    bits = _WHOLE_NUMBERS[subtype]
+    numbers = quantised(samples, bits)
+    return numbers.astype(np.int16) if bits == 16 else numbers << (32 - bits)  # it takes 24 bits from the top of 32
 
 
 def _opened(path: str | os.PathLike) -> soundfile.SoundFile:

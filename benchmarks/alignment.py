@@ -142,21 +142,6 @@ def measure_growth(frames: list[int], repeats: int, device: str) -> dict[str, li
     return milliseconds
 
 
-def plot(frames: list[int], milliseconds: dict[str, list[float]], path: Path) -> None:
-    """Save the cost over the frames, both axes logarithmic."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="frames", ylabel="ms", xscale="log", yscale="log")
-    for name, values in milliseconds.items():
-        axes.plot(frames, values, marker="o", label=name)
-    axes.set_xticks(frames, map(str, frames), minor=False)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.savefig(path)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -179,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         [name, *(f"{value:.3g}" for value in values)] for name, values in milliseconds.items()]))
     print(f"\nMedian of {args.repeats} ± interquartile range. {timing.machine()}")
     if args.plot:
-        plot(args.frames, milliseconds, args.plot)
+        timing.plot_growth(args.plot, "alignment of 16 items, ms, by frames", args.frames, milliseconds)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.timing import machine, markdown  # noqa: E402
+from benchmarks.timing import machine, markdown, plot_growth  # noqa: E402
 from config import Config, DataConfig  # noqa: E402
 from corpus import AudioIndex, index_path, write_index  # noqa: E402
 from data_utils import Collate, UtteranceDataset, open_corpus  # noqa: E402
@@ -186,9 +186,9 @@ def measuring(source: Path, repeats: int) -> str:
     return f"Without an index {number} wavs that the memory has take {seconds / number * 1e6:.0f} us each to measure."
 
 
-def sampling(sizes: list[int], repeats: int) -> str:
+def sampling(sizes: list[int], repeats: int, picture: Path | None) -> str:
     """Time of planning, of an epoch's batches, and of the first batch after a restart, against corpus size."""
-    rows = []
+    rows, seconds = [], {}
     for number in sizes:
         lengths = np.random.default_rng(0).integers(100, 900, number)
         for way, batching in (("64 utterances", Batching(64, seed=1)),
@@ -199,8 +199,11 @@ def sampling(sizes: list[int], repeats: int) -> str:
                 batches = LengthBatchSampler(lengths, batching).from_step(12_345)
                 epochs.append(_cost(next, batches))  # all batches of an epoch are planned for its first
             plan, epoch = _median(plans).wall, _median(epochs).wall
+            seconds.setdefault(f"batches of {way}", []).append(plan + epoch)
             rows.append([f"{number:,}", way, f"{plan * 1e3:.1f}", f"{epoch * 1e3:.1f}",
                          f"{(plan + epoch) / number * 1e6:.2f}"])
+    if picture is not None:
+        plot_growth(picture, "plan and first epoch of the sampler, s, by utterances", sizes, seconds)
     return markdown(["utterances", "batches of", "plan, ms", "an epoch, ms", "both, us an utterance"], rows)
 
 
@@ -261,6 +264,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--batches", type=int, default=40, help="of a round (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--plot", type=Path, help="save the sampler's cost against corpus size as a picture")
     args = parser.parse_args()
     logging.getLogger("vits").setLevel(logging.WARNING)
     torch.set_num_threads(1)
@@ -268,10 +272,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = write_recordings(folder, 64)
-        print(f"# Data\n\n{machine()}\n\n## Opening\n\n{opening(folder, source, sizes, args.rounds)}\n")
-        print(f"{measuring(source, args.rounds)}\n\n## Sampler\n\n{sampling(sizes, args.rounds)}\n")
+        print(f"### Opening\n\n{opening(folder, source, sizes, args.rounds)}\n")
+        print(f"{measuring(source, args.rounds)}\n\n### Sampler\n\n{sampling(sizes, args.rounds, args.plot)}\n")
         filelist = _copied(args.filelist, folder / "copies") if args.filelist else source
-        print(f"## Loader\n\n{loading(filelist, args.batch_size, args.batches, args.rounds)}")
+        print(f"### Loader\n\n{loading(filelist, args.batch_size, args.batches, args.rounds)}\n\n{machine()}")
 
 
 def _copied(filelist: Path, folder: Path) -> Path:

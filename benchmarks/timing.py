@@ -84,3 +84,19 @@ def peak_growth(work: Callable[[], object], device: str = "cpu") -> str:
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     before, most = (peak_of(each, torch.device(device)) for each in (lambda: None, work))
     return "?" if before is None or most is None else f"{(most - before) / 2**20:.0f}"
+
+
+def plot_growth(path: Path, title: str, points: list[int], values: dict[str, list[float]]) -> None:
+    """Save how values grow over the points as a picture, both axes logarithmic; the folder is made."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot(xlabel=title, xscale="log", yscale="log")
+    for name, row in values.items():
+        axes.plot(points, row, marker="o", label=name)
+    axes.set_xticks(points, map(str, points), minor=False)
+    axes.xaxis.minorticks_off()
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)

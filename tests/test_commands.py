@@ -1,16 +1,20 @@
 """The commands as a new user meets them: what they print, what they write, and how they refuse."""
 
 import io
+import json
+import os
 import runpy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 
 import config as settings
 import trainer
+from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
 
 
@@ -111,7 +115,7 @@ def test_synthesize_refuses_what_it_cannot_say(refused, run, duo, tmp_path):
     out = ("-o", tmp_path / "x.wav")
     assert "a run is made by, e.g., python train.py" in refused(
         "synthesize", "-m", tmp_path / "nowhere", "--text", "a", *out)
-    assert "names no audio format for PCM_16" in refused(
+    assert ".mp3 names no format to save; expected one of .wav" in refused(
         "synthesize", "-m", run, "--text", "a", "-o", tmp_path / "x.mp3")
     (tmp_path / "empty").mkdir()
     assert "holds no checkpoint yet" in refused("synthesize", "-m", tmp_path / "empty", "--text", "a", *out)
@@ -123,6 +127,82 @@ def test_synthesize_refuses_what_it_cannot_say(refused, run, duo, tmp_path):
     assert "speed is 0.0" in refused("synthesize", "-m", run, "--text", "a", "--speed", 0, *out)
     (tmp_path / "not.pt").write_text("x")
     assert "cannot be read" in refused("synthesize", "-m", tmp_path / "not.pt", "--text", "a", *out)
+
+
+def test_synthesize_refuses_what_does_not_go_together(refused, run, tmp_path):
+    assert "need a file: let -o name one" in refused("synthesize", "-m", run, "--text", "a", "--raw", "--json")
+    assert "--picture draws a single text" in refused("synthesize", "-m", run, "--picture", "a.png", stdin="a")
+    assert "--batch is 0" in refused("synthesize", "-m", run, "--text", "a", "--batch", 0)
+    assert ".flac holds 16 or 24 bits, not float" in refused(
+        "synthesize", "-m", run, "--text", "a", "-o", tmp_path / "x.flac", "--bits", "float")
+    assert "line 1, column 12: <prosody>" in refused(
+        "synthesize", "-m", run, "-o", tmp_path / "x.wav", "--text",
+        "<speak>abc <prosody rate='fsat'>d</prosody></speak>")
+    assert list(tmp_path.iterdir()) == []
+
+
+def piped(run, *arguments):
+    program = [sys.executable, ROOT / "synthesize.py", "-m", run, "--text", "abc def. Ghi.", "--seed", "1", *arguments]
+    done = subprocess.run(list(map(str, program)), capture_output=True, timeout=120,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_synthesize_sends_samples_down_a_pipe(run, tmp_path):
+    whole = Voice.load(run, "cpu").speak("abc def. Ghi.", seed=1).samples
+    raw = np.frombuffer(piped(run, "--raw"), "<i2") / 32768
+    assert np.abs(raw - whole).max() < 1e-4
+    read, rate = soundfile.read(io.BytesIO(piped(run, "-o", "-", "--bits", "24")))
+    assert rate == 8000 and np.abs(read - whole).max() < 1e-5
+    faster = np.frombuffer(piped(run, "--raw", "--rate", 16000), "<i2")
+    assert len(faster) == 2 * len(whole)
+
+
+def test_synthesize_ends_quietly_when_its_listener_leaves(run):
+    text = "abc def ghi jkl. " * 200
+    program = [sys.executable, ROOT / "synthesize.py", "-m", run, "--text", text, "--raw"]
+    with subprocess.Popen(list(map(str, program)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        assert len(process.stdout.read(1000)) == 1000
+        process.stdout.close()
+        assert process.wait(timeout=120) == 0
+        assert process.stderr.read() == b""
+
+
+def test_synthesize_reads_a_file_as_one_text_with_timings_beside_it(run, tmp_path):
+    (tmp_path / "book.txt").write_text("Abc def. Ghi\njkl.\n\nMno pqr!\n")
+    done = command("synthesize", "-m", run, "--file", tmp_path / "book.txt", "--whole", "-o", tmp_path / "book.flac",
+                   "--timings", "srt", "TextGrid", "json", "--rate", 22050, "--loudness", -20, "--seed", 1)
+    assert "book.srt" in done.stdout
+    samples, rate = soundfile.read(tmp_path / "book.flac")
+    timings = json.loads((tmp_path / "book.json").read_text())
+    assert rate == timings["sample_rate"] == 22050 and timings["n_samples"] == len(samples)
+    assert [mark["text"] for mark in timings["sentences"]] == ["Abc def.", "Ghi jkl.", "Mno pqr!"]
+    plain = command("synthesize", "-m", run, "--file", tmp_path / "book.txt", "--whole", "-o", tmp_path / "plain.wav",
+                    "--json", "--rate", 22050, "--seed", 1)
+    told = json.loads(plain.stdout)
+    assert told["n_samples"] == len(samples) == soundfile.info(tmp_path / "plain.wav").frames
+    assert told["words"] == timings["words"]
+
+
+def test_synthesize_makes_lines_together_as_one_by_one(run, tmp_path):
+    (tmp_path / "lines.txt").write_text("abc\nabc def ghi\n\nx yz\n")
+    common = ("synthesize", "-m", run, "--file", tmp_path / "lines.txt", "--seed", 3, "--ending", "flac")
+    command(*common, "-o", tmp_path / "one")
+    command(*common, "-o", tmp_path / "many", "--batch", 8)
+    for name in ("0001.flac", "0002.flac", "0003.flac"):
+        one, many = (soundfile.read(tmp_path / folder / name)[0] for folder in ("one", "many"))
+        assert np.abs(one - many).max() < 2e-4
+
+
+def test_synthesize_pronounces_by_a_lexicon(run, tmp_path):
+    (tmp_path / "words.txt").write_text("abc\tdef def\n")
+    said = []
+    for text, extra in (("abc", ("--lexicon", tmp_path / "words.txt")), ("def def", ())):
+        done = command("synthesize", "-m", run, "--text", text, "-o", tmp_path / "x.wav", "--seed", 1, "--json", *extra)
+        said.append(json.loads(done.stdout))
+    assert said[0]["symbols"] == said[1]["symbols"] and [word["text"] for word in said[0]["words"]] == ["abc"]
 
 
 def test_synthesize_warns_of_unknown_symbols_and_speaks_on(run, tmp_path):

@@ -64,6 +64,23 @@ def test_writing_clips_what_is_too_loud_and_takes_other_formats(tmp_path):
         assert np.abs(soundfile.read(tmp_path / name)[0]).max() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize(("bits", "width"), [(16, 16), (24, 24), (32, 25)])  # float32, as it is read, holds 25 bits
+def test_whole_numbers_of_every_width_are_written_as_they_are_read(tmp_path, bits, width):
+    numbers = np.random.default_rng(0).integers(-2**(width - 1), 2**(width - 1), 5000) << (32 - width)
+    soundfile.write(tmp_path / "a.wav", numbers.astype(np.int32), RATE, subtype=f"PCM_{bits}")
+    write_wav(tmp_path / "b.wav", read_wav(tmp_path / "a.wav").samples, RATE, subtype=f"PCM_{bits}")
+    found = soundfile.read(tmp_path / "b.wav", dtype="int32")[0]
+    assert np.array_equal(found, numbers)
+
+
+@pytest.mark.parametrize("name, subtype", [("a.wav", "PCM_16"), ("a.flac", "PCM_24"), ("a.ogg", "VORBIS")])
+def test_a_long_sound_is_written_in_blocks_without_a_seam(tmp_path, name, subtype):
+    samples = tone(30, hz=441.0)
+    write_wav(tmp_path / name, samples, RATE, subtype)
+    found = read_wav(tmp_path / name).samples
+    np.testing.assert_allclose(found, samples, atol=0.02 if subtype == "VORBIS" else 1e-4)
+
+
 @pytest.mark.parametrize("samples, expected", [
     (np.array([0.0, np.nan, np.inf]), "2 of 3 samples are not finite"),
     (np.zeros((2, 5)), r"expected floats of shape \[S\], found float64 \[2, 5\]"),

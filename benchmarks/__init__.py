@@ -1,0 +1,1 @@
+"""Speed and memory, measured beside peers; each module is a command: `python -m benchmarks.NAME`."""

@@ -1,0 +1,245 @@
+"""What speaking costs: real-time factor, first sound and memory, beside other VITS of the same sizes, in turn.
+
+    pip install transformers coqui-tts six piper-tts onnx onnxscript   # the peers; rows of missing ones are left out
+    python -m benchmarks.synthesis
+    python -m benchmarks.synthesis --seconds 6 20 --threads 1 --repeats 9
+
+All say the same number of frames for each of the same number of tokens, so all make the same number of samples. A way
+gives its sound in pieces: those that make a sentence as a whole give one, and their first sound is their last.
+"""
+# Shapes: L text tokens, T frames, S samples, C latent channels.
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import voices
+from benchmarks.timing import Timing, alternate, machine, markdown, peak_growth
+from config import Config
+from synthesis import Voice
+
+FRAMES_PER_TOKEN = 3  # as trained voices of English phonemes with blanks speak
+OURS, DECODER = "ours", "our decoder alone"
+Way = Callable[[], Iterator[int]]  # gives the samples of each piece as it is there
+
+
+class Sentence(NamedTuple):
+    """What all say."""
+
+    ids: Tensor  # [B, L] int64
+    frames: int
+
+    @property
+    def tokens(self) -> int:
+        """Of each item."""
+        return self.ids.shape[1]
+
+
+def new_sentence(seconds: float, config: Config, batch: int = 1, device: str = "cpu") -> Sentence:
+    """About that long."""
+    tokens = max(1, round(seconds * config.data.sampling_rate / config.data.hop_length / FRAMES_PER_TOKEN))
+    random = torch.Generator().manual_seed(0)
+    return Sentence(torch.randint(1, 30, (batch, tokens), generator=random).to(device), tokens * FRAMES_PER_TOKEN)
+
+
+def ours(voice: Voice, sentence: Sentence) -> Way:
+    """Whole sentences by the voice's model; a voice that streams would have a way of its own beside this one."""
+    lengths = torch.full(sentence.ids.shape[:1], sentence.tokens, device=sentence.ids.device)
+
+    def way() -> Iterator[int]:
+        with torch.inference_mode():
+            yield voice.model.infer(sentence.ids, lengths).wav.shape[-1]
+    return way
+
+
+def decoder_alone(voice: Voice, sentence: Sentence) -> Way:
+    """The part that nearly all the time goes to."""
+    z = torch.randn(len(sentence.ids), voice.config.model.inter_channels, sentence.frames, device=sentence.ids.device)
+
+    def way() -> Iterator[int]:
+        with torch.inference_mode():
+            yield voice.model.dec(z).shape[-1]
+    return way
+
+
+def peer_in_torch(model: nn.Module, sentence: Sentence) -> Way:
+    """VitsModel of transformers, Vits of coqui-tts."""
+    def way() -> Iterator[int]:
+        with torch.inference_mode():
+            if hasattr(model, "inference"):
+                lengths = torch.full(sentence.ids.shape[:1], sentence.tokens, device=sentence.ids.device)
+                yield model.inference(sentence.ids, {"x_lengths": lengths})["model_outputs"].shape[-1]
+            else:
+                yield model(sentence.ids).waveform.shape[-1]
+    return way
+
+
+def piper(path: Path, sentence: Sentence, threads: int) -> Way:
+    """Piper's medium voice; its durations are in the graph: without noise an untrained one says 1 frame a token."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    scales = torch.tensor([0.667, FRAMES_PER_TOKEN - 0.5, 0.0])  # noise, length (then rounded up), noise of durations
+    told = {"input": sentence.ids.numpy(), "input_lengths": torch.tensor([sentence.tokens]).numpy(),
+            "scales": scales.numpy()}
+
+    def way() -> Iterator[int]:
+        yield session.run(None, told)[0].shape[-1]
+    return way
+
+
+def our_voice(config: Config, device: str = "cpu") -> Voice:
+    """Untrained, ready to speak as after `Voice.load`, with set durations."""
+    voice = Voice(config, voices.new_model(config), torch.device(device))
+    voice.model.dp = voices.FixedDurations(voice.model.dp, FRAMES_PER_TOKEN).eval()
+    return voice
+
+
+def torch_peers(config: Config, device: str = "cpu") -> dict[str, nn.Module]:
+    """Those of the peers that are models of torch, with set durations, otherwise as they speak after loading."""
+    found = {}
+    if voices.is_installed("transformers"):
+        found["transformers VitsModel"] = voices.transformers_model(config)
+    if voices.is_installed("TTS", "six"):
+        found["coqui-tts Vits"] = voices.coqui_model(config, n_vocab=178)
+    for model in found.values():
+        model.to(device).eval()
+        model.duration_predictor = voices.FixedDurations(model.duration_predictor, FRAMES_PER_TOKEN).eval()
+    return found
+
+
+class Cast(NamedTuple):
+    """Who speaks on the host; what is not installed is missing."""
+
+    full: Voice
+    medium: Voice
+    peers: dict[str, nn.Module]
+    piper_path: Path | None
+
+
+def new_cast(folder: Path, overrides: tuple[str, ...] = ()) -> Cast:
+    """All that are installed; piper's graph goes into the folder."""
+    full = voices.full_config(overrides)
+    has_piper = voices.is_installed("piper", "onnx", "onnxruntime")
+    return Cast(our_voice(full), our_voice(voices.full_config((*voices.MEDIUM, *overrides))), torch_peers(full),
+                voices.write_piper(folder / "medium.onnx") if has_piper else None)
+
+
+def ways_of(cast: Cast, sentence: Sentence, threads: int) -> dict[str, Way]:
+    """A way for everyone."""
+    ways = {OURS: ours(cast.full, sentence), DECODER: decoder_alone(cast.full, sentence)}
+    ways |= {name: peer_in_torch(model, sentence) for name, model in cast.peers.items()}
+    ways["ours, medium"] = ours(cast.medium, sentence)
+    if cast.piper_path is not None:
+        ways["piper-tts, medium"] = piper(cast.piper_path, sentence, threads)
+    return ways
+
+
+def check_lengths(ways: dict[str, Way], samples: int) -> None:
+    """Refuse to compare ways that do not say equally much."""
+    for name, way in ways.items():
+        if (found := sum(way())) != samples:
+            raise ValueError(f"{name!r} says {found} samples; expected {samples} of all, so compare nothing")
+
+
+def count_flops(work: Callable[[], object]) -> float:
+    """Operations of the products and convolutions in it."""
+    with FlopCounterMode(display=False) as count:
+        work()
+    return count.get_total_flops()
+
+
+def matrix_rate(device: str = "cpu", dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+    """FLOP/s of one large matrix product with as many threads as torch has; of a GPU, with TF32 where it has that."""
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    wait = torch.cuda.synchronize if left.is_cuda else lambda: None
+    repeats, seconds, before = 20 if left.is_cuda else 1, [], torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if left.is_cuda else before)  # as torch's convolutions do by themselves
+    try:
+        for _ in range(6):
+            wait()
+            start = time.perf_counter()
+            for _ in range(repeats):
+                left @ right
+            wait()
+            seconds.append((time.perf_counter() - start) / repeats)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return 2 * size**3 / statistics.median(seconds[1:])
+
+
+def drained(way: Way) -> Callable[[], int]:
+    """The way as one call that gives the number of samples."""
+    return lambda: sum(way())
+
+
+def table(cast: Cast, seconds: list[float], threads: int, repeats: int) -> str:
+    """Measure with so many threads; a row for each length and way."""
+    torch.set_num_threads(threads)
+    rate, rows, data = matrix_rate(), [], cast.full.config.data
+    for length in seconds:
+        sentence = new_sentence(length, cast.full.config)
+        ways = ways_of(cast, sentence, threads)
+        said = sentence.frames * data.hop_length / data.sampling_rate
+        check_lengths(ways, sentence.frames * data.hop_length)
+        floor = count_flops(drained(ways[DECODER])) / rate
+        whole = alternate({name: drained(way) for name, way in ways.items()}, repeats, warmup=1)
+        first = alternate({name: lambda way=way: next(way()) for name, way in ways.items()
+                           if _is_streaming(way)}, repeats, warmup=1)
+        rows += [[threads, f"{said:.1f}", name, f"{timing.median / said:.3f} ± {timing.noise / said:.3f}",
+                  f"{first.get(name, timing).median:.2f}", _ratio(whole, name), peak_growth(drained(ways[name])),
+                  f"{floor / timing.median:.0%}" if name == DECODER else "-"] for name, timing in whole.items()]
+    return markdown(["threads", "sentence, s", "voice", "real-time factor", "first sound, s", "ours takes, of its time",
+                     "MiB beyond the weights", "of the floor's rate"], rows) + (
+        f"\n\nThe decoder's floor with {threads} threads: its operations at {rate / 1e9:.0f} GFLOP/s, the rate of a "
+        "large matrix product.\n")
+
+
+def _is_streaming(way: Way) -> bool:
+    """Whether it gives more than one piece."""
+    return sum(1 for _ in way()) > 1
+
+
+def _ratio(timings: dict[str, Timing], name: str) -> str:
+    """Ours of the same tier over this one."""
+    mine = timings["ours, medium" if "medium" in name else OURS]
+    return f"{mine.median / timings[name].median:.2f}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    described.add_argument("--seconds", nargs="+", type=float, default=[2, 6, 20], help="lengths of sentences")
+    described.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    described.add_argument("--repeats", type=int, default=5, help="measured runs of every way, at least 2")
+    return described
+
+
+def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) -> None:
+    """Print a table for each number of threads."""
+    args = parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        cast = new_cast(Path(folder), overrides)
+        for threads in args.threads:
+            print(table(cast, args.seconds, threads, args.repeats))
+    absent = [name for name, is_there in (
+        ("transformers", "transformers VitsModel" in cast.peers), ("coqui-tts", "coqui-tts Vits" in cast.peers),
+        ("piper-tts", cast.piper_path is not None)) if not is_there]
+    notes = f" Not installed, so left out: {', '.join(absent)}." if absent else ""
+    print(f"Median of {args.repeats} ± interquartile range, in turn.{notes} {machine()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Where each written word went in a cleaned text, so that a word has a time and may have a speed of its own.
+
+    cleaned = processor.clean(["One of the 21 cats."])[0]                     # "wˈʌn ʌvðə twˈɛnti wˈʌn kˈæts."
+    words = align_words("One of the 21 cats.", cleaned, processor.clean)      # of: "ʌv", the: "ðə", 21: "twˈɛnti wˈʌn"
+
+espeak-ng merges words and writes numbers out, so white space alone does not tell. Each word is cleaned alone too, and
+the words behind each other are laid against the sentence with the fewest edits. All vowels are alike there, for they
+are what changes in a sentence; stress, length and accents do not count.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+SPOKEN_MARKS = frozenset("%‰&@§")  # Unicode has them as punctuation, people read them out
+
+# Scripts without spaces: each Han character is a word; so is a run of kana, Thai, Lao, Burmese or Khmer.
+_HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_RUNS = r"\u3040-\u30ff", r"\u0e00-\u0e7f", r"\u0e80-\u0eff", r"\u1000-\u109f", r"\u1780-\u17ff"
+_UNSPACED = re.compile("|".join([rf"[{_HAN}]", *(rf"[{run}]+" for run in _RUNS), rf"[^{_HAN}{''.join(_RUNS)}]+"]))
+
+# What parts words without a space, as several points do; a comma between two digits does not.
+_BETWEEN = r"—–…;!?¡¿\"“”„«»()\[\]{}。、，．！？；：।॥؟،؛۔"
+_GROUP = re.compile(rf"(?:[^\s,.{_BETWEEN}]|(?<!\.)\.(?!\.)|(?<=\d),(?=\d))+")
+
+_STRESS = frozenset("ˈˌ")  # they belong to what follows
+_LENGTHS = frozenset("ːˑ")  # they belong, as accents do, to what is before
+_VOWELS = str.maketrans(dict.fromkeys("aeiouyæɑɒɐəɚɜɝɛɪɔʊʌɨʉɯɤøœɶɵɘɞᵻ", "a"))
+
+
+class Word(NamedTuple):
+    """A written word, and what became of it."""
+
+    text: str  # as written, with no surrounding punctuation
+    start: int  # in the written text
+    end: int
+    cleaned_start: int  # in the cleaned text
+    cleaned_end: int  # equal to the start if the word became nothing
+
+
+def written_words(text: str) -> list[tuple[int, int]]:
+    """Start and end of each word of a text, without the punctuation around it.
+
+    A word is what stands between spaces, commas, dashes, brackets and quotes, with its hyphens, apostrophes and points.
+    In scripts without spaces each Han character is one, and each run of kana, Thai, Lao, Burmese or Khmer.
+    """
+    spans = []
+    for group in _GROUP.finditer(text):
+        for part in _UNSPACED.finditer(text, *group.span()):
+            start, end = part.span()
+            while start < end and not _is_said(text[start]):
+                start += 1
+            while start < end and not _is_said(text[end - 1]):
+                end -= 1
+            if start < end:
+                spans.append((start, end))
+    return spans
+
+
+def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]) -> list[Word]:
+    """Where each word of a text stands in the text that the cleaners made of it.
+
+    The spans are in order and do not overlap, and everything in the cleaned text that is neither white space nor
+    punctuation is in one of them. A text that has only punctuation is one word if the cleaners read it out.
+
+    Args:
+        text: as written.
+        cleaned: what `clean` makes of it.
+        clean: cleans lines, such as `TextProcessor.clean`; called once, with the distinct words.
+
+    Raises:
+        ValueError: `clean` does not return as many lines as it gets.
+    """
+    spans = written_words(text)
+    sounds = _sounds(cleaned)
+    if not spans and sounds and text.strip():
+        start = len(text) - len(text.lstrip())
+        return [Word(text.strip(), start, start + len(text.strip()), sounds[0].place, sounds[-1].place + 1)]
+    written = [text[start:end + (text[end:end + 2].rstrip() == ".")] for start, end in spans]  # "e.g." with its point
+    distinct = list(dict.fromkeys(written))
+    alone = clean(distinct)
+    if len(alone) != len(distinct):
+        raise ValueError(f"`clean` returned {len(alone)} lines for {len(distinct)} words; expected one line for each")
+    alone = dict(zip(distinct, map(_sounds, alone)))
+    owners = _owners([alone[word] for word in written], _gaps(text, spans), sounds)
+    return _with_places(text, spans, owners, sounds)
+
+
+class _Sound(NamedTuple):
+    """What is neither white space nor punctuation, one character."""
+
+    place: int  # in the cleaned text
+    group: int  # how many spaces or parting marks are before it
+    symbol: str  # what it is compared by; "" for stress, lengths and accents
+    leads: bool  # it is stress
+
+
+def _is_said(character: str) -> bool:
+    if character.isalnum():
+        return True
+    return not character.isspace() and (unicodedata.category(character)[0] != "P" or character in SPOKEN_MARKS)
+
+
+def _sounds(cleaned: str) -> list[_Sound]:
+    """All that is said in a cleaned text, in order."""
+    sounds = []
+    for group, match in enumerate(_GROUP.finditer(cleaned)):
+        for place, character in enumerate(match[0], match.start()):
+            if _is_said(character):
+                leads = character in _STRESS
+                carried = leads or character in _LENGTHS or unicodedata.category(character)[0] == "M"
+                symbol = "" if carried else character.lower()[0].translate(_VOWELS)
+                sounds.append(_Sound(place, group, symbol, leads))
+    return sounds
+
+
+def _gaps(text: str, spans: list[tuple[int, int]]) -> list[str]:
+    """What stands in front of each word when it is compared: a space, or nothing between Han characters."""
+    ends = [0] + [end for _, end in spans[:-1]]
+    return [" " if end < start else "" for end, (start, _) in zip(ends, spans)]
+
+
+def _owners(words: list[list[_Sound]], gaps: list[str], sounds: list[_Sound]) -> list[int]:
+    """To which word each sound of the sentence belongs, never falling."""
+    symbols, writers = "", []  # of the words behind each other, and which word wrote each symbol
+    for number, (word, gap) in enumerate(zip(words, gaps)):
+        said = _symbols(word)
+        said = gap * bool(symbols and said) + said
+        symbols += said
+        writers += [number] * len(said)
+    matches = match_characters(symbols, _symbols(sounds))
+    groups = _groups(sounds)
+    if len(groups) == len(words) and all(len(_groups(word)) == 1 for word in words):
+        pairs = [match_characters(_symbols(word), _symbols(group)) for word, group in zip(words, groups)]
+        if sum(len(pair) - pair.count(-1) for pair in pairs) + len(pairs) - 1 >= len(matches) - matches.count(-1):
+            return [number for number, group in enumerate(groups) for _ in group]
+    found = iter([-1 if match < 0 or symbols[match] == " " else writers[match]
+                  for symbol, match in zip(_symbols(sounds), matches) if symbol != " "])
+    owners = [next(found) if sound.symbol else -1 for sound in sounds]
+    _lead_on(owners, sounds)
+    _fill(owners, sounds, len(words))
+    return _without_scraps(owners, groups)
+
+
+def _groups(sounds: list[_Sound]) -> list[list[_Sound]]:
+    return [list(group) for _, group in groupby(sounds, key=attrgetter("group"))]
+
+
+def _symbols(sounds: list[_Sound]) -> str:
+    """What is compared of each group, with a space between the groups."""
+    said = ("".join(sound.symbol for sound in group) for group in _groups(sounds))
+    return " ".join(filter(None, said))
+
+
+def match_characters(written: str, heard: str) -> list[int]:
+    """The counterpart in `written` of each character of `heard`, -1 for none: as many as can be, in order.
+
+    The longest common subsequence, a whole column of its table at a time in the bits of one integer (Hyyrö 2004): where
+    a bit is 0, one more character of `written` is one more match.
+    """
+    masks: dict[str, int] = {}
+    for place, character in enumerate(written):
+        masks[character] = masks.get(character, 0) | 1 << place
+    every = (1 << len(written)) - 1
+    columns = [every]
+    for character in heard:
+        idle = columns[-1]
+        taken = idle & masks.get(character, 0)
+        columns.append((idle + taken | idle - taken) & every)
+    matches = [-1] * len(heard)
+    row, column = len(written), len(heard)
+    while row and column:
+        bit = 1 << row - 1
+        if columns[column] & bit:
+            row -= 1
+            continue
+        column -= 1
+        if columns[column] & bit:
+            row -= 1
+            matches[column] = row
+    return matches
+
+
+def _lead_on(owners: list[int], sounds: list[_Sound]) -> None:
+    """Stress goes with what follows it in its group; the rest of what is not compared is filled from the left."""
+    for place in reversed(range(len(sounds) - 1)):
+        if sounds[place].leads and sounds[place].group == sounds[place + 1].group:
+            owners[place] = owners[place + 1]
+
+
+def _fill(owners: list[int], sounds: list[_Sound], n_words: int) -> None:
+    """Give what has no owner (-1) to the neighbour in its group, else to a word that has nothing, else to the left."""
+    place = 0
+    while place < len(owners):
+        end = place
+        while end < len(owners) and owners[end] < 0:
+            end += 1
+        if end > place:
+            left = owners[place - 1] if place else -1
+            right = owners[end] if end < len(owners) else n_words
+            left_group = sounds[place - 1].group if place else -1
+            right_group = sounds[end].group if end < len(owners) else -1
+            groups = [sound.group for sound in sounds[place:end]]
+            spare = sorted(set(groups) - {left_group, right_group})  # groups of their own
+            for at, group in zip(range(place, end), groups):
+                if left == right or group == left_group:
+                    owners[at] = left
+                elif group == right_group:
+                    owners[at] = right
+                elif right - left > 1:  # words in between became nothing else
+                    owners[at] = left + 1 + spare.index(group) * (right - left - 1) // len(spare)
+                else:
+                    owners[at] = left if left >= 0 else right
+        place = end + 1
+
+
+def _without_scraps(owners: list[int], groups: list[list[_Sound]]) -> list[int]:
+    """A word that has the next group, or the one before, and the lesser part of this one too, leaves that part."""
+    end = 0
+    for group in groups:
+        start, end = end, end + len(group)
+        first, last = owners[start], owners[end - 1]
+        if first == last:
+            continue
+        n_first, n_last = owners[start:end].count(first), owners[start:end].count(last)
+        if start and owners[start - 1] == first and 2 * n_first < len(group):
+            owners[start:start + n_first] = [owners[start + n_first]] * n_first
+        if end < len(owners) and owners[end] == last and 2 * n_last < len(group):
+            owners[end - n_last:end] = [owners[end - n_last - 1]] * n_last
+    return owners
+
+
+def _with_places(text: str, spans: list[tuple[int, int]], owners: list[int], sounds: list[_Sound]) -> list[Word]:
+    """The words, each from the place of its first sound to behind its last."""
+    places: dict[int, list[int]] = {}
+    for owner, sound in zip(owners, sounds):
+        places.setdefault(owner, []).append(sound.place)
+    words, here = [], 0
+    for number, (start, end) in enumerate(spans):
+        own = places.get(number)
+        cleaned_start, here = (own[0], own[-1] + 1) if own else (here, here)
+        words.append(Word(text[start:end], start, end, cleaned_start, here))
+    return words
