@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import Tensor
 
 from config import DataConfig
@@ -34,6 +33,8 @@ def _filterbank(
 
             filters = mel(sr=sampling_rate, n_fft=filter_length, n_mels=n_mels, fmin=fmin, fmax=fmax)
             return torch.from_numpy(filters).to(device)
+        import torchaudio.functional  # slow to import, and speaking needs no mels
+
         filters = torchaudio.functional.melscale_fbanks(
             filter_length // 2 + 1, fmin, fmax, n_mels, sampling_rate, norm="slaney", mel_scale="slaney")
         return filters.T.contiguous().to(device)

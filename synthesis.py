@@ -25,7 +25,7 @@ import audio as sound
 import checkpoint
 import config as settings
 import latents
-from commons import choose_device
+from commons import choose_device, uninitialised
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
@@ -163,7 +163,8 @@ class Voice:
         """
         weights = checkpoint.read_weights(Path(path))
         config = settings.from_dict(weights.config, overrides)
-        model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
+        with uninitialised():
+            model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
         checkpoint.load_state(model, weights.generator, weights.source, "generator")
         return cls(config, model, choose_device(device), compiled)
 
@@ -276,6 +277,11 @@ class Voice:
         Raises:
             ValueError: as in `speak`, ids that no row has, or durations of another length.
         """
+        return Audio.joined(list(self.stream_ids(ids, delivery, WHOLE, durations=durations, **changes)))
+
+    def stream_ids(self, ids: Sequence[int], delivery: Delivery | None = None, pieces: Pieces = PIECES, *,
+                   durations: Sequence[int] | None = None, **changes: Any) -> Iterator[Audio]:
+        """The same piece by piece."""
         if durations is not None and (len(durations) != len(ids) or min(durations, default=0) < 0):
             raise ValueError(f"durations must be {len(ids)} numbers of frames, 0 or more, one for each id; "
                              f"found {len(durations)}")
@@ -284,8 +290,7 @@ class Voice:
             raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table")
         delivery = _delivery(delivery, changes)
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
-        utterance = utterance_of_ids((int(i) for i in ids), self.text)
-        return Audio.joined(list(self._say(utterance, seed, delivery, WHOLE, durations)))
+        return self._say(utterance_of_ids((int(i) for i in ids), self.text), seed, delivery, pieces, durations)
 
     def _say(self, utterance: Utterance, seed: int, delivery: Delivery, pieces: Pieces,
              durations: Sequence[int] | None = None) -> Iterator[Audio]:

@@ -26,10 +26,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import voices
 from benchmarks.timing import Timing, alternate, machine, markdown, peak_growth
 from config import Config
+from memory import keep_freed_memory
 from synthesis import Voice
 
 FRAMES_PER_TOKEN = 3  # as trained voices of English phonemes with blanks speak
-OURS, DECODER = "ours", "our decoder alone"
+OURS, STREAMED, DECODER = "ours", "ours, streamed", "our decoder alone"
 Way = Callable[[], Iterator[int]]  # gives the samples of each piece as it is there
 
 
@@ -53,12 +54,21 @@ def new_sentence(seconds: float, config: Config, batch: int = 1, device: str = "
 
 
 def ours(voice: Voice, sentence: Sentence) -> Way:
-    """Whole sentences by the voice's model; a voice that streams would have a way of its own beside this one."""
-    lengths = torch.full(sentence.ids.shape[:1], sentence.tokens, device=sentence.ids.device)
+    """A whole sentence, with all that `Voice.speak` does behind the text."""
+    ids = sentence.ids[0].tolist()
 
     def way() -> Iterator[int]:
-        with torch.inference_mode():
-            yield voice.model.infer(sentence.ids, lengths).wav.shape[-1]
+        yield len(voice.speak_ids(ids, seed=1).samples)
+    return way
+
+
+def ours_streamed(voice: Voice, sentence: Sentence) -> Way:
+    """The same in pieces."""
+    ids = sentence.ids[0].tolist()
+
+    def way() -> Iterator[int]:
+        for piece in voice.stream_ids(ids, seed=1):
+            yield len(piece.samples)
     return way
 
 
@@ -139,7 +149,8 @@ def new_cast(folder: Path, overrides: tuple[str, ...] = ()) -> Cast:
 
 def ways_of(cast: Cast, sentence: Sentence, threads: int) -> dict[str, Way]:
     """A way for everyone."""
-    ways = {OURS: ours(cast.full, sentence), DECODER: decoder_alone(cast.full, sentence)}
+    ways = {OURS: ours(cast.full, sentence), STREAMED: ours_streamed(cast.full, sentence),
+            DECODER: decoder_alone(cast.full, sentence)}
     ways |= {name: peer_in_torch(model, sentence) for name, model in cast.peers.items()}
     ways["ours, medium"] = ours(cast.medium, sentence)
     if cast.piper_path is not None:
@@ -230,6 +241,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) -> None:
     """Print a table for each number of threads."""
     args = parser().parse_args(arguments)
+    keep_freed_memory()  # as synthesize.py does; the peers in torch have it too, in the same process
     with tempfile.TemporaryDirectory() as folder:
         cast = new_cast(Path(folder), overrides)
         for threads in args.threads:

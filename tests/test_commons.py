@@ -186,3 +186,16 @@ def test_slicing_more_than_there_is_is_an_error():
 def test_a_registered_part_needs_no_more_than_a_callable():
     registry = Registry("thing")
     assert registry.register("layer")(nn.Identity) is nn.Identity
+
+
+def test_networks_to_be_loaded_are_not_initialised_and_others_are_again():
+    with commons.uninitialised():
+        bare = torch.nn.Linear(50, 50)
+        assert torch.nn.init.zeros_(torch.ones(2)).sum() == 2
+    assert bare.weight.shape == (50, 50)
+    state = torch.get_rng_state()
+    with commons.uninitialised():
+        torch.nn.Conv1d(3, 3, 3)
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.nn.init.zeros_(torch.ones(2)).sum() == 0
+    assert 0 < torch.nn.Linear(50, 50).weight.abs().max() < 1

@@ -191,6 +191,13 @@ def test_a_stream_joined_is_what_is_spoken_whole(voice, pieces):
     assert joined.timings == whole.timings and np.array_equal(joined.durations, whole.durations)
 
 
+def test_ids_are_streamed_too(voice):
+    ids = voice.text.encode("abc def ghi")
+    parts = list(voice.stream_ids(ids, seed=1, speed=0.5))
+    assert len(parts) > 1
+    assert np.abs(Audio.joined(parts).samples - voice.speak_ids(ids, seed=1, speed=0.5).samples).max() < 1e-5
+
+
 def test_the_first_piece_comes_before_the_rest_is_decoded(voice, monkeypatch):
     decoded = []
     decode = voice.model.dec.forward
