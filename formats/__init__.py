@@ -1,0 +1,123 @@
+"""Other people's layouts, in and out: one small module a format, and the table of what each can carry.
+
+    imported = read(Path("vits-ljs.pth"), config=Path("ljs_base.json"))      # the format is recognised by its content
+    written = write("huggingface", checkpoint.read_weights(run), Path("folder"))
+
+A module of a format has `recognises(path) -> bool` and `read(path, config) -> Imported` if it can be read, and
+`write(weights, folder) -> Written` if it can be written. Its heavy imports stand inside these functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from checkpoint import Weights
+from config import Config
+
+
+class Carries(NamedTuple):
+    """What a format can hold."""
+
+    module: str  # below `formats`
+    reads: bool
+    writes: bool
+    speakers: bool  # several, with their names
+    discriminators: bool
+    optimizers: bool
+    symbols: str  # what of the text front-end goes along
+
+
+FORMATS: dict[str, Carries] = {
+    "published": Carries("published", True, True, True, True, True, "cleaners by name; the published table"),
+    "mms": Carries("mms", True, False, False, True, True, "vocab.txt: characters"),
+    "huggingface": Carries("huggingface", True, True, True, False, False, "vocab.json and tokenizer_config.json"),
+    "coqui": Carries("coqui", True, False, True, True, False, "config.json: characters or phonemes"),
+    "piper-checkpoint": Carries("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
+    "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
+    "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
+    "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
+}
+"""What is told apart when reading is tried in this order."""
+
+
+class Imported(NamedTuple):
+    """A voice of somebody else, in our layout."""
+
+    config: Config  # all that our own training and speaking need
+    generator: dict[str, Tensor]  # our keys, which are the published ones
+    discriminators: dict[str, Tensor] | None = None
+    optimizers: dict[str, Any] | None = None  # {"generator": ..., "discriminators": ...}: torch's state dicts
+    step: int = 0
+    notes: tuple[str, ...] = ()  # what the user should know, such as that a text must be romanised first
+
+
+class Written(NamedTuple):
+    """What was written, and what was checked of it."""
+
+    files: list[Path]
+    checks: tuple[str, ...] = ()  # such as "differs by 3e-07 at most from this project's sound"
+
+
+class FormatError(ValueError):
+    """A file or folder is not what it should be."""
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a format.
+
+    Raises:
+        FormatError: there is no such format.
+    """
+    if name not in FORMATS:
+        raise FormatError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+    return importlib.import_module(f"formats.{FORMATS[name].module}")
+
+
+def recognise(path: Path) -> str:
+    """The name of the format of a file or folder, by its content.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        FormatError: it is none of those that can be read.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a file or folder of somebody's voice")
+    readable = [name for name, carries in FORMATS.items() if carries.reads]
+    for name in readable:
+        if module_of(name).recognises(path):
+            return name
+    found = sorted(each.name for each in path.iterdir())[:8] if path.is_dir() else [f"{path.stat().st_size} bytes"]
+    raise FormatError(f"{path} is of no format that is known here (found: {', '.join(found) or 'nothing'}); expected "
+                      f"one of {', '.join(readable)}; say which with --from if you know")
+
+
+def read(path: Path, config: Path | None = None, name: str | None = None) -> Imported:
+    """A voice from a file or folder.
+
+    Args:
+        path: the file or the folder.
+        config: its JSON, where it lies elsewhere than the format has it.
+        name: of the format; None recognises it.
+
+    Raises:
+        FileNotFoundError: something is missing.
+        FormatError: it is not what it should be.
+    """
+    return module_of(name or recognise(path)).read(path, config)
+
+
+def write(name: str, weights: Weights, folder: Path) -> Written:
+    """A voice into a folder, which is made as needed.
+
+    Raises:
+        FormatError: the format cannot be written, or cannot carry this voice.
+    """
+    if name in FORMATS and not FORMATS[name].writes:
+        raise FormatError(f"{name} can be read, not written; can be written: "
+                          f"{', '.join(each for each, carries in FORMATS.items() if carries.writes)}")
+    return module_of(name).write(weights, folder)
