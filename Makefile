@@ -19,8 +19,9 @@ demo: .venv/installed
 	@echo "  $(BIN)/python train.py -m runs/demo --set train.total_steps=4000      # clearer, in more time"
 	@echo "  your own recordings: README.md, \"Your own voice\""
 
+# Two processes of one thread each; the tests of a file stay together, for they share what they trained.
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks

@@ -20,10 +20,10 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).resolve().parent
 
 MODULES = (
-    "config distributed utils audio commons timings script mel_processing transforms modules attentions generators "
-    "streaming augmentation discriminators latents models speakers rescoring losses corpus data_utils sampling metrics "
-    "checkpoint finetuning optimizers trackers rendering synthesis callbacks profiling training_step memory validation "
-    "trainer").split()
+    "config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
+    "generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses corpus "
+    "data_utils sampling metrics checkpoint finetuning optimizers trackers rendering speaking synthesis callbacks "
+    "profiling training_step memory validation trainer").split()
 PACKAGES = ["text", "monotonic_align", "formats", "serving"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
@@ -84,8 +84,8 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={
-        "test": ["pytest", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx", "pyyaml",
-                 "pyloudnorm", "textgrid", "srt", "webvtt-py"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx",
+                 "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py"],
         "loudness": ["pyloudnorm"],
         "numba": ["numba"],
         "bench": ["monotonic-alignment-search==0.2.1", "coqui-tts==0.28.0", "six==1.17.0",  # coqui lacks six

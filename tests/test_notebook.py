@@ -27,7 +27,7 @@ def test_the_notebook_speaks_plays_and_draws(tmp_path, monkeypatch, overrides, s
     assert ("as bob would say it" in printed) if speakers else ("this run has one voice" in printed)
     players = sum("audio" in output.get("data", {}).get("text/html", "")
                   for cell in notebook.cells for output in cell.get("outputs", []))
-    assert players == (7 if speakers else 4)
+    assert players == (8 if speakers else 5)
 
 
 def test_the_notebook_is_committed_without_outputs():

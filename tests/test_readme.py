@@ -71,6 +71,17 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
     assert "one voice becomes several" in (clone / "runs" / "four" / "train.log").read_text(encoding="utf-8")
 
 
+def made_run(folder: Path) -> Path:
+    """A run of the smallest voice, two steps old."""
+    import torch
+
+    import trainer
+    from tests.conftest import with_corpus, write_corpus
+
+    trainer.fit(with_corpus(write_corpus(folder, None), ("train.total_steps=2",)), folder / "run", torch.device("cpu"))
+    return folder / "run"
+
+
 @pytest.mark.slow
 def test_every_row_of_the_command_table_runs(clone, tmp_path):
     (tmp_path / "lines.txt").write_text("The cat sleeps.\nThe dog runs.\n")
@@ -86,6 +97,14 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     (tmp_path / "list.txt").write_text(f"{wav}|The cat is here.\n")
     fill = {"FOLDER": "my_recordings", "DATA": str(tmp_path / "data"), "LIST": str(tmp_path / "list.txt"),
             "LINES": str(tmp_path / "lines.txt"), " A B ": f" {tmp_path / 'list.txt'} {tmp_path / 'list.txt'} "}
+    speaking = re.findall(r"^\| `(python synthesize[^`]*-m RUN --(?:text|file)[^`]*)`", README, re.MULTILINE)
+    assert len(speaking) == 4
+    fill |= {"RUN": str(made_run(tmp_path)), "TEXT": "'The cat sleeps.'", "BOOK": str(tmp_path / "lines.txt")}
+    for row in speaking:
+        for name in ("RUN", "TEXT", "LINES", "BOOK", "FOLDER"):
+            row = row.replace(name, str(tmp_path / "spoken") if name == "FOLDER" else fill[name])
+        run_line(row, clone)
+    assert (tmp_path / "spoken" / "0002.wav").is_file() and "cat" in (clone / "book.srt").read_text()
     rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
     rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json") for row in rows]
     assert len(rows) == 5
