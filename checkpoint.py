@@ -272,6 +272,37 @@ def load(path: Path) -> dict[str, Any]:
     return payload
 
 
+def load_foreign(file: Path) -> Any:
+    """What torch or safetensors wrote into a file of somebody else's, onto the CPU; nothing in it is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is damaged, or holds code that would have to be executed.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}")
+    try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):  # no fault of the file's
+        raise
+    except Exception as error:  # a foreign pickle raises whatever its bytes happen to mean
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        reason = (f"it asks for {refused[1]} to be executed, which is not done; ask for the tensors alone, best as "
+                  "safetensors" if refused else
+                  f"its {file.stat().st_size} bytes break off, or are of something else than tensors, numbers and text")
+        raise CheckpointError(f"{file} cannot be read: {reason}") from None
+
+
+def save_foreign(path: Path, content: dict[str, Any]) -> Path:
+    """Write a file for somebody else's program: safetensors if its name says so, else with `torch.save`."""
+    if path.suffix == ".safetensors":
+        tensors = {name: tensor.contiguous() for name, tensor in content.items()}
+        return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, {"format": "pt"})))
+    return _write_whole(path, lambda file: torch.save(content, file))
+
+
 def newest(run_dir: Path) -> Path | None:
     """The checkpoint of the highest step, None if there is none yet."""
     steps = list_steps(run_dir)
@@ -368,11 +399,16 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
     Raises:
         ValueError: the folder is a run's, or discriminators are wanted and there are none.
     """
-    if newest(folder) is not None:
-        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
     weights = read_weights(source)
     if with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators to publish; take the run, or leave them out")
+    return publish_weights(weights if with_discriminators else weights._replace(discriminators=None), folder)
+
+
+def publish_weights(weights: Weights, folder: Path) -> list[Path]:
+    """Write a release of weights, with their discriminators if there are any; see `publish`."""
+    if newest(folder) is not None:
+        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
     config = settings.from_dict(weights.config)
     # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
@@ -384,7 +420,7 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
     (folder / DISCRIMINATORS_FILE).unlink(missing_ok=True)  # another release's would not fit
     files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step),
              _write_whole(folder / "config.json", lambda file: file.write(text.encode()))]
-    if with_discriminators:
+    if weights.discriminators is not None:
         files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step))
     return files
 

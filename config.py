@@ -147,6 +147,7 @@ class DataConfig:
     mel_fmin: float = 0.0  # Hz
     mel_fmax: float | None = None  # Hz; None is half the sampling rate
     add_blank: bool = True
+    begin_end: tuple[str, str] | None = None  # symbols before and behind every text, where the voice learned them
     n_speakers: int = 0  # 0 and 1 are one voice
     speakers: tuple[str, ...] = ()  # names by id; filled in from the filelist at training if it names speakers
     cleaned_text: bool = True  # the filelists' text has been through the cleaners already
@@ -171,6 +172,8 @@ class DataConfig:
         if self.speakers and self.n_speakers < len(self.speakers):
             faults.append(f"data.n_speakers is {self.n_speakers}, but there are {len(self.speakers)} names of "
                           f"speakers; set data.n_speakers={len(self.speakers)}")
+        if self.begin_end is not None and any(len(symbol) != 1 for symbol in self.begin_end):
+            faults.append(f"data.begin_end is {list(self.begin_end)}; it must be two symbols, each one character")
         if self.min_text_len > self.max_text_len:
             faults.append(f"data.min_text_len {self.min_text_len} exceeds data.max_text_len {self.max_text_len}")
         return faults

@@ -13,7 +13,7 @@ import codecs
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -225,28 +225,25 @@ class Entries(Sequence[Entry]):
         samples: [N] of the audio.
         speaker_ids: [N]; None for one voice.
         folder: the filelist's, where paths are looked for too.
-        add_blank: whether blanks come between the symbols.
+        spread: adds what the model reads beside the symbols' ids, such as blanks; see `TextProcessor.spread`.
     """
 
     def __init__(self, wav_paths: Ragged, symbols: Ragged, rows: np.ndarray, samples: np.ndarray,
-                 speaker_ids: np.ndarray | None, folder: str, add_blank: bool):
+                 speaker_ids: np.ndarray | None, folder: str, spread: Callable[[Sequence[int]], list[int]]):
         self.samples = samples
         self.speaker_ids = speaker_ids
         self._wav_paths = wav_paths
         self._symbols = symbols
         self._rows = rows
         self._folder = folder
-        self._add_blank = add_blank
+        self._spread = spread
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Entry:
         row = int(self._rows[index])
-        text_ids = self._symbols[row].astype(np.int32)
-        if self._add_blank:
-            text_ids, symbols = np.zeros(2 * len(text_ids) + 1, np.int32), text_ids
-            text_ids[1::2] = symbols
+        text_ids = np.array(self._spread(self._symbols[row].tolist()), np.int32)
         return Entry(self.wav_path(index), text_ids,
                      None if self.speaker_ids is None else int(self.speaker_ids[index]), int(self.samples[index]))
 

@@ -179,7 +179,7 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
     _report(filelist_path, audio.samples[kept], left_out, config)
     speaker_ids = columns.speaker_ids[kept] if config.multispeaker else None
     return UtteranceDataset(Entries(columns.wav_paths, columns.symbols, kept, audio.samples[kept], speaker_ids,
-                                    folder, text.add_blank), data, left_out)
+                                    folder, text.spread), data, left_out)
 
 
 @dataclass(frozen=True)
@@ -408,7 +408,7 @@ def _misfits(symbols: np.ndarray, samples: np.ndarray, data: DataConfig) -> dict
         samples: [M] of the audio.
     """
     frames = samples // data.hop_length
-    n_ids = 2 * symbols + 1 if data.add_blank else symbols
+    n_ids = (2 * symbols + 1 if data.add_blank else symbols) + (0 if data.begin_end is None else 2)
     tests = {
         f"have a text below data.min_text_len {data.min_text_len}": symbols < max(1, data.min_text_len),
         f"have a text above data.max_text_len {data.max_text_len}": symbols > data.max_text_len,

@@ -4,6 +4,7 @@
 
 Everything comes from torchrun's environment. One process never initialises torch.distributed. With GPUs, tensors travel
 by NCCL; what only the host must know (counts, whether to stop) travels by gloo, so that nobody waits for a GPU.
+torch is imported where it is used: who only asks for the rank, as a log does, starts without it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 logger = logging.getLogger("vits")
 
@@ -57,6 +60,8 @@ def own_device(device: torch.device) -> torch.device:
         return device
     if device.index is not None:
         raise ValueError(f"--device {device} sends all {world_size()} processes to one GPU; say --device cuda")
+    import torch
+
     if local_rank() >= torch.cuda.device_count():
         raise ValueError(f"process {local_rank()} of this machine has no GPU, there are {torch.cuda.device_count()}; "
                          "start at most that many: torchrun --nproc_per_node=gpu")
@@ -69,6 +74,8 @@ def joined(device: torch.device) -> Iterator[None]:
     if world_size() == 1:
         yield
         return
+    import torch
+
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
@@ -82,11 +89,15 @@ def wrap(module: nn.Module) -> nn.Module:
     """The module as it is called in training: its gradients become the mean over processes as they are computed."""
     if world_size() == 1 or not any(parameter.requires_grad for parameter in module.parameters()):
         return module
+    from torch import nn
+
     return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def gathering(wrapped: nn.Module, is_last: bool) -> AbstractContextManager:
     """Within it gradients accumulate on this process alone, unless this is the last batch of the step."""
+    from torch import nn
+
     is_alone = not isinstance(wrapped, nn.parallel.DistributedDataParallel)
     return contextlib.nullcontext() if is_alone or is_last else wrapped.no_sync()
 
@@ -95,6 +106,8 @@ def sum_over_processes(values: Sequence[float]) -> list[float]:
     """Numbers of the host, each summed over all processes, in float64; every process gets the sums."""
     if world_size() == 1:
         return list(values)
+    import torch
+
     total = torch.tensor(values, dtype=torch.float64)
     torch.distributed.all_reduce(total)
     return total.tolist()
@@ -104,6 +117,8 @@ def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of a tensor over all processes, on its device."""
     if world_size() == 1:
         return values
+    import torch
+
     total = values.detach().clone()
     torch.distributed.all_reduce(total)
     return total / world_size()

@@ -51,6 +51,7 @@ HEARD_DIFFERENTLY = {
     "mel_fmin": "the mel loss hears other bands",
     "mel_fmax": "the mel loss hears other bands",
     "add_blank": "text has blanks in one of them alone, so the text encoder and durations have to be learned anew",
+    "begin_end": "text begins and ends otherwise, so the first and the last sounds have to be learned anew",
     "text_cleaners": "the same symbols may stand for other sounds",
     "language": "the same symbols may stand for other sounds",
 }

@@ -150,7 +150,8 @@ class Updater:
                              f"both: {shown}; keep train.trainable and train.frozen, or start a new run with "
                              "--init-from")
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # else it was written where nothing is scaled, and the scale is found anew
+            self.scaler.load_state_dict(state["scaler"])
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ class Utterance:
 
     text: str  # as written
     ids: tuple[int, ...]  # [L], blanks included
-    symbols: tuple[str, ...]  # [L], "" for a blank
+    symbols: tuple[str, ...]  # [L], "" for a blank, the begin and the end
     manners: tuple[Manner, ...]  # [L]
     words: tuple[Word, ...] = ()
     bookmarks: tuple[tuple[str, int], ...] = ()  # SSML's marks: name, and the token before which they stand
@@ -191,8 +191,8 @@ class ScriptReader:
 def utterance_of_ids(ids: Iterable[int], processor: TextProcessor) -> Utterance:
     """Ids that the caller made; their symbols are the table's, and there are no words."""
     ids = tuple(ids)
-    is_blank = [processor.add_blank and place % 2 == 0 and each == 0 for place, each in enumerate(ids)]
-    symbols = tuple("" if blank else processor.symbols.symbols[each] for each, blank in zip(ids, is_blank))
+    symbols = tuple(processor.symbols.symbols[each] if is_symbol else ""
+                    for each, is_symbol in zip(ids, processor.are_symbols(ids)))
     return Utterance("".join(symbols), ids, symbols, (Manner(),) * len(ids))
 
 

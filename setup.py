@@ -85,8 +85,10 @@ setup(
     install_requires=requirements(),
     extras_require={
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx",
-                 "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py"],
+                 "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
+                 "onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx"],
         "loudness": ["pyloudnorm"],
+        "onnx": ["onnx", "onnxruntime"],
         "numba": ["numba"],
         "bench": ["monotonic-alignment-search==0.2.1", "coqui-tts==0.28.0", "six==1.17.0",  # coqui lacks six
                   "torchcodec==0.17.0", "transformers==5.23.0", "piper-tts==1.8.0", "onnx==1.23.2",

@@ -8,48 +8,13 @@ as the generator looks at, so the pieces together are what it says of the whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from pieces import PIECES, Pieces, plan
+
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples.
-
-
-class Pieces(NamedTuple):
-    """How long the pieces are, in frames: a short one first, so that something sounds soon, then ever longer ones."""
-
-    first: int = 16
-    most: int = 256
-    growth: float = 2.0
-
-
-PIECES = Pieces()
-
-
-class Piece(NamedTuple):
-    """Frames [start, end) to say, decoded from frames [low, high)."""
-
-    start: int
-    end: int
-    low: int
-    high: int
-
-
-def plan(n_frames: int, context: int, pieces: Pieces = PIECES) -> list[Piece]:
-    """Cut `n_frames` into pieces that overlap by `context` frames on both sides.
-
-    Raises:
-        ValueError: pieces of less than a frame, or that shrink.
-    """
-    if pieces.first < 1 or pieces.most < pieces.first or pieces.growth < 1:
-        raise ValueError(f"{pieces} cannot be: expected 1 <= first <= most frames and a growth of 1 or more")
-    planned, start, length = [], 0, float(pieces.first)
-    while start < n_frames:
-        end = min(n_frames, start + int(length))
-        planned.append(Piece(start, end, max(0, start - context), min(n_frames, end + context)))
-        start, length = end, min(pieces.most, length * pieces.growth)
-    return planned
 
 
 def context_of(generator: nn.Module) -> int | None:

@@ -8,6 +8,7 @@
     echo "Good morning." | python synthesize.py -m runs/demo -o folder
     python synthesize.py -m runs/digits --speaker george --text "seven" -o seven.wav --picture seven.png
     python synthesize.py -m runs/digits --convert me.wav --from george --speaker lucas -o converted.wav
+    python synthesize.py -m demo_onnx/voice.onnx --text "Hello."     # without torch, which takes seconds to import
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from audio import OutputFormat
-    from synthesis import Audio, Delivery, Voice
+    from speaking import Audio, Delivery, Speaking
     from timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
@@ -38,7 +39,8 @@ TIMINGS = ("json", "srt", "vtt", "TextGrid")
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-m", "--run", type=Path, required=True, help="a run, a checkpoint or a release folder")
+    parser.add_argument("-m", "--run", type=Path, required=True,
+                        help="a run, a checkpoint, a release folder, or an .onnx file of export.py")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
@@ -81,15 +83,12 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
         check(args)
-        from audio import OutputFormat  # seconds of imports, once the arguments are right
-        from memory import keep_freed_memory
-        from synthesis import Voice
+        from audio import OutputFormat  # imports that take their time, once the arguments are right
 
         texts = [] if args.convert else read_texts(args)
         paths = [] if is_piped(args) or not texts else output_paths(args.out, len(texts), args.ending)
         form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
-        keep_freed_memory()
-        voice = Voice.load(args.run, args.device, args.overrides)
+        voice = load_voice(args)
         if is_piped(args):
             write_stream(sounds_of(voice, args, texts), form, has_header=not args.raw)
         elif args.convert:
@@ -118,6 +117,26 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
 
 
+def load_voice(args: argparse.Namespace) -> Speaking:
+    """The voice, by onnxruntime if it is an ONNX file, else by torch.
+
+    Raises:
+        ValueError: an ONNX file is asked for what only a checkpoint can do.
+    """
+    from formats.runtime import OnnxVoice, find_graph
+
+    if find_graph(args.run):
+        if args.convert or args.picture:
+            raise ValueError(f"{args.run} is an ONNX voice, which speaks only; --convert and --picture need -m to name "
+                             "a run, a checkpoint or a release")
+        return OnnxVoice.load(args.run, args.device, args.overrides)
+    from memory import keep_freed_memory
+    from synthesis import Voice
+
+    keep_freed_memory()
+    return Voice.load(args.run, args.device, args.overrides)
+
+
 def is_piped(args: argparse.Namespace) -> bool:
     """Whether the sound goes to standard output."""
     return args.raw or str(args.out) == "-"
@@ -125,7 +144,7 @@ def is_piped(args: argparse.Namespace) -> bool:
 
 def delivery_of(args: argparse.Namespace) -> Delivery:
     """How the arguments want it said."""
-    from synthesis import Delivery
+    from speaking import Delivery
     from text.lexicon import Lexicon
 
     return Delivery(
@@ -136,7 +155,7 @@ def delivery_of(args: argparse.Namespace) -> Delivery:
         lexicon=None if args.lexicon is None else Lexicon.load(args.lexicon))
 
 
-def sounds_of(voice: Voice, args: argparse.Namespace, texts: list[str]) -> Iterator[Audio]:
+def sounds_of(voice: Speaking, args: argparse.Namespace, texts: list[str]) -> Iterator[Audio]:
     """All that is asked for, in pieces as they are made."""
     if args.convert:
         yield from voice.stream_conversion(args.convert, args.source_speaker, args.speaker, args.seed)
@@ -144,19 +163,26 @@ def sounds_of(voice: Voice, args: argparse.Namespace, texts: list[str]) -> Itera
         yield from voice.stream(text, delivery_of(args))
 
 
-def speak_each(voice: Voice, texts: list[str], paths: list[Path], form: OutputFormat, args: argparse.Namespace) -> None:
+def speak_each(voice: Speaking, texts: list[str], paths: list[Path], form: OutputFormat,
+               args: argparse.Namespace) -> None:
     """One sound for each text; a long one is written as it is made, so a book needs no more memory than a page."""
-    from tqdm import tqdm
-
     delivery = delivery_of(args)
-    # On standard error, and only where somebody watches it.
-    for text, path in zip(tqdm(texts, unit="line", disable=None if len(texts) > 1 else True), paths):
+    for text, path in zip(watched(texts), paths):
         if args.picture:
             audio = voice.speak(text, delivery)
             save([audio], path, form, args)
             draw(voice, audio, text, args.picture)
         else:
             save(voice.stream(text, delivery), path, form, args, text)
+
+
+def watched(texts: list[str]) -> Iterable[str]:
+    """The texts, with a bar of progress on standard error if there are several and somebody watches it."""
+    if len(texts) == 1:
+        return texts
+    from tqdm import tqdm
+
+    return tqdm(texts, unit="line", disable=None)
 
 
 def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace, text: str = "") -> None:
@@ -166,7 +192,7 @@ def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse
         ValueError: there was nothing to say in the text.
     """
     from audio import writing
-    from synthesis import Audio
+    from speaking import Audio
     from timings import Timings
 
     pieces = iter(pieces)
@@ -269,7 +295,7 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
     return [out / f"{number:04d}.{ending}" for number in range(1, count + 1)]
 
 
-def draw(voice: Voice, audio: Audio, text: str, path: Path) -> None:
+def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
     from trackers import plot_speech
 

@@ -141,7 +141,7 @@ class Timings:
         path = Path(path)
         content = self.render(path.suffix, cues).encode("utf-8", errors="replace")  # half a surrogate becomes "?"
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # not by `utils`, which needs torch
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # not by `utils`, which needs soundfile
         try:
             temporary.write_bytes(content)
             os.replace(temporary, path)

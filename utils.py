@@ -1,5 +1,7 @@
 """Wav files in and out, text files written whole, seeds, and where log lines go.
 
+torch is imported where it is used: a voice that speaks without it writes its wavs here too.
+
 Shapes: S samples. Audio is mono float32 in [-1, 1] everywhere outside this file.
 """
 
@@ -16,15 +18,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
 
 import numpy as np
 import soundfile
-import torch
 
 import distributed
 
-Samples = TypeVar("Samples", np.ndarray, torch.Tensor)
+if TYPE_CHECKING:
+    import torch
+
+Samples = TypeVar("Samples", np.ndarray, "torch.Tensor")
 
 # Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
 RESAMPLING_RATIO_LIMIT = 2048
@@ -115,7 +119,8 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    array = samples.detach().cpu().float().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    is_tensor = hasattr(samples, "detach")
+    array = samples.detach().cpu().float().numpy() if is_tensor else np.asarray(samples)
     with wav_writer(path, sampling_rate, subtype) as write:
         for start in range(0, max(1, len(array)), _BLOCK):  # of minutes at once libsndfile's Vorbis crashes
             write(array[start:start + _BLOCK])
@@ -160,10 +165,11 @@ def quantised(samples: np.ndarray, bits: int) -> np.ndarray:
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     """Change the sampling rate of [S] samples; gives back the kind of array it got, float32."""
-    from torchaudio.functional import resample as sinc_resample  # slow to import, and few commands need it
-
     if from_hz == to_hz:
         return samples
+    import torch
+    from torchaudio.functional import resample as sinc_resample  # slow to import, and few commands need it
+
     ratio = Fraction(to_hz, from_hz).limit_denominator(RESAMPLING_RATIO_LIMIT)
     resampled = sinc_resample(
         torch.as_tensor(samples, dtype=torch.float32), ratio.denominator, ratio.numerator, lowpass_filter_width=64,
@@ -206,6 +212,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def set_seed(*parts: int) -> int:
     """Seed Python, NumPy and torch from a hash of `parts`, e.g. (seed, step, rank), and return that hash."""
+    import torch
+
     digest = hashlib.blake2b(repr(tuple(int(part) for part in parts)).encode(), digest_size=8).digest()
     seed = int.from_bytes(digest, "little") >> 1  # 63 bits: what torch takes on every device
     random.seed(seed)

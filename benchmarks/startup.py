@@ -1,4 +1,4 @@
-"""From the start of a process to its first sound, files in the memory already: ours, piper-tts and transformers.
+"""From the start of a process to its first sound, files in memory already: ours in torch and in ONNX, and the peers.
 
     pip install piper-tts onnx onnxscript transformers    # the peers; their rows are left out where they are missing
     python -m benchmarks.startup
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import checkpoint
 from benchmarks import voices
 from benchmarks.timing import machine, markdown
 
@@ -72,6 +73,16 @@ def ours(folder: Path) -> Way:
                "seconds = voice.speak(TEXT, seed=1).seconds")
 
 
+def ours_onnx(release: Path, folder: Path) -> Way:
+    """As synthesize.py does it where -m names an ONNX voice: without torch."""
+    from formats import onnx_voice
+
+    onnx_voice.write(checkpoint.read_weights(release), folder)
+    return Way("from formats.runtime import OnnxVoice",
+               f"voice = OnnxVoice.load({str(folder)!r})",
+               "seconds = voice.speak(TEXT, seed=1).seconds")
+
+
 def piper(path: Path) -> Way:
     """As its documentation does it."""
     return Way("from piper import PiperVoice",
@@ -115,6 +126,9 @@ def new_ways(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> dict[s
     medium = voices.full_config((*voices.MEDIUM, *overrides))
     ways = {"ours, medium": ours(voices.write_ours(folder / "medium", medium)),
             "ours, full": ours(voices.write_ours(folder / "full", full))}
+    if voices.is_installed("onnx", "onnxruntime"):
+        for size in ("medium", "full"):
+            ways[f"ours, {size}, onnx"] = ours_onnx(folder / size, folder / f"{size}_onnx")
     if voices.is_installed("piper", "onnx"):  # onnx is what its graph is made with
         ways["piper-tts, medium"] = piper(voices.write_piper(folder / "medium.onnx"))
     if voices.is_installed("transformers"):

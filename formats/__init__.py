@@ -12,12 +12,14 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import Tensor
-
-from checkpoint import Weights
 from config import Config
+
+if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
+    from torch import Tensor
+
+    from checkpoint import Weights
 
 
 class Carries(NamedTuple):
@@ -39,6 +41,7 @@ FORMATS: dict[str, Carries] = {
     "coqui": Carries("coqui", True, False, True, True, False, "config.json: characters or phonemes"),
     "piper-checkpoint": Carries("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
     "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
+    "onnx-streaming": Carries("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
     "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
@@ -51,7 +54,8 @@ class Imported(NamedTuple):
     config: Config  # all that our own training and speaking need
     generator: dict[str, Tensor]  # our keys, which are the published ones
     discriminators: dict[str, Tensor] | None = None
-    optimizers: dict[str, Any] | None = None  # {"generator": ..., "discriminators": ...}: torch's state dicts
+    optimizers: dict[str, Any] | None = None  # {"generator": ..., "discriminators": ...}: torch's state dicts, in
+    # which a number stands for the parameter that is at this place among ours
     step: int = 0
     notes: tuple[str, ...] = ()  # what the user should know, such as that a text must be romanised first
 
@@ -91,9 +95,23 @@ def recognise(path: Path) -> str:
     for name in readable:
         if module_of(name).recognises(path):
             return name
-    found = sorted(each.name for each in path.iterdir())[:8] if path.is_dir() else [f"{path.stat().st_size} bytes"]
-    raise FormatError(f"{path} is of no format that is known here (found: {', '.join(found) or 'nothing'}); expected "
-                      f"one of {', '.join(readable)}; say which with --from if you know")
+    raise FormatError(f"{path} is of no format that is known here (found: {_contents(path)}); expected one of "
+                      f"{', '.join(readable)}; say which with --from if you know")
+
+
+def _contents(path: Path) -> str:
+    """What is in a folder or file, in a few words."""
+    if path.is_dir():
+        names = sorted(each.name for each in path.iterdir())
+        return ", ".join(names[:8] + ["..."] * bool(names[8:])) or "nothing"
+    import checkpoint
+
+    try:
+        content = checkpoint.load_foreign(path)
+    except checkpoint.CheckpointError as error:
+        return str(error)
+    keys = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else ""
+    return f"a {type(content).__name__}{f' of {keys}' if keys else ''}"
 
 
 def read(path: Path, config: Path | None = None, name: str | None = None) -> Imported:
@@ -121,3 +139,8 @@ def write(name: str, weights: Weights, folder: Path) -> Written:
         raise FormatError(f"{name} can be read, not written; can be written: "
                           f"{', '.join(each for each, carries in FORMATS.items() if carries.writes)}")
     return module_of(name).write(weights, folder)
+
+
+def quantised(file: Path, kind: str) -> Written:
+    """A copy of an ONNX voice with narrower weights, "fp16" or "int8"; see `formats.quantisation`."""
+    return importlib.import_module("formats.quantisation").quantised(file, kind)

@@ -89,6 +89,8 @@ def test_all_faults_are_named_in_one_message_each_on_its_line():
     ("model.upsample_rates=8", "model.upsample_rates is 8; expected a list, each a whole number"),
     ("model.resblock_dilation_sizes=[1,3]", "model.resblock_dilation_sizes is [1, 3]; expected a list, each a list"),
     ("model.resblock=1", 'model.resblock is 1; expected a string'),
+    ("data.begin_end=^", 'data.begin_end is "^"; expected a list of 2: a string, a string or null'),
+    ('data.begin_end=["^","<end>"]', "data.begin_end is ['^', '<end>']; it must be two symbols, each one character"),
     ("data.mel_fmax=high", 'data.mel_fmax is "high"; expected a number or null'),
     ("train.batch_size=0", "train.batch_size is 0; it must be above 0"),
     ("train.weight_decay=-1", "train.weight_decay is -1.0; it must be 0 or more"),

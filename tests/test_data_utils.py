@@ -62,6 +62,17 @@ def test_texts_are_cleaned_if_the_filelist_is_not(tmp_path):
     assert TextProcessor.from_config(config.data).decode(dataset[0].text_ids.tolist()) == "hello you"
 
 
+@pytest.mark.parametrize("add_blank", [True, False])
+def test_training_reads_the_ids_that_speaking_makes(tmp_path, add_blank):
+    write_sound(tmp_path / "a.wav")
+    write_sound(tmp_path / "b.wav", (13 if add_blank else 7) * 256 / RATE)  # of 7 frames, or 13
+    config = config_of(symbols=("_", "^", "$", "a", "b"), begin_end=("^", "$"), add_blank=add_blank)
+    text = TextProcessor.from_config(config.data)
+    dataset = opened(write_list(tmp_path, "a.wav|ab", "b.wav|ababa", "b.wav|ababab"), config)
+    assert [dataset[row].text_ids.tolist() for row in range(2)] == [text.encode("ab"), text.encode("ababa")]
+    assert list(dataset.left_out.values()) == [[f"{tmp_path / 'list.txt'}:3"]]  # one frame too few for its ids
+
+
 def test_faults_of_text_speaker_and_audio_come_in_one_error_in_order(tmp_path):
     write_sound(tmp_path / "a.wav")
     write_sound(tmp_path / "slow.wav", rate=16000)

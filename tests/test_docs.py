@@ -12,6 +12,7 @@ import pytest
 from torch.distributed.run import parse_args
 
 import config
+import convert
 import export
 import preprocess
 import synthesize
@@ -20,8 +21,8 @@ from tests.conftest import ROOT
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
-FILE_ENDINGS = {"py", "log", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
-OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "preprocess.py"}
+FILE_ENDINGS = {"py", "log", "onnx", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
+OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py"}
 OTHERS_WORDS = ("[Errno 28] No space left on device: ...", "Root Cause (first observed failure)", "rank",
                 "Connection closed by peer")  # the system's and torchrun's
 
@@ -80,7 +81,7 @@ def parsed(script, arguments, monkeypatch):
         monkeypatch.setattr(trainer, "_run", lambda args, multispeaker: caught.append(args))
         trainer.main("", multispeaker=script == "train_ms.py")
         return caught[0]
-    return {"export.py": export, "synthesize.py": synthesize}[script].parse_arguments()
+    return {"export.py": export, "convert.py": convert, "synthesize.py": synthesize}[script].parse_arguments()
 
 
 def configured(script, args):
@@ -103,7 +104,7 @@ def unknown_settings(text):
 def texts_of_the_code():
     """All that string literals say, with a new line for each and wherever a value is put in."""
     said = []
-    for path in (*ROOT.glob("*.py"), *(ROOT / "text").glob("*.py")):
+    for path in (*ROOT.glob("*.py"), *(ROOT / "text").glob("*.py"), *(ROOT / "formats").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said.append(re.sub(r"%[sdg]|%\.\d[fg]", "\n", node.value))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 import checkpoint
+import formats
 import trainer
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
@@ -44,7 +46,7 @@ def release(run, tmp_path_factory):
 
 def test_a_release_sounds_like_its_run_to_the_bit(run, release):
     for path in (release, release / "model.safetensors"):
-        ours, theirs = (Voice.load(each, "cpu").speak("abc def", "alice", seed=1) for each in (run, path))
+        ours, theirs = (Voice.load(each, "cpu").speak("abc def", speaker="alice", seed=1) for each in (run, path))
         assert np.array_equal(ours.samples, theirs.samples) and len(ours.samples) > 0
     assert Voice.load(release, "cpu").speakers == ("alice", "bob")
 
@@ -73,15 +75,53 @@ def test_discriminators_stay_at_home_unless_asked_for(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_another_form_is_written_checked_and_zipped(run, tmp_path):
+    done = export("-m", run, "--to", "huggingface", "-o", tmp_path / "voice", "--zip")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    names = ["model.safetensors", "config.json", "vocab.json", "tokenizer_config.json"]
+    assert [line.split(": ")[0] for line in lines[:5]] == [
+        *(str(tmp_path / "voice" / name) for name in names), str(tmp_path / "voice.zip")]
+    assert all(line.endswith(" MB") for line in lines[:5])
+    assert all(line.startswith("checked: ") for line in lines[5:]) and len(lines) == 7
+    with zipfile.ZipFile(tmp_path / "voice.zip") as archive:
+        assert {f"voice/{name}" for name in names} <= set(archive.namelist()) and archive.testzip() is None
+
+
+def test_every_form_that_can_be_written_is_offered():
+    done = export("--help")
+    offered = done.stdout.partition("--to {")[2].partition("}")[0].split(",")
+    assert offered == ["release", *(name for name, carries in formats.FORMATS.items() if carries.writes)]
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
+    (("-m", "RUN", "--to", "huggingface", "-o", "RUN"), "holds checkpoints; huggingface goes to a folder of its own"),
+    (("-m", "RUN", "--to", "huggingface", "-o", "OUT", "--with-discriminators"), "huggingface has no place for them"),
+    (("-m", "RUN", "--to", "published", "-o", "OUT"), "the published code cannot build this voice: data.symbols is"),
+    (("-m", "RELEASE", "--to", "published", "-o", "OUT", "--with-discriminators"), "has no discriminators; take the"),
     (("-m", "RUN", "--to", "release", "-o", "RUN"), "holds checkpoints; a release goes to a folder of its own"),
     (("-m", "nowhere", "--to", "release", "-o", "OUT"), "error: no run or checkpoint nowhere"),
     (("-m", "RUN", "--to", "onxx", "-o", "OUT"), "invalid choice: 'onxx'"),
+    (("-m", "RUN", "--to", "onnx", "-o", "OUT", "--words", "RUN"), "--words fills the lexicon of sherpa-onnx; onnx"),
+    (("-m", "RUN", "--to", "piper", "-o", "OUT", "--quantise", "fp16"), "--quantise narrows the graph of --to onnx"),
 ])
 def test_what_cannot_be_exported_is_refused_without_a_traceback(run, tmp_path, arguments, message):
-    done = export(*({"RUN": run, "OUT": tmp_path / "out"}.get(each, each) for each in arguments))
+    if "RELEASE" in arguments:
+        checkpoint.publish(run, tmp_path / "release")
+    places = {"RUN": run, "OUT": tmp_path / "out", "RELEASE": tmp_path / "release"}
+    done = export(*(places.get(each, each) for each in arguments))
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_is_written_with_narrower_copies(run, tmp_path):
+    pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    done = export("-m", run, "--to", "onnx", "-o", tmp_path / "out", "--quantise", "fp16", "int8")
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"voice.onnx", "voice.json", "voice.fp16.onnx", "voice.int8.onnx"}
+    sizes = [(tmp_path / "out" / f"voice{kind}.onnx").stat().st_size for kind in ("", ".fp16")]
+    assert sizes[1] < sizes[0] and "checked: " in done.stdout
 
 
 def test_the_command_explains_itself():

@@ -392,6 +392,7 @@ def test_a_source_whose_table_is_not_the_one_that_it_names_is_refused():
     ("data.mel_fmin=50", "0.0 in the source, 50.0 here: the mel loss"),
     ("data.mel_fmax=3000", "4000.0 in the source, 3000.0 here: the mel loss"),
     ("data.add_blank=false", "True in the source, False here: text has blanks in one of them alone"),
+    ('data.begin_end=["a","b"]', "here: text begins and ends otherwise, so the first and the last sounds"),
     ('data.text_cleaners=["english_cleaners"]', "here: the same symbols may stand for other sounds"),
     ("data.language=de", "en-us in the source, de here: the same symbols may stand for other sounds")])
 def test_a_difference_that_weights_cannot_show_is_worth_a_warning(override, consequence):

@@ -8,11 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-ORDER = ["config", "distributed", "utils", "audio", "commons", "text", "timings", "script", "monotonic_align",
-         "mel_processing", "transforms", "modules", "attentions", "generators", "streaming", "augmentation",
-         "discriminators", "latents", "models", "speakers", "rescoring", "losses", "corpus", "data_utils", "sampling",
-         "metrics", "checkpoint", "finetuning", "optimizers", "trackers", "rendering", "synthesis", "callbacks",
-         "profiling", "training_step", "memory", "validation", "trainer", "formats"]
+ORDER = ["config", "distributed", "utils", "audio", "registry", "commons", "text", "timings", "script",
+         "monotonic_align", "mel_processing", "transforms", "modules", "attentions", "generators", "pieces",
+         "streaming", "augmentation", "discriminators", "noise", "latents", "models", "speakers", "rescoring", "losses",
+         "corpus", "data_utils", "sampling", "metrics", "checkpoint", "finetuning", "optimizers", "trackers",
+         "rendering", "speaking", "synthesis", "callbacks", "profiling", "training_step", "memory", "validation",
+         "trainer", "formats"]
 VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
 # What only its owner may say, as a pattern over source lines -> the rooms that may.

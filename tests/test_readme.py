@@ -54,7 +54,7 @@ def run_line(line: str, folder: Path) -> None:
             steps = max(checkpoint.list_steps(folder / arguments[arguments.index("-m") + 1]), default=1) + 1
         arguments += ["--set", f"train.total_steps={steps}", "--set", "train.eval_interval=2", "--device", "cpu"]
     done = subprocess.run([*programs[arguments[0]], *arguments[1:]], cwd=folder, capture_output=True, text=True,
-                          timeout=600, env={**os.environ, "OMP_NUM_THREADS": "1"})
+                          errors="replace", timeout=600, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
@@ -64,7 +64,7 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
     assert len(lines) >= 8
     for line in lines:
         run_line(line, clone)
-    for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors"):
+    for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors", "wait.flac", "no_torch.wav"):
         assert (clone / name).stat().st_size > 1000
     assert any(line.startswith("torchrun --nproc_per_node=2") for line in lines)
     assert "cpu x 2 processes" in (clone / "runs" / "mine" / "train.log").read_text(encoding="utf-8")
@@ -105,6 +105,12 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
             row = row.replace(name, str(tmp_path / "spoken") if name == "FOLDER" else fill[name])
         run_line(row, clone)
     assert (tmp_path / "spoken" / "0002.wav").is_file() and "cat" in (clone / "book.srt").read_text()
+    [exporting] = re.findall(r"^\| `(python export.py -m RUN --to huggingface[^`]*)`", README, re.MULTILINE)
+    [converting] = re.findall(r"^\| `(python convert.py[^`]*)`", README, re.MULTILINE)
+    run_line(exporting.replace("[--zip]", "--zip").replace("RUN", fill["RUN"]).replace("FOLDER", str(tmp_path / "hf")),
+             clone)
+    run_line(converting.replace("SOURCE", str(tmp_path / "hf")).replace("RUN", str(tmp_path / "back")), clone)
+    assert (tmp_path / "hf.zip").is_file() and (tmp_path / "back" / "model.safetensors").is_file()
     rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
     rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json") for row in rows]
     assert len(rows) == 5

@@ -176,3 +176,14 @@ def test_ids_have_the_symbols_of_their_rows():
     both = processor(("basic_cleaners",))
     utterance = utterance_of_ids(both.encode("ab"), both)
     assert utterance.symbols == ("", "a", "", "b", "") and utterance.text == "ab" and utterance.words == ()
+
+
+@pytest.mark.parametrize("add_blank", [True, False])
+def test_begin_and_end_say_nothing(add_blank):
+    table = SymbolTable.load(("_", "^", "$", "a", "b", " "))
+    both = TextProcessor(("basic_cleaners",), "en-us", table, add_blank, begin_end=("^", "$"))
+    [read_out] = ScriptReader(both).read("ab a")
+    assert read_out.ids == tuple(both.encode("ab a")) and "".join(read_out.symbols) == "ab a"
+    assert read_out.symbols[0] == read_out.symbols[-1] == ""
+    assert ["".join(read_out.symbols[word.first : word.end]) for word in read_out.words] == ["ab", "a"]
+    assert utterance_of_ids(read_out.ids, both).symbols == read_out.symbols

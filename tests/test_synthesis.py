@@ -64,6 +64,11 @@ def test_training_text_and_spoken_text_become_the_same_ids(voice):
     assert voice.speak("ABC  def").text_ids == tuple(voice.text.encode(cleaned))
 
 
+def test_a_speaker_that_is_not_named_as_one_is_a_clear_error(duo):
+    with pytest.raises(TypeError, match="the delivery is 'alice'; expected a Delivery, or its fields by name: speak"):
+        duo.speak("abc", "alice")
+
+
 @pytest.mark.parametrize("speed", [0.5, 0.7, 1.3, 2.0, 4.0])
 def test_speed_is_exactly_proportional(voice, speed):
     ids = voice.text.encode("abc def ghi jkl mno abc def ghi")
@@ -237,15 +242,15 @@ def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
     tracemalloc.start()
     frames, peaks = [], []
     for number, item in enumerate(item for item in reader.read(book) if isinstance(item, Utterance)):
-        if number % 40 == 0:
+        if number % 120 == 0:
             [prepared] = voice._prepare([item], [number], delivery)
             frames.append(prepared.frames.sum())
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.reset_peak()
     tracemalloc.stop()
-    assert number > 3000 and len(frames) > 80
-    first, last = np.mean(frames[:40]), np.mean(frames[-40:])
-    assert abs(last / first - 1) < 0.05
+    assert number > 3000 and len(frames) > 25
+    first, last = np.mean(frames[:13]), np.mean(frames[-13:])
+    assert abs(last / first - 1) < 0.1
     assert max(peaks[2:]) < 1.5 * peaks[1] + 1e6
 
 
@@ -261,6 +266,7 @@ def test_texts_of_mixed_lengths_together_are_as_one_by_one(voice, duo):
         voice.speak_all(texts, seeds=[1])
     with pytest.raises(ValueError, match="nothing to say in text 1"):
         voice.speak_all(["abc", " "])
+    assert len(voice.speak_all(texts[:2], seed=1, candidates=2)) == 2
 
 
 # Control

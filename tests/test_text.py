@@ -288,6 +288,51 @@ def test_blanks_stand_between_before_and_after():
     assert text.intersperse([5], 0) == [0, 5, 0] and text.intersperse([], 0) == [0]
 
 
+AROUND = SymbolTable.load(("_", "^", "$", "a", "b"))
+
+
+def around(add_blank=True) -> TextProcessor:
+    return TextProcessor((), "en-us", AROUND, add_blank, begin_end=("^", "$"))
+
+
+def test_a_begin_and_an_end_stand_around_the_blanks():
+    assert around().encode("ab") == [1, 0, 3, 0, 4, 0, 2]
+    assert around(add_blank=False).encode("ab") == [1, 3, 4, 2]
+    assert around().encode_lenient("aéb") == ([1, 0, 3, 0, 4, 0, 2], ["é"], [-1, -1, 0, -1, 2, -1, -1])
+    assert around().encode_lenient("é") == ([], ["é"], [])
+    assert around(add_blank=False).encode_lenient("ab").places == [-1, 0, 1, -1]
+
+
+@pytest.mark.parametrize("add_blank", [True, False])
+def test_many_texts_spread_are_the_texts_encoded_one_by_one(add_blank):
+    both = around(add_blank)
+    encoded = both.encode_all(["ab", "a"])
+    assert both.spread(encoded.ids[:2].tolist()) == both.encode("ab")
+    assert both.spread(encoded.ids[2:].tolist()) == both.encode("a")
+
+
+@pytest.mark.parametrize("add_blank", [True, False])
+def test_begin_end_and_padding_go_when_ids_are_decoded(add_blank):
+    both = around(add_blank)
+    ids = both.encode("ab$a")  # its end mark within a text is a symbol like others
+    assert both.decode(ids) == both.decode([*ids, 0, 0]) == "ab$a"
+
+
+@pytest.mark.parametrize("ids", [[], [1], [0, 3, 0], [1, 0, 3, 0]])
+def test_ids_without_a_begin_or_an_end_are_refused_where_the_voice_has_them(ids):
+    with pytest.raises(ValueError, match=r"begin with 1 \('\^'\) and end with 2 \('\$'\); found .* data.begin_end"):
+        around().decode(ids)
+
+
+def test_a_begin_that_the_table_lacks_is_refused():
+    with pytest.raises(ValueError, match=r"data.begin_end has '\^', which the table 'published' lacks; name two"):
+        TextProcessor.from_config(DataConfig(begin_end=("^", "a")))
+
+
+def test_accents_become_symbols_behind_their_letters():
+    assert cleaners.decomposed(["ɪç é", "a"], "de") == ["ɪc\u0327 e\u0301", "a"]
+
+
 def test_a_letter_in_row_0_is_decoded_by_its_place():
     table = SymbolTable.load(("k", "i", "c"))
     assert processor(table=table).decode(processor(table=table).encode("kick")) == "kick"

@@ -4,7 +4,7 @@
     ids = text.encode(text.clean(["How are you?"])[0])
 
 A symbol that the table lacks is never dropped in silence: `encode` refuses it, for preparing data;
-`encode_lenient` substitutes it and tells, for speaking.
+`encode_lenient` substitutes it and tells, for speaking. Only cleaners in `DROPPING` drop it, as they were made to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import DataConfig
-from text.cleaners import get_cleaner
+from text.cleaners import DROPPING, get_cleaner
 from text.symbols import PUBLISHED, SymbolTable
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class Encoded(NamedTuple):
 
     ids: list[int]
     unknown: list[str]
-    places: list[int]  # of the cleaned text's symbol that an id stands for; -1 for a blank
+    places: list[int]  # of the cleaned text's symbol that an id stands for; -1 for a blank, the begin and the end
 
 
 class EncodedTexts(NamedTuple):
-    """Ids of many texts behind each other, without blanks, and what is wrong with some of them."""
+    """Ids of many texts behind each other, not yet `spread`, and what is wrong with some of them."""
 
     ids: np.ndarray  # of the smallest kind that holds the table; 0 for what is unknown
     lengths: np.ndarray  # [N] int64, symbols of each text
@@ -84,21 +84,29 @@ class TextProcessor:
     language: str  # espeak-ng's name
     symbols: SymbolTable
     add_blank: bool  # id 0 before, between and after the symbols
+    begin_end: tuple[str, str] | None = None  # symbols before and behind all that
 
     def __post_init__(self) -> None:
         for name in self.cleaners:
             get_cleaner(name)
+        for symbol in self.begin_end or ():
+            if symbol not in self.symbols.ids:
+                raise ValueError(f"data.begin_end has {symbol!r}, which the table {self.symbols.name!r} lacks; name "
+                                 "two of its symbols, or a table that has them in data.symbols")
 
     @classmethod
     def from_config(cls, data: DataConfig) -> TextProcessor:
         """The processor of a configuration; ValueError for an unknown cleaner or a bad table."""
-        return cls(tuple(data.text_cleaners), data.language, SymbolTable.load(data.symbols), data.add_blank)
+        return cls(tuple(data.text_cleaners), data.language, SymbolTable.load(data.symbols), data.add_blank,
+                   data.begin_end)
 
     def clean(self, lines: list[str]) -> list[str]:
         """Written lines -> as many lines of symbols, through all cleaners in order. Give many lines at once."""
         for name in self.cleaners:
             lines = get_cleaner(name)(lines, self.language)
-        return lines
+        if DROPPING.isdisjoint(self.cleaners):
+            return lines
+        return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
 
     def encode(self, cleaned: str) -> list[int]:
         """Ids of a cleaned text.
@@ -114,7 +122,7 @@ class TextProcessor:
         unknown = tuple(position for position, symbol in enumerate(cleaned) if symbol not in ids)
         if unknown:
             raise UnknownSymbolError(cleaned, unknown, self.symbols.name)
-        return self._with_blanks([ids[symbol] for symbol in cleaned])
+        return self.spread([ids[symbol] for symbol in cleaned])
 
     def encode_all(self, cleaned: Sequence[str]) -> EncodedTexts:
         """Ids of many cleaned texts at once, in a tenth of the time that `encode` takes; nothing is raised."""
@@ -152,12 +160,11 @@ class TextProcessor:
             places.extend(place for _ in known)
         if not "".join(self.symbols.symbols[each] for each in ids).strip():
             return Encoded([], unknown, [])
-        if self.add_blank:
-            ids, places = intersperse(ids, 0), intersperse(places, -1)
-        return Encoded(ids, unknown, places)
+        spread, following = self.spread(ids), iter(places)
+        return Encoded(spread, unknown, [next(following) if own else -1 for own in self.are_symbols(spread)])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The cleaned text of ids; blanks and padding behind go.
+        """The cleaned text of ids; blanks, begin and end, and padding behind go.
 
         Blanks are told from symbols by their place, for in some tables row 0 is a letter too (MMS). Where it is,
         padding cannot be told from that letter, so cut it before.
@@ -167,6 +174,8 @@ class TextProcessor:
         if wrong is not None:
             raise ValueError(f"id {ids[wrong]} at {wrong} is not in the table {self.symbols.name!r} of "
                              f"{len(self.symbols)} rows; the ids belong to another table")
+        if self.begin_end is not None:
+            ids = self._between_begin_and_end(ids)
         if self.add_blank:
             wrong = next((place for place in range(0, len(ids), 2) if ids[place] != 0), None)
             if wrong is not None:
@@ -176,8 +185,29 @@ class TextProcessor:
         text = "".join(self.symbols.symbols[symbol_id] for symbol_id in ids)
         return text if self.symbols.pad.isalpha() else text.rstrip(self.symbols.pad)
 
-    def _with_blanks(self, ids: list[int]) -> list[int]:
-        return intersperse(ids, 0) if self.add_blank else ids
+    def spread(self, ids: Sequence[int]) -> list[int]:
+        """Symbols' ids as the model reads them: with blanks, and with a begin and an end if the voice has them."""
+        spread = intersperse(ids, 0) if self.add_blank else list(ids)
+        if self.begin_end is None:
+            return spread
+        begin, end = (self.symbols.ids[symbol] for symbol in self.begin_end)
+        return [begin, *spread, end]
+
+    def are_symbols(self, ids: Sequence[int]) -> list[bool]:
+        """Of each of the ids that `spread` gives, whether it is of the text itself: no blank, begin or end."""
+        offset = 0 if self.begin_end is None else 1
+        is_blank = [self.add_blank and (place - offset) % 2 == 0 and each == 0 for place, each in enumerate(ids)]
+        around = set() if self.begin_end is None else {0, len(ids) - 1}
+        return [place not in around and not blank for place, blank in enumerate(is_blank)]
+
+    def _between_begin_and_end(self, ids: list[int]) -> list[int]:
+        """What stands between the begin and the last end, padding behind which goes."""
+        begin, end = (self.symbols.ids[symbol] for symbol in self.begin_end)
+        last = max((place for place, symbol_id in enumerate(ids) if symbol_id == end), default=0)
+        if not ids or ids[0] != begin or last == 0:
+            raise ValueError(f"ids of this voice begin with {begin} ({self.begin_end[0]!r}) and end with {end} "
+                             f"({self.begin_end[1]!r}); found {ids[:4]} ...; these were made without data.begin_end")
+        return ids[1:last]
 
 
 def intersperse(ids: Sequence[int], blank: int) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable
 
 from text.espeak import phonemize
@@ -18,6 +19,9 @@ from text.espeak import phonemize
 Cleaner = Callable[[list[str], str], list[str]]
 
 CLEANERS: dict[str, Cleaner] = {}  # filled by @cleaner
+
+# Cleaners whose voices were trained on texts from which every symbol that the table lacks had been dropped in silence.
+DROPPING = frozenset({"mms_cleaners"})
 
 # The table of the published cleaners, misspelling included: models were trained on what it sounds like.
 PUBLISHED_ABBREVIATIONS = {
@@ -71,6 +75,20 @@ def english(lines: list[str], language: str) -> list[str]:
 def espeak(lines: list[str], language: str) -> list[str]:
     """Phonemes of the language, with stress and punctuation."""
     return [_collapse(line).strip() for line in phonemize(lines, language)]
+
+
+@cleaner("mms_cleaners")
+def mms_cleaners(lines: list[str], language: str) -> list[str]:
+    """As for MMS's voices: lowercase; what the table lacks is dropped behind it (see DROPPING)."""
+    lowered = [line.lower() for line in lines]
+    # Romanian is written with a comma below ț, and was trained on with a cedilla.
+    return [line.replace("ț", "ţ") for line in lowered] if language in ("ro", "ron") else lowered
+
+
+@cleaner("decomposed")
+def decomposed(lines: list[str], language: str) -> list[str]:
+    """Every accent a symbol of its own behind its letter (NFD); behind `espeak` what Piper's voices read."""
+    return [unicodedata.normalize("NFD", line) for line in lines]
 
 
 @cleaner("english_espeak")

@@ -1,0 +1,146 @@
+"""What the readers of other people's training checkpoints share: tensors that say their sizes, names that fit ours.
+
+    generator = published_names(tensors)                # weight norm as weight_g and weight_v, in fp32
+    sizes = model_sizes(generator, "voice.ckpt")        # {"hidden_channels": 192, "resblock": "2", ...}
+    check_fits(imported, "voice.ckpt")                  # FormatError, with what does not fit
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from discriminators import Discriminators
+from formats import FormatError, Imported
+from models import SynthesizerTrn
+
+# No shape tells how far a residual block's convolutions are spread; these are what everybody has.
+DILATIONS = {"1": lambda n_kernels: ((1, 3, 5),) * n_kernels,
+             "2": lambda n_kernels: ((1, 2), (2, 6), (3, 12))[:n_kernels]}
+_SHOWN = 6  # keys, in a message
+_PLACEHOLDERS = 0xE000  # where Unicode's private characters begin
+_NEW_WEIGHT_NORM = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        FormatError: it is not JSON, or no object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise FormatError(f"{path} holds a {type(content).__name__}, expected an object with the voice's settings")
+    return content
+
+
+def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in fp32, with the names that weight norm had in 2021."""
+    named = {}
+    for name, tensor in tensors.items():
+        for new, published in _NEW_WEIGHT_NORM.items():
+            name = name.replace(new, published)
+        named[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return named
+
+
+def placeholder(row: int) -> str:
+    """A private character for a row of a symbol table that no single character stands for: no text has it."""
+    return chr(_PLACEHOLDERS + row)
+
+
+def speaker_names(ids: Mapping[str, int], n_speakers: int) -> tuple[str, ...]:
+    """Names by id; none at all unless each of 0 to n_speakers - 1 has its own."""
+    by_id = {number: name for name, number in ids.items()}
+    is_complete = sorted(by_id) == list(range(n_speakers)) and len(ids) == n_speakers
+    return tuple(by_id[number] for number in range(n_speakers)) if is_complete else ()
+
+
+def speaking_notes(noise_scale: float, noise_scale_duration: float, length_scale: float) -> tuple[str, ...]:
+    """What the voice's own settings for speaking are, if they are not this project's."""
+    if (noise_scale, noise_scale_duration, length_scale) == (0.667, 0.8, 1.0):
+        return ()
+    return (f"it is meant to speak with noise_scale={noise_scale:g}, noise_scale_duration={noise_scale_duration:g}, "
+            f"speed={1 / length_scale:.3g}; give these when you speak",)
+
+
+def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
+    """Fields of ModelConfig.
+
+    Upsampling rates are half their kernels and dilations are the customary ones, for no shape tells them.
+
+    Args:
+        tensors: of a generator, weight norm as weight_g and weight_v.
+        source: the file, for messages.
+
+    Raises:
+        FormatError: a tensor that must be there is missing.
+    """
+    def shape(name: str) -> tuple[int, ...]:
+        if name not in tensors:
+            raise FormatError(f"{source} has no tensor {name}; expected a VITS generator of the published layout, with "
+                              f"its weight norm; found {', '.join(list(tensors)[:_SHOWN]) or 'nothing'}")
+        return tuple(tensors[name].shape)
+
+    def count(pattern: str) -> int:
+        return len({match[0] for name in tensors if (match := re.match(pattern, name))})
+
+    hidden = shape("enc_p.emb.weight")[1]
+    relative = shape("enc_p.encoder.attn_layers.0.emb_rel_k")  # [1, 2 * window + 1, channels of a head]
+    feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1.weight")
+    resblock = "1" if "dec.resblocks.0.convs1.0.weight_v" in tensors else "2"
+    first_conv = "convs1.0" if resblock == "1" else "convs.0"
+    n_ups = count(r"dec\.ups\.\d+\.")
+    shape("dec.ups.0.weight_v")
+    n_kernels = count(r"dec\.resblocks\.\d+\.") // n_ups
+    upsample_kernels = tuple(shape(f"dec.ups.{i}.weight_v")[2] for i in range(n_ups))
+    is_deterministic = "dp.conv_1.weight" in tensors
+    return {
+        "inter_channels": shape("enc_p.proj.weight")[0] // 2, "hidden_channels": hidden,
+        "filter_channels": feed_forward[0], "kernel_size": feed_forward[2], "n_heads": hidden // relative[2],
+        "attention_window": (relative[1] - 1) // 2, "n_layers": count(r"enc_p\.encoder\.attn_layers\.\d+\."),
+        "posterior_layers": count(r"enc_q\.enc\.in_layers\.\d+\."),
+        "wavenet_kernel_size": shape("enc_q.enc.in_layers.0.weight_v")[2],
+        "flow_couplings": count(r"flow\.flows\.\d+\."), "flow_layers": count(r"flow\.flows\.0\.enc\.in_layers\.\d+\."),
+        **({"duration_predictor": "deterministic", "duration_channels": shape("dp.conv_1.weight")[0]}
+           if is_deterministic else
+           {"duration_predictor": "stochastic", "duration_flows": count(r"dp\.flows\.\d+\.pre\.weight")}),
+        "resblock": resblock,
+        "resblock_kernel_sizes": tuple(shape(f"dec.resblocks.{i}.{first_conv}.weight_v")[2] for i in range(n_kernels)),
+        "resblock_dilation_sizes": DILATIONS[resblock](n_kernels),
+        "upsample_initial_channel": shape("dec.conv_pre.weight")[0], "upsample_kernel_sizes": upsample_kernels,
+        "upsample_rates": tuple(kernel // 2 for kernel in upsample_kernels),
+        "gin_channels": shape("emb_g.weight")[1] if "emb_g.weight" in tensors else 0}
+
+
+def check_fits(imported: Imported, source: str) -> None:
+    """See that the networks are what the configuration describes, tensor by tensor.
+
+    Raises:
+        FormatError: naming what is missing, what nobody knows, and shapes that differ.
+    """
+    n_symbols = len(imported.config.data.symbols)
+    with torch.device("meta"):  # shapes, without memory
+        faults = _misfits(imported.generator, SynthesizerTrn(n_symbols, imported.config))
+        if imported.discriminators is not None:
+            faults += _misfits(imported.discriminators, Discriminators(imported.config.discriminator))
+    if faults:
+        rest = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise FormatError(f"{source} is no VITS that is known here: {'; '.join(faults[:_SHOWN])}{rest}")
+
+
+def _misfits(tensors: Mapping[str, Tensor], network: nn.Module) -> list[str]:
+    expected = network.state_dict()
+    faults = [f"{name} is missing" for name in expected if name not in tensors]
+    faults += [f"{name} is not known here" for name in tensors if name not in expected]
+    return faults + [f"{name} is {list(tensors[name].shape)}, expected {list(expected[name].shape)}"
+                     for name in expected if name in tensors and tensors[name].shape != expected[name].shape]

@@ -1,0 +1,225 @@
+"""An ONNX graph, written as one writes formulas: no tracer, so what stands in it is what was asked for.
+
+    graph = Graph()
+    x = graph.input("x", np.float32, [1, "tokens", 192])
+    graph.output("y", graph.linear(x, weight, bias) * 2.0, np.float32, [1, "tokens", 192])
+    graph.save(Path("y.onnx"), {"sample_rate": "22050"})
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+from formats import FormatError
+
+# Shapes: C channels, T time (frames or tokens).
+
+OPSET = 17  # the first with LayerNormalization; clients of 2022 and later know it
+IR_VERSION = 8  # which came with it
+SHARED_BYTES = 1024  # constants up to this size are stored once
+
+Operand = Union["Value", Tensor, np.ndarray, float, int, Sequence[int]]
+
+
+class Value:
+    """What a node says, or an input, or a weight; formulas of it become nodes."""
+
+    def __init__(self, graph: Graph, name: str):
+        self.graph = graph
+        self.name = name
+
+    def __add__(self, other: Operand) -> Value:
+        return self.graph.op("Add", self, other)
+
+    def __sub__(self, other: Operand) -> Value:
+        return self.graph.op("Sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return self.graph.op("Sub", other, self)
+
+    def __mul__(self, other: Operand) -> Value:
+        return self.graph.op("Mul", self, other)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return self.graph.op("Div", self, other)
+
+    def __matmul__(self, other: Operand) -> Value:
+        return self.graph.op("MatMul", self, other)
+
+    def transposed(self, *axes: int) -> Value:
+        """The axes in this order."""
+        return self.graph.op("Transpose", self, perm=list(axes))
+
+    def reshaped(self, *shape: int) -> Value:
+        """In this shape; -1 once for what is left, 0 for what it was."""
+        return self.graph.op("Reshape", self, np.asarray(shape, np.int64))
+
+    def split(self, sizes: Sequence[int], axis: int) -> list[Value]:
+        """Parts of these sizes."""
+        return self.graph.ops("Split", len(sizes), self, list(sizes), axis=axis)
+
+    def part(self, start: Operand, end: Operand, axis: int) -> Value:
+        """From `start` up to, not including, `end`, both of one number in a list."""
+        return self.graph.op("Slice", self, start, end, [axis])
+
+
+class Graph:
+    """Collects nodes, weights, inputs and outputs, and becomes a file."""
+
+    def __init__(self) -> None:
+        self.n_nodes = 0
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+        self._shared: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, kind: type, shape: Sequence[int | str], default: Any = None) -> Value:
+        """Something that the caller gives, or may give if there is a default; names are sizes that vary."""
+        self._inputs.append(_described(name, kind, shape))
+        if default is not None:
+            self._weights.append(_tensor(name, np.asarray(default, kind)))
+        return Value(self, name)
+
+    def output(self, name: str, value: Value, kind: type, shape: Sequence[int | str]) -> None:
+        """Something that the caller gets."""
+        self._add("Identity", [value.name], [name], {})
+        self._outputs.append(_described(name, kind, shape))
+
+    def op(self, kind: str, *operands: Operand, **attributes: Any) -> Value:
+        """A node of one output."""
+        return self.ops(kind, 1, *operands, **attributes)[0]
+
+    def ops(self, kind: str, n_outputs: int, *operands: Operand, **attributes: Any) -> list[Value]:
+        """A node of several outputs."""
+        inputs = [self.value(operand).name for operand in operands]
+        names = [f"{kind}_{self.n_nodes}" if n_outputs == 1 else f"{kind}_{self.n_nodes}_{i}" for i in range(n_outputs)]
+        self._add(kind, inputs, names, attributes)
+        return [Value(self, name) for name in names]
+
+    def value(self, operand: Operand) -> Value:
+        """An operand as a value: numbers and tensors become weights, floats of 32 bits and integers of 64."""
+        if isinstance(operand, Value):
+            return operand
+        if isinstance(operand, Tensor):
+            operand = operand.detach().numpy()
+        array = np.asarray(operand)
+        array = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64).reshape(array.shape)
+        content = array.tobytes() if array.nbytes <= SHARED_BYTES else b""
+        key = (array.dtype.str, array.shape, content)
+        if content and key in self._shared:
+            return self._shared[key]
+        made = Value(self, f"weight_{len(self._weights)}")
+        self._weights.append(_tensor(made.name, array))
+        if content:
+            self._shared[key] = made
+        return made
+
+    def linear(self, x: Value, weight: Tensor, bias: Tensor | None) -> Value:
+        """x [1, T, C] by weight [C', C], a trailing 1 of a convolution ignored: [1, T, C']."""
+        product = x @ weight.detach().reshape(weight.shape[:2]).T
+        return product if bias is None else product + bias
+
+    def conv(self, x: Value, layer: nn.Conv1d | nn.ConvTranspose1d, weight: Tensor | None = None,
+             bias: Tensor | None = None, padding: tuple[int, int] | None = None, rows: int = 0) -> Value:
+        """A convolution, or a transposed one.
+
+        Args:
+            x: [1, C, T], or with `rows` axes of size 1 between these.
+            layer: gives the shapes.
+            weight: instead of its own.
+            bias: instead of its own.
+            padding: instead of its own, before and after.
+            rows: 1 for [1, C, 1, T]: of images onnxruntime knows faster convolutions.
+        """
+        weight, bias = layer.weight if weight is None else weight, layer.bias if bias is None else bias
+        before, after = (layer.padding[0], layer.padding[0]) if padding is None else padding
+        zeros, ones = [0] * rows, [1] * rows
+        shape = {"kernel_shape": [*ones, *layer.kernel_size], "dilations": [*ones, *layer.dilation],
+                 "strides": [*ones, *layer.stride], "pads": [*zeros, before, *zeros, after], "group": layer.groups}
+        kind = "ConvTranspose" if isinstance(layer, nn.ConvTranspose1d) else "Conv"
+        weight = weight.reshape(*weight.shape[:2], *ones, weight.shape[2])
+        return self.op(kind, x, *([weight] if bias is None else [weight, bias]), **shape)
+
+    def layer_norm(self, x: Value, scale: Tensor, shift: Tensor, epsilon: float) -> Value:
+        """Over the last axis."""
+        return self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon)
+
+    def gelu(self, x: Value) -> Value:
+        """The exact one, in the five nodes that runtimes fuse into one."""
+        return x * (self.op("Erf", x / float(np.sqrt(2))) + 1.0) * 0.5
+
+    def cast(self, x: Value, kind: type) -> Value:
+        """As numbers of another kind."""
+        return self.op("Cast", x, to=_element_type(kind))
+
+    def size(self, x: Value, axis: int) -> Value:
+        """How long an axis is, as a list of one number."""
+        return self.op("Shape", x, start=axis, end=axis + 1)
+
+    def save(self, path: Path, metadata: Mapping[str, str]) -> Path:
+        """Write the file; its folder is made as needed.
+
+        Raises:
+            FormatError: onnx is not installed.
+        """
+        helper = _onnx().helper
+        graph = helper.make_graph(self._nodes, path.stem, self._inputs, self._outputs, self._weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        helper.set_model_props(model, dict(metadata))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    def _add(self, kind: str, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any]) -> None:
+        self._nodes.append(_onnx().helper.make_node(kind, inputs, outputs, **attributes))
+        self.n_nodes += 1
+
+
+def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A file, ready to run on the CPU, with so many threads, else OMP_NUM_THREADS, else what the runtime thinks best.
+
+    Raises:
+        FormatError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FormatError("onnxruntime is not installed; pip install onnx onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _described(name: str, kind: type, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    return _onnx().helper.make_tensor_value_info(name, _element_type(kind), list(shape))
+
+
+def _element_type(kind: type) -> int:
+    return _onnx().helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+
+
+def _tensor(name: str, array: np.ndarray) -> onnx.TensorProto:
+    return _onnx().numpy_helper.from_array(array, name)
+
+
+def _onnx() -> Any:
+    """The library, whose import takes a moment."""
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError:
+        raise FormatError("onnx is not installed; pip install onnx onnxruntime") from None
+    return onnx

@@ -1,0 +1,77 @@
+"""MMS-TTS, Meta's voices of 1,100 languages: G_100000.pth and config.json as published, and vocab.txt, its characters.
+
+    imported = read(Path("ron"), config=None)       # a language's folder
+    imported.notes                                  # says so if its texts must be romanised first (uroman)
+
+A line of vocab.txt is a symbol, its place the id. Row 0 is the blank and may be a letter all the same. Texts are
+lower-cased, and what is not in vocab.txt is dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import checkpoint
+from checkpoint import CheckpointError
+from formats import FormatError, Imported, published
+from formats.foreign import placeholder, read_json
+from text.symbols import SymbolTable
+
+VOCABULARY = "vocab.txt"
+ROMANISED = (".uroman", "its texts were romanised before training (data.training_files ends in .uroman): write them in "
+             "Latin letters first, with the tool uroman, or it says nothing that can be understood")
+
+
+def recognises(path: Path) -> bool:
+    """A generator's file with a vocab.txt beside it, or their folder."""
+    file = published.newest(path)
+    if file is None or not file.with_name(VOCABULARY).is_file():
+        return False
+    try:
+        return published.is_generator(checkpoint.load_foreign(file))
+    except CheckpointError:
+        return False
+
+
+def read(path: Path, config: Path | None) -> Imported:
+    """The voice; of a full checkpoint also its discriminators, if they lie beside it.
+
+    Args:
+        path: a language's folder, named by its ISO 639-3 code, or the generator's file in it.
+        config: its JSON; None looks for config.json beside it.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        FormatError: the weights are not what configuration and vocab.txt describe.
+    """
+    files = published.find(path, config)
+    vocabulary = files.generator.with_name(VOCABULARY)
+    if not vocabulary.is_file():
+        raise FileNotFoundError(f"no {vocabulary}; expected the voice's characters, one a line")
+    tree = read_json(files.config)
+    data = tree.get("data")
+    if not isinstance(data, dict):
+        raise FormatError(f"{files.config} has no section data; expected the config.json of an MMS voice")
+    language = files.generator.resolve().parent.name
+    data.update(symbols=symbols_of(vocabulary), text_cleaners=["mms_cleaners"], language=language)
+    imported = published.read_files(files, tree)
+    notes = list(imported.notes)
+    if str(data.get("training_files", "")).endswith(ROMANISED[0]):
+        notes.append(ROMANISED[1])
+    return imported._replace(notes=tuple(notes))
+
+
+def symbols_of(vocabulary: Path) -> list[str]:
+    """The symbol of each row; a private character where a row is empty, several characters, or comes again below.
+
+    Raises:
+        FormatError: the file is empty.
+    """
+    rows = vocabulary.read_text(encoding="utf-8").split("\n")
+    rows = rows[:-1] if rows[-1] == "" else rows
+    if not rows:
+        raise FormatError(f"{vocabulary} is empty; expected the voice's characters, one a line")
+    last = {symbol: row for row, symbol in enumerate(rows)}
+    symbols = [symbol if len(symbol) == 1 and last[symbol] == row else placeholder(row)
+               for row, symbol in enumerate(rows)]
+    return list(SymbolTable(str(vocabulary), tuple(symbols)).symbols)

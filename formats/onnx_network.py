@@ -1,0 +1,373 @@
+"""The speaking side of our network as an ONNX graph of few nodes, for one text at a time.
+
+    graph = Graph()
+    latent = latent_of(graph, model, asked)         # what the text encoder, the durations and the flow say
+    wav = waveform_of(graph, model, latent.z, latent.speaker)
+
+With one text there is nothing to mask. Channels are turned around by turning the weights of the next coupling around;
+the spline needs no search; the posterior encoder and the training half of the duration predictor are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from attentions import Encoder, RelativeAttention
+from formats import FormatError
+from formats.graph import Graph, Value
+from generators import HifiGanGenerator, IstftGenerator
+from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
+from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
+from transforms import MIN_BIN_SIZE, MIN_DERIVATIVE
+
+# Shapes: L tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels, N heads, D channels
+# of a head, W window, K bins. Tokens and frames come last before a convolution, channels last before a norm.
+
+LARGEST = 2**31  # the end of whatever is cut
+OUTPUTS, INPUTS = (0,), (1,)  # axes of a convolution's weight
+
+
+class Asked(NamedTuple):
+    """What to say, and how. What is given counts as far as it reaches; the rest is drawn or predicted."""
+
+    text_ids: Value  # int64 [1, L]
+    noise_scale: Value  # float32 [1]
+    length_scale: Value  # float32 [1]
+    noise_scale_duration: Value  # float32 [1]
+    speaker: Value | None = None  # float32 [1, G, 1]
+    duration_noise: Value | None = None  # float32 [1, 2, up to L]
+    prior_noise: Value | None = None  # float32 [1, C, up to T]
+    durations: Value | None = None  # int64 [1, up to L], frames
+
+
+class LatentValues(NamedTuple):
+    """What the generator shall say."""
+
+    z: Value  # float32 [1, C, T]
+    durations: Value  # int64 [1, L], frames
+    speaker: Value | None  # float32 [1, G, 1]
+
+
+def latent_of(graph: Graph, model: SynthesizerTrn, asked: Asked) -> LatentValues:
+    """Text to latent: text encoder, durations, prior, flow."""
+    hidden = text_encoder(graph, model.enc_p, asked.text_ids)  # [1, L, H]
+    frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, asked), MAX_LOG_DURATION))
+    # The only node of this kind: by it Piper's tools find how long each token lasts.
+    durations = graph.op("Ceil", frames * asked.length_scale)  # [1, L, 1]
+    durations = graph.cast(durations, np.int64).reshaped(1, -1)
+    durations = _given_first(graph, asked.durations, durations, axis=1)
+    statistics = graph.linear(hidden, model.enc_p.proj.weight, model.enc_p.proj.bias)  # [1, L, 2C]
+    frame_statistics = graph.op("Gather", statistics, token_of_frame(graph, durations), axis=1)  # [1, T, 2C]
+    channels = model.enc_p.proj.out_channels // 2
+    mean, logstd = frame_statistics.transposed(0, 2, 1).split([channels, channels], axis=1)  # [1, C, T]
+    noise = _given_first(graph, asked.prior_noise, graph.op("RandomNormalLike", mean), axis=2)
+    z_p = mean + noise * asked.noise_scale * graph.op("Exp", logstd)
+    return LatentValues(flow_inverse(graph, model, z_p, asked.speaker), durations, asked.speaker)
+
+
+def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | None) -> Value:
+    """Latent [1, C, T] to samples [1, 1, S].
+
+    Raises:
+        FormatError: the generator is a plugin's.
+    """
+    if isinstance(model.dec, HifiGanGenerator):
+        return _hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, IstftGenerator):
+        return _istft(graph, model.dec, z, speaker)
+    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected hifigan or istft")
+
+
+def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
+    """Ids [1, L] to hidden sequence [1, L, H]."""
+    x = graph.op("Gather", encoder.emb.weight * encoder.scale, text_ids)
+    return _transformer(graph, encoder.encoder, x, graph.size(text_ids, 1))
+
+
+def token_of_frame(graph: Graph, durations: Value) -> Value:
+    """Which token each frame belongs to: [1, L] -> [T]; at least one frame.
+
+    Each end of a token counts one up from its frame on, and so the running sum is the token's number.
+    """
+    ends = graph.op("CumSum", durations, 1).reshaped(-1)  # [L]
+    n_frames = graph.op("Max", ends.part([-1], [LARGEST], 0), [1])  # [1]
+    steps = graph.op("Expand", 0, n_frames + 1)  # one more, for the last end
+    steps = graph.op("ScatterElements", steps, ends, graph.op("Expand", 1, graph.size(ends, 0)), reduction="add")
+    tokens = graph.op("CumSum", steps, 0).part([0], n_frames, 0)  # [T]
+    return graph.op("Min", tokens, graph.size(ends, 0) - 1)
+
+
+def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value) -> Value:
+    """[1, L, H] -> [1, L, H]; n_tokens is L in a list."""
+    layers = zip(encoder.attn_layers, encoder.norm_layers_1, encoder.ffn_layers, encoder.norm_layers_2)
+    first = encoder.attn_layers[0]
+    indices = _relative_indices(graph, first.n_heads, first.window, n_tokens)
+    for attention, norm_1, feed_forward, norm_2 in layers:
+        x = _norm(graph, norm_1, x + _attention(graph, attention, x, indices))
+        hidden = graph.conv(x.transposed(0, 2, 1), feed_forward.conv_1, padding=feed_forward.padding)
+        hidden = graph.conv(graph.op("Relu", hidden), feed_forward.conv_2, padding=feed_forward.padding)
+        x = _norm(graph, norm_2, x + hidden.transposed(0, 2, 1))
+    return x
+
+
+class _RelativeIndices(NamedTuple):
+    """Where to look things up by the offset of a key to a query, of all heads."""
+
+    scores: Value  # [N, L, L], columns of 2W + 3: what each offset scores, and zeros at both ends
+    weights: Value  # [N, L, 2W + 1], columns of L + 2W: weights, and W zeros at both ends
+
+
+def _relative_indices(graph: Graph, n_heads: int, window: int, n_tokens: Value) -> _RelativeIndices:
+    position = graph.op("Range", 0, n_tokens.reshaped(), 1)  # [L]
+    column = position.reshaped(-1, 1)
+    beyond = window + 1
+    offset = graph.op("Clip", position - column, -beyond, beyond)  # [L, L]
+    by_head = np.zeros((n_heads, 1, 1), np.int64)
+    return _RelativeIndices(offset + (by_head + beyond), column + (by_head + np.arange(2 * window + 1)))
+
+
+def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _RelativeIndices) -> Value:
+    """[1, L, H] -> [1, L, H]."""
+    n_heads, window = attention.n_heads, attention.window
+    channels = attention.conv_o.out_channels // n_heads
+    scale = 1 / math.sqrt(channels)
+    weight = torch.cat([attention.conv_q.weight * scale, attention.conv_k.weight, attention.conv_v.weight])
+    bias = torch.cat([attention.conv_q.bias * scale, attention.conv_k.bias, attention.conv_v.bias])
+    heads = graph.linear(x, weight, bias).reshaped(-1, 3 * n_heads, channels).transposed(1, 0, 2)  # [3N, L, D]
+    query, key, value = heads.split([n_heads] * 3, axis=0)
+
+    offset_keys = nn.functional.pad(attention.emb_rel_k[0].mT, (1, 1))  # [D, 2W + 3], zeros outside the window
+    scores = query @ key.transposed(0, 2, 1)
+    scores = scores + graph.op("GatherElements", query @ offset_keys, indices.scores, axis=2)
+    weights = graph.op("Softmax", scores, axis=-1)  # [N, L, L]
+    padded = graph.op("Pad", weights, [0, 0, window, 0, 0, window])
+    by_offset = graph.op("GatherElements", padded, indices.weights, axis=2)  # [N, L, 2W + 1]
+    mixed = weights @ value + by_offset @ attention.emb_rel_v[0]  # [N, L, D]
+    mixed = mixed.transposed(1, 0, 2).reshaped(1, -1, n_heads * channels)
+    return graph.linear(mixed, attention.conv_o.weight, attention.conv_o.bias)
+
+
+def log_durations(graph: Graph, model: SynthesizerTrn, hidden: Value, asked: Asked) -> Value:
+    """Logarithm of each token's frames: [1, L, H] -> [1, L, 1].
+
+    Raises:
+        FormatError: the duration predictor is a plugin's.
+    """
+    speaker = None if asked.speaker is None else asked.speaker.reshaped(1, 1, -1)  # [1, 1, G]
+    if isinstance(model.dp, DurationPredictor):
+        return _deterministic_durations(graph, model.dp, hidden, speaker)
+    if not isinstance(model.dp, StochasticDurationPredictor):
+        raise FormatError(f"the duration predictor {type(model.dp).__name__} cannot be written as ONNX; expected "
+                          "stochastic or deterministic")
+    given = None if asked.duration_noise is None else asked.duration_noise.transposed(0, 2, 1)
+    noise = graph.op("RandomNormalLike", hidden.part([0], [2], 2))  # [1, L, 2]
+    noise = _given_first(graph, given, noise, axis=1) * asked.noise_scale_duration
+    return _stochastic_durations(graph, model.dp, hidden, noise, speaker)
+
+
+def _deterministic_durations(graph: Graph, predictor: DurationPredictor, x: Value, speaker: Value | None) -> Value:
+    if speaker is not None:
+        x = x + graph.linear(speaker, predictor.cond.weight, predictor.cond.bias)
+    for conv, norm in ((predictor.conv_1, predictor.norm_1), (predictor.conv_2, predictor.norm_2)):
+        x = _norm(graph, norm, graph.op("Relu", graph.conv(x.transposed(0, 2, 1), conv)).transposed(0, 2, 1))
+    return graph.linear(x, predictor.proj.weight, predictor.proj.bias)
+
+
+def _stochastic_durations(graph: Graph, predictor: StochasticDurationPredictor, hidden: Value, noise: Value,
+                          speaker: Value | None) -> Value:
+    """The predictor's flow backwards: hidden [1, L, H], noise [1, L, 2] -> [1, L, 1]."""
+    condition = graph.linear(hidden, predictor.pre.weight, predictor.pre.bias)
+    if speaker is not None:
+        condition = condition + graph.linear(speaker, predictor.cond.weight, predictor.cond.bias)
+    condition = _separable_convs(graph, predictor.convs, condition)
+    condition = graph.linear(condition, predictor.proj.weight, predictor.proj.bias)
+    first, second = noise.split([1, 1], axis=2)  # [1, L, 1]
+    # Index 1 changes only what nobody reads; before each coupling there is a flip.
+    for coupling in reversed([flow for flow in predictor.flows[2:] if isinstance(flow, ConvFlow)]):
+        kept, moved = second, first
+        first, second = kept, _conv_flow_inverse(graph, coupling, kept, moved, condition)
+    affine = predictor.flows[0]
+    return (second - float(affine.m[0])) * math.exp(-float(affine.logs[0]))  # behind one more flip
+
+
+def _separable_convs(graph: Graph, stack: DilatedDepthSeparableConv, x: Value) -> Value:
+    """[1, L, H] -> [1, L, H]."""
+    for sep, pointwise, norm_1, norm_2 in zip(stack.convs_sep, stack.convs_1x1, stack.norms_1, stack.norms_2):
+        out = graph.conv(x.transposed(0, 2, 1), sep).transposed(0, 2, 1)
+        out = graph.gelu(_norm(graph, norm_1, out))
+        out = graph.linear(out, pointwise.weight, pointwise.bias)
+        x = x + graph.gelu(_norm(graph, norm_2, out))
+    return x
+
+
+def _conv_flow_inverse(graph: Graph, flow: ConvFlow, kept: Value, moved: Value, condition: Value) -> Value:
+    """The moved channel [1, L, 1] as it was."""
+    x = graph.linear(kept, flow.pre.weight, flow.pre.bias) + condition
+    x = _separable_convs(graph, flow.convs, x)
+    # Rows of the projection: widths, heights, and the slope at the left and at the right of each bin. The first and
+    # the last slope are 1: rows of no weight, whose bias says so.
+    n_bins = flow.N_BINS
+    weight, bias = flow.proj.weight[:, :, 0], flow.proj.bias
+    slope_one = bias.new_full((1,), math.log(math.expm1(1 - MIN_DERIVATIVE)))
+    sizes, sizes_bias = weight[: 2 * n_bins] / flow.scale, bias[: 2 * n_bins] / flow.scale
+    slopes, slopes_bias, no_weight = weight[2 * n_bins :], bias[2 * n_bins :], torch.zeros_like(weight[:1])
+    parameters = graph.linear(x, torch.cat([sizes, no_weight, slopes, slopes, no_weight]),
+                              torch.cat([sizes_bias, slope_one, slopes_bias, slopes_bias, slope_one]))  # [1, L, 4K]
+    return inverse_spline(graph, moved, parameters.reshaped(-1, 4, n_bins), flow.TAIL_BOUND)
+
+
+def inverse_spline(graph: Graph, inputs: Value, parameters: Value, bound: float) -> Value:
+    """`transforms.inverse_spline`, without looking for a bin: all bins are asked, and what they say is added.
+
+    For a bin below the input says its whole width and a bin above it says nothing.
+
+    Args:
+        graph: gets the nodes.
+        inputs: [1, L, 1].
+        parameters: unnormalised widths, heights, slopes at the left and at the right of each bin: [L, 4, K].
+        bound: half the interval's length.
+    """
+    n_bins = ConvFlow.N_BINS
+    sizes, slopes = parameters.split([2, 2], axis=1)
+    sizes = graph.op("Softmax", sizes, axis=-1) * (2 * bound * (1 - MIN_BIN_SIZE * n_bins)) + 2 * bound * MIN_BIN_SIZE
+    width, height = sizes.split([1, 1], axis=1)  # [L, 1, K]
+    left, right = (graph.op("Softplus", slopes) + MIN_DERIVATIVE).split([1, 1], axis=1)
+    bottom = height @ np.triu(np.ones((n_bins, n_bins), np.float32), 1) - bound
+
+    inputs = inputs.reshaped(-1, 1, 1)
+    inside = graph.op("Clip", inputs, -bound, bound)
+    share = graph.op("Clip", (inside - bottom) / height, 0.0, 1.0)
+    rest = 1.0 - share
+    double_slope = height / width * 2.0
+    d = left * rest - right * share
+    straight = double_slope * share
+    cross = straight * double_slope * rest
+    positive = graph.op("Abs", d)
+    d_plus_root = d + positive + cross / (graph.op("Sqrt", d * d + cross) + positive)
+    theta = straight / (straight + d_plus_root)
+    values = graph.op("ReduceSum", width * theta, [2]) - bound
+    return (values.reshaped(-1, 1, 1) + (inputs - inside)).reshaped(1, -1, 1)  # outside it is the identity
+
+
+def flow_inverse(graph: Graph, model: SynthesizerTrn, z_p: Value, speaker: Value | None) -> Value:
+    """Prior space to latent, [1, C, T] -> [1, C, T].
+
+    A flip swaps the halves and turns each around. Here they stay as they are and the couplings' weights are turned.
+    """
+    couplings = list(model.flow.flows)[::2]
+    half = couplings[0].pre.in_channels
+    kept, moved, turned = *z_p.split([half, half], axis=1), False
+    for coupling in reversed(couplings):
+        kept, moved, turned = moved, kept, not turned
+        hidden = graph.conv(kept, coupling.pre, weight=coupling.pre.weight.flip(INPUTS if turned else ()))
+        hidden = _wavenet(graph, coupling.enc, hidden, speaker)
+        shift = graph.conv(hidden, coupling.post, weight=coupling.post.weight.flip(OUTPUTS if turned else ()),
+                           bias=coupling.post.bias.flip(OUTPUTS if turned else ()))
+        moved = moved - shift
+    z = graph.op("Concat", kept, moved, axis=1)
+    if not turned:
+        return z
+    order = np.concatenate([np.arange(half)[::-1], half + np.arange(half)[::-1]])
+    return graph.op("Gather", z, order, axis=1)
+
+
+def _wavenet(graph: Graph, wavenet: WaveNet, x: Value, speaker: Value | None) -> Value:
+    """[1, H, T] -> [1, H, T]."""
+    width, skips = wavenet.channels, None
+    conditions: list[Value | None] = [None] * wavenet.n_layers
+    if speaker is not None:
+        conditions = list(graph.conv(speaker, wavenet.cond_layer).split([2 * width] * wavenet.n_layers, axis=1))
+    for in_layer, res_skip_layer, condition in zip(wavenet.in_layers, wavenet.res_skip_layers, conditions):
+        activation = graph.conv(x, in_layer)
+        if condition is not None:
+            activation = activation + condition
+        to_tanh, to_sigmoid = activation.split([width, width], axis=1)
+        skip = graph.conv(graph.op("Tanh", to_tanh) * graph.op("Sigmoid", to_sigmoid), res_skip_layer)
+        if res_skip_layer.out_channels > width:
+            residual, skip = skip.split([width, width], axis=1)
+            x = x + residual
+        skips = skip if skips is None else skips + skip
+    return skips
+
+
+def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value | None) -> Value:
+    x = graph.conv(z, generator.conv_pre)
+    if speaker is not None:
+        x = x + graph.conv(speaker, generator.cond)
+    x = x.reshaped(1, generator.conv_pre.out_channels, 1, -1)
+    share = 1.0  # the mean of the blocks before is taken in the next layer's weights, as a leaky ReLU lets it through
+    for stage, up in enumerate(generator.ups):
+        x = graph.conv(graph.op("LeakyRelu", x, alpha=LEAKY_SLOPE), up, weight=up.weight * share, rows=1)
+        blocks = generator.resblocks[stage * generator.n_kernels : (stage + 1) * generator.n_kernels]
+        said = [_residual_block(graph, block, x) for block in blocks]
+        x = said[0]
+        for other in said[1:]:
+            x = x + other
+        share = 1 / generator.n_kernels
+    x = graph.op("LeakyRelu", x, alpha=0.01)
+    x = graph.op("Tanh", graph.conv(x, generator.conv_post, weight=generator.conv_post.weight * share, rows=1))
+    return x.reshaped(1, 1, -1)
+
+
+def _residual_block(graph: Graph, block: ResBlock1 | ResBlock2, x: Value) -> Value:
+    pairs = zip(block.convs1, block.convs2) if isinstance(block, ResBlock1) else ((conv,) for conv in block.convs)
+    for convs in pairs:
+        out = x
+        for conv in convs:
+            out = graph.conv(graph.op("LeakyRelu", out, alpha=LEAKY_SLOPE), conv, rows=1)
+        x = x + out
+    return x
+
+
+def _istft(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value | None) -> Value:
+    x = graph.conv(z, generator.embed)
+    if speaker is not None:
+        x = x + graph.conv(speaker, generator.cond)
+    x = _norm(graph, generator.norm, x.transposed(0, 2, 1))  # [1, T, C]
+    for block in generator.blocks:
+        out = graph.conv(x.transposed(0, 2, 1), block.depthwise).transposed(0, 2, 1)
+        out = graph.linear(_norm(graph, block.norm, out), block.expand.weight, block.expand.bias)
+        x = x + graph.linear(graph.gelu(out), block.project.weight * block.scale[:, None],
+                             block.project.bias * block.scale)
+    return _overlap_add(graph, generator, _norm(graph, generator.final_norm, x))
+
+
+def _overlap_add(graph: Graph, generator: IstftGenerator, x: Value) -> Value:
+    """[1, T, C] -> [1, 1, S]: one transposed convolution is the inverse DFT, the window and the overlapping sum."""
+    head = generator.head
+    n_fft, hop, bins = head.n_fft, head.hop_length, head.n_fft // 2 + 1
+    spectrum = graph.linear(x, head.out.weight, head.out.bias).transposed(0, 2, 1)  # [1, 2F, T]
+    log_magnitude, phase = spectrum.split([bins, bins], axis=1)
+    magnitude = graph.op("Exp", graph.op("Min", log_magnitude, head.MAX_LOG_MAGNITUDE))
+    parts = graph.op("Concat", magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase), axis=1)
+    unit = torch.eye(bins, dtype=torch.complex128)
+    inverse_dft = torch.cat([torch.fft.irfft(unit, n_fft), torch.fft.irfft(1j * unit, n_fft)])  # [2F, n_fft]
+    window = head.window.double()
+    cut = [(n_fft - hop) // 2] * 2  # T frames say T hops
+    wav = graph.op("ConvTranspose", parts, (inverse_dft * window)[:, None], strides=[hop], pads=cut,
+                   kernel_shape=[n_fft])
+    ones = graph.op("Expand", np.ones((1, 1, 1), np.float32),
+                    graph.op("Concat", [1, 1], graph.size(x, 1), axis=0))  # [1, 1, T]
+    envelope = graph.op("ConvTranspose", ones, window.square()[None, None], strides=[hop], pads=cut,
+                        kernel_shape=[n_fft])
+    return wav / graph.op("Max", envelope, 1e-11)
+
+
+def _norm(graph: Graph, norm: LayerNorm | nn.LayerNorm, x: Value) -> Value:
+    """Over the channels of [1, T, C]."""
+    scale, shift = (norm.gamma, norm.beta) if isinstance(norm, LayerNorm) else (norm.weight, norm.bias)
+    return graph.layer_norm(x, scale, shift, norm.eps)
+
+
+def _given_first(graph: Graph, given: Value | None, otherwise: Value, axis: int) -> Value:
+    """The other, its beginning replaced by what is given, as far as that reaches."""
+    if given is None:
+        return otherwise
+    rest = otherwise.part(graph.size(given, axis), [LARGEST], axis)
+    return graph.op("Concat", given, rest, axis=axis).part([0], graph.size(otherwise, axis), axis)
+

@@ -1,0 +1,237 @@
+"""This project's own ONNX voice: text ids to sound in one graph, or in two for streaming; runs without torch.
+
+    write(checkpoint.read_weights(run), Path("folder"))            # voice.onnx and voice.json
+    write_streaming(checkpoint.read_weights(run), Path("folder"))  # encoder.onnx, decoder.onnx and voice.json
+
+    session = onnxruntime.InferenceSession("folder/voice.onnx")
+    wav, durations = session.run(None, {"text_ids": ids})   # float32 [1, 1, S], int64 [1, L] in frames
+
+Only `text_ids` [1, L] must be given. May be given: `scales` (noise_scale, length_scale, noise_scale_duration),
+`speaker_id` [1] or `speaker_embedding` [1, G], and, as far as they reach, `duration_noise` [1, 2, L], `prior_noise`
+[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. `voice.json` is the voice's
+configuration with its symbols; the graphs' metadata say sample_rate, hop_length, n_speakers and context_frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import checkpoint
+import config as settings
+from checkpoint import Weights
+from commons import uninitialised
+from config import Config
+from formats import Written
+from formats.graph import Graph, Value, open_session
+from formats.onnx_network import Asked, latent_of, waveform_of
+from models import SynthesizerTrn
+from modules import fold_weight_norm
+from text import TextProcessor
+
+# Shapes: L tokens, T frames, S samples, C latent channels, G speaker channels.
+
+SCALES = (0.667, 1.0, 0.8)  # noise_scale, length_scale, noise_scale_duration
+
+
+class Loaded(NamedTuple):
+    """A voice of one of our checkpoints, ready to be written."""
+
+    config: Config
+    text: TextProcessor
+    model: SynthesizerTrn  # its weight norms are folded
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names by id; numbers where training had no names; empty for one voice."""
+        data = self.config.data
+        if not self.config.multispeaker:
+            return ()
+        return data.speakers or tuple(str(i) for i in range(data.n_speakers))
+
+
+class Probe(NamedTuple):
+    """A text and its noise, and what torch says of them."""
+
+    feeds: dict[str, np.ndarray]  # of our graph
+    wav: np.ndarray  # [1, 1, S]
+    durations: np.ndarray  # int64 [1, L]
+
+
+def write(weights: Weights, folder: Path) -> Written:
+    """voice.onnx and voice.json.
+
+    Raises:
+        FormatError: the voice has a part that is not built in, or a library is missing.
+    """
+    voice = load_voice(weights)
+    graph = Graph()
+    latent = latent_of(graph, voice.model, _inputs(graph, voice))
+    _write_outputs(graph, waveform_of(graph, voice.model, latent.z, latent.speaker), latent.durations)
+    file = graph.save(folder / "voice.onnx", metadata_of(voice))
+    session = open_session(file)
+
+    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        wav, durations = session.run(["wav", "durations"], feeds)
+        return wav, durations
+
+    checks = compare(probe(voice), say)
+    return Written([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
+
+
+def write_streaming(weights: Weights, folder: Path) -> Written:
+    """encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
+
+    A frame's samples depend on `context_frames` on either side: `streaming.plan` says which frames to decode for which.
+
+    Raises:
+        FormatError: as for `write`.
+    """
+    voice = load_voice(weights)
+    channels = voice.config.model.inter_channels
+    encoder, decoder = Graph(), Graph()
+    latent = latent_of(encoder, voice.model, _inputs(encoder, voice))
+    encoder.output("z", latent.z, np.float32, [1, channels, "frames"])
+    encoder.output("durations", latent.durations, np.int64, [1, "tokens"])
+    z, speaker = decoder.input("z", np.float32, [1, channels, "frames"]), None
+    if latent.speaker is not None:
+        shape = [1, voice.config.model.gin_channels, 1]
+        encoder.output("speaker", latent.speaker, np.float32, shape)
+        speaker = decoder.input("speaker", np.float32, shape)
+    decoder.output("wav", waveform_of(decoder, voice.model, z, speaker), np.float32, [1, 1, "samples"])
+    files = [encoder.save(folder / "encoder.onnx", metadata_of(voice)),
+             decoder.save(folder / "decoder.onnx", metadata_of(voice))]
+    sessions = [open_session(file) for file in files]
+
+    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        said = dict(zip((output.name for output in sessions[0].get_outputs()), sessions[0].run(None, feeds)))
+        durations = said.pop("durations")
+        [wav] = sessions[1].run(["wav"], said)
+        return wav, durations
+
+    checks = compare(probe(voice), say)
+    return Written([*files, write_config(voice, folder)],
+                   (*checks, *sizes(files[0], encoder), *sizes(files[1], decoder)))
+
+
+def load_voice(weights: Weights) -> Loaded:
+    """The network of a checkpoint's weights, and its text code."""
+    config = settings.from_dict(weights.config)
+    text = TextProcessor.from_config(config.data)
+    with uninitialised():
+        model = SynthesizerTrn(len(text.symbols), config)
+    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    fold_weight_norm(model)
+    return Loaded(config, text, model.eval().requires_grad_(False))
+
+
+def metadata_of(voice: Loaded) -> dict[str, str]:
+    """What the graphs say of themselves."""
+    return {"format": "vits-onnx", "version": "1", "sample_rate": str(voice.config.data.sampling_rate),
+            "hop_length": str(voice.config.data.hop_length), "n_speakers": str(max(1, len(voice.speakers))),
+            "context_frames": str(voice.model.dec.context_frames)}
+
+
+def write_config(voice: Loaded, folder: Path) -> Path:
+    """voice.json: the configuration, with the symbols in it and without the trainer's paths."""
+    config = settings.replace(voice.config, "data", {
+        "training_files": "", "validation_files": "", "symbols": voice.text.symbols.symbols,
+        "speakers": voice.speakers})
+    config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
+    path = folder / "voice.json"
+    path.write_text(json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def probe(voice: Loaded, scales: tuple[float, float] = (SCALES[0], SCALES[2])) -> Probe:
+    """What torch says of a text that any voice has.
+
+    Args:
+        voice: to be asked.
+        scales: of the prior's and of the durations' noise.
+    """
+    model, random = voice.model, torch.Generator().manual_seed(0)
+    rows = len(voice.text.symbols)
+    ids = torch.arange(31)[None, :] * 7 % rows
+    noise = torch.randn(1, 2, ids.shape[1], generator=random)
+    g = model.speaker_embedding(torch.tensor([len(voice.speakers) - 1]))
+    with torch.inference_mode():
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        predicted = model.predict_durations(prior, g, scales[1] * noise)
+        length_scale = 2 * ids.shape[1] / predicted.sum()  # an untrained voice may say anything: 2 frames on average
+        durations = torch.ceil(predicted * length_scale)
+        prior_noise = torch.randn(1, prior.mean.shape[1], int(durations.sum()), generator=random)
+        latent = model.latent(prior, durations, g, scales[0] * prior_noise)
+        wav = model.dec(latent.z, g)
+    given = {"text_ids": ids, "scales": torch.tensor([scales[0], float(length_scale), scales[1]]),
+             "prior_noise": prior_noise}
+    if voice.config.model.duration_predictor == "stochastic":
+        given["duration_noise"] = noise
+    if g is not None:
+        given["speaker_id"] = torch.tensor([len(voice.speakers) - 1])
+    return Probe({name: _array(value) for name, value in given.items()}, _array(wav), _array(latent.durations))
+
+
+def compare(wanted: Probe, say: Callable[[dict[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]) -> tuple[str, ...]:
+    """What is to be said of a graph's sound beside torch's, where `say` gives its wav and durations.
+
+    Durations are rounded up, so one that torch predicts as 3.0000001 frames may differ; the sound is then compared
+    with torch's durations.
+    """
+    wav, durations = say(wanted.feeds)
+    others = int(np.count_nonzero(durations != wanted.durations))
+    if others:
+        wav, _ = say({**wanted.feeds, "given_durations": wanted.durations})
+    of_durations = f"{others} of {durations.size} durations differ from this project's"
+    if wav.shape != wanted.wav.shape:  # a graph of another's form, which takes no durations
+        return (f"{of_durations}, so the sound was not compared",)
+    return (of_durations,
+            f"differs by {np.abs(wav - wanted.wav).max():.0e} at most from this project's sound, whose loudest sample "
+            f"is {np.abs(wanted.wav).max():.2g}")
+
+
+def sizes(file: Path, graph: Graph) -> tuple[str, ...]:
+    """What is to be said of a file."""
+    return (f"{file.name}: {graph.n_nodes} nodes, {file.stat().st_size / 1e6:.1f} MB",)
+
+
+def _inputs(graph: Graph, voice: Loaded) -> Asked:
+    """Our graph's inputs, all but the first with a default."""
+    text_ids = graph.input("text_ids", np.int64, [1, "tokens"])
+    scales = graph.input("scales", np.float32, [3], default=SCALES)
+    noise_scale, length_scale, noise_scale_duration = scales.split([1, 1, 1], axis=0)
+    speaker, noise, channels = None, None, voice.config.model.inter_channels
+    if voice.speakers:
+        width = voice.config.model.gin_channels
+        speaker_id = graph.input("speaker_id", np.int64, [1], default=[0])
+        given = graph.input("speaker_embedding", np.float32, ["given speakers", width], np.zeros((0, width)))
+        speaker = speaker_of(graph, voice.model, speaker_id, given)
+    if voice.config.model.duration_predictor == "stochastic":
+        noise = graph.input("duration_noise", np.float32, [1, 2, "given tokens"], np.zeros((1, 2, 0)))
+    return Asked(
+        text_ids, noise_scale, length_scale, noise_scale_duration, speaker, noise,
+        prior_noise=graph.input("prior_noise", np.float32, [1, channels, "given frames"], np.zeros((1, channels, 0))),
+        durations=graph.input("given_durations", np.int64, [1, "given durations"], np.zeros((1, 0))))
+
+
+def speaker_of(graph: Graph, model: SynthesizerTrn, speaker_id: Value, given: Value | None = None) -> Value:
+    """The embedding that is given, else that of the id: [up to 1, G], [1] -> [1, G, 1]."""
+    embedding = graph.op("Gather", model.emb_g.weight, speaker_id)
+    if given is not None:
+        embedding = graph.op("Concat", given, embedding, axis=0).part([0], [1], 0)
+    return embedding.reshaped(1, -1, 1)
+
+
+def _write_outputs(graph: Graph, wav: Value, durations: Value) -> None:
+    graph.output("wav", wav, np.float32, [1, 1, "samples"])
+    graph.output("durations", durations, np.int64, [1, "tokens"])
+
+
+def _array(value: Tensor) -> np.ndarray:
+    return value.detach().numpy()

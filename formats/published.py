@@ -1,0 +1,349 @@
+"""VITS as its authors published it (2021), and the many forks that kept its layout: G_*.pth, D_*.pth, config.json.
+
+    imported = read(Path("logs/ljs_base"), config=None)     # the newest pair in a folder, with its config.json
+    write(checkpoint.read_weights(run), Path("folder"))     # the published code goes on from it
+
+A file is a dict of `model`, `iteration` (which counts epochs, from 1), `optimizer` and `learning_rate`. AdamW knows its
+parameters by their place in the published modules, which is their place in the file's `model`; ours stand elsewhere
+in the stochastic duration predictor, so moments travel by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import checkpoint
+import config as settings
+from checkpoint import CheckpointError, Weights
+from config import Config
+from discriminators import Discriminators
+from formats import FormatError, Imported, Written
+from formats.foreign import check_fits, published_names, read_json
+from models import SynthesizerTrn
+from text import TextProcessor
+from text.symbols import PUBLISHED
+
+FILE = re.compile(r"([GD])_(\d+)\.pth")
+CLEANERS = ("basic_cleaners", "transliteration_cleaners", "english_cleaners", "english_cleaners2")
+# In the order of the published file; the other sections' values that it has no key for must be the default ones.
+KEYS = {
+    "train": ("log_interval", "eval_interval", "seed", "epochs", "learning_rate", "betas", "eps", "batch_size",
+              "lr_decay", "segment_size", "c_mel", "c_kl"),
+    "data": ("training_files", "validation_files", "text_cleaners", "sampling_rate", "filter_length", "hop_length",
+             "win_length", "n_mel_channels", "mel_fmin", "mel_fmax", "add_blank", "n_speakers", "cleaned_text"),
+    "model": ("inter_channels", "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size", "p_dropout",
+              "resblock", "resblock_kernel_sizes", "resblock_dilation_sizes", "upsample_rates",
+              "upsample_initial_channel", "upsample_kernel_sizes", "gin_channels"),
+}
+# What the published code has as constants.
+FIXED = {"data": ("symbols", "begin_end"),
+         "model": ("attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
+                   "duration_channels", "duration_flows", "p_dropout_duration", "generator"),
+         "discriminator": ("kinds", "n_scales", "scale_channels", "scale_kernel_sizes", "scale_strides",
+                           "scale_groups", "periods", "period_channels")}
+# Our parts of the stochastic duration predictor in the order in which the published one has them.
+DURATION_PARTS = ("flows", "post_pre", "post_proj", "post_convs", "post_flows", "pre", "proj", "convs", "cond")
+
+
+class Files(NamedTuple):
+    """Where a voice lies."""
+
+    generator: Path
+    discriminators: Path | None
+    config: Path
+
+
+def recognises(path: Path) -> bool:
+    """A generator's file, or a folder with one, that is no MMS voice."""
+    file = newest(path)
+    if file is None or file.with_name("vocab.txt").is_file():
+        return False
+    try:
+        return is_generator(checkpoint.load_foreign(file))
+    except CheckpointError:
+        return False
+
+
+def read(path: Path, config: Path | None) -> Imported:
+    """The voice, and what its training was at.
+
+    Args:
+        path: a generator's file, or a folder, of which it is the newest; its discriminators may lie beside.
+        config: the JSON that it was trained with; None looks for config.json beside the file.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        FormatError: the weights are not what the configuration describes.
+    """
+    files = find(path, config)
+    return read_files(files, read_json(files.config))
+
+
+def read_files(files: Files, tree: dict[str, Any]) -> Imported:
+    """The same from a configuration that has been read already."""
+    config, notes = read_config(tree, files.config)
+    content = _load(files.generator)
+    if not is_generator(content):
+        raise FormatError(f"{files.generator} holds a model of {', '.join(list(content['model'])[:4]) or 'nothing'}; "
+                          "expected a generator, with enc_p.emb.weight and dec.conv_pre.weight")
+    _check_parts(content["model"], config, files)
+    networks = {"generator": content}
+    if files.discriminators is not None:
+        networks["discriminators"] = _load(files.discriminators)
+    else:
+        numbered = FILE.fullmatch(files.generator.name)
+        notes.append(f"no discriminators ({f'D_{numbered[2]}.pth' if numbered else 'D_*.pth'}) lie beside it: it "
+                     "speaks, and can be trained further with new ones")
+    table = TextProcessor.from_config(config.data).symbols
+    weights = {part: published_names(each["model"]) for part, each in networks.items()}
+    imported = Imported(config, weights["generator"], weights.get("discriminators"))
+    check_fits(imported._replace(config=settings.replace(config, "data", {"symbols": table.symbols})),
+               f"{files.generator} with {files.config}")
+    optimizers = {part: moments(each, _parameter_names(part, config), files.generator)
+                  for part, each in networks.items() if each.get("optimizer")}
+    if "discriminators" in networks and len(optimizers) < len(networks):
+        notes.append("there is no state of the optimizers in it: training goes on with new ones")
+    numbered = FILE.fullmatch(files.generator.name)
+    step = int(numbered[2]) if numbered else max(
+        (int(each["step"]) for each in optimizers.get("generator", {"state": {}})["state"].values()), default=0)
+    if isinstance(content.get("iteration"), int):
+        notes.append(f"it is of epoch {content['iteration']}, step {step}"
+                     f"{'' if step else ' (the file does not say which)'}")
+    return imported._replace(optimizers=optimizers or None, step=step, notes=tuple(notes))
+
+
+def newest(path: Path) -> Path | None:
+    """A file itself, or of a folder the generator's with the highest number; None if there is none."""
+    if not path.is_dir():
+        return path
+    numbered = [(int(match[2]), each) for each in path.iterdir()
+                if (match := FILE.fullmatch(each.name)) and match[1] == "G"]
+    return max(numbered)[1] if numbered else None
+
+
+def find(path: Path, config: Path | None) -> Files:
+    """The files that belong together.
+
+    Raises:
+        FileNotFoundError: there is no generator, or no configuration.
+    """
+    file = newest(path)
+    if file is None or not file.is_file():
+        raise FileNotFoundError(f"{path} holds no generator; expected a file named like G_100000.pth")
+    config = config or file.with_name("config.json")
+    if not config.is_file():
+        raise FileNotFoundError(f"no {config}; give the JSON that the voice was trained with by --config")
+    partner = file.with_name(re.sub(r"^G_", "D_", file.name))
+    return Files(file, partner if partner != file and partner.is_file() else None, config)
+
+
+def is_generator(content: Any) -> bool:
+    """Whether it is what the published code saves of a generator."""
+    model = content.get("model") if isinstance(content, dict) else None
+    return isinstance(model, dict) and "enc_p.emb.weight" in model and "dec.conv_pre.weight" in model
+
+
+def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
+    """Our configuration of a published JSON, and what of it is not known here.
+
+    Raises:
+        ConfigError: a value is wrong.
+        FormatError: a section is missing, or the text cannot be read here.
+    """
+    if not all(isinstance(tree.get(section), dict) for section in KEYS):
+        raise FormatError(f"{source} has {', '.join(map(str, tree)) or 'nothing'}; expected the sections train, data "
+                          "and model of a published configuration")
+    known = settings.to_dict(Config())
+    kept, unknown = {}, []
+    for section, values in tree.items():
+        # Some forks keep their symbols and the names of their speakers at the top.
+        if section in ("symbols", "speakers") and isinstance(values, list):
+            kept.setdefault("data", {}).setdefault(section, values)
+        elif section in known and isinstance(values, dict):
+            names = {key: value for key, value in values.items() if f"{section}.{key}" not in settings.RETIRED}
+            fine = {key for key in names if key in known[section] or f"{section}.{key}" in settings.RENAMED}
+            kept.setdefault(section, {}).update({key: names[key] for key in names if key in fine})
+            unknown += [f"{section}.{key}" for key in names if key not in fine]
+        else:
+            unknown.append(section)
+    config = settings.from_dict(kept)
+    try:
+        TextProcessor.from_config(config.data)
+    except ValueError as error:
+        raise FormatError(f"{source}: {error}; give a copy of it that names a cleaner and a table that are here, with "
+                          "--config") from None
+    return config, [f"left out of {source.name}, because nothing here reads it: {', '.join(unknown)}"] * bool(unknown)
+
+
+def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> dict[str, Any]:
+    """A published optimizer's state dict, its parameters in our order.
+
+    Args:
+        content: the file's; the order of its `model` is the optimizer's.
+        wanted: our parameters by their published names.
+        source: for messages.
+
+    Raises:
+        FormatError: it is of other parameters.
+    """
+    model, optimizer = published_names(content["model"]), content["optimizer"]
+    if not isinstance(optimizer, dict) or any({"step", "exp_avg", "exp_avg_sq"} - set(each)
+                                              for each in optimizer.get("state", {}).values()):
+        raise FormatError(f"{source}: its optimizer is no AdamW, with which the published code trains; take the "
+                          "optimizer's state out of the file, and training goes on with a new one")
+    theirs = list(model)
+    groups = optimizer.get("param_groups") or [{}]
+    places = {name: index for name, index in zip(theirs, groups[0].get("params", ()))}
+    if len(groups) != 1 or len(groups[0].get("params", ())) != len(theirs) or set(theirs) != set(wanted):
+        raise FormatError(f"{source}: its optimizer moves {sum(len(each.get('params', ())) for each in groups)} "
+                          f"parameters in {len(groups)} groups, its model has {len(theirs)}; expected one group of all")
+    state = {}
+    for place, name in enumerate(wanted):
+        if (of_parameter := optimizer["state"].get(places[name])) is None:
+            continue  # it has never had a gradient
+        shape = of_parameter["exp_avg"].shape
+        if shape != model[name].shape:
+            raise FormatError(f"{source}: its optimizer has {list(shape)} for {name}, which is "
+                              f"{list(model[name].shape)}; the order of its parameters is not known here")
+        state[place] = {"step": torch.as_tensor(of_parameter["step"], dtype=torch.float32),
+                        "exp_avg": of_parameter["exp_avg"].float(), "exp_avg_sq": of_parameter["exp_avg_sq"].float()}
+    return {"state": state, "param_groups": [{**groups[0], "params": list(range(len(wanted)))}]}
+
+
+def write(weights: Weights, folder: Path) -> Written:
+    """G_<step>.pth, D_<step>.pth if there are discriminators, and config.json; of a checkpoint the optimizers too.
+
+    Raises:
+        FormatError: the published code could not build such a voice; naming each setting.
+    """
+    config = settings.from_dict(weights.config)
+    _check_writable(config, weights.discriminators is not None)
+    payload = checkpoint.load(weights.source) if weights.source.suffix == ".pt" else {}
+    folder.mkdir(parents=True, exist_ok=True)
+    files, counts = [], []
+    for part, tensors in (("generator", weights.generator), ("discriminator", weights.discriminators)):
+        if tensors is None:
+            continue
+        model = {name: tensors[name].float() for name in published_order(tensors)}
+        letter, optimizer = part[0].upper(), _published_optimizer(payload.get(f"{part}_updater"), list(model), config)
+        learning_rate = config.train.learning_rate
+        epoch = _epoch(optimizer["param_groups"][0]["lr"] / learning_rate, config.train.lr_decay)
+        files.append(checkpoint.save_foreign(folder / f"{letter}_{weights.step}.pth", {
+            "model": model, "iteration": epoch, "optimizer": optimizer, "learning_rate": learning_rate}))
+        counts.append(f"{letter} has {len(model)} tensors, {sum(each.numel() for each in model.values()):,} numbers, "
+                      f"{len(optimizer['state'])} moments")
+    path = folder / "config.json"
+    path.write_text(json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Written([*files, path], tuple(counts))
+
+
+def published_order(names: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """Our names as the published modules have them, one behind the other."""
+    def place(name: str) -> int:
+        part = name.split(".")[1]
+        return DURATION_PARTS.index(part) if part in DURATION_PARTS else -1
+
+    names = list(names)
+    own = [name for name in names if name.startswith("dp.")]
+    ordered = iter(sorted(own, key=place))
+    return [next(ordered) if name.startswith("dp.") else name for name in names]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    content = checkpoint.load_foreign(file)
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        found = f"a dict of {', '.join(map(str, list(content)[:6]))}" if isinstance(content, dict) else (
+            f"a {type(content).__name__}")
+        raise FormatError(f"{file} holds {found}; expected a dict of model, iteration, optimizer and learning_rate")
+    return content
+
+
+def _check_parts(model: Mapping[str, Tensor], config: Config, files: Files) -> None:
+    """Whether the parts that a configuration chooses are the ones whose weights are there."""
+    is_stochastic, has_speakers = "dp.flows.0.m" in model, "emb_g.weight" in model
+    faults = []
+    if is_stochastic != (config.model.duration_predictor == "stochastic"):
+        faults.append(f"it has {'dp.flows.0.m' if is_stochastic else 'dp.conv_1.weight'}, of a "
+                      f"{'stochastic' if is_stochastic else 'deterministic'} duration predictor, and model.use_sdp is "
+                      f"{'false' if is_stochastic else 'true'} there")
+    if has_speakers != config.multispeaker:
+        faults.append(f"it has {'an' if has_speakers else 'no'} emb_g.weight and data.n_speakers is "
+                      f"{config.data.n_speakers}")
+    rows, table = len(model["enc_p.emb.weight"]), TextProcessor.from_config(config.data).symbols
+    if rows != len(table):
+        faults.append(f"enc_p.emb.weight has {rows} rows and the table {table.name!r} {len(table)} symbols (name the "
+                      "voice's own in data.symbols, one after the other)")
+    if faults:
+        raise FormatError(f"{files.generator} is not what {files.config} describes: {'; '.join(faults)}; give the "
+                          "configuration that it was trained with, by --config")
+
+
+def _parameter_names(part: str, config: Config) -> list[str]:
+    """Our parameters in their order, by their published names."""
+    with torch.device("meta"):
+        n_symbols = len(TextProcessor.from_config(config.data).symbols)
+        network: nn.Module = (SynthesizerTrn(n_symbols, config) if part == "generator" else
+                              Discriminators(config.discriminator))
+    return list(published_names(dict(network.named_parameters())))
+
+
+def _check_writable(config: Config, has_discriminators: bool) -> None:
+    default, faults = Config(), []
+    for section, names in FIXED.items():
+        if section == "discriminator" and not has_discriminators:
+            continue
+        for name in names:
+            value, fixed = getattr(getattr(config, section), name), getattr(getattr(default, section), name)
+            if value != fixed and not (name == "symbols" and TextProcessor.from_config(config.data).symbols.symbols
+                                       == TextProcessor.from_config(default.data).symbols.symbols):
+                shown = f"{len(value)} of its own" if name == "symbols" and not isinstance(value, str) else value
+                faults.append(f"{section}.{name} is {shown}, there it is {fixed}")
+    faults += [f"data.text_cleaners has {name}, there are {', '.join(CLEANERS)}" for name in config.data.text_cleaners
+               if name not in CLEANERS]
+    if faults:
+        raise FormatError(f"the published code cannot build this voice: {'; '.join(faults)}; take another format")
+
+
+def _published_config(config: Config) -> dict[str, Any]:
+    """The published schema; the speakers' names go along, which its code does not read and does not mind."""
+    tree = settings.to_dict(config)
+    # Whoever gets it has other disks; these are filled in before training goes on.
+    tree["data"].update(training_files="", validation_files="", symbols=PUBLISHED)
+    published = {section: {name: tree[section][name] for name in names} for section, names in KEYS.items()}
+    published["train"].update(fp16_run=config.train.precision == "fp16", init_lr_ratio=1, warmup_epochs=0)
+    published["data"]["max_wav_value"] = 32768.0
+    published["model"].update(n_layers_q=3, use_spectral_norm=config.discriminator.use_spectral_norm,
+                              use_sdp=config.model.duration_predictor == "stochastic")
+    if not config.multispeaker:  # there it would make layers for a speaker that there is not
+        del published["model"]["gin_channels"]
+    if config.data.speakers:
+        published["data"]["speakers"] = list(config.data.speakers)
+    return published
+
+
+def _published_optimizer(updater: dict[str, Any] | None, names: list[str], config: Config) -> dict[str, Any]:
+    """AdamW's state dict over published parameters, without moments if there are none of exactly these."""
+    train, state, learning_rate = config.train, {}, config.train.learning_rate
+    if updater is not None:
+        theirs = list(published_names(dict.fromkeys(updater["names"], torch.empty(0))))
+        if set(theirs) == set(names):
+            places = {name: place for place, name in enumerate(theirs)}
+            state = {place: updater["optimizer"]["state"][places[name]] for place, name in enumerate(names)
+                     if places[name] in updater["optimizer"]["state"]}
+            learning_rate = updater["optimizer"]["param_groups"][0]["lr"]
+    return {"state": state, "param_groups": [{
+        "lr": learning_rate, "betas": train.betas, "eps": train.eps, "weight_decay": train.weight_decay,
+        "amsgrad": False, "initial_lr": train.learning_rate, "params": list(range(len(names)))}]}
+
+
+def _epoch(factor: float, decay: float) -> int:
+    """The epoch, from 1, in which a learning rate has fallen so far; the file has no other trace of it."""
+    return 1 + round(math.log(factor) / math.log(decay)) if 0 < factor < 1 and 0 < decay < 1 else 1

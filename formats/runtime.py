@@ -1,0 +1,212 @@
+"""A voice without torch: what `export.py --to onnx` wrote, spoken by onnxruntime a second after the process began.
+
+    voice = OnnxVoice.load("demo_onnx")            # a folder, or one of its .onnx files with voice.json beside it
+    voice.speak("Good morning.", seed=1).save("good_morning.wav")
+
+A seed sounds as it does by `synthesis.Voice`: the noise is the same, and the graph is told it. From a folder that also
+holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import config as settings
+import noise
+from config import Config
+from formats import FormatError
+from pieces import Pieces, plan
+from rendering import paced
+from script import Utterance
+from speaking import Delivery, Speaking
+from text import TextProcessor
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg
+
+# Shapes: L text tokens, T frames, S samples, C latent channels, G speaker channels.
+
+VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.onnx"
+DESCRIPTION_FILE = "voice.json"
+NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
+GIVEN_DURATIONS = "given_durations"
+INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
+
+
+def find_graph(path: str | Path) -> Path | None:
+    """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else."""
+    path = Path(path)
+    if path.suffix == ".onnx" and not path.is_dir():
+        return path
+    is_voice = (path / VOICE_FILE).is_file() or (path / ENCODER_FILE).is_file()
+    return path / VOICE_FILE if is_voice and not any((path / name).exists() for name in NOT_ALONE) else None
+
+
+class Prepared(NamedTuple):
+    """An utterance that the graph has only to say."""
+
+    utterance: Utterance
+    frames: np.ndarray  # int64 [L]
+    inputs: dict[str, np.ndarray]
+
+
+class OnnxVoice(Speaking):
+    """A trained voice in ONNX with the text code that it was trained with, ready to speak on the CPU."""
+
+    def __init__(self, config: Config, graph: InferenceSession, decoder: InferenceSession | None = None):
+        """Make a voice of sessions that `load` opened.
+
+        Args:
+            config: of the training; its model section is not asked.
+            graph: text to sound; with a decoder, text to latent.
+            decoder: latent to sound.
+        """
+        self.config = config
+        self.text = TextProcessor.from_config(config.data)
+        self.graph = graph
+        self.decoder = decoder
+        self._taken = _taken(graph)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = (),
+             threads: int | None = None) -> OnnxVoice:
+        """Open a folder, or one of its .onnx files.
+
+        Args:
+            path: of the folder or the file.
+            device: "auto" or "cpu", which are the same here.
+            overrides: changes to the configuration that it was trained with, as `section.key=value`.
+            threads: to compute with; None takes OMP_NUM_THREADS, else what onnxruntime thinks best.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            FormatError: a file is not what it should be, or onnxruntime is not installed.
+            ConfigError: an override does not fit.
+        """
+        if device not in ("auto", "cpu"):
+            raise ValueError(f"device {device!r}: an ONNX voice speaks on the CPU; let -m name a run, a checkpoint or "
+                             "a release to speak on another")
+        path = Path(path)
+        folder = path if path.is_dir() else path.parent
+        split = [folder / name for name in (ENCODER_FILE, DECODER_FILE)]
+        files = [path / VOICE_FILE if path.is_dir() else path]
+        if path.is_dir() and all(file.is_file() for file in split):
+            files = split
+        config = _description(folder / DESCRIPTION_FILE, overrides)
+        sessions = [_session(file, threads) for file in files]
+        _check(files[0], sessions[0], config.multispeaker, "z" if len(files) > 1 else "wav")
+        return cls(config, *sessions)
+
+    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
+                  durations: Sequence[int] | None) -> Prepared:
+        if delivery.candidates > 1:
+            raise ValueError(f"candidates is {delivery.candidates}: to choose the best of several takes a run, a "
+                             "checkpoint or a release; an ONNX voice cannot read its own sound back")
+        inputs = {"text_ids": np.array([utterance.ids], np.int64),
+                  "scales": np.array([delivery.noise_scale, 1.0, delivery.noise_scale_duration], np.float32)}
+        if "duration_noise" in self._taken:  # of the stochastic predictor
+            inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
+        speaker = self._speaker_id(utterance.speaker, delivery.speaker)
+        if speaker is not None:
+            inputs["speaker_id"] = np.array([speaker], np.int64)
+        predicted = self._durations(inputs) if durations is None else np.asarray(durations, np.float64)
+        frames = paced(predicted, [delivery.speed * manner.rate for manner in utterance.manners])
+        channels = self._taken["prior_noise"].shape[1]
+        drawn = noise.prior_draw(delivery.strategy, seed, channels, max(1, int(frames.sum())))
+        return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
+
+    def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Frames of each token at the trained pace, int64 [L]; what else the graph could say is not computed."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.only_execute_path_to_fetches = True
+        return self.graph.run(["durations"], inputs, options)[0][0]
+
+    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
+        n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
+        if not n_frames:
+            yield np.zeros(0, np.float32)
+            return
+        if self.decoder is None:
+            yield self.graph.run(["wav"], prepared.inputs)[0][0, 0]
+            return
+        wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
+        heard = dict(zip(wanted, self.graph.run(wanted, prepared.inputs)))
+        context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
+        for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
+            part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
+            wav = self.decoder.run(["wav"], part)[0][0, 0]
+            yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
+
+    def _speaker_id(self, named: str | None, wanted: str | int | None) -> int | None:
+        """The row of whoever speaks.
+
+        Raises:
+            ValueError: nobody of that name was trained.
+        """
+        speaker = self._who(named, wanted)
+        if not isinstance(speaker, str):
+            return speaker
+        if speaker in self.speakers:
+            return self.speakers.index(speaker)
+        near = difflib.get_close_matches(speaker, self.speakers, n=3) or self.speakers[:10]
+        raise ValueError(f"unknown speaker {speaker!r}; this voice has {len(self.speakers)}: {', '.join(near)}"
+                         f"{', ...' if len(near) < len(self.speakers) else ''} (mixed and new speakers take a run, a "
+                         "checkpoint or a release; an ONNX voice has those it was trained with)")
+
+
+def _description(path: Path, overrides: Sequence[str]) -> Config:
+    """Read voice.json, the configuration of the training with its symbols.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ConfigError: it, or an override, does not fit.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
+                                "and says which text they take")
+    return settings.load(path, overrides)
+
+
+def _taken(session: InferenceSession) -> dict[str, NodeArg]:
+    """What a graph must be given, and what it may be."""
+    return {each.name: each for each in (*session.get_inputs(), *session.get_overridable_initializers())}
+
+
+def _check(path: Path, session: InferenceSession, multispeaker: bool, output: str) -> None:
+    """Refuse the graph of somebody else.
+
+    Raises:
+        FormatError: naming what it takes and says.
+    """
+    taken, said = _taken(session), [each.name for each in session.get_outputs()]
+    expected = (*INPUTS, *(["speaker_id"] if multispeaker else []))
+    if not taken.keys() >= set(expected) or not {output, "durations"} <= set(said):
+        raise FormatError(f"{path} takes {', '.join(taken)} and says {', '.join(said)}; expected {', '.join(expected)} "
+                          f"and {output}, durations, as of a file that python export.py --to onnx wrote")
+
+
+def _session(path: Path, threads: int | None) -> InferenceSession:
+    """An ONNX file, ready to run."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}; such files are written by python export.py -m RUN --to onnx -o FOLDER")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FormatError("onnxruntime is not installed; pip install onnxruntime, or let -m name a run, a checkpoint "
+                          "or a release, which torch speaks") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
+    options.log_severity_level = 3  # errors only
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it has exceptions of its own, which share no other ancestor
+        raise FormatError(f"{path} is no ONNX graph that onnxruntime {onnxruntime.__version__} can open "
+                          f"({str(error).splitlines()[0]}); write it again by python export.py --to onnx") from None

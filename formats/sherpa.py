@@ -1,0 +1,103 @@
+"""A voice for sherpa-onnx, in the form of the published VITS: model.onnx, tokens.txt and, for phonemes, lexicon.txt.
+
+    write(checkpoint.read_weights(run), Path("folder"))                      # a voice of letters
+    write(checkpoint.read_weights(run), Path("folder"), words=["hello"])     # a voice of phonemes: words it shall know
+
+    config = sherpa_onnx.OfflineTtsVitsModelConfig(model="folder/model.onnx", tokens="folder/tokens.txt",
+                                                   lexicon="folder/lexicon.txt")   # "" for letters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from checkpoint import Weights
+from formats import FormatError, Written
+from formats.graph import Graph, open_session
+from formats.onnx_network import Asked, latent_of, waveform_of
+from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from formats.piper_voice import phonemizes
+
+PUNCTUATION = ";:,.!?¡¿—…\""
+
+
+def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) -> Written:
+    """model.onnx, tokens.txt and, for a voice of phonemes, lexicon.txt.
+
+    Args:
+        weights: of the voice.
+        folder: made as needed.
+        words: what a voice of phonemes shall be able to say; sherpa-onnx leaves out all others.
+
+    Raises:
+        FormatError: words are missing, the voice has a part that is not built in, or a library is missing.
+    """
+    voice = load_voice(weights)
+    if voice.text.begin_end:
+        raise FormatError(f"{weights.source} says {voice.text.begin_end} around each text (data.begin_end), for which "
+                          "sherpa-onnx's published form has no place; write --to piper")
+    if phonemizes(voice) and not words:
+        raise FormatError(f"{weights.source} speaks phonemes, which sherpa-onnx looks up in a lexicon; found no words "
+                          "to fill it with, expected a list of all that the voice shall be able to say")
+    graph = _graph(voice)
+    file = graph.save(folder / "model.onnx", {**metadata_of(voice), **_metadata(voice)})
+    session = open_session(file)
+
+    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        ids, scales = feeds["text_ids"], feeds["scales"]
+        asked = {"x": ids, "x_length": np.array(ids.shape[1:]), "noise_scale": scales[:1], "length_scale": scales[1:2],
+                 "noise_scale_w": scales[2:]}
+        if "speaker_id" in feeds:
+            asked["sid"] = feeds["speaker_id"]
+        wav, durations = session.run(["y", "durations"], asked)
+        return wav, durations
+
+    tokens = folder / "tokens.txt"
+    table = voice.text.symbols.ids
+    # White space other than a space would be a gap in its line.
+    tokens.write_text("".join(f"{symbol} {row}\n" for symbol, row in table.items()
+                              if symbol == " " or not symbol.isspace()), encoding="utf-8")
+    files = [file, tokens]
+    if phonemizes(voice):
+        files.append(folder / "lexicon.txt")
+        files[-1].write_text(_lexicon(voice, words), encoding="utf-8")
+    return Written(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
+
+
+def _graph(voice: Loaded) -> Graph:
+    """Inputs count by their place."""
+    graph = Graph()
+    ids = graph.input("x", np.int64, [1, "tokens"])
+    lengths = graph.input("x_length", np.int64, [1])
+    scales = [graph.input(name, np.float32, [1]) for name in ("noise_scale", "length_scale", "noise_scale_w")]
+    speaker = None
+    if voice.speakers:
+        speaker = speaker_of(graph, voice.model, graph.input("sid", np.int64, [1]))
+    latent = latent_of(graph, voice.model, Asked(ids.part([0], lengths, 1), *scales, speaker))
+    graph.output("y", waveform_of(graph, voice.model, latent.z, speaker), np.float32, [1, 1, "samples"])
+    graph.output("durations", latent.durations, np.int64, [1, "tokens"])
+    return graph
+
+
+def _metadata(voice: Loaded) -> dict[str, str]:
+    """What sherpa-onnx reads; a comment that names none of its other kinds is the published form."""
+    with_blanks = int(voice.text.add_blank)
+    return {"model_type": "vits", "comment": "vits", "language": voice.config.data.language, "voice": "",
+            "has_espeak": "0", "frontend": "" if phonemizes(voice) else "characters", "add_blank": str(with_blanks),
+            "blank_id": "0", "pad_id": "0", "use_eos_bos": "0",
+            "punctuation": " ".join(mark for mark in PUNCTUATION if mark in voice.text.symbols.ids)}
+
+
+def _lexicon(voice: Loaded, words: Iterable[str]) -> str:
+    """A line for each word: the word in small letters, then its symbols with spaces between."""
+    unique = list(dict.fromkeys(word.lower() for word in words if word.strip()))
+    known = voice.text.symbols.ids
+    lines = []
+    for word, said in zip(unique, voice.text.clean(unique)):
+        symbols = [symbol for symbol in said if symbol in known and not symbol.isspace()]
+        if symbols:
+            lines.append(f"{word} {' '.join(symbols)}\n")
+    return "".join(lines)
