@@ -39,13 +39,22 @@ def keep_freed_memory() -> bool:
     A training step frees and asks for the same gigabytes again; the system clears each page anew, which took 5 to 15 %
     of a small model's step. The most that is held stays the same. False where the C library is not glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return False
+    library = _glibc()
     trim_threshold, mmap_max = -1, -4  # names of options in malloc.h
-    return bool(library.mallopt(mmap_max, 0) and library.mallopt(trim_threshold, -1))
+    return library is not None and bool(library.mallopt(mmap_max, 0) and library.mallopt(trim_threshold, -1))
+
+
+def _give_back() -> None:
+    """Hand kept memory to the system, or what is measured next would be hidden in it."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library of this process, where it is glibc."""
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def memory_of(device: torch.device) -> Memory | None:
@@ -72,6 +81,8 @@ def peak_of(work: Callable[[], object], device: torch.device) -> int | None:
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return torch.cuda.max_memory_allocated(device)
+    if device.type == "cpu":
+        _give_back()
     if device.type != "cpu" or not _reset_high_water_mark():
         return None
     work()

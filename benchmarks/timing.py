@@ -12,13 +12,11 @@ A repeat runs every way once, in an order that turns by one each time, so a slow
 
 from __future__ import annotations
 
-import ctypes
 import datetime
 import os
 import platform
 import re
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +78,6 @@ def machine() -> str:
 
 def peak_growth(work: Callable[[], object], device: str = "cpu") -> str:
     """The most memory that the work takes beyond what was held before it, in MiB; "?" where nobody can tell."""
-    if sys.platform == "linux":  # glibc keeps freed memory for later, which would hide what the work takes
-        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     before, most = (peak_of(each, torch.device(device)) for each in (lambda: None, work))
     return "?" if before is None or most is None else f"{(most - before) / 2**20:.0f}"
 

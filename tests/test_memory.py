@@ -148,6 +148,16 @@ def test_memory_that_is_kept_need_not_be_found_again():
     assert faults[0] < 200 < 5000 < faults[1]
 
 
+@needs_linux
+def test_a_peak_is_seen_though_memory_is_kept():
+    """A process of its own, for the setting stays."""
+    program = ("import torch, memory; memory.keep_freed_memory(); torch.ones(50_000_000); cpu = torch.device('cpu');"
+               "small, large = (memory.peak_of(lambda n=n: torch.ones(n), cpu) for n in (1, 50_000_000));"
+               "print(large - small)")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert 150 * MEGABYTE < int(done.stdout) < 260 * MEGABYTE
+
+
 def test_where_the_c_library_is_another_nothing_is_set(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.keep_freed_memory() is False
