@@ -9,7 +9,6 @@ A text that still grows, such as what a language model writes, is read piece by 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -308,9 +307,3 @@ def _cut(stretches: list[Spoken], start: int, end: int) -> tuple[list[Spoken], i
             part.append(stretch._replace(text=text if part else text.lstrip()))
             first = place if first is None else first
     return [each for each in part if each.text or each.respelling], first or 0
-
-
-def with_speaker(utterance: Utterance, speaker: str | None) -> Utterance:
-    """The same, said by somebody else."""
-    return dataclasses.replace(
-        utterance, manners=tuple(dataclasses.replace(manner, speaker=speaker) for manner in utterance.manners))
