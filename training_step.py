@@ -147,8 +147,10 @@ def compile_fixed_shapes(networks: Networks, device: torch.device) -> None:
     if missing:
         logger.warning("train.compile: there is no %s here; training goes on without compiling", missing)
         return
-    networks.generator.dec.compile()
-    networks.discriminators.compile()
+    # One compilation for each shape: discriminators hear recordings and synthesis in one batch and apart, and code for
+    # any batch size is slower, where torch's compiler can make it at all.
+    networks.generator.dec.compile(dynamic=False)
+    networks.discriminators.compile(dynamic=False)
 
 
 def missing_compiler(device: torch.device) -> str | None:

@@ -303,7 +303,8 @@ def compilations(monkeypatch):
         found.append(graph)
         return graph.forward
 
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_in_place(module, backend=backend))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, dynamic: compile_in_place(
+        module, backend=backend, dynamic=dynamic))
     monkeypatch.setattr(training_step, "missing_compiler", lambda device: None)
     torch.compiler.reset()
     yield found
