@@ -4,6 +4,7 @@
     python preprocess.py vctk VCTK-Corpus --out data/vctk --text_cleaners english_cleaners2
     python preprocess.py filelist mine.txt --out data/mine --rate 44100
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
+    python preprocess.py flite sentences.txt --out data/rms --voice rms --rate 16000
 
 Run it again after adding or repairing files: what is converted already stays. As published, it also cleans the text of
 filelists, writing a.txt.cleaned beside a.txt:
@@ -35,7 +36,7 @@ from tqdm import tqdm
 import config as settings
 from config import DataConfig
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, read_filelist, write_index
-from text import TextProcessor, UnknownSymbolError, espeak
+from text import TextProcessor, UnknownSymbolError, espeak, flite
 from utils import AudioError, Wav, read_wav, resample, trim_silence, user_errors, write_text_atomic, write_wav
 
 _ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph")
@@ -48,10 +49,11 @@ _FAST_TEMPO, _IMPOSSIBLE_TEMPO = 35, 100  # characters per second; speech has ab
 
 
 class Spoken(NamedTuple):
-    """Audio that espeak-ng is to make."""
+    """Audio that a synthesizer of text/ is to make."""
 
     voice: str
-    words_per_minute: int
+    words_per_minute: int  # of espeak-ng; flite's voices have a pace of their own
+    engine: str = "espeak-ng"
 
 
 class Source(NamedTuple):
@@ -147,14 +149,15 @@ def read_list(filelist: Path) -> list[Source]:
     return sources
 
 
-def read_sentences(file: Path, voices: Sequence[str], words_per_minute: int) -> list[Source]:
+def read_sentences(file: Path, voices: Sequence[str], words_per_minute: int = 0, engine: str = "espeak-ng",
+                   ) -> list[Source]:
     """One sentence a line, each to be spoken by every voice; a hash of the sentence names it."""
     sources = []
     for place, text in numbered_rows(file):
         name = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
         for voice in voices:
             several = len(voices) > 1
-            sources.append(Source(f"{voice}/{name}" if several else name, Spoken(voice, words_per_minute),
+            sources.append(Source(f"{voice}/{name}" if several else name, Spoken(voice, words_per_minute, engine),
                                   voice if several else None, text, place))
     return sources
 
@@ -220,11 +223,11 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
     rules = plan.rules
     try:
         if isinstance(source.origin, Spoken):
-            name = f"espeak-ng's speech by {source.origin.voice}"
-            spoken = next(espeak.speak([source.text], *source.origin))
+            name = f"{source.origin.engine}'s speech by {source.origin.voice}"
+            spoken, rate = _speak(source.text, source.origin)
             if len(spoken) == 0:
                 raise AudioError(f"{name} holds 0 samples; is there a word in it?")
-            wav = Wav(spoken.astype(np.float32) / 32768, espeak.SAMPLING_RATE)
+            wav = Wav(spoken.astype(np.float32) / 32768, rate)
         else:
             name = source.origin
             wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds)  # more than 9/10 silence is no speech
@@ -237,6 +240,13 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
     if write:
         write_wav(_target(source, plan), samples, rules.rate)
     return Converted(None, tuple(f"{name} {warning}" for warning in warnings), len(samples) / rules.rate)
+
+
+def _speak(text: str, spoken: Spoken) -> tuple[np.ndarray, int]:
+    """int16 samples [S] and their rate in Hz."""
+    if spoken.engine == "flite":
+        return flite.speak(text, spoken.voice)
+    return next(espeak.speak([text], spoken.voice, spoken.words_per_minute)), espeak.SAMPLING_RATE
 
 
 def convert_all(sources: Sequence[Source], plan: Plan, write: bool) -> list[Converted]:
@@ -323,16 +333,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
     parser.add_argument("--language", default=DataConfig().language, help="espeak-ng's name of it")
     parser.add_argument("--out_extension", default="cleaned")
-    commands = parser.add_subparsers(dest="command", metavar="{ljspeech,vctk,filelist,espeak}")
+    commands = parser.add_subparsers(dest="command", metavar="{ljspeech,vctk,filelist,espeak,flite}")
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
-                       ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line")):
+                       ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line"),
+                       ("flite", "file of one sentence a line")):
         command = commands.add_parser(name, parents=[shared], help=what)
         command.add_argument("source", type=Path, help=what)
         if name == "espeak":
             command.add_argument("--voice", default="en-us", help="espeak-ng's name; several, with commas, speak "
                                  "every sentence each")
             command.add_argument("--wpm", type=int, default=175, help="words per minute")
+        elif name == "flite":
+            command.add_argument("--voice", default="rms", help="flite's name of it; several, with commas")
     return parser
 
 
@@ -343,13 +356,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with user_errors():
         if args.command is None:
             if not args.filelists:
-                parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, or --filelists to clean texts")
+                parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, flite, or --filelists to clean texts")
             processor = _processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0
         plan = _plan(args)
         if args.command == "espeak":
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
+        if args.command == "flite":
+            return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
         readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "filelist": read_list}
         return prepare(readers[args.command](args.source), plan)
 
@@ -450,7 +465,7 @@ def _fault(source: Source, text: str, result: Converted) -> str | None:
 
 
 def _tempo(source: Source, result: Converted) -> str:
-    name = "espeak-ng's speech" if isinstance(source.origin, Spoken) else source.origin
+    name = f"{source.origin.engine}'s speech" if isinstance(source.origin, Spoken) else source.origin
     return f"{name} has {len(source.text)} characters in {result.seconds:.2f} seconds"
 
 
