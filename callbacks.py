@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
+import checkpoint
+from checkpoint import Best
 from commons import Registry, load_plugins
 from config import Config
 from trackers import Tracker, plot_alignment, plot_mels
@@ -83,6 +86,18 @@ class SpokenSample(NamedTuple):
     path: np.ndarray  # [T, L], zeros and ones: which token each recorded frame belongs to
     mel_recorded: np.ndarray  # [M, T]
     mel_spoken: np.ndarray  # [M, T], of a length of its own
+    speaker: str | None = None  # None in a run of one voice
+
+
+class SpokenSentence(NamedTuple):
+    """A test sentence, of which there is no recording."""
+
+    id: str
+    kind: str  # "word", "number", "question", "sentence", "paragraph"
+    text: str
+    samples: np.ndarray  # float32 [S]
+    sampling_rate: int  # Hz
+    speaker: str | None = None  # None in a run of one voice
 
 
 class ValidationReport(NamedTuple):
@@ -91,6 +106,7 @@ class ValidationReport(NamedTuple):
     step: int
     values: dict[str, float]
     samples: Sequence[SpokenSample]
+    sentences: Sequence[SpokenSentence] = ()
 
 
 class Callback:
@@ -226,6 +242,8 @@ class TrackerCallback(Callback):
                 sample.path, f"{sample.name}, step {report.step}"))
             self.tracker.audio(report.step, f"spoken/{i}", sample.spoken, sample.sampling_rate)
             self.tracker.audio(report.step, f"recorded/{i}", sample.recorded, sample.sampling_rate)
+        for sentence in report.sentences:
+            self.tracker.audio(report.step, f"sentence/{sentence.kind}", sentence.samples, sentence.sampling_rate)
         self._restart_clock(run)
 
     def on_end(self, run: Run, error: BaseException | None) -> None:
@@ -235,6 +253,37 @@ class TrackerCallback(Callback):
     def _restart_clock(self, run: Run) -> None:
         """Validating does not count as time of training."""
         self.steps_timed_from, self.seconds_timed_from = run.step, time.monotonic()
+
+
+class EarlyStopping(Callback):
+    """Ends a run after so many validations in a row that were no better than the best one (train.patience)."""
+
+    def __init__(self, measure: str, patience: int):
+        self.measure = measure  # a number of the validation; lower is better
+        self.patience = patience  # validations
+        self.best: Best | None = None
+        self.waited = 0  # validations since the best
+
+    def on_start(self, run: Run) -> None:
+        """Go on from the best of the run so far; how long it was waited for is told by the steps since."""
+        ranking = checkpoint.read_ranking(run.run_dir)
+        known = [best for best in (ranking.best if ranking else ())
+                 if ranking.measure == self.measure and best.step <= run.step]
+        self.best = known[0] if known else None
+        self.waited = (run.step - self.best.step) // run.config.train.eval_interval if self.best else 0
+
+    def on_validation(self, run: Run, report: ValidationReport) -> None:
+        """Compare; a validation that did not measure it does not count."""
+        value = report.values.get(self.measure, math.nan)
+        if not math.isfinite(value):
+            return
+        if self.best is None or value < self.best.value:
+            self.best, self.waited = Best(report.step, value), 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            run.stop(f"{self.measure} has not been better than {self.best.value:.4g}, of step {self.best.step}, for "
+                     f"{self.waited} validations (train.patience)")
 
 
 def load_callbacks(paths: Sequence[str]) -> list[Callback]:

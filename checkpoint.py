@@ -405,8 +405,8 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
     return publish_weights(weights if with_discriminators else weights._replace(discriminators=None), folder)
 
 
-def publish_weights(weights: Weights, folder: Path) -> list[Path]:
-    """Write a release of weights, with their discriminators if there are any; see `publish`."""
+def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
+    """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it."""
     if newest(folder) is not None:
         raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
     config = settings.from_dict(weights.config)
@@ -418,10 +418,10 @@ def publish_weights(weights: Weights, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n"
     (folder / DISCRIMINATORS_FILE).unlink(missing_ok=True)  # another release's would not fit
-    files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step),
+    files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step, kind),
              _write_whole(folder / "config.json", lambda file: file.write(text.encode()))]
     if weights.discriminators is not None:
-        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step))
+        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind))
     return files
 
 
@@ -438,9 +438,9 @@ def _read_release(file: Path) -> Weights:
     return Weights(config, generator, _read_tensors(beside)[0] if beside.is_file() else None, step, file)
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int) -> Path:
-    """A safetensors file of fp32, which says what it is and has a checksum (the format itself has none)."""
-    tensors = {name: (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
+    """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
+    tensors = {name: (tensor.to(kind) if tensor.is_floating_point() else tensor).contiguous()
                for name, tensor in tensors.items()}
     checksum = _digest(tensors, str(step))
     metadata = {"format": RELEASE_FORMAT, "version": RELEASE_VERSION, "step": str(step), "checksum": checksum}
@@ -463,7 +463,8 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
                               "update it")
     if metadata.get("checksum") != _digest(tensors, metadata.get("step", "")):
         raise CheckpointError(f"{path} is damaged, its checksum is wrong; fetch or export it again")
-    return tensors, int(metadata["step"])
+    wide = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return wide, int(metadata["step"])
 
 
 def _digest(tensors: Mapping[str, Tensor], step: str) -> str:

@@ -52,6 +52,11 @@ class TrainConfig:
     keep_best: int = 3  # those that validated best by `best_measure`,
     keep_every: int | None = None  # and those at multiples of this many steps, for ever
     best_measure: str = "valid/mel"  # a number of each validation; lower is better
+    patience: int | None = None  # validations without a better best_measure, after which a run ends; None: never
+    meters: tuple[str, ...] = ("sanity", "timing", "world")  # of metrics.py, which measure what each validation speaks
+    costly_meters: tuple[str, ...] = ("sentence", "words", "quality", "speaker")  # those that take long,
+    evaluate_every: int = 0  # asked at every so many validations, of all test sentences; 0: never
+    test_sentences: str | None = "auto"  # file of what validations speak; auto: of data.language; null: none
     seed: int = 1234
     epochs: int = 20000
     total_steps: int | None = None  # ends the run earlier than `epochs` if given
@@ -106,11 +111,11 @@ class TrainConfig:
         positive = ("log_interval", "eval_interval", "save_interval", "keep_last", "epochs", "total_steps",
                     "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
                     "grad_clip", "num_threads", "lr_decay", "keep_every", "batch_seconds", "accumulate",
-                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor")
+                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor", "patience")
         not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm",
                         "c_mel", "c_kl", "c_dur", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
                         "lr_final", "discriminator_lr_warmup_steps", "discriminator_warmup_steps", "keep_best",
-                        "rollbacks")
+                        "rollbacks", "evaluate_every")
         faults = _below_limits("train", self, positive, not_negative)
         if any(not 0 <= beta < 1 for beta in self.betas):
             faults.append(f"train.betas is {list(self.betas)}; each must lie in [0, 1)")

@@ -1,9 +1,11 @@
 """Write a trained voice as files for others.
 
-    python export.py -m runs/demo --to release -o demo_voice     # safetensors and config.json: what Voice.load opens
-    python export.py -m runs/demo --to release -o demo_voice --with-discriminators     # others can train it further
+    python export.py -m runs/demo -o demo_voice --data "LJ Speech" --licence "public domain"     # a release
+    python export.py -m runs/demo -o demo_voice --with-discriminators        # others can train it further
+    python export.py -m runs/demo -o demo_voice --half --with onnx --quantise int8     # small, and speaks without torch
     python export.py -m runs/demo --to huggingface -o demo_hf --zip                    # and demo_hf.zip
     python export.py -m runs/demo --to onnx -o demo_onnx --quantise fp16 int8          # narrower copies too
+    python export.py -m runs/demo --to torchscript -o demo_cpp                         # for C++: examples/cpp
     python export.py -m runs/demo --to sherpa-onnx -o demo_sherpa --words words.txt    # what a lexicon shall hold
 """
 
@@ -18,9 +20,11 @@ import formats
 from utils import set_up_logging, user_errors
 
 if TYPE_CHECKING:
+    from checkpoint import Weights
     from formats import Written
 
 RELEASE = "release"
+CARD = ("title", "data", "licence", "limits", "scorecard")  # what is said of a release on its card
 
 
 def export(args: argparse.Namespace) -> Written:
@@ -33,20 +37,20 @@ def export(args: argparse.Namespace) -> Written:
 
     if args.words is not None and args.to != "sherpa-onnx":
         raise ValueError(f"--words fills the lexicon of sherpa-onnx; {args.to} has none: leave it out")
-    if args.quantise and args.to != "onnx":
-        raise ValueError(f"--quantise narrows the graph of --to onnx; {args.to} is left as it is: leave it out")
-    if args.to == RELEASE:
-        return formats.Written(checkpoint.publish(args.run, args.out, args.with_discriminators))
-    carries = formats.FORMATS[args.to]
-    if args.with_discriminators and not carries.discriminators:
+    check_release(args)
+    carries = formats.FORMATS.get(args.to)
+    if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
     weights = checkpoint.read_weights(args.run)
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
     if checkpoint.newest(args.out) is not None:
-        raise ValueError(f"{args.out} holds checkpoints; {args.to} goes to a folder of its own")
+        what = "a release" if args.to == RELEASE else args.to
+        raise ValueError(f"{args.out} holds checkpoints; {what} goes to a folder of its own")
     if not args.with_discriminators:
         weights = weights._replace(discriminators=None)
+    if args.to == RELEASE:
+        return write_release(weights, args)
     if args.words is not None:
         words = args.words.read_text(encoding="utf-8").split()
         return formats.module_of(args.to).write(weights, args.out, words)
@@ -55,6 +59,33 @@ def export(args: argparse.Namespace) -> Written:
         narrow = formats.quantised(args.out / "voice.onnx", kind)
         written = formats.Written(written.files + narrow.files, written.checks + narrow.checks)
     return written
+
+
+def check_release(args: argparse.Namespace) -> None:
+    """Refuse options of a release where none is written, and those that do not go together.
+
+    Raises:
+        ValueError: naming them.
+    """
+    given = [f"--{name}" for name in CARD if getattr(args, name)]
+    given += ["--half"] * args.half + ["--with"] * bool(args.extras)
+    if given and args.to != RELEASE:
+        raise ValueError(f"{', '.join(given)}: of --to release only, {args.to} has no place for it; leave it out")
+    if args.quantise and args.to != "onnx" and not (args.to == RELEASE and args.extras):
+        raise ValueError("--quantise narrows the graph of --to onnx, or of a release's --with onnx; "
+                         f"{args.to} is left as it is: leave it out")
+    if args.to == RELEASE and len(args.quantise) > 1:
+        raise ValueError(f"--quantise {' '.join(args.quantise)}: a release holds one graph; name one of them")
+
+
+def write_release(weights: Weights, args: argparse.Namespace) -> Written:
+    """A release folder with its card."""
+    from formats import release
+    from formats.card import Card
+
+    card = Card(**{name: getattr(args, name) for name in CARD})
+    return release.write(weights, args.out, card, release.Form(
+        half=args.half, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -68,9 +99,19 @@ def parse_arguments() -> argparse.Namespace:
                         help="also what others need to train the voice further where this training left off")
     parser.add_argument("--words", type=Path,
                         help="a file of all words that a voice of phonemes shall say in sherpa-onnx")
-    parser.add_argument("--quantise", nargs="+", choices=("fp16", "int8"), default=[],
-                        help="with --to onnx: also files of narrower weights, with what they change")
+    parser.add_argument("--quantise", nargs="+", choices=("fp16", "int8", "int8-static"), default=[],
+                        help="with --to onnx: also files of narrower weights (int8-static computes so too), with "
+                             "what that changes; in a release: its graph instead of the wide one")
     parser.add_argument("--zip", action="store_true", help="also put the folder into OUT.zip")
+    release = parser.add_argument_group("a release and its card, README.md")
+    release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
+    release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],
+                         help="onnx: voice.onnx too, by which the release speaks without torch")
+    release.add_argument("--title", help="of the card; default: the folder's name")
+    release.add_argument("--data", help="what the voice was trained on")
+    release.add_argument("--licence", help="of the data and of the voice")
+    release.add_argument("--limits", help="what the voice is bad at")
+    release.add_argument("--scorecard", type=Path, metavar="FOLDER", help="of evaluate.py: measures for the card")
     return parser.parse_args()
 
 

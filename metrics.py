@@ -1,57 +1,458 @@
-"""Objective measures of speech. So far: does a machine listener recognise which sentence was said?"""
+"""Objective measures of speech: how a sound compares with a recording, and what machine listeners make of it.
+
+    meters, absent = open_meters(language="en-us", rivals=texts)
+    values = {name: value for meter in meters for name, value in meter.measure(heard).items()}
+
+A meter whose package is not installed, or that does not know the language, is absent with its reason.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import importlib.util
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from utils import resample
+import listeners
+from config import DataConfig
+from mel_processing import mel_spectrogram
+from registry import Registry
+from scorecard import Measure
+from utils import Wav, resample, trim_silence
 
-LISTENER_RATE = 16000  # Hz, of pocketsphinx' English model
+# Shapes: S samples, T frames, F FFT bins, C cepstral coefficients, N pairs of frames.
+
+FRAME_SECONDS = 0.005  # of WORLD's analysis
+ORDER = 24  # of the mel cepstra
+DECIBELS = 10 * np.sqrt(2) / np.log(10)  # of a distance between cepstra of natural logarithms
+FLOOR_DB = 80  # below the loudest bin; quieter ones count as that, so that digital silence is no abyss
+ENDS_DB = 40  # what is quieter than this below the loudest 10 ms at the ends is no speech
+SHORTEST = 0.05  # seconds that can be analysed
+
+PESQ_RATE = 16000  # Hz, of its wideband mode
+LONG_TEXT = 20  # characters, from which on a speaking rate can be judged
+RATES = (8, 25)  # characters a second of people who read aloud
+QUIETEST = -40  # dBFS, root mean square
+SYLLABLE_SCRIPTS = "\u2e80"  # from here on a character is a syllable or more, and RATES does not hold
 
 
-class SentenceListener:
-    """Tells which sentence of a closed set was spoken, by pocketsphinx (extra `test`) with a grammar of them all.
+class Heard(NamedTuple):
+    """What is measured: a sound, what it should say, and the recording that says the same."""
 
-    Chance is one in the number of sentences. It forgives a blurred sound, and words it does not know make it fail:
-    all must be in the CMU pronouncing dictionary.
+    samples: np.ndarray  # [S] float32
+    sampling_rate: int  # Hz
+    text: str
+    language: str = "en-us"  # as espeak calls it
+    reference: np.ndarray | None = None  # [S'] the recording at the same rate; None for itself and where there is none
+    keeps_time: bool = False  # timed as the reference, as copy synthesis and Griffin-Lim are: PESQ and STOI make sense
+    speaker: str | None = None  # whose voice it should be
+
+
+class Setting(NamedTuple):
+    """What meters may need to know beforehand."""
+
+    language: str = "en-us"
+    rivals: Sequence[str] = ()  # about 100 sentences, those measured among them, of which listeners find the right one
+    recordings: Mapping[str | None, Sequence[Wav]] = {}  # speaker -> some of the voice's, other than those measured
+
+
+class Meter:
+    """One tool that measures; a subclass says what it gives and how."""
+
+    measures: tuple[Measure, ...] = ()
+    needs: tuple[str, ...] = ()  # packages, as they are imported
+
+    def __init__(self, setting: Setting):
+        """Make ready.
+
+        Raises:
+            ImportError: a package is missing.
+            ValueError: it cannot work in that setting; the message says why.
+        """
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether one of its measures is."""
+        return any(measure.is_costly for measure in self.measures)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        """Measure's name -> value, without those that do not apply to this sound."""
+        raise NotImplementedError
+
+    def notes(self, heard: Heard) -> str:
+        """What was found, in words, for reading; empty where there is nothing to say."""
+        return ""
+
+
+METERS: Registry[Meter] = Registry("meter")
+ALL = ("sanity", "timing", "world", "pesq", "stoi", "sentence", "words", "quality", "speaker", "whisper")
+
+
+def open_meters(names: Sequence[str] | None = None, language: str = "en-us", rivals: Sequence[str] = (),
+                recordings: Mapping[str | None, Sequence[Wav]] | None = None) -> tuple[list[Meter], dict[str, str]]:
+    """Make the meters that can be had, `ALL` unless named: (meters, measure's name -> why it is absent).
 
     Raises:
-        ImportError: pocketsphinx is not installed.
-        ValueError: there are no sentences, two of them are the same to the listener, or it lacks a word.
+        ValueError: a name that no meter has.
+    """
+    setting = Setting(language, rivals, recordings or {})
+    meters: list[Meter] = []
+    absent: dict[str, str] = {}
+    for kind in [METERS.get(name) for name in (ALL if names is None else names)]:
+        missing = [package for package in kind.needs if importlib.util.find_spec(package) is None]
+        try:
+            if missing:
+                raise ValueError(f'needs {", ".join(missing)}: pip install -e ".[evaluate]"')
+            meters.append(kind(setting))
+        except (ImportError, ValueError) as error:
+            absent |= {measure.name: str(error) for measure in kind.measures}
+    return meters, absent
+
+
+@METERS.register("sanity")
+class SanityMeter(Meter):
+    """Is it a sound that can be speech at all: finite, peak below 1, not too quiet, 8 to 25 characters a second?"""
+
+    measures = (Measure("sane", "Sane sounds", "%", "higher"),)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        return {"sane": 0.0 if self.notes(heard) else 100.0}
+
+    def notes(self, heard: Heard) -> str:
+        if not _is_sound(heard.samples):
+            return "no sound" if np.isfinite(heard.samples).all() else "not finite"
+        faults = []
+        peak = np.abs(heard.samples).max()
+        loudness = 20 * np.log10(np.sqrt(np.square(heard.samples, dtype=np.float64).mean()))
+        if peak >= 1:
+            faults.append(f"peak {peak:.2f}")
+        if loudness < QUIETEST:
+            faults.append(f"{loudness:.0f} dBFS")
+        rate = len(heard.text) / _speech_seconds(heard.samples, heard.sampling_rate)
+        if len(heard.text) >= LONG_TEXT and max(heard.text) < SYLLABLE_SCRIPTS and not RATES[0] <= rate <= RATES[1]:
+            faults.append(f"{rate:.0f} characters a second")
+        return ", ".join(faults)
+
+
+@METERS.register("timing")
+class TimingMeter(Meter):
+    """How long it is beside the recording, silence at the ends left out."""
+
+    measures = (Measure("duration_ratio", "Duration beside the recording", "", "near 1"),
+                Measure("rate_error", "Speaking-rate error", "%", "lower"))
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        """The ratio of durations, and by how much the characters per second differ from the recording's."""
+        if heard.reference is None or not _is_sound(heard.samples) or not _is_sound(heard.reference):
+            return {}
+        ratio = (_speech_seconds(heard.samples, heard.sampling_rate)
+                 / _speech_seconds(heard.reference, heard.sampling_rate))
+        return {"duration_ratio": ratio, "rate_error": 100 * abs(1 / ratio - 1)}
+
+
+@METERS.register("world")
+class WorldMeter(Meter):
+    """Sound, pitch and voicing beside the recording, by WORLD's analysis of both and dynamic time warping.
+
+    Silence at the ends is cut from both. Frames of 5 ms; DIO and StoneMask for the pitch, CheapTrick for the envelope;
+    mel cepstra of order 24 (see `mel_cepstra`). The path is the one of least Euclidean distance between c1 to c24, by
+    steps of one frame in either or both, and each pair on it counts once in each of the means:
+    mel-cepstral distortion 10 sqrt(2) / ln 10 |c - c'| without c0 in dB; root mean square of the pitch's error in cents
+    over pairs that are voiced in both; share of pairs of which one is voiced and the other is not.
     """
 
-    def __init__(self, sentences: Sequence[str]):
-        from pocketsphinx import Decoder
+    measures = (Measure("mcd", "Mel-cepstral distortion", "dB", "lower"),
+                Measure("f0_rmse", "Pitch error", "cents", "lower"),
+                Measure("voicing_error", "Voicing error", "%", "lower"))
+    needs = ("pyworld",)
 
-        self._keys = [_words(sentence) for sentence in sentences]
-        if not self._keys or len(set(self._keys)) != len(self._keys):
-            raise ValueError(f"expected different sentences, found {len(self._keys)}, {len(set(self._keys))} different")
-        if not all(self._keys):
-            raise ValueError(f"sentence {self._keys.index('') + 1} has no word in it")
-        grammar = "#JSGF V1.0; grammar g; public <s> = " + " | ".join(self._keys) + ";"
-        self._decoder = Decoder(loglevel="FATAL")
-        words = sorted({word for key in self._keys for word in key.split()})
-        unknown = [word for word in words if self._decoder.lookup_word(word) is None]
-        if unknown:
-            raise ValueError(f"the listener's dictionary lacks {', '.join(unknown)}; choose other sentences")
-        self._decoder.add_jsgf_string("sentences", grammar)
-        self._decoder.activate_search("sentences")
-
-    def identify(self, samples: np.ndarray, sampling_rate: int) -> int | None:
-        """Index of the sentence heard in float samples [S], None if none was."""
-        wav = np.asarray(resample(np.asarray(samples, np.float32), sampling_rate, LISTENER_RATE))
-        if not len(wav):  # pocketsphinx would neither take it nor start another utterance afterwards
-            return None
-        self._decoder.start_utt()
-        self._decoder.process_raw((wav.clip(-1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        hypothesis = self._decoder.hyp()
-        heard = re.sub(r"\(\d+\)", "", hypothesis.hypstr).strip() if hypothesis else ""
-        return self._keys.index(heard) if heard in self._keys else None
+    def measure(self, heard: Heard) -> dict[str, float]:
+        if heard.reference is None:
+            return {}
+        ours, theirs = (analyse(sound, heard.sampling_rate) for sound in (heard.samples, heard.reference))
+        if ours is None or theirs is None:
+            return {}
+        i, j = align(ours.cepstra, theirs.cepstra)
+        distance = np.linalg.norm(ours.cepstra[i, 1:] - theirs.cepstra[j, 1:], axis=1)
+        voiced, reference_voiced = ours.pitch[i] > 0, theirs.pitch[j] > 0
+        values = {"mcd": float(DECIBELS * distance.mean()),
+                  "voicing_error": float(100 * (voiced != reference_voiced).mean())}
+        both = voiced & reference_voiced
+        if both.any():
+            cents = 1200 * np.log2(ours.pitch[i][both] / theirs.pitch[j][both])
+            values["f0_rmse"] = float(np.sqrt(np.square(cents).mean()))
+        return values
 
 
-def _words(sentence: str) -> str:
-    return " ".join(re.findall(r"[a-z']+", sentence.lower()))
+@METERS.register("pesq")
+class PesqMeter(Meter):
+    """ITU-T P.862.2 beside the recording, of sounds that keep its time."""
+
+    measures = (Measure("pesq", "PESQ, wideband", "", "higher"),)
+    needs = ("pesq",)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        from pesq import PesqError, pesq
+
+        pair = _same_time(heard, PESQ_RATE)
+        if pair is None:
+            return {}
+        try:
+            return {"pesq": float(pesq(PESQ_RATE, *pair, "wb"))}
+        except PesqError:  # less than a quarter of a second, or no speech in it
+            return {}
+
+
+@METERS.register("stoi")
+class StoiMeter(Meter):
+    """Short-time objective intelligibility beside the recording, of sounds that keep its time."""
+
+    measures = (Measure("stoi", "STOI", "", "higher"),)
+    needs = ("pystoi",)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        from pystoi import stoi
+
+        pair = _same_time(heard, heard.sampling_rate)
+        if pair is None:
+            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # is how it says that there is too little speech
+            try:
+                return {"stoi": float(stoi(*pair, heard.sampling_rate))}
+            except (RuntimeWarning, np.exceptions.AxisError):  # the latter for less than one frame
+                return {}
+
+
+@METERS.register("sentence")
+class SentenceMeter(Meter):
+    """Is it recognised among the rivals? Of those, the ones with words that the listener lacks are left out."""
+
+    measures = (Measure("sentence_id", "Right sentence of the set", "%", "higher"),)
+    needs = ("pocketsphinx",)
+
+    def __init__(self, setting: Setting):
+        _expect_english(setting.language)
+        known = listeners.recognisable(setting.rivals)
+        if len(known) < 2:
+            raise ValueError(f"the listener knows the words of {len(known)} sentences; it needs two or more to choose")
+        self._listener = listeners.SentenceListener(known)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        right = self._listener.index(heard.text)
+        if right is None:
+            return {}
+        return {"sentence_id": 100.0 * (self._listener.identify(heard.samples, heard.sampling_rate) == right)}
+
+
+class _Dictation(Meter):
+    """A listener that writes down words; the last sound's are kept, for values and notes to share."""
+
+    def __init__(self):
+        self._last: tuple[np.ndarray, list[str]] | None = None
+
+    def notes(self, heard: Heard) -> str:
+        """The words heard."""
+        return " ".join(self._heard(heard))
+
+    def _heard(self, heard: Heard) -> list[str]:
+        if self._last is None or self._last[0] is not heard.samples:
+            self._last = heard.samples, self._listener.hear(heard.samples, heard.sampling_rate)
+        return self._last[1]
+
+    def _errors(self, heard: Heard, words: Sequence[str]) -> listeners.WordErrors | None:
+        said = listeners.spoken_words(heard.text, heard.language)
+        return listeners.word_errors(said, words) if said else None
+
+
+@METERS.register("words")
+class WordMeter(_Dictation):
+    """Word error rate with pocketsphinx' own language model, and words heard among those of the rivals."""
+
+    measures = (Measure("wer", "Word error rate", "%", "lower", is_costly=True),
+                Measure("words_heard", "Words heard among the set's", "%", "higher", is_costly=True))
+    needs = ("pocketsphinx",)
+
+    def __init__(self, setting: Setting):
+        super().__init__()
+        _expect_english(setting.language)
+        self._listener = listeners.WordListener(setting.rivals)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        errors = self._errors(heard, self._heard(heard))
+        if errors is None:
+            return {}
+        values = {"wer": errors.rate}
+        if self._listener.vocabulary:
+            among = self._listener.hear_among(heard.samples, heard.sampling_rate)
+            values["words_heard"] = self._errors(heard, among).hit_rate
+        return values
+
+
+@METERS.register("whisper")
+class WhisperMeter(_Dictation):
+    """Word error rate by Whisper, of many languages, where its weights are on this machine."""
+
+    measures = (Measure("whisper_wer", "Word error rate by Whisper", "%", "lower", is_costly=True),)
+    needs = ("transformers",)
+
+    def __init__(self, setting: Setting):
+        super().__init__()
+        self._listener = listeners.WhisperListener(language=setting.language)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        errors = self._errors(heard, self._heard(heard))
+        return {} if errors is None else {"whisper_wer": errors.rate}
+
+
+@METERS.register("quality")
+class QualityMeter(Meter):
+    """DNSMOS: for differences between voices, never alone."""
+
+    measures = (Measure("dnsmos_ovrl", "DNSMOS, overall", "", "higher", is_costly=True),
+                Measure("dnsmos_sig", "DNSMOS, speech", "", "higher", is_costly=True),
+                Measure("dnsmos_bak", "DNSMOS, background", "", "higher", is_costly=True),
+                Measure("dnsmos_p808", "DNSMOS P.808", "", "higher", is_costly=True))
+    needs = ("speechmos",)
+
+    def __init__(self, setting: Setting):
+        self._listener = listeners.QualityListener()
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        rated = self._listener.rate(heard.samples, heard.sampling_rate)
+        return {f"dnsmos_{name}": value for name, value in rated.items()}
+
+
+@METERS.register("speaker")
+class SpeakerMeter(Meter):
+    """Cosine between the embeddings of the sound and of the voice's recordings."""
+
+    measures = (Measure("speaker_similarity", "Speaker similarity", "", "higher", is_costly=True),)
+    needs = ("resemblyzer",)
+
+    def __init__(self, setting: Setting):
+        if not any(setting.recordings.values()):
+            raise ValueError("there are no recordings of the voice to compare with")
+        self._listener = listeners.SpeakerListener()
+        self._voices = {speaker: self._listener.embed_voice(wavs) for speaker, wavs in setting.recordings.items()}
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        voice = self._voices.get(heard.speaker)
+        found = None if voice is None else self._listener.embed(heard.samples, heard.sampling_rate)
+        return {} if found is None else {"speaker_similarity": float(found @ voice)}
+
+
+class Analysis(NamedTuple):
+    """What WORLD finds in a sound, per frame of 5 ms."""
+
+    pitch: np.ndarray  # [T] Hz, 0 where unvoiced
+    cepstra: np.ndarray  # [T, C]
+
+
+def analyse(samples: np.ndarray, sampling_rate: int) -> Analysis | None:
+    """Pitch and mel cepstra of samples [S] without the silence at their ends; None where there is no sound."""
+    import pyworld
+
+    if not _is_sound(samples):
+        return None
+    wav = np.ascontiguousarray(_speech(samples, sampling_rate), np.float64)
+    if len(wav) < SHORTEST * sampling_rate:
+        return None
+    pitch, times = pyworld.dio(wav, sampling_rate, frame_period=1000 * FRAME_SECONDS)
+    pitch = pyworld.stonemask(wav, pitch, times, sampling_rate)
+    power = pyworld.cheaptrick(wav, pitch, times, sampling_rate)  # [T, F]
+    power = np.maximum(power, power.max() * 10 ** (-FLOOR_DB / 10))
+    return Analysis(pitch, mel_cepstra(power, mel_alpha(sampling_rate)))
+
+
+def align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of cepstra a [T, C] and b [T', C] that belong together, [N] each; c0, which is loudness, has no say."""
+    from librosa.sequence import dtw
+
+    _, path = dtw(a[:, 1:].T, b[:, 1:].T, metric="euclidean")
+    return path[::-1, 0], path[::-1, 1]
+
+
+def mel_cepstra(power: np.ndarray, alpha: float, order: int = ORDER) -> np.ndarray:
+    """Mel cepstra [T, order + 1] of power spectra [T, F], such that ln |H(w)| is the sum of c[m] cos(m w~).
+
+    w~ is the frequency warped by an all-pass of coefficient alpha. The cepstrum of the whole spectrum is transformed
+    by the recursion of Oppenheim and Johnson (1972), as SPTK's freqt is.
+    """
+    cepstrum = np.fft.irfft(np.log(power))[:, :power.shape[1]].T  # [F, T]
+    cepstrum[0] /= 2  # ln |H|^2 = c0 + 2 (c1 cos w + ...), of which half is wanted
+    warped = np.zeros((order + 1, len(power)))
+    for coefficient in cepstrum[::-1]:
+        last = warped
+        warped = np.empty_like(last)
+        warped[0] = coefficient + alpha * last[0]
+        warped[1] = (1 - alpha**2) * last[0] + alpha * last[1]
+        for m in range(2, order + 1):
+            warped[m] = last[m - 1] + alpha * (last[m] - warped[m - 1])
+    return warped.T
+
+
+@lru_cache(maxsize=32)
+def mel_alpha(sampling_rate: int) -> float:
+    """The all-pass coefficient whose warping is nearest to the mel scale: 0.41 at 16 kHz, 0.455 at 22.05 kHz."""
+    angle = np.linspace(0, np.pi, 1000)
+    mel = np.log1p(angle / np.pi * sampling_rate / 2 / 1000)
+    alphas = np.arange(0, 1, 0.001)[:, None]
+    warped = angle + 2 * np.arctan2(alphas * np.sin(angle), 1 - alphas * np.cos(angle))
+    error = np.square(warped / np.pi - mel / mel[-1]).mean(axis=1)
+    return float(alphas[error.argmin(), 0])
+
+
+def griffin_lim(wav: np.ndarray, data: DataConfig, iterations: int = 60) -> np.ndarray:
+    """The sound [S] with the log-mels of wav [S], and phases found by Griffin and Lim's iterations.
+
+    What a voice loses that has its mels right and its phases from no network. The mels are inverted by non-negative
+    least squares. Sounds too short for a frame become silence.
+    """
+    import librosa
+
+    wav = np.asarray(wav, np.float32)
+    if len(wav) <= data.filter_length:
+        return np.zeros_like(wav)
+    mel = mel_spectrogram(torch.from_numpy(wav)[None], data)[0].exp().numpy()  # [M, T]
+    fmax = data.mel_fmax if data.mel_fmax is not None else data.sampling_rate / 2
+    filters = librosa.filters.mel(sr=data.sampling_rate, n_fft=data.filter_length, n_mels=data.n_mel_channels,
+                                  fmin=data.mel_fmin, fmax=fmax)
+    spec = librosa.util.nnls(filters, mel)  # [F, T]
+    sound = librosa.griffinlim(spec, n_iter=iterations, hop_length=data.hop_length, win_length=data.win_length,
+                               n_fft=data.filter_length, random_state=0)
+    start = data.hop_length // 2  # our first frame is centred there, librosa's on the first sample
+    return np.pad(sound, (start, max(0, len(wav) - start - len(sound))))[:len(wav)].astype(np.float32)
+
+
+def _expect_english(language: str) -> None:
+    if not language.startswith("en"):
+        raise ValueError(f"the listener knows English only, not {language}")
+
+
+def _is_sound(samples: np.ndarray) -> bool:
+    """Whether there is anything but silence, all of it finite."""
+    return len(samples) > 0 and bool(np.isfinite(samples).all()) and np.ptp(samples) > 0
+
+
+def _speech(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    return trim_silence(samples, sampling_rate, ENDS_DB, 0.0)
+
+
+def _speech_seconds(samples: np.ndarray, sampling_rate: int) -> float:
+    return len(_speech(samples, sampling_rate)) / sampling_rate
+
+
+def _same_time(heard: Heard, sampling_rate: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Reference and sound [S] at a sampling rate, None unless both are there and keep the same time."""
+    if not heard.keeps_time or heard.reference is None:
+        return None
+    if not _is_sound(heard.samples) or not _is_sound(heard.reference):
+        return None
+    length = min(len(heard.reference), len(heard.samples))
+    return tuple(np.asarray(resample(np.asarray(sound[:length], np.float32), heard.sampling_rate, sampling_rate))
+                 for sound in (heard.reference, heard.samples))

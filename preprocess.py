@@ -1,328 +1,54 @@
-"""Prepare a corpus: audio of any kind becomes mono 16-bit wavs of one rate, with filelists and a list of what is bad.
+"""Say what is wrong with a corpus (`check`), or prepare it: wavs of one rate, with filelists and what was left out.
 
+    python preprocess.py check mine.txt -c configs/ljs.json
+    python preprocess.py check recordings --repair trim,dc,loudness --out repaired
     python preprocess.py ljspeech LJSpeech-1.1 --out data/ljs -c configs/ljs.json
     python preprocess.py vctk VCTK-Corpus --out data/vctk --text_cleaners english_cleaners2
     python preprocess.py filelist mine.txt --out data/mine --rate 44100
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
     python preprocess.py flite sentences.txt --out data/rms --voice rms --rate 16000
 
-Run it again after adding or repairing files: what is converted already stays. As published, it also cleans the text of
-filelists, writing a.txt.cleaned beside a.txt:
+Run it again after adding or repairing files: what is done already is not done again. As published, it also cleans the
+text of filelists, writing a.txt.cleaned beside a.txt:
 
     python preprocess.py --text_index 1 --filelists a.txt b.txt --text_cleaners english_cleaners2
-
-Shapes: S samples.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import multiprocessing
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
 import config as settings
-from config import DataConfig
-from corpus import AudioIndex, FilelistError, index_path, numbered_rows, read_filelist, write_index
-from text import TextProcessor, UnknownSymbolError, espeak, flite
-from utils import AudioError, Wav, read_wav, resample, trim_silence, user_errors, write_text_atomic, write_wav
-
-_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph")
-_MANIFEST = "manifest.jsonl"
-_SHOWN = 20  # lines of a list of complaints on the console
-_SILENT_PEAK = 1e-3  # -60 dBFS
-_QUIET_PEAK = 10 ** (-30 / 20)  # -30 dBFS
-_TOP = 0.999  # no prepared wav peaks above it
-_FAST_TEMPO, _IMPOSSIBLE_TEMPO = 35, 100  # characters per second; speech has about 15
-
-
-class Spoken(NamedTuple):
-    """Audio that a synthesizer of text/ is to make."""
-
-    voice: str
-    words_per_minute: int  # of espeak-ng; flite's voices have a pace of their own
-    engine: str = "espeak-ng"
-
-
-class Source(NamedTuple):
-    """One utterance as it was found."""
-
-    id: str  # unique; names its wav, and alone decides its split
-    origin: str | Spoken  # audio file, or how to speak the text
-    speaker: str | None
-    text: str
-    place: str  # "file:number", for messages
-
-
-@dataclass(frozen=True)
-class AudioRules:
-    """What every prepared wav is like."""
-
-    rate: int = 22050  # Hz
-    trim_db: float | None = 40.0  # below the loudest 10 ms, silence at the ends is cut; None cuts nothing
-    trim_margin: float = 0.05  # seconds of silence that stay at each end
-    min_seconds: float = 0.1
-    max_seconds: float = 20.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to make of the sources."""
-
-    out: Path
-    rules: AudioRules
-    validation: float = 0.02  # share of the utterances
-    test: float = 0.0  # share of the utterances
-    text_cleaners: tuple[str, ...] = ()  # none leaves the text as it is
-    language: str = "en-us"
-    jobs: int = 1  # processes
-    strict: bool = False  # one bad utterance, and nothing is written
-    checked: DataConfig | None = None  # every text must be made of the symbols of this one's table
-
-
-class Converted(NamedTuple):
-    """What became of one source."""
-
-    fault: str | None  # why it cannot be used
-    warnings: tuple[str, ...]
-    seconds: float
-
-
-def read_ljspeech(folder: Path) -> list[Source]:
-    """metadata.csv of id|text or id|text|normalised text, and wavs/id.wav (or .flac, .ogg, .mp3)."""
-    sources, faults = [], []
-    for place, row in numbered_rows(folder / "metadata.csv"):
-        columns = [column.strip() for column in row.split("|")]
-        if len(columns) not in (2, 3) or not columns[0]:
-            faults.append(f"{place}: found {len(columns)} columns{'' if columns[0] else ', the first one empty'}; "
-                          "expected id|text or id|text|normalised text")
-            continue
-        files = [folder / "wavs" / (columns[0] + ending) for ending in (".wav", ".flac", ".ogg", ".mp3")]
-        audio = next((file for file in files if file.exists()), files[0])
-        sources.append(Source(utterance_id(columns[0]), str(audio), None, columns[-1] or columns[1], place))
-    if faults:
-        raise FilelistError(faults)
-    return sources
-
-
-def read_vctk(folder: Path) -> list[Source]:
-    """txt/SPEAKER/ID.txt with wav48/SPEAKER/ID.wav or wav48_silence_trimmed/SPEAKER/ID_mic1.flac."""
-    patterns = [pattern for pattern in ("wav48_silence_trimmed/*/*_mic1.*", "wav48/*/*")
-                if (folder / pattern).parents[1].is_dir()]
-    if not patterns or not (folder / "txt").is_dir():
-        raise FileNotFoundError(f"{folder} holds no VCTK corpus; expected the folders txt and wav48 or "
-                                "wav48_silence_trimmed")
-    sources = []
-    for audio in sorted(folder.glob(patterns[0])):
-        if audio.suffix.lower() not in _ENDINGS:
-            continue
-        speaker, name = audio.parent.name, audio.stem.removesuffix("_mic1")
-        transcript = folder / "txt" / speaker / f"{name}.txt"  # one speaker of VCTK has none
-        text = " ".join(row for _, row in numbered_rows(transcript)) if transcript.is_file() else ""
-        sources.append(Source(f"{speaker}/{name}", str(audio), speaker, text, str(audio)))
-    return sources
-
-
-def read_list(filelist: Path) -> list[Source]:
-    """A filelist of path|text or path|speaker|text; most of its lines say which."""
-    separators = [row.count("|") for _, row in numbered_rows(filelist)]
-    lines = read_filelist(filelist, multispeaker=separators.count(2) > separators.count(1))
-    folder = os.path.abspath(filelist.parent)
-    sources = []
-    for line in lines:
-        path = os.path.abspath(line.wav_path)
-        inside = os.path.commonprefix([path, folder + os.sep]) == folder + os.sep
-        sources.append(Source(utterance_id(os.path.relpath(path, folder) if inside else line.wav_path),
-                              line.wav_path, line.speaker, line.text, line.source))
-    return sources
-
-
-def read_sentences(file: Path, voices: Sequence[str], words_per_minute: int = 0, engine: str = "espeak-ng",
-                   ) -> list[Source]:
-    """One sentence a line, each to be spoken by every voice; a hash of the sentence names it."""
-    sources = []
-    for place, text in numbered_rows(file):
-        name = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-        for voice in voices:
-            several = len(voices) > 1
-            sources.append(Source(f"{voice}/{name}" if several else name, Spoken(voice, words_per_minute, engine),
-                                  voice if several else None, text, place))
-    return sources
-
-
-def utterance_id(path: str) -> str:
-    """A relative name for an audio file: no root, no "..", no ending, no leading "wavs"."""
-    parts = [part for part in Path(path).parts if part not in (Path(path).anchor, "..")]
-    if parts and Path(parts[-1]).suffix.lower() in _ENDINGS:
-        parts[-1] = Path(parts[-1]).stem
-    return "/".join(parts[1:] if len(parts) > 1 and parts[0] == "wavs" else parts)
-
-
-def split_of(utterance: str) -> float:
-    """A number in [0, 1) from an utterance's id: below `validation` it validates, just above that it tests."""
-    return int.from_bytes(hashlib.blake2b(utterance.encode(), digest_size=8).digest(), "big") / 2**64
-
-
-def split(ids: Sequence[str], validation: float, test: float) -> dict[str, list[int]]:
-    """Places of `ids` in train, val and test. Each id decides for itself; only an empty side takes the nearest one."""
-    places: dict[str, list[int]] = {"train": [], "val": [], "test": []}
-    numbers = [split_of(utterance) for utterance in ids]
-    for place, number in enumerate(numbers):
-        side = "val" if number < validation else "test" if number < validation + test else "train"
-        places[side].append(place)
-    if len(ids) >= 2 and not places["val"] and validation > 0:
-        _move(places, "val", numbers.index(min(numbers)))
-    if len(ids) >= 2 and not places["train"]:
-        _move(places, "train", numbers.index(max(numbers)))
-    return places
-
-
-def condition(wav: Wav, rules: AudioRules) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Resample, trim and, if it is too loud, scale down: [S] samples to write, and what is odd about the source.
-
-    Raises:
-        AudioError: silent, or too short or too long after trimming. The message lacks the file's name.
-    """
-    size = np.abs(wav.samples)
-    peak = float(size.max())
-    if peak < _SILENT_PEAK:
-        raise AudioError(f"is silent: its peak is {_decibels(peak)}, at least {_decibels(_SILENT_PEAK)} is expected")
-    warnings = []
-    if peak > 1:
-        warnings.append(f"peaks at {peak:.2f}, beyond 1; scaled down")
-    if np.mean(size >= 0.999 * peak) > 1e-3:
-        warnings.append(f"is clipped: {100 * np.mean(size >= 0.999 * peak):.1f} % of its samples lie at the peak")
-    if abs(wav.samples.mean()) > 0.02:
-        warnings.append(f"has an offset of {wav.samples.mean():.2f} from zero")
-    if peak < _QUIET_PEAK:
-        warnings.append(f"is quiet: its peak is {_decibels(peak)}")
-    samples = resample(wav.samples, wav.sampling_rate, rules.rate)
-    if rules.trim_db is not None:
-        samples = trim_silence(samples, rules.rate, rules.trim_db, rules.trim_margin)
-    seconds = len(samples) / rules.rate
-    if not rules.min_seconds <= seconds <= rules.max_seconds:
-        raise AudioError(f"has {seconds:.2f} seconds{'' if rules.trim_db is None else ' after trimming'}; "
-                         f"expected {rules.min_seconds:g} to {rules.max_seconds:g}")
-    return samples * min(1.0, _TOP / max(float(np.abs(samples).max()), _TOP)), tuple(warnings)
-
-
-def convert(source: Source, plan: Plan, write: bool) -> Converted:
-    """Make one wav, unless not to `write`; what is wrong with its source is a result, not an exception."""
-    rules = plan.rules
-    try:
-        if isinstance(source.origin, Spoken):
-            name = f"{source.origin.engine}'s speech by {source.origin.voice}"
-            spoken, rate = _speak(source.text, source.origin)
-            if len(spoken) == 0:
-                raise AudioError(f"{name} holds 0 samples; is there a word in it?")
-            wav = Wav(spoken.astype(np.float32) / 32768, rate)
-        else:
-            name = source.origin
-            wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds)  # more than 9/10 silence is no speech
-        try:
-            samples, warnings = condition(wav, rules)
-        except AudioError as error:
-            raise AudioError(f"{name} {error}") from None
-    except AudioError as error:
-        return Converted(str(error), (), 0.0)
-    if write:
-        write_wav(_target(source, plan), samples, rules.rate)
-    return Converted(None, tuple(f"{name} {warning}" for warning in warnings), len(samples) / rules.rate)
-
-
-def _speak(text: str, spoken: Spoken) -> tuple[np.ndarray, int]:
-    """int16 samples [S] and their rate in Hz."""
-    if spoken.engine == "flite":
-        return flite.speak(text, spoken.voice)
-    return next(espeak.speak([text], spoken.voice, spoken.words_per_minute)), espeak.SAMPLING_RATE
-
-
-def convert_all(sources: Sequence[Source], plan: Plan, write: bool) -> list[Converted]:
-    """Convert what is not converted yet; each finished file is noted at once, so that a stopped run can go on."""
-    known = _read_manifest(plan.out / _MANIFEST)
-    results: dict[str, Converted] = {}
-    stale, marks = [], []
-    for source in sources:
-        mark = _mark(source, plan.rules)
-        record = known.get(source.id)
-        if record and record["from"] == mark and _target(source, plan).is_file():
-            results[source.id] = Converted(None, tuple(record["warnings"]), record["seconds"])
-        else:
-            stale.append(source)
-            marks.append(mark)
-    if write:
-        plan.out.mkdir(parents=True, exist_ok=True)
-    with open(plan.out / _MANIFEST if write else os.devnull, "a", encoding="utf-8") as manifest:
-        finished = tqdm(_mapped(partial(convert, plan=plan, write=write), stale, plan.jobs), total=len(stale),
-                        desc="audio", unit="file", disable=None)  # None: no bar where there is no terminal
-        for source, mark, result in zip(stale, marks, finished):
-            results[source.id] = result
-            if result.fault is None:
-                record = {"id": source.id, "from": mark, "warnings": result.warnings, "seconds": result.seconds}
-                manifest.write(json.dumps(record, ensure_ascii=False) + "\n")
-                manifest.flush()
-    return [results[source.id] for source in sources]
-
-
-def prepare(sources: list[Source], plan: Plan) -> int:
-    """Convert, clean, split and report; gives back the exit status.
-
-    Raises:
-        FilelistError: ids that come twice, or symbols that the configuration's table lacks.
-        ValueError: nothing can be used.
-    """
-    _check_ids(sources)
-    if plan.checked is not None:
-        _check_symbols(sources, TextProcessor.from_config(plan.checked))
-    texts = [source.text for source in sources]
-    if plan.text_cleaners:
-        texts = _processor(plan.text_cleaners, plan.language).clean(texts)
-    results = convert_all(sources, plan, write=not plan.strict)
-    faults = [_fault(source, text, result) for source, text, result in zip(sources, texts, results)]
-    bad = [f"{source.place}: {fault}" for source, fault in zip(sources, faults) if fault]
-    if len(bad) == len(sources):
-        raise ValueError(f"none of {len(sources)} utterances can be used:\n{FilelistError(bad)}")
-    if bad and plan.strict:
-        print("\n".join(bad), file=sys.stderr)
-        print(f"{len(bad)} of {len(sources)} utterances are bad; nothing is written, as --strict demands",
-              file=sys.stderr)
-        return 2
-    if plan.strict:
-        results = convert_all(sources, plan, write=True)
-    good = [place for place, fault in enumerate(faults) if fault is None]
-    odd = [warning for place in good for warning in _warnings(sources[place], results[place])]
-    _write_lists([sources[place] for place in good], [texts[place] for place in good],
-                 [results[place].seconds for place in good], plan)
-    _report(bad, odd, sum(results[place].seconds for place in good), plan)
-    _print_settings([sources[place] for place in good], plan)
-    return 0
-
-
-def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcessor, extension: str) -> None:
-    """The published door: write each filelist again with one column cleaned."""
-    tables = {path: [(place, row.split("|")) for place, row in numbered_rows(path)] for path in filelists}
-    faults = [f"{place}: found {len(columns)} columns, --text_index is {text_index} (the first is 0)"
-              for table in tables.values() for place, columns in table if not 0 <= text_index < len(columns)]
-    if faults:
-        raise FilelistError(faults)
-    for path, table in tables.items():
-        cleaned = text.clean([columns[text_index] for _, columns in table])
-        for (_, columns), replacement in zip(table, cleaned):
-            columns[text_index] = replacement
-        write_text_atomic(f"{path}.{extension}", "".join("|".join(columns) + "\n" for _, columns in table))
-        print(f"{path} -> {path}.{extension}: {len(table)} lines")
+from config import Config, DataConfig
+from corpora.doctor import (
+    KINDS,
+    Finding,
+    Limits,
+    by_severity,
+    diagnose,
+    dropped,
+    limits_of,
+    listen,
+    spell,
+    summary,
+    write_findings,
+    write_list,
+)
+from corpora.parallel import ENGINES
+from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
+from corpora.repairs import NAMES, Repairs, check_names, repair_all
+from corpora.sources import Scan, read_list, read_ljspeech, read_sentences, read_vctk, scan_corpus
+from corpora.suspects import LIMIT, write_suspects
+from corpus import Line
+from utils import user_errors, write_text_atomic
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -333,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
     parser.add_argument("--language", default=DataConfig().language, help="espeak-ng's name of it")
     parser.add_argument("--out_extension", default="cleaned")
-    commands = parser.add_subparsers(dest="command", metavar="{ljspeech,vctk,filelist,espeak,flite}")
+    commands = parser.add_subparsers(dest="command", metavar="{check,ljspeech,vctk,filelist,espeak,flite}")
+    _add_check(commands)
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
                        ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line"),
@@ -356,10 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with user_errors():
         if args.command is None:
             if not args.filelists:
-                parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, flite, or --filelists to clean texts")
-            processor = _processor(args.text_cleaners, args.language)
+                parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, flite; check to look at "
+                             "it first; or --filelists to clean texts")
+            processor = text_processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0
+        if args.command == "check":
+            return check(args)
         plan = _plan(args)
         if args.command == "espeak":
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
@@ -367,6 +97,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
         readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "filelist": read_list}
         return prepare(readers[args.command](args.source), plan)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Say what is wrong with a corpus; gives back 1 if there are errors in it, else 0."""
+    repairs = check_names(args.repair.split(",")) if args.repair else ()
+    dropped((), args.drop)  # a wrong name shall not wait for hours
+    if repairs and args.out is None:
+        raise ValueError("--repair writes a copy of the corpus: name a folder for it by --out")
+    if args.jobs < 1 or args.limit < 0:
+        raise ValueError(f"--jobs {args.jobs} --limit {args.limit}: expected 1 or more jobs, and 0 or more suspects")
+    out = args.out or Path(f"{os.path.normpath(args.source)}.check")
+    config = _config_to_check(args)
+    data = config and config.data
+    limits = limits_of(data, config.train.segment_size if config else 0, rate=args.rate, min_seconds=args.min_seconds,
+                       max_seconds=args.max_seconds, edge_seconds=args.edge_seconds, snr_db=args.snr_db)
+    if not 0 < limits.min_seconds < limits.max_seconds:
+        raise ValueError(f"--min_seconds {limits.min_seconds:g} and --max_seconds {limits.max_seconds:g}: expected "
+                         "them above 0 and in order")
+    scan = scan_corpus(args.source)
+    workers = (args.engine, args.jobs, out / "journal")
+    sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
+    findings = diagnose(scan, sounds, limits, spell(scan, data, *workers) if data and scan.has_texts else ())
+    if args.model:
+        findings = by_severity([*findings, *_unlike_texts(scan, findings, args.model)])
+    told = summary(scan, sounds, findings)
+    leave_out = dropped(findings, args.drop)
+    kept = [source for source in scan.sources if source.place not in leave_out]
+    write_findings(out, findings)
+    write_text_atomic(out / "summary.txt", told + "\n")
+    write_list(out / "cleaned.txt", kept)
+    count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
+    print(f"{told}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+          f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
+          f"{out / 'suspects.html'}: {min(count, args.limit)} of {count} suspects")
+    if repairs:
+        rate = limits.rate or max((sound.rate for sound in sounds), key=[sound.rate for sound in sounds].count)
+        _repair(scan, findings, Repairs(repairs, rate, out, longest=limits.longest), args)
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: argparse.Namespace) -> None:
+    """Write the copy, its filelist, and a log of what was done to each file."""
+    beyond = dropped(findings, ("missing", "unreadable", "silent", "name"))
+    sources = [source for source in scan.sources if source.place not in beyond]
+    journal = repairs.folder / "journal" / "repairs"
+    results = list(_with_bar(repair_all(sources, repairs, args.engine, args.jobs, journal), len(sources), "repair"))
+    shutil.rmtree(journal, ignore_errors=True)  # the copy may be changed or removed from now on
+    log = repairs.folder / "repairs.txt"
+    write_text_atomic(log, "".join(f"{result.origin} -> {result.written or 'not written'}: "
+                                   f"{'; '.join(result.done) or 'nothing to do'}\n" for result in results))
+    written = [source._replace(origin=result.written) for source, result in zip(sources, results) if result.written]
+    write_list(repairs.folder / "filelist.txt", written)
+    print(f"{repairs.folder / 'filelist.txt'}: {len(written)} repaired utterances; {log} says what was done to each")
+
+
+def _unlike_texts(scan: Scan, findings: Sequence[Finding], run: Path) -> list[Finding]:
+    """What a trained voice finds odd among the utterances that have no error."""
+    from ranking import rank  # torch and a model: only who names a voice waits for them
+    from synthesis import Voice
+
+    voice = Voice.load(run)
+    bad = dropped(findings, ("errors",))
+    lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
+             if source.place not in bad]
+    # Only a filelist may be cleaned already.
+    config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
+                                                                             {"cleaned_text": False})
+    fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
+    return [Finding("unlike_text", fit.source, fit.wav_path, fit.text, f"{fit.reason} (suspicion {fit.suspicion:.1f})",
+                    KINDS["unlike_text"].expected) for fit in fits if fit.reason]
+
+
+def _with_bar(work: Iterable, total: int, name: str) -> Iterable:
+    return tqdm(work, total=total, desc=name, disable=None)  # None: no bar where there is no terminal
+
+
+def _config_to_check(args: argparse.Namespace) -> Config | None:
+    """The configuration that the corpus is for; None if none is named."""
+    if args.config is not None:
+        return settings.load(args.config, args.overrides)
+    if args.model is not None:
+        return settings.load(args.model / "config.json", args.overrides)
+    return settings.from_dict({}, args.overrides) if args.overrides else None
 
 
 def _shared_parser() -> argparse.ArgumentParser:
@@ -388,9 +201,36 @@ def _shared_parser() -> argparse.ArgumentParser:
     parser.add_argument("--text_cleaners", nargs="+", default=[], help="write cleaned text (default: as it is)")
     parser.add_argument("--language", help="espeak-ng's name of it (default: the configuration's, "
                         f"else {plan.language})")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
+    _add_workers(parser)
     parser.add_argument("--strict", action="store_true", help="write nothing if any utterance is bad")
     return parser
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="where they run: on this machine, or on "
+                        "Ray, whose cluster RAY_ADDRESS names (default %(default)s)")
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    limits = Limits()
+    command = commands.add_parser("check", help="say what is wrong with a corpus of any kind, and change nothing")
+    command.add_argument("source", type=Path, help="filelist, or folder like LJSpeech's, VCTK's or of audio alone")
+    command.add_argument("--out", type=Path, help="folder for what is found (default: SOURCE.check)")
+    command.add_argument("-c", "--config", type=Path, help="gives rate, longest audio and symbol table to check by")
+    settings.add_arguments(command)
+    command.add_argument("-m", "--model", type=Path, metavar="RUN", help="trained voice: what reads unlike its text "
+                         "joins the findings; its configuration stands for -c")
+    command.add_argument("--rate", type=int, help="Hz (default: the configuration's, else what most files have)")
+    command.add_argument("--min_seconds", type=float, help=f"default {limits.min_seconds}")
+    command.add_argument("--max_seconds", type=float, help=f"default: the configuration's, else {limits.max_seconds}")
+    command.add_argument("--edge_seconds", type=float, help=f"silence at an end (default {limits.edge_seconds})")
+    command.add_argument("--snr_db", type=float, help=f"speech above noise (default {limits.snr_db})")
+    command.add_argument("--drop", nargs="+", default=["errors"], metavar="KIND", help="what the cleaned list leaves "
+                         "out: kinds of findings, or errors, warnings, notes (default errors)")
+    command.add_argument("--limit", type=int, default=LIMIT, help="suspects on the page (default %(default)s)")
+    command.add_argument("--repair", metavar=",".join(NAMES), help="write a repaired copy into --out")
+    _add_workers(command)
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -412,153 +252,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     cleaners = tuple(args.text_cleaners) or (data.text_cleaners if is_given and data.cleaned_text else ())
     checked = replace(data, text_cleaners=cleaners or data.text_cleaners, language=args.language or data.language)
     return Plan(args.out, rules, args.validation, args.test, cleaners, checked.language, args.jobs, args.strict,
-                checked if is_given else None)
-
-
-def _processor(cleaners: Sequence[str], language: str) -> TextProcessor:
-    return TextProcessor.from_config(DataConfig(text_cleaners=tuple(cleaners), language=language))
-
-
-def _move(places: dict[str, list[int]], to: str, place: int) -> None:
-    for side in places.values():
-        if place in side:
-            side.remove(place)
-    places[to].append(place)
-
-
-def _check_ids(sources: Sequence[Source]) -> None:
-    first: dict[str, str] = {}
-    faults = []
-    for source in sources:
-        if source.id in first:
-            faults.append(f"{source.place}: the utterance {source.id!r} stands at {first[source.id]} already; "
-                          "remove one of them")
-        elif not source.id or "|" in source.id:
-            faults.append(f"{source.place}: the name {source.id!r} is empty or holds a '|'; rename the file")
-        first.setdefault(source.id, source.place)
-    if not sources:
-        faults = ["found no utterances; expected at least one"]
-    if faults:
-        raise FilelistError(faults)
-
-
-def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> None:
-    faults = []
-    for source, cleaned in zip(sources, text.clean([source.text for source in sources])):
-        try:
-            if cleaned.strip():  # an empty text is a fault of that line alone
-                text.encode(cleaned)
-        except UnknownSymbolError as error:
-            faults.append(f"{source.place}: {error}")
-    if faults:
-        raise FilelistError(faults)
-
-
-def _fault(source: Source, text: str, result: Converted) -> str | None:
-    if result.fault is None and not text.strip():
-        return "has no text" if not source.text else f"nothing is left of its text {source.text!r} after cleaning"
-    if result.fault is None and "|" in text:
-        return "its text holds a '|', which separates columns"
-    if result.fault is None and len(source.text) > _IMPOSSIBLE_TEMPO * result.seconds:
-        return f"{_tempo(source, result)}; the text belongs to another file"
-    return result.fault
-
-
-def _tempo(source: Source, result: Converted) -> str:
-    name = f"{source.origin.engine}'s speech" if isinstance(source.origin, Spoken) else source.origin
-    return f"{name} has {len(source.text)} characters in {result.seconds:.2f} seconds"
-
-
-def _warnings(source: Source, result: Converted) -> list[str]:
-    """What is odd about a source: its audio, and a text too long or short for it."""
-    odd = [] if 1 <= len(source.text) / result.seconds <= _FAST_TEMPO else [_tempo(source, result) + "; wrong text?"]
-    return [f"{source.place}: {warning}" for warning in (*result.warnings, *odd)]
-
-
-def _target(source: Source, plan: Plan) -> Path:
-    return plan.out / "wavs" / f"{source.id}.wav"
-
-
-def _mark(source: Source, rules: AudioRules) -> list:
-    """What a wav was made of; if it differs from the manifest's, the wav is stale."""
-    if isinstance(source.origin, Spoken):
-        return [source.text, *source.origin, *astuple(rules)]
-    try:
-        status = os.stat(source.origin)
-    except OSError:
-        return []
-    return [source.origin, status.st_size, status.st_mtime_ns, *astuple(rules)]
-
-
-def _read_manifest(path: Path) -> dict[str, dict]:
-    """id -> its last record; a line torn by a kill is skipped."""
-    records = {}
-    for row in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            record = json.loads(row)
-            records[record["id"]] = record
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    return records
-
-
-def _mapped(function: Callable[[Source], Converted], sources: list[Source], jobs: int) -> Iterator[Converted]:
-    jobs = min(jobs, len(sources) // 32)  # a process is slow to start
-    if jobs <= 1:
-        yield from map(function, sources)
-        return
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(function, sources, chunksize=4)
-
-
-def _write_lists(sources: Sequence[Source], texts: Sequence[str], seconds: Sequence[float], plan: Plan) -> None:
-    """Write each side's filelist, and beside it the lengths of its audio, so that training need not measure them."""
-    with_speakers = len({source.speaker for source in sources}) > 1
-    places = split([source.id for source in sources], plan.validation, plan.test)
-    for side, members in places.items():
-        rows = ["|".join([_target(sources[place], plan).as_posix(),
-                          *([sources[place].speaker] if with_speakers else []), texts[place]]) for place in members]
-        path, rate = plan.out / f"{side}.txt", plan.rules.rate
-        if rows or side == "train":
-            write_text_atomic(path, "".join(row + "\n" for row in rows))
-            write_index(path, AudioIndex(np.array([round(seconds[place] * rate) for place in members], np.int64),
-                                         np.full(len(members), rate, np.int32)))
-            print(f"{path}: {len(rows)} utterances")
-        else:
-            for earlier in (path, index_path(path)):
-                earlier.unlink(missing_ok=True)
-
-
-def _decibels(peak: float) -> str:
-    return f"{20 * np.log10(peak):.0f} dBFS" if peak > 0 else "zero"
-
-
-def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
-    """Everything goes to report.txt, the beginning of it to the console."""
-    rows = []
-    for title, complaints in ((f"left out {len(bad)} utterances", bad), (f"{len(odd)} warnings", odd)):
-        rows += [f"{title}:", *(f"  {complaint}" for complaint in complaints)] if complaints else []
-        if complaints:
-            print("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])]))
-        if len(complaints) > _SHOWN:
-            print(f"  ... and {len(complaints) - _SHOWN} more in {plan.out / 'report.txt'}")
-    write_text_atomic(plan.out / "report.txt", "".join(row + "\n" for row in rows))
-    print(f"{seconds / 60:.1f} minutes of {plan.rules.rate} Hz audio in {plan.out / 'wavs'}")
-
-
-def _print_settings(sources: Sequence[Source], plan: Plan) -> None:
-    speakers = {source.speaker for source in sources if source.speaker is not None}
-    are_ids = all(name.isascii() and name.isdecimal() for name in speakers)
-    values = {"training_files": (plan.out / "train.txt").as_posix(),
-                "validation_files": (plan.out / "val.txt").as_posix(),
-                "sampling_rate": plan.rules.rate, "cleaned_text": str(bool(plan.text_cleaners)).lower(),
-                "n_speakers": 0 if len(speakers) < 2 else max(map(int, speakers)) + 1 if are_ids else len(speakers)}
-    if plan.text_cleaners:
-        values |= {"text_cleaners": json.dumps(plan.text_cleaners), "language": plan.language}
-    print("Next: train with these settings, in the configuration or by --set:")
-    for key, value in values.items():
-        print(f"  data.{key}={value}")
+                checked if is_given else None, args.engine)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,12 @@ ROOT = Path(__file__).resolve().parent
 MODULES = (
     "config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
     "generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses corpus "
-    "data_utils sampling metrics checkpoint finetuning optimizers trackers rendering speaking synthesis callbacks "
-    "profiling training_step memory validation trainer").split()
-PACKAGES = ["text", "monotonic_align", "formats", "serving"]
+    "prompts data_utils sampling scorecard confidence listeners metrics alignment_health ranking checkpoint "
+    "finetuning optimizers trackers rendering speaking synthesis callbacks profiling training_step memory evaluation "
+    "jury validation trainer").split()
+PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
+
+EVALUATE = ["pyworld", "pesq", "pystoi", "pocketsphinx", "speechmos", "resemblyzer"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
@@ -84,9 +87,13 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel", "pocketsphinx",
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel",
                  "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
-                 "onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx"],
+                 "onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx", "uroman",
+                 *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
+        "evaluate": EVALUATE,
+        "ray": ["ray"],
+        "uroman": ["uroman"],
         "loudness": ["pyloudnorm"],
         "onnx": ["onnx", "onnxruntime"],
         "numba": ["numba"],
@@ -101,6 +108,7 @@ setup(
     package_data={
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
+        "pages": ["*.html", "*.css", "*.js"],
         "serving": ["*.html", "*.css", "*.js"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.

@@ -1,5 +1,7 @@
 """Speak with a trained voice.
 
+    python synthesize.py "Hello world."                              # the voice that comes with the project, out.wav
+    python synthesize.py -m de_kerstin "Guten Morgen." -o morgen.wav # another of the folder voices/
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
     python synthesize.py -m runs/demo --text "It sounds while it is made." -o - | aplay
     python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
@@ -33,15 +35,18 @@ if TYPE_CHECKING:
     from timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
+DEFAULT_VOICE = "en_rms"
 TIMINGS = ("json", "srt", "vtt", "TextGrid")
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-m", "--run", type=Path, required=True,
-                        help="a run, a checkpoint, a release folder, or an .onnx file of export.py")
+    parser.add_argument("words", nargs="?", metavar="TEXT", help="what to say, as --text")
+    parser.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx file of "
+                        "export.py, or the name of a voice in voices/ (default: en_rms)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    parser.add_argument("--onnx", action="store_true", help="speak by the voice.onnx of a release, without torch")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
     source.add_argument("--file", type=Path, help="a text file, one sound for each line; without it, standard input")
@@ -80,9 +85,11 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Load the voice, say everything, say where it went."""
     args = parse_arguments()
+    args.text = args.words if args.text is None else args.text
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
         check(args)
+        args.run = find_voice(args.run)
         from audio import OutputFormat  # imports that take their time, once the arguments are right
 
         texts = [] if args.convert else read_texts(args)
@@ -106,6 +113,8 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         ValueError: naming it.
     """
+    if args.words is not None and (args.text != args.words or args.file or args.convert):
+        raise ValueError(f"found {args.words!r} beside --text, --file or --convert; give one of them")
     if args.convert and not (args.source_speaker and args.speaker):
         raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
     if is_piped(args) and (args.loudness is not None or args.timings or args.json or args.picture):
@@ -117,6 +126,19 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
 
 
+def find_voice(run: Path | None) -> Path:
+    """The path itself if it exists, else the voice of that name that comes with the project.
+
+    Raises:
+        ValueError: no voice was named, and none came along.
+    """
+    folder = Path(__file__).parent / "voices"
+    shipped = folder / (run or DEFAULT_VOICE)
+    if run is None and not shipped.is_dir():
+        raise ValueError(f"{shipped} is missing; name a voice by -m")
+    return shipped if shipped.is_dir() and not (run and run.exists()) else run
+
+
 def load_voice(args: argparse.Namespace) -> Speaking:
     """The voice, by onnxruntime if it is an ONNX file, else by torch.
 
@@ -125,6 +147,8 @@ def load_voice(args: argparse.Namespace) -> Speaking:
     """
     from formats.runtime import OnnxVoice, find_graph
 
+    if args.onnx and args.run.is_dir():
+        args.run = args.run / "voice.onnx"
     if find_graph(args.run):
         if args.convert or args.picture:
             raise ValueError(f"{args.run} is an ONNX voice, which speaks only; --convert and --picture need -m to name "
@@ -272,7 +296,7 @@ def read_texts(args: argparse.Namespace) -> list[str]:
     if args.text is not None:
         return [args.text]
     if args.file is None and sys.stdin.isatty():
-        raise ValueError("nothing to say: give --text, --file or standard input")
+        raise ValueError("nothing to say: give a text, --file or standard input")
     content = args.file.read_text(encoding="utf-8") if args.file else sys.stdin.read()
     texts = [content] if args.whole else [line.strip() for line in content.splitlines()]
     texts = [text for text in texts if text.strip()]

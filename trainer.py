@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import logging
+import math
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from callbacks import (
     Callback,
     CallbackError,
     Callbacks,
+    EarlyStopping,
     Run,
     StepReport,
     TrackerCallback,
@@ -54,6 +56,7 @@ from data_utils import (
     report_faults,
 )
 from distributed import StopRequest
+from jury import Jury
 from profiling import StepProfiler
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
@@ -269,7 +272,8 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
     if distributed.is_main():
         own = load_callbacks(train.callbacks)
         trackers = make_trackers(train.trackers, run_dir, state.step, job.total_steps, settings.to_dict(job.config))
-        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *own, *job.callbacks])
+        patient = [EarlyStopping(train.best_measure, train.patience)] if train.patience else []
+        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *patient, *own, *job.callbacks])
     with callbacks.running(run), checkpoint.Writer(run_dir, checkpoint.Retention.from_config(train)) as writer:
         _loop(state, job, run, callbacks, writer)
     logger.info("%s at step %d; speak with: python synthesize.py -m %s --text \"Hello.\" -o hello.wav",
@@ -279,7 +283,7 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: checkpoint.Writer) -> None:
     """The walk of a run, step by step."""
-    train, bad_steps, saver = job.config.train, BadSteps(job), Saver(state, job, writer)
+    train, jury, bad_steps, saver = job.config.train, Jury(job.config), BadSteps(job), Saver(state, job, writer)
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
         for batches in steps:
             if job.must_stop():
@@ -292,8 +296,10 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: c
             bad_steps.note(state, batches, losses)
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
-                values, samples = validate(state.speaking_model, job.valid_batches(), job.config)
-                callbacks.on_validation(run, ValidationReport(state.step, values, samples))
+                found = validate(state.speaking_model, job.valid_batches(), job.config, jury,
+                                 jury.is_full(state.step))
+                callbacks.on_validation(run, ValidationReport(state.step, *found))
+                values = {**dict.fromkeys(jury.names, math.nan), **found.values}  # some are not due each time
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
             if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
                 saver.save(values)

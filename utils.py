@@ -92,7 +92,7 @@ def wav_info(path: str | os.PathLike, max_seconds: float | None = None) -> WavIn
     Raises:
         AudioError: as `read_wav`.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         width = _FIXED_WIDTHS.get(file.subtype)
         if width and 0 < file.frames * file.channels * width <= os.path.getsize(path):
             return WavInfo(file.frames, file.samplerate)
@@ -302,7 +302,7 @@ def _whole_numbers(samples: np.ndarray, subtype: str) -> np.ndarray:
     return numbers.astype(np.int16) if bits == 16 else numbers << (32 - bits)  # it takes 24 bits from the top of 32
 
 
-def _opened(path: str | os.PathLike) -> soundfile.SoundFile:
+def opened(path: str | os.PathLike) -> soundfile.SoundFile:
     """The open file, or an AudioError that says what stands there instead."""
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise AudioError(f"{path} {_absence(Path(path))}")
@@ -326,7 +326,7 @@ def _absence(place: Path) -> str:
 def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
     """Mono float32 pieces of a file with the sampling rate; at least one sample in all, and all finite."""
     count = 0
-    with _opened(path) as file:
+    with opened(path) as file:
         is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
         while True:
             try:

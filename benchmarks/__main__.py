@@ -27,6 +27,7 @@ BENCHMARKS = {
     "growth": ["--plots", PLOTS],
     "data": ["--large", "--plot", f"{PLOTS}/sampler.png"],
     "startup": [],
+    "graph": [],
     "synthesis": ["--seconds", "2", "20", "--repeats", "3"],
 }
 """Module below `benchmarks` -> its arguments. `gpu` and `coqui_step` are run by hand: benchmarks.md says how."""

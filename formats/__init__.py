@@ -43,6 +43,7 @@ FORMATS: dict[str, Carries] = {
     "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
     "onnx-streaming": Carries("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
     "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
+    "torchscript": Carries("torchscript", False, True, True, False, False, "voice.json, as onnx"),
     "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
 """What is told apart when reading is tried in this order."""
@@ -95,8 +96,22 @@ def recognise(path: Path) -> str:
     for name in readable:
         if module_of(name).recognises(path):
             return name
+    if _is_ours(path):
+        raise FormatError(f"{path} is a run or a release of this project already: use it as it is, such as python "
+                          f"synthesize.py -m {path}")
     raise FormatError(f"{path} is of no format that is known here (found: {_contents(path)}); expected one of "
                       f"{', '.join(readable)}; say which with --from if you know")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file or folder is a run, a checkpoint or a release of this project."""
+    import checkpoint
+
+    try:
+        checkpoint.read_weights(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _contents(path: Path) -> str:

@@ -243,8 +243,9 @@ def _text(folder: Path, n_rows: int) -> tuple[dict[str, Any], list[str]]:
         notes.append("its tokenizer asks espeak-ng for phonemes without any preparation; here english_cleaners2 does, "
                      "which writes abbreviations out and reads capitals as small letters")
     if described.get("is_uroman"):
-        notes.append("its texts were romanised before training (is_uroman): write them in Latin letters first, with "
-                     "the tool uroman")
+        cleaners = ["uroman", *cleaners]
+        notes.append("its texts were romanised before training (is_uroman): the cleaner uroman does it with the "
+                     "library of that name, pip install uroman")
     return {"symbols": _known_table(symbols), "text_cleaners": cleaners, "add_blank": described.get("add_blank", True),
             "language": described.get("language") or "en-us"}, notes
 

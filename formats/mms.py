@@ -18,8 +18,8 @@ from formats.foreign import placeholder, read_json
 from text.symbols import SymbolTable
 
 VOCABULARY = "vocab.txt"
-ROMANISED = (".uroman", "its texts were romanised before training (data.training_files ends in .uroman): write them in "
-             "Latin letters first, with the tool uroman, or it says nothing that can be understood")
+ROMANISED = (".uroman", "its texts were romanised before training (data.training_files ends in .uroman): the cleaner "
+             "uroman does it with the library of that name, pip install uroman")
 
 
 def recognises(path: Path) -> bool:
@@ -54,11 +54,11 @@ def read(path: Path, config: Path | None) -> Imported:
         raise FormatError(f"{files.config} has no section data; expected the config.json of an MMS voice")
     language = files.generator.resolve().parent.name
     data.update(symbols=symbols_of(vocabulary), text_cleaners=["mms_cleaners"], language=language)
+    is_romanised = str(data.get("training_files", "")).endswith(ROMANISED[0])
+    if is_romanised:
+        data["text_cleaners"].insert(0, "uroman")
     imported = published.read_files(files, tree)
-    notes = list(imported.notes)
-    if str(data.get("training_files", "")).endswith(ROMANISED[0]):
-        notes.append(ROMANISED[1])
-    return imported._replace(notes=tuple(notes))
+    return imported._replace(notes=imported.notes + (ROMANISED[1],) * is_romanised)
 
 
 def symbols_of(vocabulary: Path) -> list[str]:

@@ -135,7 +135,7 @@ def metadata_of(voice: Loaded) -> dict[str, str]:
     """What the graphs say of themselves."""
     return {"format": "vits-onnx", "version": "1", "sample_rate": str(voice.config.data.sampling_rate),
             "hop_length": str(voice.config.data.hop_length), "n_speakers": str(max(1, len(voice.speakers))),
-            "context_frames": str(voice.model.dec.context_frames)}
+            "context_frames": str(voice.model.dec.context_frames), "n_symbols": str(len(voice.text.symbols))}
 
 
 def write_config(voice: Loaded, folder: Path) -> Path:

@@ -10,6 +10,7 @@ holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,12 +41,16 @@ INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the c
 
 
 def find_graph(path: str | Path) -> Path | None:
-    """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else."""
+    """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else.
+
+    A release that holds one too is spoken by torch, and by its graph where torch is not installed.
+    """
     path = Path(path)
     if path.suffix == ".onnx" and not path.is_dir():
         return path
     is_voice = (path / VOICE_FILE).is_file() or (path / ENCODER_FILE).is_file()
-    return path / VOICE_FILE if is_voice and not any((path / name).exists() for name in NOT_ALONE) else None
+    is_alone = not any((path / name).exists() for name in NOT_ALONE) or importlib.util.find_spec("torch") is None
+    return path / VOICE_FILE if is_voice and is_alone else None
 
 
 class Prepared(NamedTuple):

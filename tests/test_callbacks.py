@@ -12,6 +12,7 @@ from callbacks import (
     Callback,
     CallbackError,
     Callbacks,
+    EarlyStopping,
     Run,
     SpokenSample,
     StepReport,
@@ -313,3 +314,22 @@ def test_a_tracker_is_closed_however_the_run_ends(run, error):
     memory = Memory()
     TrackerCallback(memory, 1).on_end(run, error)
     assert memory.is_closed
+
+
+def test_patience_counts_validations_since_the_best_and_goes_on_after_a_resume(run):
+    (run.run_dir / "best.json").write_text('{"measure": "valid/mel", "best": [{"step": 4, "value": 0.2}]}')
+    run.step = 12  # TINY validates at every 4 steps, so two validations were no better
+    callback = EarlyStopping("valid/mel", 3)
+    callback.on_start(run)
+    callback.on_validation(run, ValidationReport(16, {"valid/kl": 1.0}, []))  # did not measure it
+    assert run.stop_reason is None
+    callback.on_validation(run, ValidationReport(20, {"valid/mel": 0.25}, []))
+    assert run.stop_reason == ("valid/mel has not been better than 0.2, of step 4, for 3 validations (train.patience)")
+
+
+def test_a_better_validation_gives_new_patience(run):
+    callback = EarlyStopping("valid/mel", 2)
+    callback.on_start(run)
+    for step, value in ((4, 0.5), (8, 0.6), (12, 0.4), (16, 0.45)):
+        callback.on_validation(run, ValidationReport(step, {"valid/mel": value}, []))
+    assert run.stop_reason is None and callback.best.step == 12

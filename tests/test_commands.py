@@ -75,7 +75,7 @@ def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
     settings.save(with_corpus(tiny_corpus), good)
     assert "say which configuration" in refused("train")
     assert "no configuration" in refused("train", "-c", tmp_path / "nowhere.json")
-    assert "there are configs/demo.json" in refused("train", "-c", "configs/ljspeech.json")
+    assert "there are configs/de_kerstin.json, configs/demo.json" in refused("train", "-c", "configs/ljspeech.json")
     (tmp_path / "broken.json").write_text('{"train": {,}}')
     assert "is not JSON: line 1, column 12" in refused("train", "-c", tmp_path / "broken.json")
     message = refused("train", "-c", good, "--set", "train.batchsize=3", "--set", "model.n_heads=5", "--set", "x")

@@ -13,6 +13,7 @@ from torch.distributed.run import parse_args
 
 import config
 import convert
+import evaluate
 import export
 import preprocess
 import synthesize
@@ -22,7 +23,7 @@ from tests.conftest import ROOT
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 FILE_ENDINGS = {"py", "log", "onnx", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
-OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py"}
+OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py", "evaluate.py"}
 OTHERS_WORDS = ("[Errno 28] No space left on device: ...", "Root Cause (first observed failure)", "rank",
                 "Connection closed by peer")  # the system's and torchrun's
 
@@ -81,7 +82,8 @@ def parsed(script, arguments, monkeypatch):
         monkeypatch.setattr(trainer, "_run", lambda args, multispeaker: caught.append(args))
         trainer.main("", multispeaker=script == "train_ms.py")
         return caught[0]
-    return {"export.py": export, "convert.py": convert, "synthesize.py": synthesize}[script].parse_arguments()
+    return {"export.py": export, "convert.py": convert, "synthesize.py": synthesize,
+            "evaluate.py": evaluate}[script].parse_arguments()
 
 
 def configured(script, args):

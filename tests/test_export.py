@@ -40,7 +40,9 @@ def release(run, tmp_path_factory):
     done = export("-m", run, "--to", "release", "-o", folder, "--with-discriminators")
     assert done.returncode == 0, done.stderr
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
-        str(folder / name) for name in ("model.safetensors", "config.json", "discriminators.safetensors")]
+        *(str(folder / name) for name in ("model.safetensors", "config.json", "discriminators.safetensors",
+                                          "symbols.txt", "speakers.json", "README.md")), *["checked"] * 3]
+    assert "differs by 0e+00 at most from this project's sound" in done.stdout
     return folder
 
 
@@ -72,7 +74,8 @@ def test_a_release_tells_nothing_of_the_machine_that_trained(run, release):
 def test_discriminators_stay_at_home_unless_asked_for(run, tmp_path):
     done = export("-m", run, "--to", "release", "-o", tmp_path / "voice")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "speakers.json", "symbols.txt"]
 
 
 def test_another_form_is_written_checked_and_zipped(run, tmp_path):
@@ -104,6 +107,10 @@ def test_every_form_that_can_be_written_is_offered():
     (("-m", "RUN", "--to", "onxx", "-o", "OUT"), "invalid choice: 'onxx'"),
     (("-m", "RUN", "--to", "onnx", "-o", "OUT", "--words", "RUN"), "--words fills the lexicon of sherpa-onnx; onnx"),
     (("-m", "RUN", "--to", "piper", "-o", "OUT", "--quantise", "fp16"), "--quantise narrows the graph of --to onnx"),
+    (("-m", "RUN", "-o", "OUT", "--quantise", "fp16"), "or of a release's --with onnx; release is left as it is"),
+    (("-m", "RUN", "-o", "OUT", "--with", "onnx", "--quantise", "fp16", "int8"), "a release holds one graph; name one"),
+    (("-m", "RUN", "--to", "piper", "-o", "OUT", "--half", "--data", "mine"), "--data, --half: of --to release only"),
+    (("-m", "RUN", "-o", "OUT", "--scorecard", "RUN"), "holds no scorecard.json; python evaluate.py -m RUN makes one"),
 ])
 def test_what_cannot_be_exported_is_refused_without_a_traceback(run, tmp_path, arguments, message):
     if "RELEASE" in arguments:

@@ -24,7 +24,7 @@ from optimizers import Updater
 from synthesis import Voice
 from tests.conftest import ROOT, TINY, with_corpus, write_corpus
 from tests.golden.golden import manifest
-from text import SymbolTable, TextProcessor
+from text import SymbolTable, TextProcessor, cleaners
 from training_step import new_networks, new_state
 
 ONE_SPEAKER, TWO_SPEAKERS = (), ("data.n_speakers=2", 'data.speakers=["alice", "bob"]', "model.gin_channels=8")
@@ -319,6 +319,17 @@ def test_what_is_of_no_format_is_refused_with_what_was_found(tmp_path):
         published.read(file, None)
 
 
+def test_a_run_or_release_of_this_project_is_told_to_be_used_as_it_is(tmp_path):
+    weights = tiny_weights(())
+    checkpoint.publish_weights(weights, tmp_path / "release")
+    (tmp_path / "run").mkdir()
+    checkpoint.save(tmp_path / "run", 3, {"config": weights.config, "generator": weights.generator})
+    for path in (tmp_path / "release", tmp_path / "release" / "model.safetensors", tmp_path / "run",
+                 tmp_path / "run" / "checkpoint_00000003.pt"):
+        with pytest.raises(FormatError, match=f"{path} is a run or a release of this project already: use it as it is"):
+            formats.recognise(path)
+
+
 # MMS.
 
 
@@ -349,6 +360,23 @@ def test_an_mms_voice_reads_lower_case_letters_of_its_vocabulary_and_drops_the_r
 def test_a_voice_of_romanised_texts_says_so(tmp_path):
     mms_folder(tmp_path, "train.uroman")
     assert any("romanised before training" in note for note in formats.read(tmp_path).notes)
+
+
+def test_a_voice_of_romanised_texts_reads_any_script(tmp_path):
+    pytest.importorskip("uroman", reason="pip install uroman")
+    folder = tmp_path / "rus"
+    folder.mkdir()
+    mms_folder(folder, "train.uroman")
+    text = TextProcessor.from_config(formats.read(folder).config.data)
+    assert text.cleaners == ("uroman", "mms_cleaners")
+    assert text.clean(["\u043a\u0438\u043a"]) == ["kik"]  # Cyrillic
+
+
+def test_a_romaniser_that_is_not_installed_is_named(monkeypatch):
+    cleaners._romaniser.cache_clear()
+    monkeypatch.setitem(sys.modules, "uroman", None)
+    with pytest.raises(ValueError, match="pip install uroman"):
+        cleaners.get_cleaner("uroman")(["a"], "rus")
 
 
 def test_rows_without_a_character_of_their_own_get_private_ones(tmp_path):
@@ -447,7 +475,7 @@ def test_folders_of_older_versions_are_read(tmp_path, transformers):
     checkpoint.save_foreign(tmp_path / "pytorch_model.bin", published_names(tensors))  # weight_g and weight_v
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"phonemize": False, "is_uroman": True}))
     imported = formats.read(tmp_path)
-    assert imported.config.data.text_cleaners == ("mms_cleaners",)
+    assert imported.config.data.text_cleaners == ("uroman", "mms_cleaners")
     assert any("is_uroman" in note for note in imported.notes)
     for name, tensor in imported.generator.items():
         if not name.startswith("dec."):

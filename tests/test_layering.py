@@ -10,10 +10,11 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = ["config", "distributed", "utils", "audio", "registry", "commons", "text", "timings", "script",
          "monotonic_align", "mel_processing", "transforms", "modules", "attentions", "generators", "pieces",
-         "streaming", "augmentation", "discriminators", "noise", "latents", "models", "speakers", "rescoring", "losses",
-         "corpus", "data_utils", "sampling", "metrics", "checkpoint", "finetuning", "optimizers", "trackers",
-         "rendering", "speaking", "synthesis", "callbacks", "profiling", "training_step", "memory", "validation",
-         "trainer", "formats"]
+         "streaming", "augmentation", "discriminators", "noise", "latents", "models", "speakers", "rescoring",
+         "losses", "corpus", "prompts", "data_utils", "sampling", "scorecard", "confidence", "listeners", "metrics",
+         "alignment_health", "ranking", "pages", "corpora", "checkpoint", "finetuning", "optimizers", "trackers",
+         "rendering", "speaking", "synthesis", "callbacks", "profiling", "training_step", "memory", "evaluation",
+         "jury", "validation", "trainer", "formats"]
 VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
 # What only its owner may say, as a pattern over source lines -> the rooms that may.
@@ -35,7 +36,7 @@ ALLOWED = re.compile(r"torch\.autocast\(.*enabled=False\)")
 def sources():
     """Each room of the house and its files."""
     rooms = {name: [ROOT / f"{name}.py"] for name in ORDER + VERBS if (ROOT / f"{name}.py").is_file()}
-    for folder in ("text", "monotonic_align", "formats", "serving"):
+    for folder in ("text", "monotonic_align", "pages", "corpora", "formats", "serving"):
         if (ROOT / folder).is_dir():
             rooms[folder] = sorted((ROOT / folder).rglob("*.py"))
     return rooms

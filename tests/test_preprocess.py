@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import soundfile
 
 import preprocess
 from config import Config, DataConfig, ModelConfig
+from corpora import preparation, sources
 from corpus import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
 from text import TextProcessor
@@ -79,8 +82,8 @@ def test_an_ljspeech_folder_becomes_wavs_and_filelists(tmp_path, ljspeech, capsy
 def test_a_second_run_converts_only_what_is_new_or_changed(tmp_path, ljspeech, monkeypatch):
     out = tmp_path / "out"
     converted = []
-    convert = preprocess.convert
-    monkeypatch.setattr(preprocess, "convert", lambda source, plan, write: (
+    convert = preparation.convert
+    monkeypatch.setattr(preparation, "convert", lambda source, plan, write: (
         converted.append(source.id), convert(source, plan, write))[1])
 
     def again(*more):
@@ -100,14 +103,14 @@ def test_a_second_run_converts_only_what_is_new_or_changed(tmp_path, ljspeech, m
 
 
 def test_a_stopped_run_goes_on_where_it_stopped(tmp_path, ljspeech, monkeypatch):
-    convert, out = preprocess.convert, tmp_path / "out"
+    convert, out = preparation.convert, tmp_path / "out"
 
     def stopping(source, plan, write):
         if source.id == "LJ3":
             raise KeyboardInterrupt
         return convert(source, plan, write)
 
-    monkeypatch.setattr(preprocess, "convert", stopping)
+    monkeypatch.setattr(preparation, "convert", stopping)
     with pytest.raises(KeyboardInterrupt):
         run("ljspeech", ljspeech, "--out", out)
     assert [json.loads(row)["id"] for row in lines_of(out / "manifest.jsonl")] == ["LJ1", "LJ2"]
@@ -242,14 +245,14 @@ def test_ids_that_come_twice_are_faults(tmp_path, capsys):
     ("wavs/a.wav", "a"), ("a/b.c.flac", "a/b.c"), ("/data/x/a.WAV", "data/x/a"), ("../../a.mp3", "a"),
     ("utterance.001", "utterance.001"), ("wavs", "wavs"), ("ü 名.ogg", "ü 名")])
 def test_an_utterance_is_named_by_its_path_and_stays_within_the_folder(path, name):
-    assert preprocess.utterance_id(path) == name
+    assert sources.utterance_id(path) == name
 
 
 def test_absolute_and_relative_paths_to_the_same_audio_give_one_name(tmp_path, monkeypatch):
     write_sound(tmp_path / "wavs" / "a.wav")
     monkeypatch.chdir(tmp_path)
     for number, path in enumerate((tmp_path / "wavs" / "a.wav", "wavs/a.wav", "./wavs/../wavs/a.wav")):
-        found = preprocess.read_list(write_lines(tmp_path / f"{number}.txt", f"{path}|x"))
+        found = sources.read_list(write_lines(tmp_path / f"{number}.txt", f"{path}|x"))
         assert [source.id for source in found] == ["a"]
 
 
@@ -286,11 +289,11 @@ def test_a_folder_of_another_kind_is_refused(tmp_path, capsys):
 
 def test_an_utterance_keeps_its_split_whatever_else_there_is():
     ids = [f"LJ{number:04}" for number in range(2000)]
-    places = preprocess.split(ids, validation=0.05, test=0.02)
+    places = preparation.split(ids, validation=0.05, test=0.02)
     assert sorted(sum(places.values(), [])) == list(range(2000))
     assert 70 <= len(places["val"]) <= 130 and 20 <= len(places["test"]) <= 60
     some = ids[::-3]
-    fewer = preprocess.split(some, validation=0.05, test=0.02)
+    fewer = preparation.split(some, validation=0.05, test=0.02)
     for side in places:
         assert {some[place] for place in fewer[side]} == {ids[place] for place in places[side]} & set(some)
 
@@ -298,10 +301,10 @@ def test_an_utterance_keeps_its_split_whatever_else_there_is():
 def test_two_utterances_are_one_for_training_and_one_for_validation():
     for ids in (["a", "b"], ["x", "y", "z"]):
         for validation in (0.001, 0.99):
-            places = preprocess.split(ids, validation, test=0.0)
+            places = preparation.split(ids, validation, test=0.0)
             assert places["train"] and places["val"] and not places["test"]
-    assert preprocess.split(["a"], 0.001, 0.0) == {"train": [0], "val": [], "test": []}
-    assert preprocess.split(["a", "b"], 0.0, 0.0)["val"] == []
+    assert preparation.split(["a"], 0.001, 0.0) == {"train": [0], "val": [], "test": []}
+    assert preparation.split(["a", "b"], 0.0, 0.0)["val"] == []
 
 
 def test_lists_of_an_earlier_run_do_not_stay(tmp_path, ljspeech):
@@ -496,3 +499,53 @@ def test_the_lengths_of_prepared_audio_are_kept_beside_the_lists_and_are_true(tm
             assert index.sampling_rates.tolist() == [22050] * len(wavs)
     assert run("filelist", path, "--out", out, "--validation", "0") == 0
     assert not (out / "val.txt").exists() and not (out / "val.txt.index").exists()
+
+
+# --- flite
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="the program flite is not installed")
+def test_flite_speaks_sentences_and_names_its_voices(tmp_path, capsys):
+    path = write_lines(tmp_path / "sentences.txt", "Hello there.", "One, two, three.")
+    out = tmp_path / "out"
+    assert run("flite", path, "--out", out, "--voice", "rms", "--rate", 16000) == 0
+    rows = prepared(out)
+    assert sorted(row[-1] for row in rows.values()) == ["Hello there.", "One, two, three."]
+    for name in rows:
+        info = soundfile.info(out / "wavs" / name)
+        assert info.samplerate == 16000 and 0.4 < info.duration < 3
+    assert run("flite", path, "--out", tmp_path / "no", "--voice", "klingon") == 2
+    assert "flite has no voice 'klingon'; it has " in capsys.readouterr().err
+
+
+def test_a_missing_flite_is_a_message(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = write_lines(tmp_path / "sentences.txt", "Hello there.")
+    assert run("flite", path, "--out", tmp_path / "out") == 2
+    assert "the program flite is not installed; on Debian and Ubuntu: apt install flite" in capsys.readouterr().err
+
+
+# --- engines
+
+
+def test_the_engine_reaches_those_who_work(tmp_path, ljspeech, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for arguments in (["ljspeech", ljspeech, "--out", tmp_path / "out"], ["check", ljspeech]):
+        assert run(*arguments, "--engine", "ray") == 2
+        assert "--engine ray takes Ray, which is not installed; pip install ray" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ray_prepares_and_checks_as_this_machine_does(tmp_path, ljspeech, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for engine, jobs in (("local", "1"), ("ray", "2")):
+        assert status_of(["ljspeech", str(ljspeech), "--out", str(tmp_path / engine), "--engine", engine,
+                          "--jobs", jobs]) == 0
+        assert status_of(["check", str(ljspeech), "--out", str(tmp_path / f"{engine}_check"), "--engine", engine,
+                          "--jobs", jobs, "--set", 'data.text_cleaners=["basic_cleaners"]',
+                          "--set", "data.symbols=characters"]) in (0, 1)
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / engine / "wavs").glob("*.wav")}
+                for engine in ("local", "ray"))
+    assert len(one) == 4 and one == two
+    assert lines_of(tmp_path / "local_check" / "findings.jsonl") == lines_of(tmp_path / "ray_check" / "findings.jsonl")

@@ -10,9 +10,11 @@ A cleaner takes a batch of lines and espeak-ng's name of the language, and retur
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 from text.espeak import phonemize
 
@@ -83,6 +85,28 @@ def mms_cleaners(lines: list[str], language: str) -> list[str]:
     lowered = [line.lower() for line in lines]
     # Romanian is written with a comma below ț, and was trained on with a cedilla.
     return [line.replace("ț", "ţ") for line in lowered] if language in ("ro", "ron") else lowered
+
+
+@cleaner("uroman")
+def uroman(lines: list[str], language: str) -> list[str]:
+    """Latin letters for any script, by the library of that name; many of MMS's voices were trained on them.
+
+    Raises:
+        ValueError: the library is not installed.
+    """
+    romaniser = _romaniser()
+    return [romaniser.romanize_string(line, lcode=language) for line in lines]
+
+
+@functools.lru_cache(maxsize=1)
+def _romaniser() -> Any:
+    """The library with its tables, which take seconds to read."""
+    try:
+        from uroman import Uroman
+    except ImportError:
+        raise ValueError("the cleaner uroman needs the library uroman, which is not installed; pip install uroman, or "
+                         "write the text in Latin letters and set data.text_cleaners=[\"mms_cleaners\"]") from None
+    return Uroman()
 
 
 @cleaner("decomposed")

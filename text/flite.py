@@ -7,16 +7,15 @@ Not needed for anything but to make a corpus; flite comes with the system's pack
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+from utils import read_wav
 
 
 def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
@@ -28,8 +27,6 @@ def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
     Raises:
         ValueError: flite is not installed, or has no such voice.
     """
-    from scipy.io import wavfile
-
     if shutil.which("flite") is None:
         raise ValueError("the program flite is not installed; on Debian and Ubuntu: apt install flite")
     if voice not in voices():
@@ -38,8 +35,8 @@ def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
         text, wav = Path(folder) / "text", Path(folder) / "wav"
         text.write_text(line, encoding="utf-8")
         subprocess.run(["flite", "-voice", voice, "-f", text, "-o", wav], check=True, capture_output=True)
-        rate, samples = wavfile.read(io.BytesIO(wav.read_bytes()))
-    return samples, rate
+        spoken = read_wav(wav)
+    return (spoken.samples * 32768).astype(np.int16), spoken.sampling_rate
 
 
 @cache

@@ -1,0 +1,166 @@
+"""What one audio file is like, measured in one reading: its kind, its level, its noise, its silences, and how it looks.
+
+    sound = measure(Recording.of("wavs/a.wav", longest=200))
+
+Shapes: S samples, F frames of 10 ms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import utils
+from utils import AudioError, read_wav
+
+VERSION = 1  # of what is measured; another one does not believe what this one has kept
+SILENCE_DB = -40.0  # below the loudest 10 ms, as prepare trims
+OUTLINE = 24  # pieces of an utterance whose levels say what it looks like
+_OUTLINE_STEP_DB = 0.2
+_FRAME_SECONDS = 0.01
+_LOWEST_DB = -120.0  # of digital silence
+_FLAT = 3  # samples in a row at the very top that only clipping makes
+
+
+class Recording(NamedTuple):
+    """A file as it is now: another size or another time make it another file."""
+
+    path: str
+    size: int  # bytes; -1 where there is none
+    changed: int  # ns
+    longest: float  # seconds; of what is longer, only the length is measured
+
+    @classmethod
+    def of(cls, path: str, longest: float) -> Recording:
+        """Look at the file, whether it exists or not."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return cls(path, -1, 0, longest)
+        return cls(path, status.st_size, status.st_mtime_ns, longest)
+
+
+class Sound(NamedTuple):
+    """What was measured. Where `fault` says something, the rest may be the defaults."""
+
+    fault: str = ""  # "missing", "unreadable"
+    reason: str = ""  # for it
+    rate: int = 0  # Hz
+    channels: int = 0
+    kind: str = ""  # libsndfile's name: "WAV PCM_16"
+    seconds: float = 0.0
+    missing: float = 0.0  # share of a wav that its header promises and the file does not hold
+    peak: float = 0.0
+    clipped: float = 0.0  # share of samples in flat tops
+    offset: float = 0.0  # mean of the samples
+    floor_db: float = 0.0  # level that a tenth of the frames do not reach
+    speech_db: float = 0.0  # level that a twentieth of the frames exceed
+    before: float = 0.0  # seconds of silence before the speech
+    behind: float = 0.0  # seconds of silence behind it
+    silent_channels: int = 0
+    digest: str = ""  # of the samples between the silences
+    outline: str = ""  # `OUTLINE` bytes as hexadecimal digits, for there are millions: see `outline_db`
+
+    @property
+    def speech_seconds(self) -> float:
+        """How long it is without the silence at its ends."""
+        return self.seconds - self.before - self.behind
+
+    @property
+    def outline_db(self) -> np.ndarray:
+        """[OUTLINE] dB below the loudest, of equal pieces between the silences."""
+        return np.frombuffer(bytes.fromhex(self.outline), np.uint8) * _OUTLINE_STEP_DB
+
+    @property
+    def snr_db(self) -> float:
+        """How far the speech stands above what is there between the words."""
+        return self.speech_db - self.floor_db
+
+
+def measure(file: Recording) -> Sound:
+    """Read a file once and measure it; what is wrong with it is a result, not an exception."""
+    if not os.path.exists(file.path):
+        is_link = os.path.islink(file.path)
+        return Sound("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else "no file")
+    try:
+        with utils.opened(file.path) as opened:
+            channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
+            seconds = opened.frames / rate
+        if seconds > file.longest:
+            return Sound(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
+        samples = read_wav(file.path, clip=False, max_seconds=file.longest).samples
+    except AudioError as error:
+        return Sound("unreadable", str(error).removeprefix(file.path).strip().partition("; ")[0])
+    silent = 0 if channels == 1 else _silent_channels(file.path)
+    return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
+                                             missing=_missing_share(Path(file.path)))
+
+
+def measured(samples: np.ndarray, rate: int) -> Sound:
+    """All that the samples [S] alone can say."""
+    offset = float(samples.mean())
+    size = np.abs(samples)
+    peak = float(size.max())
+    hop = max(1, round(_FRAME_SECONDS * rate))
+    centred = samples - np.float32(offset)
+    power = np.square(np.pad(centred, (0, -len(samples) % hop)).reshape(-1, hop)).mean(axis=1)  # [F]
+    levels = 10 * np.log10(np.maximum(power, 10 ** (_LOWEST_DB / 10)))  # [F] dB
+    loud = np.flatnonzero(levels > levels.max() + SILENCE_DB)
+    first, last = (int(loud[0]), int(loud[-1])) if len(loud) else (0, len(levels) - 1)
+    speech = samples[first * hop:(last + 1) * hop]
+    numbers = np.round(speech * 32768).clip(-32768, 32767).astype(np.int16)
+    return Sound(
+        rate=rate, seconds=len(samples) / rate, peak=peak, clipped=_clipped_share(size, peak), offset=offset,
+        floor_db=float(np.percentile(levels, 10)), speech_db=float(np.percentile(levels, 95)),
+        before=first * hop / rate, behind=max(0.0, len(samples) - (last + 1) * hop) / rate,
+        digest=hashlib.blake2b(numbers.tobytes() + str(rate).encode(), digest_size=12).hexdigest(),
+        outline=_outline(power[first:last + 1]))
+
+
+def _clipped_share(size: np.ndarray, peak: float) -> float:
+    """How much of [S] lies in flat tops: at least `_FLAT` samples in a row at the highest value."""
+    top = np.pad(size >= 0.999 * peak, 1).astype(np.int8)
+    edges = np.flatnonzero(np.diff(top))
+    lengths = edges[1::2] - edges[::2]
+    return float(lengths[lengths >= _FLAT].sum()) / len(size)
+
+
+def _outline(power: np.ndarray) -> str:
+    """The levels of `OUTLINE` equal pieces of [F] below the loudest: alike at any gain, rate and format."""
+    if len(power) < OUTLINE or not power.any():
+        return ""
+    sums = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
+    ends = np.linspace(0, len(power), OUTLINE + 1)
+    piece = np.diff(np.interp(ends, np.arange(len(sums)), sums))
+    below = -10 * np.log10(np.maximum(piece / piece.max(), 10 ** (SILENCE_DB / 10)))
+    return np.round(below / _OUTLINE_STEP_DB).astype(np.uint8).tobytes().hex()
+
+
+def _silent_channels(path: str) -> int:
+    """How many of several channels stay below -60 dBFS."""
+    peaks = 0.0
+    with utils.opened(path) as opened:
+        for block in opened.blocks(1 << 16, dtype="float32", always_2d=True):
+            peaks = np.maximum(peaks, np.abs(block).max(axis=0))
+    return int(np.count_nonzero(np.asarray(peaks) < 1e-3))
+
+
+def _missing_share(path: Path) -> float:
+    """Of what the data chunk of a RIFF wav promises, how much lies beyond the file's end; libsndfile says nothing."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+            return 0.0
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            if name == b"data":
+                held = size - file.tell()
+                # Programs that write into a pipe do not know the length, and say the greatest or none.
+                return 0.0 if length >= 0x7FFFFFFF or held >= length else 1 - held / length
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0.0

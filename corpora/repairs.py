@@ -1,0 +1,121 @@
+"""A repaired copy of a corpus: trimmed, centred, as loud and at the rate as wanted. The originals are only read.
+
+    logs = list(repair_all(sources, Repairs(("trim", "dc", "resample"), rate=22050, folder=Path("new"))))
+
+Shapes: S samples.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from audio import at_loudness
+from corpora.parallel import run_map
+from corpora.recordings import SILENCE_DB, Recording
+from corpora.sources import Source
+from utils import AudioError, read_wav, resample, trim_silence, write_wav
+
+NAMES = ("dc", "trim", "resample", "loudness")  # in the order in which they are done
+_TOP = 0.999  # no repaired wav peaks above it
+
+
+class Repairs(NamedTuple):
+    """What is wanted."""
+
+    names: tuple[str, ...]  # of NAMES
+    rate: int  # Hz, for "resample"
+    folder: Path  # gets wavs/
+    margin: float = 0.1  # seconds of silence that "trim" leaves at each end
+    loudness: float = -23.0  # LUFS, or dB of the mean square where pyloudnorm is not installed
+    longest: float = 200.0  # seconds; what is longer is not read
+
+
+class Repaired(NamedTuple):
+    """What became of one file."""
+
+    origin: str
+    written: str  # "" where it could not be
+    done: list[str]  # one sentence for each thing that was changed
+
+
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in the order in which they are done.
+
+    Raises:
+        ValueError: there is no such repair.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ValueError(f"--repair {','.join(unknown)}: expected some of {','.join(NAMES)}")
+    return tuple(name for name in NAMES if name in names)
+
+
+def repair_all(sources: Sequence[Source], repairs: Repairs, engine: str = "local", jobs: int = 1,
+               journal: Path | None = None) -> Iterator[Repaired]:
+    """Write a repaired copy of the audio of each source, in order; a killed run goes on where it was."""
+    files = ((source.id, Recording.of(source.origin, repairs.longest), repairs) for source in sources)
+    for values in run_map(_repaired, files, engine, jobs, journal):
+        yield Repaired(*values)
+
+
+def repaired(samples: np.ndarray, rate: int, repairs: Repairs) -> tuple[np.ndarray, int, list[str]]:
+    """[S] samples at `rate` Hz -> [S'], their rate, and what was done."""
+    done = []
+    if "dc" in repairs.names:
+        mean = float(samples.mean())
+        samples = samples - np.float32(mean)
+        done += [f"moved by {-mean:+.4f}, to a mean of zero"] if abs(mean) >= 5e-5 else []
+    if "trim" in repairs.names:
+        shorter = trim_silence(samples, rate, -SILENCE_DB, repairs.margin)
+        done += [f"cut {(len(samples) - len(shorter)) / rate:.2f} seconds of silence"] if len(shorter) < len(
+            samples) else []
+        samples = shorter
+    if "resample" in repairs.names and rate != repairs.rate:
+        done.append(f"{rate} Hz became {repairs.rate} Hz")
+        samples, rate = resample(samples, rate, repairs.rate), repairs.rate
+    if "loudness" in repairs.names:
+        samples, said = _louder(samples, rate, repairs.loudness)
+        done += said
+    peak = float(np.abs(samples).max())
+    if peak > _TOP:
+        samples = samples * np.float32(_TOP / peak)
+        done.append(f"scaled down, for it peaked at {peak:.2f}")
+    return samples, rate, done
+
+
+def _repaired(file: tuple[str, Recording, Repairs]) -> Repaired:
+    name, recording, repairs = file
+    target = repairs.folder / "wavs" / f"{name}.wav"
+    if target.exists() and Path(recording.path).exists() and target.samefile(recording.path):
+        return Repaired(recording.path, "", ["left alone: the copy would take the place of the original"])
+    try:
+        wav = read_wav(recording.path, clip=False, max_seconds=recording.longest)
+        samples, rate, done = repaired(wav.samples, wav.sampling_rate, repairs)
+        write_wav(target, samples, rate)
+    except AudioError as error:
+        return Repaired(recording.path, "", [str(error)])
+    return Repaired(recording.path, target.as_posix(), done)
+
+
+def _louder(samples: np.ndarray, rate: int, wanted: float) -> tuple[np.ndarray, list[str]]:
+    """Made as loud as wanted, and a sentence that says how; silence stays as it is."""
+    if not np.any(samples):
+        return samples, []
+    measure = "LUFS"
+    before = float(np.abs(samples).max())
+    if importlib.util.find_spec("pyloudnorm"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it would clip: the sentence says how loud it became
+            louder = at_loudness(samples, rate, wanted)
+    else:
+        measure = "dB RMS"
+        gain = 10 ** (wanted / 20) / float(np.sqrt(np.square(samples, dtype=np.float64).mean()))
+        louder = samples * np.float32(min(gain, _TOP / before))
+    gain_db = 20 * np.log10(float(np.abs(louder).max()) / before)
+    return louder, [f"{gain_db:+.1f} dB, towards {wanted:g} {measure}"] if abs(gain_db) >= 0.05 else []

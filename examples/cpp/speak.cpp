@@ -1,0 +1,102 @@
+// Speaks with a voice of `python export.py --to torchscript`, without Python: ids of symbols in, a wav file out.
+//
+//   speak VOICE.pt OUT.wav ID [ID ...] [--noise N] [--noise-duration N] [--length N] [--speaker N] [--seed N]
+//
+// voice.json beside VOICE.pt has the table of symbols; what makes ids of a text in Python: docs/formats.md.
+#include <torch/script.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace {
+
+struct Options {
+  std::string voice;
+  std::string out;
+  std::vector<int64_t> ids;
+  float noise = 0.667F;          // standard deviation of the sound's noise
+  float noise_duration = 0.8F;   // of the rhythm's
+  float length = 1.0F;           // 2 is half as fast
+  int64_t speaker = -1;          // -1: the voice has one
+  int64_t seed = 0;
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  std::vector<std::string> plain;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.rfind("--", 0) != 0) {
+      plain.push_back(word);
+      continue;
+    }
+    if (i + 1 == argc) throw std::invalid_argument(word + " lacks its number");
+    const std::string value = argv[++i];
+    if (word == "--noise") options.noise = std::stof(value);
+    else if (word == "--noise-duration") options.noise_duration = std::stof(value);
+    else if (word == "--length") options.length = std::stof(value);
+    else if (word == "--speaker") options.speaker = std::stoll(value);
+    else if (word == "--seed") options.seed = std::stoll(value);
+    else throw std::invalid_argument("there is no option " + word);
+  }
+  if (plain.size() < 3) throw std::invalid_argument("expected VOICE.pt OUT.wav ID [ID ...]");
+  options.voice = plain[0];
+  options.out = plain[1];
+  for (size_t i = 2; i < plain.size(); ++i) options.ids.push_back(std::stoll(plain[i]));
+  return options;
+}
+
+// Mono samples as 32-bit floats, so that nothing is rounded. Written for little-endian machines, as wav files are.
+void write_wav(const std::string& path, const torch::Tensor& samples, uint32_t rate) {
+  const uint32_t n_bytes = static_cast<uint32_t>(samples.numel() * sizeof(float));
+  std::ofstream file(path, std::ios::binary);
+  const auto text = [&](const char* value) { file.write(value, 4); };
+  const auto number = [&](auto value) { file.write(reinterpret_cast<const char*>(&value), sizeof(value)); };
+  text("RIFF"), number(uint32_t{36 + n_bytes}), text("WAVE");
+  text("fmt "), number(uint32_t{16}), number(uint16_t{3}), number(uint16_t{1});  // floats, one channel
+  number(rate), number(uint32_t{rate * 4}), number(uint16_t{4}), number(uint16_t{32});
+  text("data"), number(n_bytes);
+  file.write(reinterpret_cast<const char*>(samples.data_ptr<float>()), n_bytes);
+  if (!file) throw std::runtime_error("cannot write " + path);
+}
+
+void speak(const Options& options) {
+  torch::InferenceMode inference;
+  torch::manual_seed(static_cast<uint64_t>(options.seed));
+  torch::jit::ExtraFilesMap about{{"sample_rate", ""}, {"n_speakers", ""}};
+  auto voice = torch::jit::load(options.voice, torch::kCPU, about);
+
+  std::vector<torch::jit::IValue> inputs{
+      torch::tensor(options.ids, torch::kInt64).unsqueeze(0),
+      torch::tensor({options.noise, options.length, options.noise_duration})};
+  const long n_speakers = std::stol(about["n_speakers"]);
+  if (n_speakers > 1) {
+    if (options.speaker < 0 || options.speaker >= n_speakers)
+      throw std::invalid_argument("the voice has several speakers; expected --speaker 0 to " +
+                                  std::to_string(n_speakers - 1));
+    inputs.emplace_back(torch::tensor({options.speaker}, torch::kInt64));
+  }
+  const auto said = voice.forward(inputs).toTuple();
+  const auto wav = said->elements()[0].toTensor().flatten().contiguous();  // [S]
+  const auto rate = static_cast<uint32_t>(std::stoul(about["sample_rate"]));
+  write_wav(options.out, wav, rate);
+  std::cout << options.out << ": " << static_cast<double>(wav.numel()) / rate << " s\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    speak(parse(argc, argv));
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 2;
+  }
+}

@@ -1,0 +1,121 @@
+"""A voice as one TorchScript file, which LibTorch runs from C++: symbol ids in, samples out, without Python.
+
+    write(checkpoint.read_weights(run), Path("folder"))     # voice.pt and voice.json; speak.cpp is in examples/cpp
+
+    program = torch.jit.load("folder/voice.pt")
+    wav, durations = program(ids, torch.tensor([0.667, 1.0, 0.8]))      # [1, 1, S] and [1, L] frames
+
+Inputs are `text_ids` [1, L] int64, `scales` [3] (noise_scale, length_scale, noise_scale_duration) and, for several
+speakers, `speaker_id` [1] int64. Noise is drawn inside. Why not torch.export: its programs run from C++ only once they
+are compiled, for one kind of processor, and torch 2.11 compiles no convolution whose length the durations decide.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checkpoint import Weights
+from formats import FormatError, Written
+from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, write_config
+from models import SynthesizerTrn
+
+# Shapes: L tokens, T frames, S samples, C latent channels.
+
+FILE = "voice.pt"
+
+
+def write(weights: Weights, folder: Path) -> Written:
+    """voice.pt and voice.json.
+
+    Raises:
+        FormatError: a part of the voice, of a plugin, cannot be traced.
+    """
+    voice = load_voice(weights)
+    program = traced(voice)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / FILE
+    program.save(str(file), _extra_files={name: value.encode() for name, value in metadata_of(voice).items()})
+    _without_paths(file)
+    program = opened(file)
+
+    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        names = ["text_ids", "scales", *(["speaker_id"] if voice.speakers else [])]
+        with torch.inference_mode():
+            wav, durations = program(*(torch.from_numpy(feeds[name]) for name in names))
+        return wav.numpy(), durations.numpy()
+
+    checks = compare(probe(voice, scales=(0.0, 0.0)), say)  # the program draws its noise itself
+    return Written([file, write_config(voice, folder)],
+                   (*checks, f"{file.name}: {_n_nodes(program)} nodes, {file.stat().st_size / 1e6:.1f} MB"))
+
+
+def traced(voice: Loaded) -> torch.jit.ScriptModule:
+    """The voice as a program for texts of any length.
+
+    Raises:
+        FormatError: it says other things than the voice, or cannot be traced.
+    """
+    example = (torch.arange(31)[None] % len(voice.text.symbols), torch.tensor([0.667, 1.0, 0.8]),
+               *([torch.zeros(1, dtype=torch.int64)] if voice.speakers else []))
+    with torch.no_grad(), warnings.catch_warnings():
+        # Tracing is deprecated, loading what was traced is not; and the numbers that it warns of are the same for all.
+        warnings.simplefilter("ignore")
+        try:
+            program = Program(voice.model, torch.jit.script(prior_noise)).eval()
+            return torch.jit.freeze(torch.jit.trace(program, example, check_trace=False))  # what never runs goes
+        except (RuntimeError, TypeError) as error:
+            raise FormatError(f"{type(voice.model.dec).__name__} and {type(voice.model.dp).__name__} cannot be traced "
+                              f"({str(error).splitlines()[0]}); expected parts that are made of tensors' operations "
+                              "alone") from error
+
+
+def opened(file: Path) -> torch.jit.ScriptModule:
+    """A file of `write`, ready to run on the CPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.load(str(file), map_location="cpu")
+
+
+class Program(nn.Module):
+    """All stages of a voice in one call."""
+
+    def __init__(self, model: SynthesizerTrn, draw: torch.jit.ScriptFunction):
+        super().__init__()
+        self.model = model
+        self.draw = draw
+
+    def forward(self, text_ids: Tensor, scales: Tensor, speaker_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """text_ids [1, L], scales [3], speaker_id [1] -> wav [1, 1, S], durations [1, L] frames."""
+        g = self.model.speaker_embedding(speaker_id)
+        prior = self.model.enc_p(text_ids, torch.ones_like(text_ids).sum(dim=1))
+        noise = scales[2] * torch.randn_like(prior.hidden[:, :2])
+        durations = torch.ceil(self.model.predict_durations(prior, g, noise) * scales[1])
+        latent = self.model.latent(prior, durations, g, scales[0] * self.draw(prior.mean, durations))
+        return self.model.dec(latent.z, g), latent.durations
+
+
+def _without_paths(file: Path) -> None:
+    """Take out of a program where on this machine its sources lie; it is only read to say where something failed."""
+    with zipfile.ZipFile(file) as whole:
+        records = {info.filename: whole.read(info) for info in whole.infolist()}
+    with zipfile.ZipFile(file, "w") as kept:  # stored, as torch reads them
+        for name, content in records.items():
+            if not name.endswith(".debug_pkl"):
+                kept.writestr(zipfile.ZipInfo(name), content)
+
+
+def prior_noise(mean: Tensor, durations: Tensor) -> Tensor:
+    """Noise for as many frames as the durations ask for; compiled, so that their sum is not that of the example."""
+    n_frames = int(torch.clamp(durations.sum(), min=1).item())
+    return torch.randn([1, mean.size(1), n_frames], device=mean.device)
+
+
+def _n_nodes(program: torch.jit.ScriptModule) -> int:
+    """Operations of the program, those that run together counted each."""
+    return len(list(program.inlined_graph.nodes()))

@@ -1,0 +1,109 @@
+"""What a voice is asked to say when it is evaluated: held-out utterances, and test sentences that never change.
+
+    prompts = held_out(config, "data/demo/val.txt", count=40)
+    prompts += read_sentences(find_sentences("en-us"))
+
+A file of test sentences has lines "kind|text"; the kinds are in KINDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from config import Config
+from corpus import FilelistError, numbered_rows, read_filelist
+from text import TextProcessor
+
+HELD_OUT = "held-out"
+KINDS = ("word", "number", "question", "sentence", "paragraph")
+FOLDER = Path(__file__).parent / "filelists"
+
+
+class Prompt(NamedTuple):
+    """A text to be said."""
+
+    id: str  # the same in each evaluation of the same lists
+    text: str  # as people write it, or the symbols where that is not known
+    kind: str  # HELD_OUT or one of KINDS
+    speaker: str | None = None
+    recording: str | None = None  # audio file
+    symbols: str | None = None  # of a filelist that was cleaned already; None: the text goes through the cleaners
+    is_written: bool = True  # False: the text is symbols, which no listener can compare with words
+
+    def text_ids(self, processor: TextProcessor) -> list[int]:
+        """What the model reads, as it would in training.
+
+        Raises:
+            ValueError: the symbol table lacks something.
+        """
+        return processor.encode(processor.clean([self.text])[0] if self.symbols is None else self.symbols)
+
+
+def held_out(config: Config, filelist: str | Path, count: int) -> list[Prompt]:
+    """Utterances of a filelist, at most `count`, spread evenly over it.
+
+    Raises:
+        FileNotFoundError, FilelistError: as `read_filelist`.
+    """
+    lines = read_filelist(filelist, config.multispeaker)
+    written = _written_texts(Path(filelist), config.multispeaker) if config.data.cleaned_text else None
+    if written is not None and len(written) != len(lines):
+        written = None
+    prompts = []
+    for place in np.unique(np.linspace(0, len(lines) - 1, min(count, len(lines))).round().astype(int)):
+        line = lines[place]
+        prompts.append(Prompt(
+            f"{place + 1:04d}-{Path(line.wav_path).stem}", written[place] if written else line.text, HELD_OUT,
+            line.speaker, line.wav_path, line.text if config.data.cleaned_text else None,
+            not config.data.cleaned_text or written is not None))
+    return prompts
+
+
+def _written_texts(filelist: Path, multispeaker: bool) -> list[str] | None:
+    """The texts that `preprocess.py` cleaned into list.txt.cleaned, if list.txt is still beside it."""
+    source = filelist.with_suffix("")
+    if filelist.suffix != ".cleaned" or not source.is_file():
+        return None
+    return [line.text for line in read_filelist(source, multispeaker)]
+
+
+def find_sentences(language: str) -> Path | None:
+    """The test sentences of a language, as espeak calls it; None where this project has none."""
+    path = FOLDER / f"test_sentences_{language.split('-')[0]}.txt"
+    return path if path.is_file() else None
+
+
+def read_sentences(path: str | Path, speakers: Sequence[str] = ()) -> list[Prompt]:
+    """The sentences of a file; with speakers, each says the next one in turn.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FilelistError: a line that is not "kind|text", naming each, or none at all.
+    """
+    prompts: list[Prompt] = []
+    faults = []
+    for place, row in numbered_rows(path):
+        kind, bar, text = (part.strip() for part in row.partition("|"))
+        if not bar or kind not in KINDS or not text:
+            faults.append(f"{place}: {row!r} is not a test sentence; expected kind|text, with a kind of "
+                          f"{', '.join(KINDS)}")
+            continue
+        number = 1 + sum(prompt.kind == kind for prompt in prompts)
+        speaker = speakers[len(prompts) % len(speakers)] if speakers else None
+        prompts.append(Prompt(f"{kind}-{number:02d}", text, kind, speaker))
+    if not prompts and not faults:
+        faults.append(f"{path} holds no lines; expected kind|text")
+    if faults:
+        raise FilelistError(faults)
+    return prompts
+
+
+
+def one_of_each(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The first of each kind, in the order of KINDS."""
+    return [next(prompt for prompt in prompts if prompt.kind == kind)
+            for kind in KINDS if any(prompt.kind == kind for prompt in prompts)]

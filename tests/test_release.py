@@ -1,0 +1,151 @@
+"""A release is small where that is asked for, says what it is, and opens with and without torch."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import checkpoint
+import finetuning
+from discriminators import Discriminators
+from formats import release
+from formats.card import Card
+from formats.onnx_voice import load_voice, probe
+from formats.release import Form
+from formats.runtime import OnnxVoice, find_graph
+from models import SynthesizerTrn
+from scorecard import Interval, Measure, Scorecard
+from synthesis import Voice
+from tests.conftest import tiny
+from tests.test_formats_torchscript import SPEAKERS, untrained
+
+PLAIN, NOBODY = Form(), Card()
+
+
+def written(folder, *overrides, card=NOBODY, form=PLAIN):
+    release.write(untrained(*overrides), folder, card, form)
+    return folder
+
+
+def test_symbols_and_speakers_are_listed_by_id_for_people(tmp_path):
+    folder = written(tmp_path / "voice", *SPEAKERS)
+    lines = (folder / "symbols.txt").read_text(encoding="utf-8").splitlines()
+    symbols = Voice.load(folder, "cpu").text.symbols.symbols
+    assert [line.split("\t")[:2] for line in lines] == [[str(row), symbol] for row, symbol in enumerate(symbols)]
+    assert lines[0] == "0\t_\tU+005F\tLOW LINE"
+    speakers = json.loads((folder / "speakers.json").read_text(encoding="utf-8"))
+    assert speakers == {"anna": 0, "ben": 1, "cleo": 2}
+    assert not (written(tmp_path / "one") / "speakers.json").exists()
+
+
+def test_a_card_says_what_people_said_and_what_the_weights_are(tmp_path):
+    card = Card("Anna & Co.", "twelve tones", "CC BY 4.0", "everything but vowels")
+    text = (written(tmp_path / "voice", *SPEAKERS, card=card) / "README.md").read_text(encoding="utf-8")
+    assert text.startswith('---\nlanguage: en\n') and 'license_name: "CC BY 4.0"' in text
+    for said in ("# Anna & Co.\n", "Trained on: twelve tones", "Licence: CC BY 4.0", "everything but vowels",
+                 "3 speakers (anna, ben, cleo)", "8000 Hz", "0 steps, batches of 4", "Not measured.",
+                 '-m voice --speaker "anna" --text', "python train_ms.py -c CONFIG.json --init-from voice"):
+        assert said in text
+    assert "voice.onnx" not in text
+
+
+def test_a_card_without_a_licence_says_so(tmp_path):
+    text = (written(tmp_path / "voice") / "README.md").read_text(encoding="utf-8")
+    assert "No licence is stated: ask" in text and "license" not in text.partition("# voice")[0]
+    assert "Trained on: not stated." in text and "nobody wrote down what goes wrong" in text
+
+
+def test_measures_of_a_scorecard_stand_on_the_card_with_their_intervals(tmp_path):
+    measure = Measure("mcd", "Mel-cepstral distortion", "dB", "lower")
+    Scorecard("run", 7, {}, (measure, Measure("wer", "Word errors", "%", "lower")), {
+        "recording": {}, "copy": {"mcd": Interval(4.0, 3.5, 4.4, 20)}, "voice": {"mcd": Interval(6.25, 6.0, 6.5, 24)}},
+        ()).save(tmp_path)
+    card = Card(scorecard=tmp_path)
+    text = (written(tmp_path / "voice", card=card) / "README.md").read_text(encoding="utf-8")
+    assert "| measure | copy | voice |" in text
+    assert "| Mel-cepstral distortion, dB (lower is better) | 4 [3.5, 4.4] | 6.25 [6, 6.5] |" in text
+    assert "Word errors" not in text
+    assert "Of step 7, while these weights are of step 0." in text and "over 20 to 24 texts" in text
+
+
+def test_half_the_bits_are_half_the_size_and_nearly_the_same_sound(tmp_path):
+    weights = untrained("model.filter_channels=512")
+    whole, half = (release.write(weights, tmp_path / name, NOBODY, form) for name, form in (
+        ("whole", PLAIN), ("half", Form(half=True))))
+    sizes = [written.files[0].stat().st_size for written in (whole, half)]
+    assert 0.45 < sizes[1] / sizes[0] < 0.6
+    assert whole.checks[1].startswith("differs by 0e+00 at most")
+    wanted, voice = probe(load_voice(weights)), load_voice(checkpoint.read_weights(tmp_path / "half"))
+    assert {parameter.dtype for parameter in voice.model.parameters()} == {torch.float32}
+    wav, _ = release.spoken(voice, {**wanted.feeds, "given_durations": wanted.durations})
+    assert 0 < np.abs(wav - wanted.wav).max() < 0.02 * np.abs(wanted.wav).max()
+    assert len(Voice.load(tmp_path / "half", "cpu").speak("abc", seed=1).samples)
+
+
+def test_a_damaged_half_release_is_refused(tmp_path):
+    file = written(tmp_path / "voice", form=Form(half=True)) / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(checkpoint.CheckpointError, match="its checksum is wrong"):
+        Voice.load(tmp_path / "voice", "cpu")
+
+
+def test_training_starts_from_a_half_release_and_draws_rows_for_new_symbols(tmp_path):
+    folder = written(tmp_path / "voice", form=Form(half=True))
+    config = tiny(("data.symbols=" + json.dumps(list("_ abcdefghijklmnopqrstuvwxyz$")),))
+    generator = SynthesizerTrn(29, config)
+    start = finetuning.start_from(generator, Discriminators(config.discriminator), checkpoint.read_weights(folder),
+                                  config)
+    assert len(start.new_rows["enc_p.emb.weight"]) == 1
+    assert generator.enc_p.emb.weight.dtype == torch.float32 and bool(generator.enc_p.emb.weight.isfinite().all())
+
+
+def test_a_weight_that_16_bits_cannot_hold_is_named(tmp_path):
+    weights = untrained()
+    weights.generator["enc_p.emb.weight"][0, 0] = 1e5
+    with pytest.raises(ValueError, match=r"enc_p\.emb\.weight reaches 1e\+05, and 16 bits hold up to 65504"):
+        release.write(weights, tmp_path / "voice", NOBODY, Form(half=True))
+    assert not (tmp_path / "voice").exists()
+
+
+def test_somebodys_own_text_and_a_voice_in_onnx_are_not_written_over(tmp_path):
+    (tmp_path / "README.md").write_text("My notes.")
+    with pytest.raises(ValueError, match="is no voice card that export.py wrote"):
+        written(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "My notes."
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "voice.onnx").write_text("a graph")
+    with pytest.raises(ValueError, match="holds a voice in ONNX"):
+        written(tmp_path / "onnx")
+
+
+def test_another_release_in_the_folder_leaves_nothing_behind(tmp_path):
+    folder = written(tmp_path / "voice", *SPEAKERS)
+    (folder / "voice.onnx").write_text("of the other one")
+    written(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "symbols.txt"]
+
+
+@pytest.mark.parametrize("quantise", [None, "int8"])
+def test_a_release_with_a_graph_speaks_without_torch_as_with_it(tmp_path, monkeypatch, quantise):
+    pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
+    pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    folder = written(tmp_path / "voice", form=Form(onnx=True, quantise=quantise))
+    assert {"voice.onnx", "voice.json"} < {path.name for path in folder.iterdir()}
+    assert not (folder / "voice.int8.onnx").exists()
+    assert "-m voice/voice.onnx" in (folder / "README.md").read_text(encoding="utf-8")
+    assert find_graph(folder) is None and find_graph(folder / "voice.onnx") == folder / "voice.onnx"
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    assert find_graph(folder) == folder / "voice.onnx"
+    monkeypatch.undo()
+    ours = Voice.load(folder, "cpu").speak("abc def", seed=3)
+    theirs = OnnxVoice.load(folder / "voice.onnx").speak("abc def", seed=3)
+    if quantise is None:
+        np.testing.assert_allclose(theirs.samples, ours.samples, atol=1e-5)
+    else:
+        assert len(theirs.samples) > 0
