@@ -143,9 +143,14 @@ def test_memory_that_is_kept_need_not_be_found_again():
     """Counts page faults; a process of its own, for the setting stays."""
     if "glibc" not in platform.libc_ver()[0]:
         pytest.skip("this C library has no such setting")
-    faults = [int(subprocess.run([sys.executable, "-c", COUNT_FAULTS, way], cwd=ROOT, check=True, capture_output=True,
-                                 text=True).stdout) for way in ("keep", "leave")]
-    assert faults[0] < 200 < 5000 < faults[1]
+
+    def faults(way):
+        return int(subprocess.run([sys.executable, "-c", COUNT_FAULTS, way], cwd=ROOT, check=True, capture_output=True,
+                                  text=True).stdout)
+
+    # A machine in need takes pages back from everybody, which adds faults to some runs: the least of a few counts.
+    assert any(faults("keep") < 200 for _ in range(5))
+    assert faults("leave") > 5000
 
 
 @needs_linux
