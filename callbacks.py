@@ -39,7 +39,8 @@ from torch import nn
 import checkpoint
 from checkpoint import Best
 from commons import Registry, load_plugins
-from config import Config
+from config import Config, TrainConfig
+from metrics import METERS
 from trackers import Tracker, plot_alignment, plot_mels
 
 logger = logging.getLogger("vits")
@@ -265,12 +266,13 @@ class EarlyStopping(Callback):
         self.waited = 0  # validations since the best
 
     def on_start(self, run: Run) -> None:
-        """Go on from the best of the run so far; how long it was waited for is told by the steps since."""
+        """Go on from the best that train.keep_best keeps; how long it was waited for is told by the steps since."""
         ranking = checkpoint.read_ranking(run.run_dir)
         known = [best for best in (ranking.best if ranking else ())
                  if ranking.measure == self.measure and best.step <= run.step]
         self.best = known[0] if known else None
-        self.waited = (run.step - self.best.step) // run.config.train.eval_interval if self.best else 0
+        every = _steps_between(self.measure, run.config.train)
+        self.waited = run.step // every - self.best.step // every if self.best else 0
 
     def on_validation(self, run: Run, report: ValidationReport) -> None:
         """Compare; a validation that did not measure it does not count."""
@@ -284,6 +286,13 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:
             run.stop(f"{self.measure} has not been better than {self.best.value:.4g}, of step {self.best.step}, for "
                      f"{self.waited} validations (train.patience)")
+
+
+def _steps_between(measure: str, train: TrainConfig) -> int:
+    """Steps from one validation that has a measure to the next one, which for those of costly meters are more."""
+    usual, costly = ({f"valid/{each.name}" for meter in meters for each in METERS.get(meter).measures}
+                     for meters in (train.meters, train.costly_meters))
+    return train.eval_interval * (train.evaluate_every or 1 if measure in costly - usual else 1)
 
 
 def load_callbacks(paths: Sequence[str]) -> list[Callback]:

@@ -397,7 +397,7 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
         with_discriminators: so that others can fine-tune where the training left off.
 
     Raises:
-        ValueError: the folder is a run's, or discriminators are wanted and there are none.
+        ValueError: the folder is a run's or somebody else's, or discriminators are wanted and there are none.
     """
     weights = read_weights(source)
     if with_discriminators and weights.discriminators is None:
@@ -409,6 +409,8 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it."""
     if newest(folder) is not None:
         raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
+    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
+        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
     config = settings.from_dict(weights.config)
     # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
@@ -423,6 +425,15 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     if weights.discriminators is not None:
         files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind))
     return files
+
+
+def _is_release(file: Path) -> bool:
+    """Whether a file calls itself a release of this project, whole or not."""
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            return (opened.metadata() or {}).get("format") == RELEASE_FORMAT
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 def _read_release(file: Path) -> Weights:

@@ -37,8 +37,9 @@ def bootstrap(values: Sequence[float], seed: int = SEED) -> Interval:
     """The mean of values [N] and its 95 % interval, values that are not finite left out.
 
     The interval is of the expanded percentile bootstrap (Hesterberg 2014): percentiles of resampled means, moved
-    outwards as Student's t is from the normal, because plain percentiles are too narrow for few items. One item has
-    no interval: its bounds are NaN, and so is everything of no items but the count.
+    outwards as Student's t is from the normal, because plain percentiles are too narrow for few items. It never goes
+    beyond the items themselves, so of five and fewer it holds the truth less often: half of the time of two. One item
+    has no interval: its bounds are NaN, and so is everything of no items but the count.
     """
     kept = _finite(values)
     if not len(kept):
@@ -92,7 +93,8 @@ def _sign_flip(differences: np.ndarray, seed: int) -> float:
     else:
         patterns = np.random.default_rng(seed).integers(0, 2, (RESAMPLES, count), dtype=np.int8)
     sums = np.abs((2 * patterns - 1) @ differences)
-    least = abs(differences.sum()) * (1 - 1e-9)  # rounding must not lose the pattern that was observed
+    # Rounding must not lose the pattern that was observed, however much of the sum cancels.
+    least = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
     found = int(np.count_nonzero(sums >= least))
     if count <= _EXACT:
         return found / len(sums)

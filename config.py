@@ -55,7 +55,7 @@ class TrainConfig:
     patience: int | None = None  # validations without a better best_measure, after which a run ends; None: never
     meters: tuple[str, ...] = ("sanity", "timing", "world")  # of metrics.py, which measure what each validation speaks
     costly_meters: tuple[str, ...] = ("sentence", "words", "quality", "speaker")  # those that take long,
-    evaluate_every: int = 0  # asked at every so many validations, of all test sentences; 0: never
+    evaluate_every: int = 10  # asked at every so many validations, of all test sentences; 0: never
     test_sentences: str | None = "auto"  # file of what validations speak; auto: of data.language; null: none
     seed: int = 1234
     epochs: int = 20000

@@ -25,7 +25,7 @@ def write_run(imported: Imported, run_dir: Path) -> list[Path]:
     """A run folder with one checkpoint, as if the voice had been trained here.
 
     Raises:
-        ValueError: there are checkpoints in the folder.
+        ValueError: there are checkpoints in the folder, or somebody's config.json.
     """
     import torch
 
@@ -35,6 +35,8 @@ def write_run(imported: Imported, run_dir: Path) -> list[Path]:
 
     if checkpoint.newest(run_dir) is not None:
         raise ValueError(f"{run_dir} holds checkpoints already; name a new folder")
+    if (run_dir / "config.json").exists():  # such as that of the voice that is read
+        raise ValueError(f"{run_dir} holds a config.json already; name a new folder")
     config, source = imported.config, Path("the converted voice")
     networks = new_networks(config, len(TextProcessor.from_config(config.data).symbols), torch.device("cpu"))
     checkpoint.load_state(networks.generator, imported.generator, source, "generator")

@@ -2,6 +2,7 @@
 
     python evaluate.py -m runs/demo                          # runs/demo/evaluation/step_00000700/report.html
     python evaluate.py -m runs/demo --cheap --count 10       # without what takes long
+    python evaluate.py -m en_rms --filelist val.txt          # a voice of the folder voices/; or VOICE.onnx
     python evaluate.py -m runs/demo --filelist data/other/val.txt --sentences my_sentences.txt -o evaluation
     python evaluate.py --compare runs/a runs/b               # both on the same texts, with significance
     python evaluate.py --progress runs/demo                  # one sentence from every checkpoint that is kept
@@ -14,6 +15,7 @@ What each number means, and which to watch: docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import warnings
 from pathlib import Path
@@ -25,7 +27,7 @@ from utils import set_up_logging, user_errors
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
     from evaluation import Plan, Source
     from prompts import Prompt
-    from scorecard import Interval, Scorecard
+    from scorecard import Interval, Measure, Scorecard
     from speaking import Speaking
 
 COUNT = 20  # held-out utterances; with the test sentences 120 sounds, about 2 s of listening each on one core
@@ -36,7 +38,8 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, or an .onnx file")
+    what.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx "
+                      "file or its folder, or the name of a voice in voices/")
     what.add_argument("--compare", nargs=2, type=Path, metavar=("RUN_A", "RUN_B"),
                       help="two such voices, or folders of evaluations; what is not evaluated yet is evaluated first")
     what.add_argument("--progress", type=Path, metavar="RUN", help="one sentence from every checkpoint, as one page")
@@ -54,7 +57,8 @@ def parse_arguments() -> argparse.Namespace:
                        help="test sentences, lines of kind|text; default: this project's for the voice's language")
     texts.add_argument("--text", help="the sentence of --progress; default: the first held-out utterance")
     how = parser.add_argument_group("how it is measured")
-    how.add_argument("--cheap", action="store_true", help="leave out what takes long: words, DNSMOS, speaker, Whisper")
+    how.add_argument("--cheap", action="store_true",
+                     help="leave out what takes long: sentences, words, DNSMOS, speaker, Whisper")
     how.add_argument("--measures", nargs="+", metavar="NAME", help="only these meters or measures, e.g. world wer")
     how.add_argument("--seed", type=int, default=1234, help="the same seed, the same sound (default 1234)")
     how.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that measure (default 1)")
@@ -69,6 +73,7 @@ def main() -> None:
     set_up_logging(None, is_main=True)
     with user_errors():
         check(args)
+        name_voices(args)
         if args.compare:
             compare(args)
         elif args.progress:
@@ -98,6 +103,18 @@ def check(args: argparse.Namespace) -> None:
     if args.listening_test and (args.listening_test[0] not in TESTS or len(args.listening_test) < 2):
         raise ValueError(f"--listening-test takes one of {', '.join(TESTS)}, then one voice or more; found "
                          f"{' '.join(args.listening_test)}")
+
+
+def name_voices(args: argparse.Namespace) -> None:
+    """Let names of voices that come with the project stand for their folders."""
+    from speaking import find_voice
+
+    if args.run:
+        args.run = find_voice(args.run)
+    if args.compare:
+        args.compare = [find_voice(path) for path in args.compare]
+    if args.listening_test:
+        args.listening_test[1:] = [find_voice(Path(path)) for path in args.listening_test[1:]]
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -179,6 +196,7 @@ def evaluate(path: Path, args: argparse.Namespace, out: Path | None = None) -> P
     import evaluation
 
     plan = plan_of(args)
+    logging.getLogger("vits").info("loading %s", path)
     voice, source = load_voice(path, args)
     folder = out or folder_of(path, source.step)
     prompts, absent = prompts_of(voice, args)
@@ -194,8 +212,7 @@ def evaluate(path: Path, args: argparse.Namespace, out: Path | None = None) -> P
 
 def describe(card: Scorecard) -> str:
     """A scorecard as text: measures by conditions, then the test sentences."""
-    step = "" if card.step is None else f" at step {card.step}"
-    lines = [f"{card.run}{step}: {card.facts.get('Evaluated', '')}", "",
+    lines = [f"{card.title}: {card.facts.get('Evaluated', '')}", "",
              *rows_of(card, card.summary, "mean [95 % interval]")]
     if card.sentences and any(item.kind == "held-out" for item in card.items):
         lines += ["", "test sentences, as the voice says them:", "", *rows_of(card, card.sentences, "mean")]
@@ -211,9 +228,18 @@ def rows_of(card: Scorecard, groups: dict[str, dict[str, Interval]], title: str)
     cells = [[title, *names, "better"]]
     for measure in card.measures:
         if any(measure.name in groups[name] for name in names):
-            unit = f", {measure.unit}" if measure.unit else ""
             found = [shown(groups[name].get(measure.name), with_bounds="interval" in title) for name in names]
-            cells.append([f"{measure.title}{unit}", *found, measure.better])
+            cells.append([title_of(measure), *found, measure.better])
+    return aligned(cells)
+
+
+def title_of(measure: Measure) -> str:
+    """What is measured, with its unit."""
+    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
+
+
+def aligned(cells: list[list[str]]) -> list[str]:
+    """Rows of a table, the first and the last column to the left, numbers to the right."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1])),
                        row[-1]]) for row in cells]
@@ -255,11 +281,27 @@ def evaluated(path: Path, args: argparse.Namespace) -> Path:
 def compare(args: argparse.Namespace) -> None:
     """Two voices on the same texts: differences with their significance, and a page."""
     from pages import report
+    from scorecard import Scorecard
 
     first, second = (evaluated(path, args) for path in args.compare)
     folder = args.out or second
     page = report.write_comparison(first, second, folder / "comparison.html")
-    print(f"{page}: {args.compare[0]} against {args.compare[1]}")
+    print(describe_comparison(Scorecard.load(first), Scorecard.load(second)))
+    print(f"{page}: the same with players, for a browser")
+
+
+def describe_comparison(a: Scorecard, b: Scorecard) -> str:
+    """Two scorecards as text: a line a measure."""
+    from pages import number
+    from pages.comparison import compare_voices, p_told, signed
+
+    rows = [["", "A", "B", "B better by", "95 % interval", "p after Holm", "texts", "in words"]]
+    for row in compare_voices(a, b):
+        gain = row.difference
+        found = ["-"] * 4 if gain is None else [signed(gain.mean), f"{signed(gain.low)} to {signed(gain.high)}",
+                                                p_told(row.p_value), str(gain.count)]
+        rows.append([title_of(row.measure), number(row.a), number(row.b), *found, row.wording])
+    return "\n".join([f"A is {a.title}, B is {b.title}", "", *aligned(rows)])
 
 
 def show_progress(args: argparse.Namespace) -> None:
@@ -293,9 +335,9 @@ def make_listening_test(args: argparse.Namespace) -> None:
     from scorecard import RECORDING, VOICE, Scorecard
 
     kind, *paths = args.listening_test
-    folders = [evaluated(Path(path), args) for path in paths]
+    folders = [evaluated(path, args) for path in paths]
     cards = [Scorecard.load(folder) for folder in folders]
-    names = [card.run if card.step is None else f"{card.run} at step {card.step}" for card in cards]
+    names = [card.title for card in cards]
     if len(set(names)) < len(names):
         raise ValueError(f"--listening-test names the same voice twice: {', '.join(names)}")
     conditions = {name: sounds_of(card, folder, VOICE) for name, card, folder in zip(names, cards, folders)}

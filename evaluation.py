@@ -5,21 +5,24 @@
 
 Held-out utterances sound as they were recorded, as the model copies them (posterior to waveform), by Griffin-Lim from
 their mels, and as the voice says them; test sentences only as the voice says them. The same seed gives the same sound.
+Copies and voices have a picture of their alignment beside them. What takes long says how far it is on standard error.
 """
 
 from __future__ import annotations
 
 import datetime
+import logging
 import multiprocessing
 import platform
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -35,19 +38,25 @@ from data_utils import Collate, Utterance
 from mel_processing import spectrogram
 from memory import peak_of
 from metrics import ALL, METERS, Heard, Meter, griffin_lim, open_meters
+from pages.alignment import alignment_png
 from prompts import HELD_OUT, Prompt
-from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from rendering import timings_of
+from scorecard import COPY, GRIFFIN_LIM, MEMORY, REAL_TIME, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from script import utterance_of_ids
 from speaking import Audio, Speaking
 from synthesis import Voice
+from timings import Mark
 from utils import Wav, read_wav, resample, write_wav
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels.
 
-REAL_TIME = Measure("real_time_factor", "Seconds to make a second of speech", "", "lower")
-MEMORY = Measure("memory", "Peak memory while speaking", "MB", "lower")
+logger = logging.getLogger("vits")
+Thing = TypeVar("Thing")
+
 RIVALS = 100  # sentences that the listener chooses among, where there are so many
 RECORDINGS = 5  # others of a speaker that the voice is compared with
 HEALTH_BATCH = 8  # utterances that are each other's wrong texts
+PATIENCE = 30  # seconds between two reports of progress where no terminal shows a bar
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,6 @@ class Plan:
     def seed_of(self, prompt: Prompt) -> int:
         """The seed of one prompt, whatever else is said."""
         return zlib.crc32(f"{self.seed} {prompt.id}".encode())
-
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {', '.join(self.meters)}"
@@ -81,6 +89,7 @@ class Sound(NamedTuple):
     place: int  # of its prompt
     condition: str
     samples: np.ndarray  # [S] float32
+    symbols: Sequence[Mark] = ()  # when each sounds, where that is known
 
 
 class MeterSettings(NamedTuple):
@@ -118,9 +127,9 @@ def evaluate(voice: Speaking, source: Source, prompts: Sequence[Prompt], folder:
     """
     if not prompts:
         raise ValueError("there is nothing to say: give a filelist of held-out utterances or a file of test sentences")
-    said = say(voice, prompts, plan)
     recordings = [None if prompt.recording is None else recording_of(prompt.recording, voice.sample_rate)
                   for prompt in prompts]
+    said = say(voice, prompts, plan)
     sounds = list(_sounds(voice, prompts, recordings, said, plan))
     paths = [write_sound(folder, prompts[sound.place], sound, voice.sample_rate) for sound in sounds]
     settings = MeterSettings(plan.meters, voice.config.data.language, rivals_of(voice.config, prompts),
@@ -128,6 +137,7 @@ def evaluate(voice: Speaking, source: Source, prompts: Sequence[Prompt], folder:
     heard = [_heard(sound, prompts[sound.place], recordings[sound.place], voice) for sound in sounds]
     measured = measure_all(settings, heard, plan.jobs)
     items = _items(prompts, sounds, paths, measured, said)
+    logger.info("judging the alignment")
     health, absent = _health(voice, prompts, recordings)
     card = Scorecard(
         source.run, source.step, {**source.facts, **facts_of(voice, prompts, plan)},
@@ -142,7 +152,7 @@ def say(voice: Speaking, prompts: Sequence[Prompt], plan: Plan) -> Said:
     audios, seconds = [], []
 
     def work() -> None:
-        for prompt in prompts:
+        for prompt in watched(prompts, f"voice: saying {len(prompts)} texts", "text"):
             start = time.perf_counter()
             audios.append(_say(voice, prompt, plan.seed_of(prompt)))
             seconds.append(time.perf_counter() - start)
@@ -170,14 +180,25 @@ def recording_of(path: str, sampling_rate: int) -> np.ndarray:
 def _sounds(voice: Speaking, prompts: Sequence[Prompt], recordings: Sequence[np.ndarray | None], said: Said,
             plan: Plan) -> Iterator[Sound]:
     """All that is to be measured, prompt by prompt."""
-    for place, (prompt, recording, audio) in enumerate(zip(prompts, recordings, said.audios)):
+    held = sum(recording is not None for recording in recordings)
+    doing = f"{COPY}, {GRIFFIN_LIM}: of {held} recordings" if isinstance(voice, Voice) else f"{GRIFFIN_LIM}: of {held}"
+    for place in watched(range(len(prompts)), doing, "text"):
+        prompt, recording, audio = prompts[place], recordings[place], said.audios[place]
         if recording is not None:
             yield Sound(place, RECORDING, recording)
             copied = copy_of(voice, prompt, recording, plan.seed_of(prompt)) if isinstance(voice, Voice) else None
             if copied is not None:
-                yield Sound(place, COPY, copied)
+                yield Sound(place, COPY, copied, symbols_of(voice, prompt, recording))
             yield Sound(place, GRIFFIN_LIM, griffin_lim(recording, voice.config.data))
-        yield Sound(place, VOICE, audio.samples)
+        yield Sound(place, VOICE, audio.samples, audio.timings.symbols if audio.timings else ())
+
+
+def watched(things: Sequence[Thing], doing: str, unit: str) -> Iterator[Thing]:
+    """One by one, with a bar on standard error: in steps on a terminal, a line now and then elsewhere."""
+    from tqdm import tqdm
+
+    every = 0.1 if sys.stderr.isatty() else PATIENCE
+    yield from tqdm(things, desc=doing, unit=unit, dynamic_ncols=True, mininterval=every, maxinterval=max(10, every))
 
 
 @torch.inference_mode()
@@ -202,11 +223,43 @@ def _speaker_ids(config: Config, prompts: Sequence[Prompt], device: torch.device
                          for prompt in prompts], device=device)
 
 
+def symbols_of(voice: Voice, prompt: Prompt, recording: np.ndarray) -> tuple[Mark, ...]:
+    """When each symbol sounds in a recording [S], as the model's alignment search says; none where it is too short."""
+    utterance = _utterance(voice, prompt, recording)
+    if utterance is None:
+        return ()
+    batch = _collate(voice.config)([utterance]).to(voice.device)
+    frames = alignment_health.align(voice.model, batch, voice.config.data).durations[0].long().tolist()
+    ids = utterance_of_ids(utterance.text_ids.tolist(), voice.text)
+    return timings_of(ids, frames, voice.config.data.hop_length, voice.sample_rate).symbols
+
+
+def _utterance(voice: Voice, prompt: Prompt, recording: np.ndarray) -> Utterance | None:
+    """A recording [S] and its text as training hears them; None with less than a frame for each symbol."""
+    ids = torch.tensor(prompt.text_ids(voice.text))
+    speaker = _speaker_ids(voice.config, [prompt], torch.device("cpu"))
+    if len(ids) > len(recording) // voice.config.data.hop_length:
+        return None
+    return Utterance(prompt.id, ids, torch.from_numpy(recording), None if speaker is None else int(speaker))
+
+
+def _collate(config: Config) -> Collate:
+    return Collate(config.train.segment_size, config.data.hop_length)
+
+
 def write_sound(folder: Path, prompt: Prompt, sound: Sound, sampling_rate: int) -> str:
-    """Write a sound as 16-bit wav; returns its path within the folder. What is not finite becomes silence."""
+    """Write a sound as 16-bit wav, and a picture of its alignment of the same name.
+
+    Returns:
+        its path within the folder. What is not finite becomes silence.
+    """
     name = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in prompt.id)
     path = Path("audio") / f"{name}_{sound.condition}.wav"
     write_wav(folder / path, np.nan_to_num(sound.samples, nan=0.0, posinf=0.0, neginf=0.0), sampling_rate)
+    picture = (folder / path).with_suffix(".png")
+    picture.unlink(missing_ok=True)  # of an evaluation before
+    if sound.symbols:
+        picture.write_bytes(alignment_png(sound.symbols, sampling_rate))
     return path.as_posix()
 
 
@@ -264,11 +317,15 @@ def is_costly(meter: str) -> bool:
 
 
 def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) -> Measured:
-    """Measure sounds, in several processes if wanted; the result is the same."""
-    if jobs <= 1 or len(heard) < 2:
-        return _measure(settings, heard)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        parts = list(pool.map(_measure, [settings] * jobs, [heard[job::jobs] for job in range(jobs)]))
+    """Measure sounds, in several processes if wanted, of which this is one; the result is the same."""
+    logger.info("measuring %s", ", ".join(settings.names))
+    jobs = max(1, min(jobs, len(heard)))
+    if jobs == 1:
+        return _measure(settings, heard, f"all conditions: measuring {len(heard)} sounds")
+    doing = f"all conditions: the share of one process of {jobs}"
+    with ProcessPoolExecutor(jobs - 1, multiprocessing.get_context("spawn")) as pool:
+        others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
+        parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
     values: list[dict[str, float]] = [{}] * len(heard)
     notes = [""] * len(heard)
     for job, part in enumerate(parts):
@@ -276,12 +333,11 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
     return parts[0]._replace(values=values, notes=notes)
 
 
-def _measure(settings: MeterSettings, heard: Sequence[Heard]) -> Measured:
-    from tqdm import tqdm
-
+def _measure(settings: MeterSettings, heard: Sequence[Heard], doing: str = "") -> Measured:
+    """Measure in this process, and say how far it is if it has a name for that."""
     meters, absent = open_meters(*settings)
     values, notes = [], []
-    for each in tqdm(heard, desc="measuring", unit="sound", disable=None):
+    for each in watched(heard, doing, "sound") if doing else heard:
         found, note = measure_one(meters, each)
         values.append(found)
         notes.append(note)
@@ -342,18 +398,13 @@ def _health(voice: Speaking, prompts: Sequence[Prompt],
     if not isinstance(voice, Voice):
         why = "this voice has no posterior encoder; evaluate the run that it was made from"
         return {}, {COPY: why, "alignment health": why}
-    data, utterances = voice.config.data, []
-    for prompt, recording in zip(prompts, recordings):
-        if recording is None:
-            continue
-        ids = torch.tensor(prompt.text_ids(voice.text))
-        speaker = _speaker_ids(voice.config, [prompt], torch.device("cpu"))
-        if len(ids) <= len(recording) // data.hop_length:  # else there is no alignment
-            utterances.append(Utterance(prompt.id, ids, torch.from_numpy(recording),
-                                        None if speaker is None else int(speaker)))
+    data = voice.config.data
+    found = (_utterance(voice, prompt, recording) for prompt, recording in zip(prompts, recordings)
+             if recording is not None)
+    utterances = [each for each in found if each is not None]
     if not utterances:
         return {}, {"alignment health": "there is no held-out recording with a frame for each symbol"}
-    collate = Collate(voice.config.train.segment_size, data.hop_length)
+    collate = _collate(voice.config)
     batches = [collate(utterances[start : start + HEALTH_BATCH]) for start in range(0, len(utterances), HEALTH_BATCH)]
     with torch.inference_mode():
         health = alignment_health.health_of(voice.model, batches, voice.text, data)

@@ -47,6 +47,8 @@ def export(args: argparse.Namespace) -> Written:
     if checkpoint.newest(args.out) is not None:
         what = "a release" if args.to == RELEASE else args.to
         raise ValueError(f"{args.out} holds checkpoints; {what} goes to a folder of its own")
+    if args.out.resolve() == weights.source.resolve().parent:
+        raise ValueError(f"{args.out} holds the voice that is read, and would be written over; name another folder")
     if not args.with_discriminators:
         weights = weights._replace(discriminators=None)
     if args.to == RELEASE:

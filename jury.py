@@ -54,9 +54,10 @@ class Jury:
         self.names = _names_of((*self._always, *self._costly))
 
     def is_full(self, step: int) -> bool:
-        """Whether the validation of a step also asks the costly meters."""
+        """Whether the validation of a step also asks the costly meters; one before the first interval's end never."""
         train = self.config.train
-        return bool(self._costly) and step // train.eval_interval % train.evaluate_every == 0
+        number = step // train.eval_interval
+        return bool(self._costly) and number > 0 and number % train.evaluate_every == 0
 
     def speak(self, model: SynthesizerTrn, is_full: bool) -> list[SpokenSentence]:
         """The first test sentence of each kind; all of them for the costly meters."""

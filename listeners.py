@@ -213,7 +213,7 @@ class WhisperListener:
 
     Raises:
         ImportError: transformers is not installed.
-        ValueError: no model is there.
+        ValueError: no model is there, or it lacks the language.
     """
 
     def __init__(self, models: Sequence[str] = WHISPER_MODELS, language: str = "en-us"):
@@ -222,8 +222,12 @@ class WhisperListener:
         folder = next(filter(None, map(_local_folder, models)), None)
         if folder is None:
             raise ValueError(f"none of {', '.join(models)} is in the local cache; nothing is downloaded for this")
-        self._language = language.split("-")[0]
+        self._language, name = language, _whisper_name(language)
         self._pipeline = pipeline("automatic-speech-recognition", model=folder, device="cpu")
+        known = getattr(self._pipeline.model.generation_config, "lang_to_id", {})  # "<|de|>" -> id
+        if f"<|{name}|>" not in known:
+            raise ValueError(f"Whisper in {folder} does not know the language {language}")
+        self._settings = {"language": name, "task": "transcribe"}
 
     def hear(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
         """Words [W]."""
@@ -231,7 +235,7 @@ class WhisperListener:
         if not len(wav):
             return []
         heard = self._pipeline({"raw": wav, "sampling_rate": LISTENER_RATE}, return_timestamps=True,
-                               generate_kwargs={"language": self._language, "task": "transcribe"})
+                               generate_kwargs=self._settings)
         return spoken_words(heard["text"], self._language)
 
 
@@ -306,18 +310,27 @@ def _equal_words(words: Sequence[str]) -> str:
 
 
 def _numbers_in_words(text: str, language: str) -> str:
-    """Digits written out where num2words knows the language."""
+    """Digits written out where num2words knows the language, and the number in it."""
     from num2words import num2words
 
-    try:
-        return re.sub(r"\d+", lambda match: num2words(int(match[0]), lang=language.split("-")[0]), text)
-    except NotImplementedError:
-        return text
+    def in_words(match: re.Match) -> str:
+        try:
+            return num2words(int(match[0]), lang=language.split("-")[0])
+        except (NotImplementedError, OverflowError, KeyError, ValueError):  # each language refuses in its own way
+            return match[0]
+
+    return re.sub(r"\d+", in_words, text)
 
 
 def _one_more(counts: tuple[int, ...], place: int) -> tuple[int, ...]:
     """The same counts with one more edit, of the kind that is counted in this place."""
     return tuple(count + (i in (0, place)) for i, count in enumerate(counts))
+
+
+def _whisper_name(language: str) -> str:
+    """What Whisper calls a language of espeak."""
+    name = language.split("-")[0]
+    return {"cmn": "zh", "nb": "no"}.get(name, name)
 
 
 def _local_folder(model: str) -> str | None:

@@ -170,6 +170,10 @@ class WorldMeter(Meter):
                 Measure("voicing_error", "Voicing error", "%", "lower"))
     needs = ("pyworld",)
 
+    def __init__(self, setting: Setting):
+        import librosa.sequence  # noqa: F401 -- what is installed and cannot be imported is absent too
+        import pyworld  # noqa: F401 -- it needs pkg_resources, which newer setuptools lack
+
     def measure(self, heard: Heard) -> dict[str, float]:
         if heard.reference is None:
             return {}
@@ -195,15 +199,18 @@ class PesqMeter(Meter):
     measures = (Measure("pesq", "PESQ, wideband", "", "higher"),)
     needs = ("pesq",)
 
-    def measure(self, heard: Heard) -> dict[str, float]:
+    def __init__(self, setting: Setting):
         from pesq import PesqError, pesq
 
+        self._score, self._no_speech = pesq, PesqError
+
+    def measure(self, heard: Heard) -> dict[str, float]:
         pair = _same_time(heard, PESQ_RATE)
         if pair is None:
             return {}
         try:
-            return {"pesq": float(pesq(PESQ_RATE, *pair, "wb"))}
-        except PesqError:  # less than a quarter of a second, or no speech in it
+            return {"pesq": float(self._score(PESQ_RATE, *pair, "wb"))}
+        except self._no_speech:  # less than a quarter of a second, or no speech in it
             return {}
 
 
@@ -214,16 +221,19 @@ class StoiMeter(Meter):
     measures = (Measure("stoi", "STOI", "", "higher"),)
     needs = ("pystoi",)
 
-    def measure(self, heard: Heard) -> dict[str, float]:
+    def __init__(self, setting: Setting):
         from pystoi import stoi
 
+        self._score = stoi
+
+    def measure(self, heard: Heard) -> dict[str, float]:
         pair = _same_time(heard, heard.sampling_rate)
         if pair is None:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # is how it says that there is too little speech
             try:
-                return {"stoi": float(stoi(*pair, heard.sampling_rate))}
+                return {"stoi": float(self._score(*pair, heard.sampling_rate))}
             except (RuntimeWarning, np.exceptions.AxisError):  # the latter for less than one frame
                 return {}
 
@@ -232,7 +242,7 @@ class StoiMeter(Meter):
 class SentenceMeter(Meter):
     """Is it recognised among the rivals? Of those, the ones with words that the listener lacks are left out."""
 
-    measures = (Measure("sentence_id", "Right sentence of the set", "%", "higher"),)
+    measures = (Measure("sentence_id", "Right sentence of the set", "%", "higher", is_costly=True),)
     needs = ("pocketsphinx",)
 
     def __init__(self, setting: Setting):

@@ -39,13 +39,14 @@ from corpora.doctor import (
     listen,
     spell,
     summary,
+    usual_rate,
     write_findings,
     write_list,
 )
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import Scan, read_list, read_ljspeech, read_sentences, read_vctk, scan_corpus
+from corpora.sources import Scan, check_apart, read_list, read_ljspeech, read_sentences, read_vctk, scan_corpus
 from corpora.suspects import LIMIT, write_suspects
 from corpus import Line
 from utils import user_errors, write_text_atomic
@@ -107,7 +108,8 @@ def check(args: argparse.Namespace) -> int:
         raise ValueError("--repair writes a copy of the corpus: name a folder for it by --out")
     if args.jobs < 1 or args.limit < 0:
         raise ValueError(f"--jobs {args.jobs} --limit {args.limit}: expected 1 or more jobs, and 0 or more suspects")
-    out = args.out or Path(f"{os.path.normpath(args.source)}.check")
+    named = args.source.resolve() if args.source.name in ("", "..") else args.source  # "." and its parents have no name
+    out = args.out or Path(f"{named}.check")
     config = _config_to_check(args)
     data = config and config.data
     limits = limits_of(data, config.train.segment_size if config else 0, rate=args.rate, min_seconds=args.min_seconds,
@@ -115,7 +117,10 @@ def check(args: argparse.Namespace) -> int:
     if not 0 < limits.min_seconds < limits.max_seconds:
         raise ValueError(f"--min_seconds {limits.min_seconds:g} and --max_seconds {limits.max_seconds:g}: expected "
                          "them above 0 and in order")
+    if args.rate is not None and args.rate < 1000:
+        raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
     scan = scan_corpus(args.source)
+    check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
     sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
     findings = diagnose(scan, sounds, limits, spell(scan, data, *workers) if data and scan.has_texts else ())
@@ -132,7 +137,7 @@ def check(args: argparse.Namespace) -> int:
           f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
           f"{out / 'suspects.html'}: {min(count, args.limit)} of {count} suspects")
     if repairs:
-        rate = limits.rate or max((sound.rate for sound in sounds), key=[sound.rate for sound in sounds].count)
+        rate = limits.rate or usual_rate(sounds)
         _repair(scan, findings, Repairs(repairs, rate, out, longest=limits.longest), args)
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 

@@ -31,6 +31,12 @@ class Measure(NamedTuple):
     is_costly: bool = False  # too slow for every validation of a training run
 
 
+# What the machine and its load have a part in: numbers to know, which no voice is better for.
+REAL_TIME = Measure("real_time_factor", "Seconds to make a second of speech", "", "lower")
+MEMORY = Measure("memory", "Peak memory while speaking", "MB", "lower")
+OF_THE_MACHINE = frozenset({REAL_TIME.name, MEMORY.name})
+
+
 class Interval(NamedTuple):
     """A mean over items with the bounds of its 95 % bootstrap interval."""
 
@@ -68,6 +74,11 @@ class Scorecard:
     # The voice's means over the test sentences, kind -> measure -> interval; "all" is over all kinds. The summary is
     # over the held-out utterances, which every condition says, unless there are none.
     sentences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.run if self.step is None else f"{self.run} at step {self.step}"
 
     def interval(self, condition: str, measure: str) -> Interval | None:
         """A measure's mean in a condition, None where it was not measured."""

@@ -11,13 +11,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from latents import SPEAKERS, random_stream
+from noise import SPEAKERS, random_stream
+
+if TYPE_CHECKING:  # a voice that speaks without torch reads wishes here too; what makes tensors imports it
+    from torch import Tensor
 
 # Shapes: N speakers, K components of a mixture, G speaker channels, T steps in time (frames or tokens).
 
@@ -91,23 +92,30 @@ def parse_mix(text: str) -> dict[str, float]:
     return weights
 
 
-def resolve(names: Sequence[str], spec: SpeakerSpec) -> Tensor:
-    """The weights of a name or a mix over the speakers in their order: [N], of sum 1.
+def shares(names: Sequence[str], spec: SpeakerSpec) -> np.ndarray:
+    """The weights of a name or a mix over the speakers in their order: float64 [N], of sum 1.
 
     Raises:
         ValueError: an unknown name, with the nearest known ones, or weights that nothing can be made of.
     """
-    weights = torch.zeros(len(names), dtype=torch.float64)
+    weights = np.zeros(len(names))
     for name, weight in spec.weights.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=3) or names[:10]
             more = ", ..." if len(near) < len(names) else ""
             raise ValueError(f"unknown speaker {name!r}; this voice has {len(names)}: {', '.join(near)}{more}")
         weights[list(names).index(name)] = weight
-    return _normalised(weights).float()
+    return _normalised(weights)
 
 
-def _normalised(weights: Tensor) -> Tensor:
+def resolve(names: Sequence[str], spec: SpeakerSpec) -> Tensor:
+    """`shares` as a tensor, float32 [N]."""
+    import torch
+
+    return torch.from_numpy(shares(names, spec)).float()
+
+
+def _normalised(weights: np.ndarray) -> np.ndarray:
     """Weights divided by their sum."""
     total = float(weights.sum())
     if not math.isfinite(total) or total <= 0:
@@ -124,11 +132,13 @@ def mix(embeddings: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
     Raises:
         ValueError: not one weight for each, or their sum is not above 0, or not finite.
     """
+    import torch
+
     weights = torch.as_tensor(weights).detach().cpu().double()
     if weights.shape != embeddings.shape[:1]:
         raise ValueError(f"found weights of shape {list(weights.shape)} for {len(embeddings)} speakers; expected one "
                          "for each")
-    return (_normalised(weights) @ embeddings.detach().cpu().double()).to(embeddings)
+    return (torch.from_numpy(_normalised(weights.numpy())) @ embeddings.detach().cpu().double()).to(embeddings)
 
 
 def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
@@ -145,6 +155,8 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     Returns:
         [..., G]; a and b themselves for t 0 and 1, up to rounding.
     """
+    import torch
+
     start, end = (each.detach().cpu().double() for each in (a, b))  # not every device has float64
     t = torch.as_tensor(t).cpu().double()[..., None]
     norm_a, norm_b = start.norm(), end.norm()
@@ -168,6 +180,8 @@ def over_time(a: Tensor, b: Tensor, n_steps: int) -> Tensor:
     Raises:
         ValueError: there is no step.
     """
+    import torch
+
     if n_steps < 1:
         raise ValueError(f"a voice over {n_steps} steps; expected 1 or more")
     return slerp(a, b, torch.linspace(0, 1, n_steps, dtype=torch.float64)).T[None].contiguous()
@@ -260,6 +274,8 @@ class VoiceDistribution:
 
     def sample(self, seed: int) -> Tensor:
         """A voice that nobody has, [G] float32; the same seed, the same voice."""
+        import torch
+
         random = random_stream(seed, SPEAKERS)
         component = random.choice(len(self.weights), p=self.weights)
         deviation = np.sqrt(self.variances[component])

@@ -34,6 +34,8 @@ from timings import Mark, Timings
 # Shapes: L text tokens, S samples.
 
 LARGEST_SPEED, SMALLEST_SPEED = 10.0, 0.1
+VOICES = Path(__file__).parent / "voices"
+DEFAULT_VOICE = "en_rms"
 
 
 @dataclass(frozen=True)
@@ -304,6 +306,18 @@ class Speaking(ABC):
             names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(utterance.unknown))
             warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, spoken as what comes nearest: "
                           f"{names}", stacklevel=3)
+
+
+def find_voice(run: Path | None) -> Path:
+    """The path itself if it exists, else the voice of that name that comes with the project.
+
+    Raises:
+        ValueError: no voice was named, and none came along.
+    """
+    shipped = VOICES / (run or DEFAULT_VOICE)
+    if run is None and not shipped.is_dir():
+        raise ValueError(f"{shipped} is missing; name a voice by -m")
+    return shipped if shipped.is_dir() and not (run and run.exists()) else run
 
 
 def with_changes(delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:

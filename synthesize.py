@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
-DEFAULT_VOICE = "en_rms"
 TIMINGS = ("json", "srt", "vtt", "TextGrid")
 
 
@@ -89,9 +88,10 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
         check(args)
-        args.run = find_voice(args.run)
         from audio import OutputFormat  # imports that take their time, once the arguments are right
+        from speaking import find_voice
 
+        args.run = find_voice(args.run)
         texts = [] if args.convert else read_texts(args)
         paths = [] if is_piped(args) or not texts else output_paths(args.out, len(texts), args.ending)
         form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
@@ -124,19 +124,6 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("--picture draws a single text: give --text")
     if args.batch < 1:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
-
-
-def find_voice(run: Path | None) -> Path:
-    """The path itself if it exists, else the voice of that name that comes with the project.
-
-    Raises:
-        ValueError: no voice was named, and none came along.
-    """
-    folder = Path(__file__).parent / "voices"
-    shipped = folder / (run or DEFAULT_VOICE)
-    if run is None and not shipped.is_dir():
-        raise ValueError(f"{shipped} is missing; name a voice by -m")
-    return shipped if shipped.is_dir() and not (run and run.exists()) else run
 
 
 def load_voice(args: argparse.Namespace) -> Speaking:

@@ -10,10 +10,12 @@ test sentences. QUALITY makes one number of them, for train.best_measure.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 
 import alignment_health
 import distributed
@@ -34,6 +36,7 @@ from utils import set_seed
 
 SPOKEN_SAMPLES = 2  # utterances that each validation speaks for people to hear,
 MEASURED_SAMPLES = 4  # and those that the meters hear
+LONGEST_SPEECH = 4  # times the recording; an untrained predictor may ask for hours
 VALIDATED = ("mel", "kl", "duration", "speaking_rate")
 
 # valid/quality is the mean of those that were measured, each divided by its number here. The numbers were chosen by
@@ -53,7 +56,7 @@ class Validation(NamedTuple):
 @torch.no_grad()
 def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config: Config, jury: Jury | None = None,
              is_full: bool = False) -> Validation:
-    """Held-out utterances: numbers averaged over them; the first few and the test sentences are spoken and measured.
+    """Held-out utterances: numbers averaged over them; a few and the test sentences are spoken and measured.
 
     Args:
         model: what will speak.
@@ -80,14 +83,14 @@ def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config
             sums[i] += number * len(batch.names)
         if place == 0:
             with eagerly(config.train):
-                samples = _speak(model, batch, config)
+                samples = _speak(model, batch, aligned.durations, config)
                 sentences = jury.speak(model, is_full) if jury else []
     *sums, total = distributed.sum_over_processes(sums)
     values = {f"valid/{name}": value / total for name, value in zip(VALIDATED, sums)}
     values |= alignment_health.over_processes(health).as_dict()
     if jury:
         values |= jury.measure(samples, sentences, is_full)
-        values["valid/quality"] = quality(values)
+        values["valid/quality"] = quality(values, jury.names)
     return Validation(values, samples[:SPOKEN_SAMPLES], _one_of_each_kind(sentences))
 
 
@@ -96,8 +99,14 @@ def _one_of_each_kind(sentences: list[SpokenSentence]) -> list[SpokenSentence]:
     return list({sentence.kind: sentence for sentence in reversed(sentences)}.values())[::-1]
 
 
-def quality(values: Mapping[str, float]) -> float:
-    """One number for how far a voice is from good, lower is better: see `QUALITY`."""
+def quality(values: Mapping[str, float], asked: Collection[str] = ()) -> float:
+    """One number for how far a voice is from good, lower is better: see `QUALITY`; NaN where too little was measured.
+
+    Of silence nothing but the losses can be measured, and those alone would flatter it. The rate of speech tells that,
+    if it was asked for, since to measure it needs no package.
+    """
+    if "valid/rate_error" in asked and "valid/rate_error" not in values:
+        return math.nan
     found = [values[name] / scale for name, scale in QUALITY.items() if math.isfinite(values.get(name, math.nan))]
     return sum(found) / len(found) if found else math.nan
 
@@ -118,21 +127,21 @@ def _numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> tuple[tuple
     return numbers, Aligned(out.z_p, prior, out.durations)
 
 
-def _speak(model: SynthesizerTrn, batch: Batch, config: Config) -> list[SpokenSample]:
-    """Speak the first utterances of a batch, beside their recordings."""
+def _speak(model: SynthesizerTrn, batch: Batch, durations: Tensor, config: Config) -> list[SpokenSample]:
+    """Speak some utterances of a batch, beside their recordings: spread over it, as it is in order of length."""
     data = config.data
-    spec = spectrogram(batch.wav, data, batch.wav_lengths)
-    out = model(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // data.hop_length, batch.speaker_ids)
-    path = path_from_durations(out.durations, spec.shape[2])
+    path = path_from_durations(durations, int((batch.wav_lengths // data.hop_length).max()))
+    chosen = np.unique(np.linspace(0, len(batch.names) - 1, MEASURED_SAMPLES).round().astype(int))
     samples = []
-    for i, name in enumerate(batch.names[:MEASURED_SAMPLES]):
+    for i in chosen.tolist():
         n_ids, n_samples = int(batch.text_lengths[i]), int(batch.wav_lengths[i])
         speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
         spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
+                             max_frames=LONGEST_SPEECH * (n_samples // data.hop_length),
                              seed=config.train.seed).wav[:, 0].float()
         recorded = batch.wav[i : i + 1, :n_samples]
         samples.append(SpokenSample(
-            name, recorded[0].cpu().numpy(), spoken[0].cpu().numpy(), data.sampling_rate,
+            batch.names[i], recorded[0].cpu().numpy(), spoken[0].cpu().numpy(), data.sampling_rate,
             path[i, : n_samples // data.hop_length, :n_ids].cpu().numpy(),
             mel_spectrogram(recorded, data)[0].cpu().numpy(), mel_spectrogram(spoken, data)[0].cpu().numpy(),
             None if speaker is None else _speaker_name(int(speaker), data)))

@@ -150,6 +150,8 @@ def spell(scan: Scan, data: DataConfig, engine: str = "local", jobs: int = 1, jo
     """
     if scan.layout != "filelist":
         data = replace(data, cleaned_text=False)
+    # The symbols themselves: the journal must not believe what it knows once the file that lists them has changed.
+    data = replace(data, symbols=TextProcessor.from_config(data).symbols.symbols)
     texts = [source.text for source in scan.sources]
     blocks = [(data, tuple(texts[start:start + _TEXTS_AT_ONCE])) for start in range(0, len(texts), _TEXTS_AT_ONCE)]
     results = run_map(_spelled, blocks, engine, min(jobs, len(blocks)), journal and journal / "text", shard=4)
@@ -165,10 +167,9 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
         limits: what is still right.
         spellings: [N], of `spell`; none where there is no configuration.
     """
-    rates = Counter(sound.rate for sound in sounds if sound.rate)
-    usual_rate = limits.rate or (rates.most_common(1)[0][0] if rates else 0)
-    names = {**asdict(limits), "rate": usual_rate}
-    found: list[list[tuple[str, str]]] = [[*_of_sound(source, sound, limits, usual_rate)]
+    rate = limits.rate or usual_rate(sounds)
+    names = {**asdict(limits), "rate": rate}
+    found: list[list[tuple[str, str]]] = [[*_of_sound(source, sound, limits, rate)]
                                           for source, sound in zip(scan.sources, sounds)]
     if scan.has_texts:
         for row, (source, sound) in enumerate(zip(scan.sources, sounds)):
@@ -180,6 +181,12 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
     findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names))
                  for source, faults in zip(scan.sources, found) for kind, what in faults]
     return by_severity(findings)
+
+
+def usual_rate(sounds: Iterable[Sound]) -> int:
+    """The rate of most files that could be read, in Hz; 0 where none could."""
+    rates = Counter(sound.rate for sound in sounds if sound.rate)
+    return rates.most_common(1)[0][0] if rates else 0
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:

@@ -115,7 +115,8 @@ class _Journal:
         place = self._place(shard)
         if place is None or self.digests.get(shard.number) != shard.digest or not place.is_file():
             return None
-        return place.read_text(encoding="utf-8").splitlines()
+        rows = place.read_text(encoding="utf-8").splitlines()
+        return rows if len(rows) == len(shard.items) else None  # a disk without power may forget what it was given
 
     def keep(self, shard: Shard, rows: list[str]) -> None:
         """First the results, then the note."""
@@ -253,7 +254,7 @@ def _ray_cluster(jobs: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    ours = {"env_vars": {"PYTHONPATH": os.pathsep.join([os.path.dirname(os.path.abspath(__file__)), *sys.path])}}
+    ours = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[1]), *sys.path])}}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=ours, log_to_driver=False)
     else:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from config import DataConfig
 from corpora.parallel import run_map
-from corpora.sources import Source, Spoken
+from corpora.sources import Source, Spoken, check_apart
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
 from utils import AudioError, Wav, read_wav, resample, trim_silence, write_text_atomic, write_wav
@@ -34,6 +34,7 @@ SILENT_PEAK = 1e-3  # -60 dBFS
 QUIET_PEAK = 10 ** (-30 / 20)  # -30 dBFS
 _TOP = 0.999  # no prepared wav peaks above it
 FAST_TEMPO, IMPOSSIBLE_TEMPO = 35, 100  # characters per second; speech has about 15
+SIDES = ("train", "val", "test")
 _SHARD = 16  # files that one process takes at a time
 
 
@@ -79,7 +80,7 @@ def split_of(utterance: str) -> float:
 
 def split(ids: Sequence[str], validation: float, test: float) -> dict[str, list[int]]:
     """Places of `ids` in train, val and test. Each id decides for itself; only an empty side takes the nearest one."""
-    places: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    places: dict[str, list[int]] = {side: [] for side in SIDES}
     numbers = [split_of(utterance) for utterance in ids]
     for place, number in enumerate(numbers):
         side = "val" if number < validation else "test" if number < validation + test else "train"
@@ -186,9 +187,10 @@ def prepare(sources: list[Source], plan: Plan) -> int:
 
     Raises:
         FilelistError: ids that come twice, or symbols that the configuration's table lacks.
-        ValueError: nothing can be used.
+        ValueError: nothing can be used, or the corpus itself would be written over.
     """
     _check_ids(sources)
+    check_apart(sources, plan.out / "wavs", [plan.out / f"{side}.txt" for side in SIDES])
     if plan.checked is not None:
         _check_symbols(sources, TextProcessor.from_config(plan.checked))
     texts = [source.text for source in sources]
@@ -309,7 +311,7 @@ def _mark(source: Source, rules: AudioRules) -> list:
 def _read_manifest(path: Path) -> dict[str, dict]:
     """id -> its last record; a line torn by a kill is skipped."""
     records = {}
-    for row in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for row in path.read_text(encoding="utf-8").split("\n") if path.is_file() else ():  # rarer marks are in texts
         try:
             record = json.loads(row)
             records[record["id"]] = record

@@ -40,7 +40,7 @@ class Recording(NamedTuple):
         """Look at the file, whether it exists or not."""
         try:
             status = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):  # no file has a zero byte in its name
             return cls(path, -1, 0, longest)
         return cls(path, status.st_size, status.st_mtime_ns, longest)
 
@@ -86,7 +86,8 @@ def measure(file: Recording) -> Sound:
     """Read a file once and measure it; what is wrong with it is a result, not an exception."""
     if not os.path.exists(file.path):
         is_link = os.path.islink(file.path)
-        return Sound("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else "no file")
+        return Sound("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else
+                     f"no file {file.path}")
     try:
         with utils.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"

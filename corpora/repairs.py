@@ -8,6 +8,7 @@ Shapes: S samples.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,7 +60,8 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 def repair_all(sources: Sequence[Source], repairs: Repairs, engine: str = "local", jobs: int = 1,
                journal: Path | None = None) -> Iterator[Repaired]:
     """Write a repaired copy of the audio of each source, in order; a killed run goes on where it was."""
-    files = ((source.id, Recording.of(source.origin, repairs.longest), repairs) for source in sources)
+    files = ((name, Recording.of(source.origin, repairs.longest), repairs)
+             for name, source in zip(_names(sources), sources))
     for values in run_map(_repaired, files, engine, jobs, journal):
         yield Repaired(*values)
 
@@ -101,6 +103,17 @@ def _repaired(file: tuple[str, Recording, Repairs]) -> Repaired:
     except AudioError as error:
         return Repaired(recording.path, "", [str(error)])
     return Repaired(recording.path, target.as_posix(), done)
+
+
+def _names(sources: Sequence[Source]) -> Iterator[str]:
+    """What each copy is called: its source's id, with a number if another one has it, as a.wav and a.flac do."""
+    ids = {source.id for source in sources}
+    taken: set[str] = set()
+    for source in sources:
+        numbered = (f"{source.id}_{number}" for number in itertools.count(2))
+        name = source.id if source.id not in taken else next(each for each in numbered if each not in ids | taken)
+        taken.add(name)
+        yield name
 
 
 def _louder(samples: np.ndarray, rate: int, wanted: float) -> tuple[np.ndarray, list[str]]:

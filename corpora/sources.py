@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,23 +57,49 @@ def scan_corpus(path: Path) -> Scan:
     """Recognise a filelist, LJSpeech's layout (metadata.csv), VCTK's (txt/ and wav48/) or a folder of audio.
 
     Raises:
-        FileNotFoundError: there is nothing, or no audio in it.
+        FileNotFoundError: there is nothing, or no line and no audio in it.
     """
     if path.is_file():
-        return Scan("filelist", *scan_list(path), True)
-    if (path / "metadata.csv").is_file():
-        return Scan("ljspeech", *scan_ljspeech(path), True)
-    if (path / "txt").is_dir() and any((path / f"wav48{kind}").is_dir() for kind in ("", "_silence_trimmed")):
-        return Scan("vctk", read_vctk(path), [], True)
-    sources = read_folder(path)
-    if not sources:
+        scan = Scan("filelist", *scan_list(path), True)
+    elif (path / "metadata.csv").is_file():
+        scan = Scan("ljspeech", *scan_ljspeech(path), True)
+    elif (path / "txt").is_dir() and any((path / f"wav48{kind}").is_dir() for kind in ("", "_silence_trimmed")):
+        scan = Scan("vctk", read_vctk(path), [], True)
+    else:
+        sources = read_folder(path)
+        scan = Scan("audio", sources, [], any(source.text for source in sources))
+    if not scan.sources and not scan.bad_rows:
         raise FileNotFoundError(f"{path} holds no corpus; expected a filelist, a folder with metadata.csv and wavs/, "
                                 "one with txt/ and wav48/, or one with audio files")
-    return Scan("audio", sources, [], any(source.text for source in sources))
+    return scan
+
+
+def check_apart(sources: Iterable[Source], wavs: Path | None, lists: Sequence[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        sources: all that is read.
+        wavs: folder of audio that is to be written; None if none is.
+        lists: files that are to be written.
+
+    Raises:
+        ValueError: audio of the sources lies in that folder, or they come from one of those lists.
+    """
+    folders = {os.path.dirname(source.origin) for source in sources if isinstance(source.origin, str)}  # few
+    written = "" if wavs is None else os.path.realpath(wavs)
+    for folder in sorted(folders):
+        if written and (os.path.realpath(folder) + os.sep).startswith(written + os.sep):
+            raise ValueError(f"--out: recordings of the corpus lie in {folder or os.curdir}, where their copies would "
+                             "take their place; name another folder")
+    read = {os.path.realpath(source.place.rpartition(":")[0]) for source in sources}
+    for file in lists:
+        if os.path.realpath(file) in read:
+            raise ValueError(f"--out: {file} would be written over, and it is the list that is read; name another "
+                             "folder")
 
 
 def read_ljspeech(folder: Path) -> list[Source]:
-    """metadata.csv of id|text or id|text|normalised text, and wavs/id.wav (or .flac, .ogg, .mp3)."""
+    """metadata.csv of id|text or id|text|normalised text, and wavs/id.wav (or .flac, .ogg, .mp3, or in the id)."""
     sources, bad_rows = scan_ljspeech(folder)
     if bad_rows:
         raise FilelistError([f"{row.place}: found {row.found}; expected {row.expected}" for row in bad_rows])
@@ -89,7 +115,8 @@ def scan_ljspeech(folder: Path) -> tuple[list[Source], list[BadRow]]:
             bad_rows.append(BadRow(place, f"{len(columns)} columns{'' if columns[0] else ', the first one empty'}",
                                    "id|text or id|text|normalised text"))
             continue
-        files = [folder / "wavs" / (columns[0] + ending) for ending in (".wav", ".flac", ".ogg", ".mp3")]
+        endings = ("",) if Path(columns[0]).suffix.lower() in ENDINGS else (".wav", ".flac", ".ogg", ".mp3")
+        files = [folder / "wavs" / (columns[0] + ending) for ending in endings]
         audio = next((file for file in files if file.exists()), files[0])
         sources.append(Source(utterance_id(columns[0]), str(audio), None, columns[-1] or columns[1], place))
     return sources, bad_rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +128,9 @@ def _measures(scores: Scorecard | None, step: int) -> list[str]:
     rows, counts = [], set()
     for measure in scores.measures:
         found = [scores.interval(condition, measure.name) for condition in conditions]
+        found = [each if each is not None and math.isfinite(each.value) else None for each in found]
         counts |= {each.count for each in found if each is not None}
-        cells = ["-" if each is None or each.value is None else _interval(each) for each in found]
+        cells = ["-" if each is None else _interval(each) for each in found]
         unit = f", {measure.unit}" if measure.unit else ""
         if any(cell != "-" for cell in cells):
             rows.append([f"{measure.title}{unit} ({measure.better} is better)", *cells])
@@ -140,5 +142,5 @@ def _measures(scores: Scorecard | None, step: int) -> list[str]:
 
 
 def _interval(found: Interval) -> str:
-    bounds = "" if found.low is None or found.high is None else f" [{found.low:.3g}, {found.high:.3g}]"
+    bounds = f" [{found.low:.3g}, {found.high:.3g}]" if math.isfinite(found.low) and math.isfinite(found.high) else ""
     return f"{found.value:.3g}{bounds}"

@@ -4,11 +4,12 @@
     write_streaming(checkpoint.read_weights(run), Path("folder"))  # encoder.onnx, decoder.onnx and voice.json
 
     session = onnxruntime.InferenceSession("folder/voice.onnx")
-    wav, durations = session.run(None, {"text_ids": ids})   # float32 [1, 1, S], int64 [1, L] in frames
+    wav, durations = session.run(["wav", "durations"], {"text_ids": ids})   # float32 [1, 1, S], int64 [1, L] in frames
 
 Only `text_ids` [1, L] must be given. May be given: `scales` (noise_scale, length_scale, noise_scale_duration),
 `speaker_id` [1] or `speaker_embedding` [1, G], and, as far as they reach, `duration_noise` [1, 2, L], `prior_noise`
-[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. `voice.json` is the voice's
+[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. A graph of several speakers says
+`speaker` [1, G, 1] too, the embedding of whoever speaks, from which mixes are made. `voice.json` is the voice's
 configuration with its symbols; the graphs' metadata say sample_rate, hop_length, n_speakers and context_frames.
 """
 
@@ -74,6 +75,8 @@ def write(weights: Weights, folder: Path) -> Written:
     graph = Graph()
     latent = latent_of(graph, voice.model, _inputs(graph, voice))
     _write_outputs(graph, waveform_of(graph, voice.model, latent.z, latent.speaker), latent.durations)
+    if latent.speaker is not None:
+        graph.output("speaker", latent.speaker, np.float32, [1, voice.config.model.gin_channels, 1])
     file = graph.save(folder / "voice.onnx", metadata_of(voice))
     session = open_session(file)
 

@@ -38,7 +38,7 @@ class Form(NamedTuple):
 
     half: bool = False  # weights in 16 bits
     onnx: bool = False  # a graph too
-    quantise: str | None = None  # the graph's weights: "fp16" or "int8"
+    quantise: str | None = None  # how the graph is narrowed, of quantisation.KINDS
 
 
 def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
@@ -54,14 +54,14 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     if form.half:
         _check_range(weights)
     files = checkpoint.publish_weights(weights, folder, torch.float16 if form.half else torch.float32)
-    for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE):
+    for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE, CARD_FILE):
         (folder / name).unlink(missing_ok=True)  # another release's
     files += write_lists(voice, folder)
     reopened = load_voice(checkpoint.read_weights(folder))
     checks = compare(probe(voice), lambda feeds: spoken(reopened, feeds))
     if form.onnx:
         graph = _write_graph(weights, folder, form.quantise)
-        files, checks = files + graph.files, checks + tuple(f"{GRAPH_FILE}: {check}" for check in graph.checks)
+        files, checks = files + graph.files, checks + graph.checks
     (folder / CARD_FILE).write_text(cards.text_of(voice, weights, folder.resolve().name, card, scores, form.onnx),
                                     encoding="utf-8")
     files.append(folder / CARD_FILE)
@@ -130,7 +130,8 @@ def _write_graph(weights: Weights, folder: Path, quantise: str | None) -> Writte
     """voice.onnx and voice.json; of narrower weights only the narrow file."""
     written = write_onnx(weights, folder)
     if quantise is None:
-        return written
+        return Written(written.files, tuple(f"the graph: {check}" for check in written.checks))
     narrow = quantised(folder / GRAPH_FILE, quantise)
     narrow.files[0].replace(folder / GRAPH_FILE)
-    return Written(written.files, written.checks + narrow.checks)
+    return Written(written.files, (*(f"the graph before {quantise}: {check}" for check in written.checks),
+                                   *narrow.checks, f"{narrow.files[0].name} became {GRAPH_FILE}"))

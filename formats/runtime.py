@@ -9,7 +9,6 @@ holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from formats import FormatError
 from pieces import Pieces, plan
 from rendering import paced
 from script import Utterance
+from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
 from text import TextProcessor
 
@@ -103,6 +103,10 @@ class OnnxVoice(Speaking):
         files = [path / VOICE_FILE if path.is_dir() else path]
         if path.is_dir() and all(file.is_file() for file in split):
             files = split
+        for file in files:
+            if not file.is_file():
+                raise FileNotFoundError(f"no {file}; such files are written by python export.py -m RUN --to onnx -o "
+                                        "FOLDER")
         config = _description(folder / DESCRIPTION_FILE, overrides)
         sessions = [_session(file, threads) for file in files]
         _check(files[0], sessions[0], config.multispeaker, "z" if len(files) > 1 else "wav")
@@ -117,9 +121,7 @@ class OnnxVoice(Speaking):
                   "scales": np.array([delivery.noise_scale, 1.0, delivery.noise_scale_duration], np.float32)}
         if "duration_noise" in self._taken:  # of the stochastic predictor
             inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
-        speaker = self._speaker_id(utterance.speaker, delivery.speaker)
-        if speaker is not None:
-            inputs["speaker_id"] = np.array([speaker], np.int64)
+        inputs |= self._speaker(utterance.speaker, delivery.speaker)
         predicted = self._durations(inputs) if durations is None else np.asarray(durations, np.float64)
         frames = paced(predicted, [delivery.speed * manner.rate for manner in utterance.manners])
         channels = self._taken["prior_noise"].shape[1]
@@ -127,12 +129,16 @@ class OnnxVoice(Speaking):
         return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, int64 [L]; what else the graph could say is not computed."""
+        """Frames of each token at the trained pace, int64 [L]."""
+        return self._said("durations", inputs)[0]
+
+    def _said(self, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """One of the graph's outputs; only what it takes is computed."""
         import onnxruntime
 
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
-        return self.graph.run(["durations"], inputs, options)[0][0]
+        return self.graph.run([output], inputs, options)[0]
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -150,21 +156,39 @@ class OnnxVoice(Speaking):
             wav = self.decoder.run(["wav"], part)[0][0, 0]
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
-    def _speaker_id(self, named: str | None, wanted: str | int | None) -> int | None:
-        """The row of whoever speaks.
+    def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
+        """Who speaks, as the graph takes it: nothing for one voice, an id, or an embedding between several.
 
         Raises:
-            ValueError: nobody of that name was trained.
+            ValueError: nobody of that name was trained, or the wish is for what no graph can do.
         """
         speaker = self._who(named, wanted)
-        if not isinstance(speaker, str):
-            return speaker
-        if speaker in self.speakers:
-            return self.speakers.index(speaker)
-        near = difflib.get_close_matches(speaker, self.speakers, n=3) or self.speakers[:10]
-        raise ValueError(f"unknown speaker {speaker!r}; this voice has {len(self.speakers)}: {', '.join(near)}"
-                         f"{', ...' if len(near) < len(self.speakers) else ''} (mixed and new speakers take a run, a "
-                         "checkpoint or a release; an ONNX voice has those it was trained with)")
+        if speaker is None:
+            return {}
+        if isinstance(speaker, int):
+            return {"speaker_id": np.array([speaker], np.int64)}
+        spec = parse_speaker(speaker, self.speakers)
+        if spec.kind not in ("name", "mix"):
+            raise ValueError(f"speaker {speaker!r}: new speakers, and those that turn into another, take a run, a "
+                             "checkpoint or a release; an ONNX voice has those it was trained with, and mixes of them")
+        weights = shares(self.speakers, spec)
+        rows = np.flatnonzero(weights)
+        if len(rows) == 1:
+            return {"speaker_id": rows}
+        mixed = sum(weights[row] * self._embedding(row).astype(np.float64) for row in rows)
+        return {"speaker_embedding": mixed.astype(np.float32)}
+
+    def _embedding(self, row: int) -> np.ndarray:
+        """A trained speaker, float32 [1, G], which the graph says without speaking.
+
+        Raises:
+            FormatError: an earlier version wrote the graph, and it does not say that.
+        """
+        if all(each.name != "speaker" for each in self.graph.get_outputs()):
+            raise FormatError("this ONNX voice was written before speakers could be mixed; write it again by python "
+                              "export.py --to onnx, or let -m name a run, a checkpoint or a release")
+        return self._said("speaker", {"text_ids": np.zeros((1, 1), np.int64),
+                                      "speaker_id": np.array([row], np.int64)})[:, :, 0]
 
 
 def _description(path: Path, overrides: Sequence[str]) -> Config:
@@ -200,8 +224,6 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
 
 def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no {path}; such files are written by python export.py -m RUN --to onnx -o FOLDER")
     try:
         import onnxruntime
     except ImportError:

@@ -18,6 +18,11 @@ from pages.verdict import bounds, target_of
 from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard
 
 SENTENCES = 24  # with players; more would make a page that browsers are slow to open
+ALIGNMENTS = ("Alignment opens a picture of which symbol sounds when: time to the right with a line each second, the "
+              "symbols upwards, pauses grey. A copy's is where the model finds the text in the recording, a voice's "
+              "what it chose itself. A steady climb is right; a long flat stretch is one symbol that never ends, an "
+              "upright one are symbols that are not heard.")
+
 
 TITLES = {RECORDING: "Recording", COPY: "Copy", GRIFFIN_LIM: "Griffin-Lim", VOICE: "Voice"}
 
@@ -155,7 +160,8 @@ def sentences(exhibits: Sequence[Exhibit], items: Sequence[Item] | None = None, 
     left = f" {len(heard) - len(shown)} further sentences were measured and are not on this page." \
         if len(heard) > len(shown) else ""
     told = tag("p", f"The pictures of one sentence share a scale of time; pitch rises upwards.{left}")
-    return section("sentences", title, told, *(_sentence(item, columns) for item in shown))
+    drawn = tag("p", ALIGNMENTS, class_="faint") if any(map(_has_alignment, exhibits)) else None
+    return section("sentences", title, told, drawn, *(_sentence(item, columns) for item in shown))
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:
@@ -183,7 +189,7 @@ def _sentence(item: Item, columns: Sequence[Column]) -> Markup:
         note = same.notes.get(column.condition)
         heard = tag("p", tag("span", "Heard: ", class_="faint"), note) if note else None
         more = tag("details", tag("summary", "Numbers"), values) if values else None
-        players.append(player(column.title, clip, longest, join([heard, more, _alignment(path)])))
+        players.append(player(column.title, clip, longest, join([heard, more, _alignment(path, column.title)])))
     kind = item.kind if item.speaker is None else f"{item.kind}, speaker {item.speaker}"
     head = tag("h3", f"{item.id} ", tag("span", kind, class_="faint"))
     return tag("article", head, tag("p", item.text), tag("div", *players, class_="players"), class_="sentence")
@@ -206,13 +212,19 @@ def values_told(values: Mapping[str, float], measures: Sequence[Measure]) -> Mar
     return tag("dl", *terms) if terms else None
 
 
-def _alignment(audio: Path) -> Markup | None:
+def _alignment(audio: Path, title: str) -> Markup | None:
     """The picture beside a sound that shows which symbol sounds when, if the evaluation drew one."""
     path = audio.with_suffix(".png")
     if not path.is_file():
         return None
+    picture = tag("img", src=file_uri(path), alt=f"Alignment of {title}: time to the right, the symbols upwards")
     return tag("details", tag("summary", "Alignment"),
-               tag("img", src=file_uri(path), alt="Which symbol of the text sounds in which frame"))
+               tag("div", picture, class_="alignment", tabindex="0", role="region", aria_label=f"Alignment of {title}"))
+
+
+def _has_alignment(exhibit: Exhibit) -> bool:
+    return any((exhibit.folder / path).with_suffix(".png").is_file()
+               for item in exhibit.card.items for path in item.audio.values())
 
 
 def twin(card: Scorecard, item: Item) -> Item | None:

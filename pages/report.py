@@ -15,7 +15,7 @@ import numpy as np
 
 from pages import Markup, join, number, section, table, tag, write_page
 from pages.charts import Trace, chart, legend
-from pages.comparison import by_difference, compare_voices, differences
+from pages.comparison import by_difference, compare_voices, differences, shared_items
 from pages.exhibits import (
     TITLES,
     Exhibit,
@@ -29,7 +29,6 @@ from pages.exhibits import (
     numbers,
     player,
     sentences,
-    twin,
     values_told,
 )
 from pages.media import Clip
@@ -98,12 +97,12 @@ def write_comparison(a: Path, b: Path, out: Path) -> Path:
         ValueError: a folder without a scorecard, or evaluations that share no item.
     """
     exhibits = load([a, b])
-    shared = [item for item in exhibits[0].card.items if twin(exhibits[1].card, item) is not None]
+    shared = shared_items(exhibits[0].card, exhibits[1].card)
     if not shared:
         raise ValueError(f"{a} and {b} evaluate different texts, so nothing can be paired; evaluate both with the same "
                          "filelist and the same test sentences")
     first, second = exhibits
-    rows = compare_voices(first.card, second.card, [item.id for item in shared])
+    rows = compare_voices(first.card, second.card)
     names = tag("p", "A is ", tag("strong", first.name), ", B is ", tag("strong", second.name),
                 f". Both said {len(shared)} texts; each is compared with itself in the other voice, so that hard ones "
                 "favour none.")

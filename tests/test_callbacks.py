@@ -327,6 +327,25 @@ def test_patience_counts_validations_since_the_best_and_goes_on_after_a_resume(r
     assert run.stop_reason == ("valid/mel has not been better than 0.2, of step 4, for 3 validations (train.patience)")
 
 
+def test_patience_for_what_is_measured_now_and_then_counts_only_those_after_a_resume(tmp_path):
+    config = tiny(("train.evaluate_every=5", 'train.costly_meters=["words"]'))  # TINY validates at every 4 steps
+    run = Run(tmp_path, config, nn.Identity(), total_steps=100, step=56)
+    (tmp_path / "best.json").write_text('{"measure": "valid/wer", "best": [{"step": 20, "value": 30}]}')
+    callback = EarlyStopping("valid/wer", 3)
+    callback.on_start(run)
+    assert callback.waited == 1  # at step 40, whereas nine validations had none
+    callback.on_validation(run, ValidationReport(60, {"valid/wer": 31.0}, []))
+    assert run.stop_reason is None
+
+
+def test_validations_of_a_last_step_move_no_others(tmp_path):
+    run = Run(tmp_path, tiny(), nn.Identity(), total_steps=100, step=8)
+    (tmp_path / "best.json").write_text('{"measure": "valid/mel", "best": [{"step": 6, "value": 0.2}]}')
+    callback = EarlyStopping("valid/mel", 3)
+    callback.on_start(run)
+    assert callback.waited == 1  # the run once ended at step 6, and was validated at 8 since
+
+
 def test_a_better_validation_gives_new_patience(run):
     callback = EarlyStopping("valid/mel", 2)
     callback.on_start(run)

@@ -41,6 +41,10 @@ def test_one_value_has_no_interval_and_none_has_no_mean():
     assert none.count == 0 and np.isnan(none[:3]).all()
 
 
+def test_an_interval_of_two_goes_no_further_than_they_do():
+    assert bootstrap([1, 2]) == (1.5, 1, 2, 2)
+
+
 def test_equal_values_have_an_interval_of_no_width():
     assert bootstrap([2, 2, 2]) == (2, 2, 2, 3)
 
@@ -66,6 +70,11 @@ def test_the_p_value_of_no_difference_is_small_as_seldom_as_it_says(monkeypatch)
 @pytest.mark.parametrize(("count", "least"), [(1, 1), (2, 0.5), (5, 2 / 32), (6, 2 / 64)])
 def test_few_pairs_never_give_a_small_p_value(count, least):
     assert compare(np.arange(count) + 9.0, np.zeros(count)).p_value == pytest.approx(least)
+
+
+def test_signs_whose_sum_is_as_small_but_for_rounding_count():
+    assert sum([0.1, 0.1, 0.1, -0.3]) != 0  # though it should be
+    assert compare([0.1, 0.1, 0.1, -0.3], [0] * 4).p_value == 1
 
 
 def test_pairs_without_a_value_are_left_out():

@@ -357,13 +357,76 @@ def test_repairs_are_made_on_a_copy_with_a_log_and_the_originals_stay(tmp_path):
         assert rate == RATE and samples.ndim == 1 and abs(samples.mean()) < 1e-3 and 1.2 < len(samples) / rate < 1.8
 
 
-def test_a_copy_never_takes_the_place_of_an_original(tmp_path):
+def test_a_copy_never_takes_the_place_of_an_original(tmp_path, capsys):
     write_wav(tmp_path / "lj" / "wavs" / "a.wav", speech() + np.float32(0.1), RATE)
     write_list(tmp_path / "lj" / "metadata.csv", "a|Some words.")
-    before = digests(tmp_path / "lj" / "wavs")
-    check(tmp_path / "lj", "--repair", "dc", "--out", tmp_path / "lj")
-    assert digests(tmp_path / "lj" / "wavs") == before
-    assert "left alone" in (tmp_path / "lj" / "repairs.txt").read_text()
+    before = digests(tmp_path / "lj")
+    assert check(tmp_path / "lj", "--repair", "dc", "--out", tmp_path / "lj") == 2
+    assert "where their copies would take their place; name another folder" in capsys.readouterr().err
+    assert digests(tmp_path / "lj") == before
+
+
+def test_a_copy_never_takes_the_place_of_what_a_link_leads_to(tmp_path):
+    write_wav(tmp_path / "out" / "wavs" / "a.wav", speech() + np.float32(0.1), RATE)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.wav").symlink_to(tmp_path / "out" / "wavs" / "a.wav")
+    before = digests(tmp_path / "out" / "wavs")
+    check(tmp_path / "in", "--repair", "dc", "--out", tmp_path / "out")
+    assert digests(tmp_path / "out" / "wavs") == before
+    assert "left alone" in (tmp_path / "out" / "repairs.txt").read_text()
+
+
+def test_a_list_that_is_checked_is_not_written_over(tmp_path, capsys):
+    write_wav(tmp_path / "a.wav", speech(), RATE)
+    path = write_list(tmp_path / "cleaned.txt", f"{tmp_path}/a.wav|Some words.", "nowhere.wav|Other words.")
+    assert check(path, "--out", tmp_path) == 2
+    assert "it is the list that is read; name another folder" in capsys.readouterr().err
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_recordings_of_one_name_have_a_copy_each(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(("a.flac", "a.ogg", "a.wav", "a_2.wav")):
+        soundfile.write(tmp_path / "in" / name, speech(seed=seed), RATE)
+    out = tmp_path / "out"
+    check(tmp_path / "in", "--repair", "trim", "--out", out)
+    names = [row.partition("|")[0] for row in (out / "filelist.txt").read_text().splitlines()]
+    assert names == [f"{out}/wavs/{name}.wav" for name in ("a", "a_3", "a_4", "a_2")]
+    assert all(Path(name).is_file() for name in names)
+
+
+def test_a_repair_needs_no_rate_where_no_audio_can_be_read(tmp_path):
+    write_wav(tmp_path / "a.wav", speech(), RATE)
+    path = write_list(tmp_path / "list.txt", f"{tmp_path}/a.wav|Some words.", "b.wav|Other words.", "c.wav|And more.")
+    check(path, "--repair", "resample", "--out", tmp_path / "out")  # most of the files have no rate at all
+    assert len((tmp_path / "out" / "filelist.txt").read_text().splitlines()) == 1
+    path = write_list(tmp_path / "list.txt", "b.wav|Other words.")
+    assert check(path, "--repair", "resample", "--out", tmp_path / "none") == 1
+    assert (tmp_path / "none" / "filelist.txt").read_text() == ""
+
+
+def test_nothing_at_all_is_not_called_right(tmp_path, capsys):
+    assert check(write_list(tmp_path / "empty.txt")) == 2
+    assert "empty.txt holds no corpus" in capsys.readouterr().err
+
+
+def test_a_corpus_is_checked_from_within_its_folder(tmp_path, monkeypatch):
+    write_wav(tmp_path / "mine" / "a.wav", speech(), RATE)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert check(".") == 0
+    assert (tmp_path / "mine.check" / "findings.jsonl").is_file() and len(list((tmp_path / "mine").iterdir())) == 1
+
+
+def test_a_name_that_no_file_can_have_is_a_finding(tmp_path):
+    path = write_list(tmp_path / "list.txt", "a\0b.wav|Some words.")
+    assert check(path) == 1 and found(Path(f"{path}.check")) == {"1": ["missing"]}
+
+
+def test_ids_with_the_ending_of_their_audio_are_understood(tmp_path):
+    write_wav(tmp_path / "wavs" / "a.wav", speech(), RATE)
+    write_list(tmp_path / "metadata.csv", "a.wav|Some words.")
+    [source] = scan_corpus(tmp_path).sources
+    assert source.origin == str(tmp_path / "wavs" / "a.wav") and source.id == "a"
 
 
 def test_loudness_is_set_without_the_package_that_measures_it(monkeypatch):

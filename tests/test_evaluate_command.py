@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import checkpoint
+import evaluation
+import speaking
 import trainer
-from scorecard import FILE, Scorecard
+from scorecard import COPY, FILE, GRIFFIN_LIM, RECORDING, VOICE, Scorecard
 from tests.conftest import ROOT, with_corpus, write_corpus
 
 CPU = torch.device("cpu")
@@ -19,18 +21,25 @@ DEMO = ROOT / "runs" / "demo"
 def run(tmp_path_factory):
     """A run with checkpoints of steps 2 and 4."""
     folder = tmp_path_factory.mktemp("evaluate")
-    trainer.fit(with_corpus(write_corpus(folder, None)), folder / "run", CPU)
+    trainer.fit(with_corpus(write_corpus(folder, None), ("train.evaluate_every=0",)), folder / "run", CPU)
     (folder / "sentences.txt").write_text("word|Abc.\nquestion|Def ghi?\n")
     return folder / "run"
 
 
 @pytest.fixture
+def quick_floor(monkeypatch):
+    """Griffin-Lim is measured elsewhere, and takes most of the time here."""
+    monkeypatch.setattr(evaluation, "griffin_lim", lambda wav, data: 0.5 * wav)
+
+
+@pytest.fixture
 def evaluate(monkeypatch, capsys):
-    """Runs the command in this process; gives its standard output."""
+    """Runs the command in this process; gives its standard output, and keeps its other one as `.progress`."""
     def run_it(*arguments):
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
         runpy.run_path(str(ROOT / "evaluate.py"), run_name="__main__")
-        return capsys.readouterr().out
+        said, run_it.progress = capsys.readouterr()
+        return said
     return run_it
 
 
@@ -57,6 +66,37 @@ def test_a_run_is_evaluated_beside_itself_with_a_table_and_a_page(run, evaluate)
     assert "valid/mel" in card.facts["Validation"] and "rank 1" in card.facts["Validation"]
     assert "Sane sounds, %" in said and "griffin-lim" in said and "alignment: " in said
     assert (folder / "report.html").is_file() and str(folder / "report.html") in said
+    assert (folder / "report.html").read_text(encoding="utf-8").count("<summary>Alignment</summary>") == 2 + 4
+    for doing in ("loading", "voice: saying 4 texts: 100%", "copy, griffin-lim: of 2 recordings: 100%",
+                  "measuring sanity", "measuring 10 sounds: 100%"):
+        assert doing in evaluate.progress
+
+
+def test_a_voice_that_comes_with_the_project_is_known_by_its_name(run, evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr(speaking, "VOICES", run.parent)
+    monkeypatch.chdir(tmp_path)
+    evaluate("-m", "run", *quickly(run, "--count", 0, "-o", tmp_path / "out"))
+    assert Scorecard.load(tmp_path / "out").run == "run"
+    monkeypatch.setattr(speaking, "VOICES", tmp_path)
+    with pytest.raises(ValueError, match="en_rms is missing; name a voice by -m"):
+        speaking.find_voice(None)
+
+
+def test_an_onnx_voice_is_evaluated_without_copies_and_says_why(run, evaluate, tmp_path, quick_floor):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from formats import onnx_voice
+
+    onnx_voice.write(checkpoint.read_weights(checkpoint.path_of(run, 4)), tmp_path / "voice")
+    evaluate("-m", tmp_path / "voice", *quickly(run, "--count", 1, "--filelist", run.parent / "valid.txt"))
+    folder = tmp_path / "voice" / "evaluation" / "voice"
+    card = Scorecard.load(folder)
+    assert set(card.items[0].audio) == {RECORDING, GRIFFIN_LIM, VOICE} and set(card.items[1].audio) == {VOICE}
+    assert "no posterior encoder" in card.absent[COPY] and card.step is None and not card.health
+    assert len(list((folder / "audio").glob("*_voice.png"))) == 3
+    evaluate("-m", tmp_path / "voice" / "voice.onnx", *quickly(run, "--count", 0, "-o", tmp_path / "again"))
+    assert [item.values[VOICE]["sane"] for item in Scorecard.load(tmp_path / "again").items] == [
+        item.values[VOICE]["sane"] for item in card.items[1:]]
 
 
 def test_one_checkpoint_without_held_out_utterances_goes_where_it_is_told(run, evaluate, tmp_path):
@@ -65,24 +105,27 @@ def test_one_checkpoint_without_held_out_utterances_goes_where_it_is_told(run, e
     assert card.step == 2 and [item.kind for item in card.items] == ["word", "question"]
 
 
-def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, evaluate):
+def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, evaluate, quick_floor):
     two = [checkpoint.path_of(run, step) for step in (2, 4)]
     evaluate("--compare", *two, *quickly(run))
     files = [run / "evaluation" / f"step_{step:08d}" / FILE for step in (2, 4)]
     before = [file.read_bytes() for file in files]  # with the date of the evaluation, and what speaking took
     said = evaluate("--compare", *two, *quickly(run))
     assert [file.read_bytes() for file in files] == before and "comparison.html" in said
+    table = {line[:13]: line for line in said.splitlines()}
+    assert "A is run at step 2, B is run at step 4" in said and "p after Holm" in said
+    assert table["Sane sounds, "].endswith("no difference shown") and table["Seconds to ma"].endswith("not judged")
     evaluate("--compare", *two, *quickly(run, "--seed", 2))
     assert [file.read_bytes() for file in files] != before
 
 
-def test_progress_says_one_sentence_from_every_checkpoint(run, evaluate):
+def test_progress_says_one_sentence_from_every_checkpoint(run, evaluate, quick_floor):
     said = evaluate("--progress", run, *quickly(run, "--text", "Abc def."))
     assert "step 2: Abc def." in said and "step 4: Abc def." in said
     assert (run / "evaluation" / "progress" / "progress.html").is_file()
 
 
-def test_a_listening_test_is_a_page_with_a_key(run, evaluate, refused):
+def test_a_listening_test_is_a_page_with_a_key(run, evaluate, refused, quick_floor):
     two = [checkpoint.path_of(run, step) for step in (2, 4)]
     said = evaluate("--listening-test", "abx", *two, *quickly(run, "-o", run / "test"))
     assert (run / "test" / "listening_abx.html").is_file() and "listening_abx.key.json" in said

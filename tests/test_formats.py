@@ -576,6 +576,15 @@ def test_a_folder_with_checkpoints_is_not_written_over(tmp_path):
         convert.write_run(imported, tmp_path / "run")
 
 
+@pytest.mark.parametrize("parts", ["G", "GD"])
+def test_the_folder_that_is_read_is_not_written_over(tmp_path, parts):
+    published_folder(tmp_path, parts=tuple(parts))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    done = command(tmp_path, "-o", tmp_path)
+    assert done.returncode == 2 and "holds a config.json" in done.stderr and "Traceback" not in done.stderr
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_formats_that_are_not_there_and_not_readable_are_named():
     with pytest.raises(FormatError, match="there is no format 'onxx'"):
         formats.module_of("onxx")

@@ -69,8 +69,8 @@ def test_means_are_over_all_that_was_spoken_and_costly_meters_wait(sentences):
     assert listening.measure(*spoken, is_full=False) == {"valid/length": 300}
     assert listening.measure(*spoken, is_full=True) == {"valid/length": 300, "valid/said": 2}
     assert listening.names == ("valid/length", "valid/said")
-    assert [listening.is_full(step) for step in (4, 8, 12, 16)] == [False, True, False, True]
-    assert not Jury(tiny(settings_of(sentences))).is_full(8)
+    assert [listening.is_full(step) for step in (2, 4, 8, 12, 16)] == [False, False, True, False, True]
+    assert not Jury(tiny(settings_of(sentences, "train.evaluate_every=0"))).is_full(8)
 
 
 def test_processes_measure_what_each_of_them_spoke(sentences, monkeypatch):
@@ -157,6 +157,6 @@ def test_checkpoints_may_be_ranked_by_what_is_measured_only_now_and_then(tiny_co
 def test_a_run_without_patience_left_ends(tiny_corpus, tmp_path, sentences, monkeypatch):
     monkeypatch.setattr(Lengths, "measure", lambda self, heard: {"length": 1.0})
     config = with_corpus(tiny_corpus, settings_of(
-        sentences, "train.eval_interval=2", "train.total_steps=40", "train.best_measure=valid/length",
+        sentences, "train.eval_interval=1", "train.total_steps=40", "train.best_measure=valid/length",
         "train.patience=2"))
-    assert trainer.fit(config, tmp_path / "run", CPU).step == 6  # best at 2, none better at 4 and 6
+    assert trainer.fit(config, tmp_path / "run", CPU).step == 3  # best at 1, none better at 2 and 3

@@ -99,6 +99,11 @@ def test_sentences_that_the_listener_would_refuse_are_sorted_out():
     assert listeners.recognisable(sentences) == ["One two.", "In 1984."]
 
 
+@pytest.mark.parametrize("language", ["es", "ru", "tr", "cmn"])
+def test_numbers_that_a_language_has_no_words_for_stay_digits(language):
+    assert spoken_words(f"{'9' * 400}.", language) == ["9" * 400]
+
+
 def test_words_are_as_they_are_said():
     assert spoken_words("Mr. Brown's 21 'friends' paid $5!") == (
         "mister brown's twenty one friends paid five dollars".split())
@@ -211,11 +216,16 @@ def test_whisper_is_told_the_language_and_never_downloaded(monkeypatch, tmp_path
         def transcribe(sound, **settings):
             calls.append((model, sound["sampling_rate"], settings["generate_kwargs"]["language"]))
             return {"text": " Zwölf, bitte."}
+        transcribe.model = SimpleNamespace(generation_config=SimpleNamespace(lang_to_id={"<|de|>": 1, "<|zh|>": 2}))
         return transcribe
 
     monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=pipeline))
     listener = listeners.WhisperListener(["nobody/none-of-this-name", str(tmp_path)], "de")
     assert listener.hear(np.zeros(8000), 8000) == ["zwölf", "bitte"] and listener.hear(np.zeros(0), 8000) == []
     assert calls == [(str(tmp_path), 16000, "de")]
+    listeners.WhisperListener([str(tmp_path)], "cmn").hear(np.zeros(8000), 16000)
+    assert calls[1:] == [(str(tmp_path), 16000, "zh")]  # as espeak and as Whisper call Mandarin
+    with pytest.raises(ValueError, match="does not know the language eo"):
+        listeners.WhisperListener([str(tmp_path)], "eo")
     with pytest.raises(ValueError, match=re.escape("none of nobody/none-of-this-name is in the local cache")):
         listeners.WhisperListener(["nobody/none-of-this-name"])

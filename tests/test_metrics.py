@@ -178,7 +178,7 @@ def test_meters_of_words_find_the_sentence_that_was_said():
     wrong = {name: value for meter in opened for name, value in meter.measure(heard._replace(text=texts[1])).items()}
     assert right["sentence_id"] == 100 and wrong["sentence_id"] == 0
     assert right["words_heard"] > 40 > wrong["words_heard"] and right["wer"] < wrong["wer"]
-    assert opened[1].notes(heard) and opened[1].is_costly and not opened[0].is_costly
+    assert opened[1].notes(heard) and all(meter.is_costly for meter in opened)
     assert all(meter.measure(heard._replace(text="...")) == {} for meter in opened)
 
 
@@ -189,6 +189,17 @@ def test_a_meter_that_cannot_be_had_is_absent_with_its_reason(monkeypatch):
     assert absent["mcd"] == absent["f0_rmse"] == 'needs pyworld: pip install -e ".[evaluate]"'
     if "resemblyzer" not in absent["speaker_similarity"]:
         assert absent["speaker_similarity"] == "there are no recordings of the voice to compare with"
+
+
+@pytest.mark.parametrize(("name", "module", "measure"), [
+    ("world", "pyworld.pyworld", "mcd"), ("pesq", "pesq._pesq", "pesq"), ("stoi", "pystoi.utils", "stoi")])
+def test_a_meter_whose_package_is_there_and_cannot_be_imported_is_absent(monkeypatch, name, module, measure):
+    package = pytest.importorskip(metrics.METERS.get(name).needs[0]).__name__
+    for loaded in [each for each in sys.modules if each.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    opened, absent = open_meters([name])
+    assert not opened and module in absent[measure]
 
 
 def test_a_listener_is_absent_for_languages_it_does_not_know_and_without_rivals():

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from pages import listening, report
+from pages.alignment import alignment_png
 from tests.test_report import RATE, make_card, tone, write_metrics
+from timings import Mark
 from utils import write_wav
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
@@ -67,9 +69,12 @@ def assert_sound(browser):
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """Two evaluations of one run, of three sentences each."""
+    """Two evaluations of one run, of three sentences each, one of which has a picture of its alignment."""
     run = tmp_path_factory.mktemp("run")
     write_metrics(run / "metrics.jsonl")
+    picture = alignment_png([Mark(each, i * RATE, (i + 1) * RATE) for i, each in enumerate("abcdefgh")], RATE)
+    (run / "a" / "audio").mkdir(parents=True)
+    (run / "a" / "audio" / "0_voice.png").write_bytes(picture)
     return [make_card(run / "a", count=3), make_card(run / "b", step=900, count=3, better_by=0.3)]
 
 
@@ -79,6 +84,11 @@ def test_a_report_opens_and_all_its_sounds_load(width, browser, evaluated, tmp_p
     loaded = wait(browser, lambda browser: all(browser.execute_script(LOADED)) and browser.execute_script(LOADED))
     assert len(loaded) == 3 * 6
     assert all(browser.execute_script("return [...document.images].map(image => image.naturalWidth > 0)"))
+    assert_sound(browser)
+    [summary] = browser.find_elements(By.XPATH, "//summary[text()='Alignment']")
+    summary.send_keys(Keys.ENTER)
+    room = browser.find_element(By.CLASS_NAME, "alignment")
+    assert room.is_displayed() and browser.execute_script("return arguments[0].scrollWidth", room) == 1200
     assert_sound(browser)
 
 

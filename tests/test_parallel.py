@@ -50,6 +50,14 @@ def test_only_shards_whose_items_changed_or_whose_results_are_gone_are_computed_
     assert sorted(map(int, log.read_text().split())) == [8, 10, 11, 16, 17, 18, 19, 90]
 
 
+def test_results_that_a_disk_has_lost_are_computed_again(tmp_path):
+    list(run_map(partial(logged, log=tmp_path / "log"), range(20), journal=tmp_path / "journal", shard=4))
+    (tmp_path / "journal" / "shards" / "00000001.jsonl").write_text("")
+    again = list(run_map(partial(logged, log=tmp_path / "again"), range(20), journal=tmp_path / "journal", shard=4))
+    assert again == [item * item for item in range(20)]
+    assert sorted(map(int, (tmp_path / "again").read_text().split())) == [4, 5, 6, 7]
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     script = ("from functools import partial; from pathlib import Path; from corpora.parallel import run_map\n"
               "from tests.parallel_worker import both\n"

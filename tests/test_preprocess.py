@@ -15,7 +15,7 @@ from config import Config, DataConfig, ModelConfig
 from corpora import preparation, sources
 from corpus import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
-from text import TextProcessor
+from text import TextProcessor, flite
 from utils import write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -100,6 +100,17 @@ def test_a_second_run_converts_only_what_is_new_or_changed(tmp_path, ljspeech, m
     with open(out / "manifest.jsonl", "a") as manifest:
         manifest.write('{"id": "LJ1", "fr')  # as a kill leaves it
     assert again("--rate", 16000) == []
+
+
+def test_a_corpus_is_never_prepared_over_itself(tmp_path, ljspeech, capsys):
+    before = {path: path.read_bytes() for path in ljspeech.rglob("*") if path.is_file()}
+    assert run("ljspeech", ljspeech, "--out", ljspeech) == 2
+    assert "where their copies would take their place; name another folder" in capsys.readouterr().err
+    listed = write_lines(tmp_path / "mine" / "train.txt", *(f"{ljspeech}/wavs/LJ{n}.flac|Words." for n in (1, 2)))
+    assert run("filelist", listed, "--out", tmp_path / "mine") == 2
+    assert "train.txt would be written over, and it is the list that is read" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in ljspeech.rglob("*") if path.is_file()} == before
+    assert len(lines_of(listed)) == 2
 
 
 def test_a_stopped_run_goes_on_where_it_stopped(tmp_path, ljspeech, monkeypatch):
@@ -516,6 +527,17 @@ def test_flite_speaks_sentences_and_names_its_voices(tmp_path, capsys):
         assert info.samplerate == 16000 and 0.4 < info.duration < 3
     assert run("flite", path, "--out", tmp_path / "no", "--voice", "klingon") == 2
     assert "flite has no voice 'klingon'; it has " in capsys.readouterr().err
+
+
+def test_a_line_that_flite_cannot_speak_is_left_out_with_its_place(tmp_path, capsys, monkeypatch):
+    program = tmp_path / "bin" / "flite"
+    write_lines(program, "#!/bin/sh", "exit 139")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(flite, "voices", lambda: ("rms",))
+    path = write_lines(tmp_path / "sentences.txt", "Hello there.")
+    assert run("flite", path, "--out", tmp_path / "out") == 2
+    assert f"{path}:1: flite could not speak 'Hello there.' by rms (status 139)" in capsys.readouterr().err
 
 
 def test_a_missing_flite_is_a_message(tmp_path, capsys, monkeypatch):

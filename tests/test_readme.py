@@ -18,15 +18,15 @@ from utils import write_wav
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
-BY_CI = {"make demo", "make test"}  # .ci/run runs these themselves
+BY_CI = {"make demo", "make test", 'pip install -e ".[evaluate]"'}  # .ci/run runs these, or installs more
 BY_HAND = {"tensorboard --logdir runs"}  # does not end by itself; that it can read a run is tested in test_trackers.py
 
 
 def own_recordings(folder: Path) -> None:
-    """What a user brings: 12 flac files of another rate and a metadata.csv."""
+    """What a user brings: wavs of another rate and a metadata.csv."""
     random = np.random.default_rng(0)
     rows = []
-    for i in range(12):
+    for i in range(26):
         time = np.arange(22050 * 2) / 44100
         wav = np.sin(2 * np.pi * (120 + i) * time) * 0.3 + random.standard_normal(len(time)) * 0.003
         write_wav(folder / "wavs" / f"rec{i:02d}.wav", wav.astype(np.float32), 44100)
@@ -64,8 +64,11 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
     assert len(lines) >= 8
     for line in lines:
         run_line(line, clone)
-    for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors", "wait.flac", "no_torch.wav"):
+    for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors", "wait.flac", "no_torch.wav",
+                 "my_recordings.check/suspects.html"):
         assert (clone / name).stat().st_size > 1000
+    assert "26 utterances" in (clone / "my_recordings.check" / "summary.txt").read_text()
+    assert (clone / "data" / "mine" / "train.txt.check" / "summary.txt").is_file()
     assert any(line.startswith("torchrun --nproc_per_node=2") for line in lines)
     assert "cpu x 2 processes" in (clone / "runs" / "mine" / "train.log").read_text(encoding="utf-8")
     assert "one voice becomes several" in (clone / "runs" / "four" / "train.log").read_text(encoding="utf-8")
@@ -105,6 +108,14 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
             row = row.replace(name, str(tmp_path / "spoken") if name == "FOLDER" else fill[name])
         run_line(row, clone)
     assert (tmp_path / "spoken" / "0002.wav").is_file() and "cat" in (clone / "book.srt").read_text()
+    (tmp_path / "said.txt").write_text("word|Cat.\nsentence|The dog runs.\n")
+    few = f"--cheap --count 2 --sentences {tmp_path / 'said.txt'}"
+    [evaluating] = re.findall(r"^\| `(python evaluate.py -m RUN[^`]*)`", README, re.MULTILINE)
+    [comparing] = re.findall(r"^\| `(python evaluate.py --compare[^`]*)`", README, re.MULTILINE)
+    run_line(evaluating.replace("[--cheap] [--count N]", few).replace("RUN", fill["RUN"]), clone)
+    shutil.copytree(fill["RUN"], tmp_path / "other")
+    run_line(comparing.replace("RUN_A", fill["RUN"]).replace("RUN_B", str(tmp_path / "other")) + f" {few}", clone)
+    assert list((tmp_path / "run" / "evaluation").glob("*/report.html"))
     [exporting] = re.findall(r"^\| `(python export.py -m RUN --to huggingface[^`]*)`", README, re.MULTILINE)
     [converting] = re.findall(r"^\| `(python convert.py[^`]*)`", README, re.MULTILINE)
     run_line(exporting.replace("[--zip]", "--zip").replace("RUN", fill["RUN"]).replace("FOLDER", str(tmp_path / "hf")),
@@ -112,8 +123,10 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     run_line(converting.replace("SOURCE", str(tmp_path / "hf")).replace("RUN", str(tmp_path / "back")), clone)
     assert (tmp_path / "hf.zip").is_file() and (tmp_path / "back" / "model.safetensors").is_file()
     rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
-    rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json") for row in rows]
-    assert len(rows) == 5
+    rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json").replace("FOLDER\\|LIST [-m RUN]", "LIST")
+            for row in rows]
+    assert len(rows) == 7
+    rows = [row for row in rows if " flite " not in row or shutil.which("flite")]
     for row in rows:
         for name, value in fill.items():
             row = row.replace(name, str(tmp_path / "vctk") if name == "FOLDER" and " vctk " in row else value)

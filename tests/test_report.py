@@ -8,10 +8,12 @@ import pytest
 
 from confidence import bootstrap
 from pages import Markup, comparison, exhibits, number, report, tag, write_page
+from pages.alignment import HEIGHT, LINE, alignment_png
 from pages.charts import POINTS, Trace, chart, round_values, thinned
 from pages.media import BANDS, Clip, mel_decibels, sound_uri, spectrogram_uri
 from pages.verdict import BETWEEN, GOOD, POOR, RELATIVE, judge
-from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from scorecard import COPY, GRIFFIN_LIM, MEMORY, REAL_TIME, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from timings import Mark
 from utils import write_wav
 
 RATE = 8000
@@ -141,6 +143,34 @@ def test_a_picture_beside_a_sound_is_shown_as_its_alignment(evaluated, tmp_path)
     assert text.count("<summary>Alignment</summary>") == 1
 
 
+def picture_of(symbols):
+    import io
+
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(alignment_png(symbols, RATE))).convert("RGB")).astype(int)
+
+
+def test_an_alignment_is_a_stair_that_climbs_to_the_right_at_the_pace_of_the_symbols():
+    one, other = (picture_of([Mark("a", 0, end), Mark("b", end, 2 * RATE)]) for end in (RATE // 2, RATE))
+    heights = []
+    for picture, share in ((one, 0.25), (other, 0.5)):
+        path = np.abs(picture - LINE).sum(axis=2) < 60  # [height, width]
+        top, bottom = (np.flatnonzero(path[rows].any(axis=0)) for rows in (slice(0, HEIGHT // 2),
+                                                                        slice(HEIGHT // 2, HEIGHT)))
+        assert bottom.min() < 5 and top.max() > picture.shape[1] - 25
+        assert top.min() == pytest.approx(share * (picture.shape[1] - 16), abs=4)
+        heights.append(picture.shape[0])
+    assert heights == [HEIGHT] * 2
+
+
+def test_any_symbols_can_be_drawn_wide_enough_for_their_time():
+    short = picture_of([Mark("ʌ", 0, 0)])
+    long = picture_of([Mark("", 0, RATE), *(Mark("ˈ", RATE + i, RATE + i + 1) for i in range(400))])
+    assert short.shape[1] == long.shape[1] == 240 and picture_of([Mark("a", 0, 2 * RATE)]).shape[1] == 300
+    assert picture_of([Mark("a", 0, 60 * RATE)]).shape[1] == 1800
+
+
 @pytest.mark.parametrize(("grade", "measure", "values"), [
     (GOOD, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (3.1, 3.0, 3.2)}),
     (BETWEEN, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (2.6, 2.5, 2.7)}),
@@ -186,16 +216,39 @@ def test_a_mean_of_one_item_has_no_interval_and_is_still_shown(tmp_path):
 def test_a_real_difference_is_found_and_named(tmp_path):
     folders = make_card(tmp_path / "a"), make_card(tmp_path / "b", step=900, better_by=0.5)
     cards = [Scorecard.load(folder) for folder in folders]
-    rows = {row.measure.name: row for row in comparison.compare_voices(*cards, [item.id for item in cards[0].items])}
+    rows = {row.measure.name: row for row in comparison.compare_voices(*cards)}
     assert rows["dnsmos"].wording == "B is better" and rows["dnsmos"].difference.mean == pytest.approx(0.5)
     assert rows["mcd"].wording == "no difference shown" and "pesq" not in rows
     text = report.write_comparison(*folders, tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert "B is better: Sound quality (DNSMOS); no difference shown" in text and "+0.500" in text
 
 
+def test_what_the_machine_has_a_part_in_is_told_and_nobody_is_better_for_it(tmp_path):
+    folders = []
+    for name, seconds in (("a", 0.1), ("b", 0.9)):
+        card = Scorecard.load(make_card(tmp_path / name, run=name, measures=(DNSMOS, REAL_TIME, MEMORY)))
+        card.summary[VOICE] |= {REAL_TIME.name: Interval(seconds, seconds, seconds, 8),
+                                MEMORY.name: Interval(99.0, 99.0, 99.0, 1)}
+        for item in card.items:
+            item.values[VOICE][REAL_TIME.name] = seconds
+        folders.append(card.save(tmp_path / name).parent)
+    quality, *machine = comparison.compare_voices(*map(Scorecard.load, folders))
+    assert [(row.a, row.b, row.wording) for row in machine] == [(0.1, 0.9, comparison.MACHINE),
+                                                                (99, 99, comparison.MACHINE)]
+    assert quality.p_value == quality.difference.p_value == 1, "the others count among the measures"
+    text = report.write_comparison(*folders, tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert "correction for 1 measures" in text
+    assert "<td>0.100</td><td>0.900</td><td>–</td>" in text
+
+
+def test_p_values_are_corrected_as_holm_says():
+    assert comparison.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # his step-down rule
+    assert comparison.holm([0.9, 0.8]) == [1, 1] and comparison.holm([]) == []
+
+
 def test_of_two_voices_the_worse_one_is_named_whatever_the_measure_s_direction(tmp_path):
     folders = make_card(tmp_path / "a", better_by=0.5), make_card(tmp_path / "b")
-    rows = comparison.compare_voices(*map(Scorecard.load, folders), [f"item{i}" for i in range(8)])
+    rows = comparison.compare_voices(*map(Scorecard.load, folders))
     assert rows[0].wording == "A is better" and rows[0].difference.mean < 0
 
 

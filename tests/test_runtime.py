@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,10 +91,29 @@ def test_speakers_are_known_by_name_and_by_number(duo, form, speaker):
                 Voice.load(duo / "run", "cpu").speak("abc def", speaker=speaker, seed=1))
 
 
+@pytest.mark.parametrize("speaker", ["alice:0.7+bob:0.3", "alice:3+bob:-1", "bob:1"])
+@pytest.mark.parametrize("form", ["whole", "split"])
+def test_a_mix_of_speakers_sounds_as_it_does_by_torch(duo, form, speaker):
+    mixed = OnnxVoice.load(duo / form).speak("abc def", speaker=speaker, seed=1)
+    assert_same(mixed, Voice.load(duo / "run", "cpu").speak("abc def", speaker=speaker, seed=1))
+    if speaker != "bob:1":
+        bob = OnnxVoice.load(duo / form).speak("abc def", speaker="bob", seed=1)
+        assert len(bob.samples) != len(mixed.samples) or np.abs(bob.samples - mixed.samples).max() > 1e-3
+
+
+def test_a_graph_that_does_not_say_its_speakers_is_to_be_written_again(duo, monkeypatch):
+    voice = OnnxVoice.load(duo / "whole")
+    monkeypatch.setattr(voice, "graph", SimpleNamespace(get_outputs=lambda: [SimpleNamespace(name="wav")]))
+    with pytest.raises(FormatError, match="was written before speakers could be mixed; write it again"):
+        voice.speak("abc", speaker="alice:1+bob:1")
+
+
 def test_speakers_that_a_graph_does_not_have_are_refused(solo, duo):
     voice = OnnxVoice.load(duo / "whole")
     for speaker, message in (("alicia", "unknown speaker 'alicia'; this voice has 2: alice"), (2, "is not from 0 to 1"),
-                             (None, "choose one of alice, bob"), ("alice:0.5+bob:0.5", "mixed and new speakers take")):
+                             (None, "choose one of alice, bob"), ("alice:0.5+carl:0.5", "unknown speaker 'carl'"),
+                             ("alice->bob", "those that turn into another, take a run"), ("new:7", "new speakers, and"),
+                             ("alice:1+bob:-1", "add up to 0")):
         with pytest.raises(ValueError, match=message):
             voice.speak("abc", speaker=speaker)
     with pytest.raises(ValueError, match="this voice has one speaker"):

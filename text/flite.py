@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import read_wav
+from utils import AudioError, read_wav
 
 
 def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
@@ -25,7 +25,7 @@ def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
         int16 samples [S] and their rate in Hz, which is the voice's.
 
     Raises:
-        ValueError: flite is not installed, or has no such voice.
+        ValueError: flite is not installed, has no such voice, or could not speak the line.
     """
     if shutil.which("flite") is None:
         raise ValueError("the program flite is not installed; on Debian and Ubuntu: apt install flite")
@@ -34,7 +34,9 @@ def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
     with tempfile.TemporaryDirectory() as folder:  # flite speaks into files only, and takes "-" for one
         text, wav = Path(folder) / "text", Path(folder) / "wav"
         text.write_text(line, encoding="utf-8")
-        subprocess.run(["flite", "-voice", voice, "-f", text, "-o", wav], check=True, capture_output=True)
+        done = subprocess.run(["flite", "-voice", voice, "-f", text, "-o", wav], capture_output=True)
+        if done.returncode or not wav.is_file():
+            raise AudioError(f"flite could not speak {line!r} by {voice} (status {done.returncode}); change the text")
         spoken = read_wav(wav)
     return (spoken.samples * 32768).astype(np.int16), spoken.sampling_rate
 
