@@ -48,7 +48,7 @@ def export(args: argparse.Namespace) -> Written:
         what = "a release" if args.to == RELEASE else args.to
         raise ValueError(f"{args.out} holds checkpoints; {what} goes to a folder of its own")
     if args.out.resolve() == weights.source.resolve().parent:
-        raise ValueError(f"{args.out} holds the voice that is read, and would be written over; name another folder")
+        raise ValueError(f"{args.out} holds the voice that is read; name another folder, lest it be written over")
     if not args.with_discriminators:
         weights = weights._replace(discriminators=None)
     if args.to == RELEASE:

@@ -172,7 +172,10 @@ class WorldMeter(Meter):
 
     def __init__(self, setting: Setting):
         import librosa.sequence  # noqa: F401 -- what is installed and cannot be imported is absent too
-        import pyworld  # noqa: F401 -- it needs pkg_resources, which newer setuptools lack
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pkg_resources, which it needs and newer setuptools lack
+            import pyworld  # noqa: F401
 
     def measure(self, heard: Heard) -> dict[str, float]:
         if heard.reference is None:
@@ -281,7 +284,11 @@ class _Dictation(Meter):
 
 @METERS.register("words")
 class WordMeter(_Dictation):
-    """Word error rate with pocketsphinx' own language model, and words heard among those of the rivals."""
+    """Word error rate with pocketsphinx' own language model, and words heard among those of the rivals.
+
+    Both are of one sound. Their mean over sounds counts a short text as much as a long one, so it is not the rate of
+    all words together: it is higher where short texts are heard worse.
+    """
 
     measures = (Measure("wer", "Word error rate", "%", "lower", is_costly=True),
                 Measure("words_heard", "Words heard among the set's", "%", "higher", is_costly=True))

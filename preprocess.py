@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -50,6 +51,9 @@ from corpora.sources import Scan, check_apart, read_list, read_ljspeech, read_se
 from corpora.suspects import LIMIT, write_suspects
 from corpus import Line
 from utils import user_errors, write_text_atomic
+
+if TYPE_CHECKING:
+    from synthesis import Voice
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -119,13 +123,14 @@ def check(args: argparse.Namespace) -> int:
                          "them above 0 and in order")
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
+    voice = _voice(args.model)  # nor shall a wrong path
     scan = scan_corpus(args.source)
     check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
     sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
     findings = diagnose(scan, sounds, limits, spell(scan, data, *workers) if data and scan.has_texts else ())
-    if args.model:
-        findings = by_severity([*findings, *_unlike_texts(scan, findings, args.model)])
+    if voice is not None:
+        findings = by_severity([*findings, *_unlike_texts(scan, findings, voice)])
     told = summary(scan, sounds, findings)
     leave_out = dropped(findings, args.drop)
     kept = [source for source in scan.sources if source.place not in leave_out]
@@ -157,19 +162,30 @@ def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: arg
     print(f"{repairs.folder / 'filelist.txt'}: {len(written)} repaired utterances; {log} says what was done to each")
 
 
-def _unlike_texts(scan: Scan, findings: Sequence[Finding], run: Path) -> list[Finding]:
-    """What a trained voice finds odd among the utterances that have no error."""
-    from ranking import rank  # torch and a model: only who names a voice waits for them
-    from synthesis import Voice
+def _voice(run: Path | None) -> Voice | None:
+    """The trained voice that is to be asked."""
+    if run is None:
+        return None
+    from synthesis import Voice  # torch and a model: only who names a voice waits for them
 
-    voice = Voice.load(run)
+    return Voice.load(run)
+
+
+def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
+    """What a trained voice finds odd among the utterances that have no error; nothing if there are too few."""
+    from ranking import rank
+
     bad = dropped(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
              if source.place not in bad]
     # Only a filelist may be cleaned already.
     config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
                                                                              {"cleaned_text": False})
-    fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
+    try:
+        fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
+    except ValueError as error:  # what else was found shall not be lost
+        print(f"warning: the voice was not asked: {error}", file=sys.stderr)
+        return []
     return [Finding("unlike_text", fit.source, fit.wav_path, fit.text, f"{fit.reason} (suspicion {fit.suspicion:.1f})",
                     KINDS["unlike_text"].expected) for fit in fits if fit.reason]
 

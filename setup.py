@@ -27,7 +27,8 @@ MODULES = (
     "jury validation trainer").split()
 PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 
-EVALUATE = ["pyworld", "pesq", "pystoi", "pocketsphinx", "speechmos", "resemblyzer"]
+# pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
+EVALUATE = ["pyworld", "pesq", "pystoi", "pocketsphinx", "speechmos", "resemblyzer", "setuptools<82"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 

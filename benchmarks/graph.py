@@ -209,6 +209,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) -> None:
     """Write the graphs, open them, print a table."""
     args = parser().parse_args(arguments)
+    if args.repeats < 2:
+        parser().error(f"--repeats {args.repeats}: a range takes 2 or more")
     tokens = max(1, round(args.seconds * RATE / HOP / FRAMES_PER_TOKEN))
     with tempfile.TemporaryDirectory() as folder:
         files = write_graphs(Path(folder), overrides)

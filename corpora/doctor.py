@@ -122,9 +122,6 @@ class Finding(NamedTuple):
         """What to do."""
         return KINDS[self.kind].advice
 
-    def __str__(self) -> str:
-        return f"{self.place}: {self.severity}: {self.kind}: {self.found}; expected {self.expected}; {self.advice}"
-
 
 class Spelling(NamedTuple):
     """What a configuration's text processor says of one text."""

@@ -207,11 +207,11 @@ class _Ray:
     def __init__(self, function: Callable[[Any], Any], ray: Any):
         self._ray = ray
         self._function = function
-        self._task = ray.remote(max_retries=_DEATHS)(_results)
+        self._task = ray.remote(max_retries=_DEATHS)(_results_in)
         self._shards: dict[Any, Shard] = {}
 
     def submit(self, shard: Shard) -> None:
-        self._shards[self._task.remote(self._function, shard.items)] = shard
+        self._shards[self._task.remote(os.getcwd(), self._function, shard.items)] = shard
 
     def finished(self) -> list[tuple[Shard, list[str]]]:
         if not self._shards:
@@ -269,6 +269,12 @@ def _ray_cluster(jobs: int) -> Iterator[Any]:
 def _results(function: Callable[[Any], Any], items: list) -> list[str]:
     """Each item's result as a line of JSON."""
     return [json.dumps(function(item), ensure_ascii=True) for item in items]
+
+
+def _results_in(folder: str, function: Callable[[Any], Any], items: list) -> list[str]:
+    """The same in a folder, for relative paths start where the command runs, and not where the cluster was started."""
+    os.chdir(folder)
+    return _results(function, items)
 
 
 def _use_one_thread() -> None:

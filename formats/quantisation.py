@@ -75,7 +75,8 @@ def _narrow(graph: onnx.GraphProto, kind: str) -> None:
     kept, widening = [], []
     for tensor in graph.initializer:
         weight = numpy_helper.to_array(tensor)
-        if weight.dtype != np.float32 or weight.size < LEAST_NUMBERS or tensor.name in given:
+        if (weight.dtype != np.float32 or weight.size < LEAST_NUMBERS or tensor.name in given
+                or np.abs(weight).max() > np.finfo(np.float16).max):  # 16 bits would make it infinite
             kept.append(tensor)
             continue
         axis = OUTPUT_AXIS.get(consumers.get(tensor.name, "")) if kind == "int8" else None

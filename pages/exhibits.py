@@ -19,10 +19,9 @@ from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measu
 
 SENTENCES = 24  # with players; more would make a page that browsers are slow to open
 ALIGNMENTS = ("Alignment opens a picture of which symbol sounds when: time to the right with a line each second, the "
-              "symbols upwards, pauses grey. A copy's is where the model finds the text in the recording, a voice's "
-              "what it chose itself. A steady climb is right; a long flat stretch is one symbol that never ends, an "
-              "upright one are symbols that are not heard.")
-
+              "symbols upwards, pauses and spaces grey. A copy's is where the model finds the text in the recording, a "
+              "voice's what it chose itself. A steady climb is right; a long flat stretch is one symbol that never "
+              "ends, an upright one are symbols that are not heard.")
 
 TITLES = {RECORDING: "Recording", COPY: "Copy", GRIFFIN_LIM: "Griffin-Lim", VOICE: "Voice"}
 
@@ -189,7 +188,7 @@ def _sentence(item: Item, columns: Sequence[Column]) -> Markup:
         note = same.notes.get(column.condition)
         heard = tag("p", tag("span", "Heard: ", class_="faint"), note) if note else None
         more = tag("details", tag("summary", "Numbers"), values) if values else None
-        players.append(player(column.title, clip, longest, join([heard, more, _alignment(path, column.title)])))
+        players.append(player(column.title, clip, longest, join([heard, more, alignment(path, column.title)])))
     kind = item.kind if item.speaker is None else f"{item.kind}, speaker {item.speaker}"
     head = tag("h3", f"{item.id} ", tag("span", kind, class_="faint"))
     return tag("article", head, tag("p", item.text), tag("div", *players, class_="players"), class_="sentence")
@@ -212,7 +211,7 @@ def values_told(values: Mapping[str, float], measures: Sequence[Measure]) -> Mar
     return tag("dl", *terms) if terms else None
 
 
-def _alignment(audio: Path, title: str) -> Markup | None:
+def alignment(audio: Path, title: str) -> Markup | None:
     """The picture beside a sound that shows which symbol sounds when, if the evaluation drew one."""
     path = audio.with_suffix(".png")
     if not path.is_file():

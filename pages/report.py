@@ -20,6 +20,7 @@ from pages.exhibits import (
     TITLES,
     Exhibit,
     absent,
+    alignment,
     contents,
     facts,
     is_number,
@@ -136,8 +137,11 @@ def write_progress(run: str, text: str, moments: Sequence[Moment], measures: Seq
     moments = sorted(moments, key=lambda moment: moment.step)
     clips = [Clip.read(moment.audio) for moment in moments]
     longest = max(clip.seconds for clip in clips)
-    players = [player(f"Step {moment.step:,}", clip, longest, values_told(moment.values, measures))
-               for moment, clip in zip(moments, clips)]
+    players = []
+    for moment, clip in zip(moments, clips):
+        title = f"Step {moment.step:,}"
+        below = join([values_told(moment.values, measures), alignment(moment.audio, title)])
+        players.append(player(title, clip, longest, below))
     curves = [chart(measure_title(measure), [_moment_trace(moments, measure)]) for measure in measures
               if any(is_number(moment.values.get(measure.name)) for moment in moments)]
     body = join([

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 TINY = {
     "train": {"log_interval": 1, "eval_interval": 4, "save_interval": 2, "total_steps": 4, "batch_size": 4,
               "segment_size": 1024, "learning_rate": 1e-3, "num_workers": 0, "num_threads": 1, "trackers": ["jsonl"],
-              "meters": [], "test_sentences": None},
+              "meters": [], "evaluate_every": 0, "test_sentences": None},
     "data": {"text_cleaners": ["basic_cleaners"], "symbols": "characters", "sampling_rate": 8000, "filter_length": 256,
              "hop_length": 64, "win_length": 256, "n_mel_channels": 20, "cleaned_text": False},
     "model": {"inter_channels": 16, "hidden_channels": 16, "filter_channels": 32, "n_layers": 2, "posterior_layers": 2,

@@ -234,5 +234,8 @@ def test_what_a_validation_has_already_gives_the_health_of_its_own_path(untraine
 
 def test_without_noise_the_posterior_is_read_by_its_mean(untrained, noise_batches):
     whole, _ = noise_batches
-    torch.testing.assert_close(align(untrained, whole, DATA).z_p, align(untrained, whole, DATA).z_p)
+    found, nothing, noise = (align(untrained, whole, DATA, each).z_p for each in (
+        None, torch.zeros(3, 16, 64), torch.randn(3, 16, 64, generator=torch.Generator().manual_seed(0))))
+    torch.testing.assert_close(found, nothing)
+    assert not torch.allclose(found, noise)
     assert int(align(untrained, whole, DATA).durations.sum()) == int((whole.wav_lengths // 64).sum())

@@ -222,6 +222,15 @@ def test_symbols_that_the_configurations_table_lacks_are_errors():
         ("unknown_symbol", "list.txt:2"), ("empty_text", "list.txt:3")]
 
 
+def test_a_table_of_symbols_that_was_repaired_is_believed(tmp_path):
+    table = write_list(tmp_path / "symbols.txt", *"abdeghiorsw .")
+    data = DataConfig(text_cleaners=("basic_cleaners",), symbols=str(table), cleaned_text=False)
+    scan = of_texts("böse words here.")
+    assert [spelling.kind for spelling in spell(scan, data, journal=tmp_path / "journal")] == ["unknown_symbol"]
+    write_list(table, *"abdeghiorsw .", "ö")
+    assert [spelling.kind for spelling in spell(scan, data, journal=tmp_path / "journal")] == [""]
+
+
 def test_texts_that_are_said_again_and_again_are_no_finding():
     findings = diagnose(of_texts(*["zero", "one"] * 6), [heard(0.5)] * 12, Limits())
     assert findings == []
@@ -302,7 +311,7 @@ def test_the_page_has_a_player_for_each_suspect_and_says_how_many_it_leaves_out(
 # --- a trained voice
 
 
-def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch):
+def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch, capsys):
     asked = []
 
     def rank(model, config, lines, text, show):
@@ -326,6 +335,22 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
     finding = (tmp_path / "lj.check" / "findings.jsonl").read_text().splitlines()[-1]
     assert "fits worse than other texts (suspicion 7.2)" in finding
     assert "warning: unlike_text" in (tmp_path / "lj.check" / "suspects.html").read_text()
+
+    def too_few(*_):
+        raise ValueError("2 of 2 lines can be scored, expected 20 or more")
+
+    monkeypatch.setitem(sys.modules, "ranking", SimpleNamespace(rank=too_few))
+    assert check(tmp_path / "lj", "-m", tmp_path / "run", "--out", tmp_path / "few") == 1
+    assert found(tmp_path / "few") == {"3": ["missing"]}
+    assert "warning: the voice was not asked: 2 of 2 lines can be scored" in capsys.readouterr().err
+
+
+def test_a_voice_that_is_not_there_is_said_before_anything_is_heard(tmp_path, capsys):
+    write_wav(tmp_path / "in" / "a.wav", speech(), RATE)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert check(tmp_path / "in", "-m", tmp_path / "run") == 2
+    assert "run holds no checkpoint yet" in capsys.readouterr().err and not (tmp_path / "in.check").exists()
 
 
 # --- repairs
@@ -420,6 +445,7 @@ def test_a_corpus_is_checked_from_within_its_folder(tmp_path, monkeypatch):
 def test_a_name_that_no_file_can_have_is_a_finding(tmp_path):
     path = write_list(tmp_path / "list.txt", "a\0b.wav|Some words.")
     assert check(path) == 1 and found(Path(f"{path}.check")) == {"1": ["missing"]}
+    assert "no file a\0b.wav" in (tmp_path / "list.txt.check" / "summary.txt").read_text()
 
 
 def test_ids_with_the_ending_of_their_audio_are_understood(tmp_path):

@@ -122,7 +122,8 @@ def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, 
 def test_progress_says_one_sentence_from_every_checkpoint(run, evaluate, quick_floor):
     said = evaluate("--progress", run, *quickly(run, "--text", "Abc def."))
     assert "step 2: Abc def." in said and "step 4: Abc def." in said
-    assert (run / "evaluation" / "progress" / "progress.html").is_file()
+    page = (run / "evaluation" / "progress" / "progress.html").read_text(encoding="utf-8")
+    assert page.count("<audio") == page.count("<summary>Alignment</summary>") == 2
 
 
 def test_a_listening_test_is_a_page_with_a_key(run, evaluate, refused, quick_floor):

@@ -163,6 +163,12 @@ def test_several_processes_measure_the_same():
     assert evaluation.measure_all(settings, heard, jobs=2) == evaluation.measure_all(settings, heard, jobs=1)
 
 
+def test_what_takes_long_is_told_a_few_times_where_no_terminal_shows_a_bar(capsys):
+    assert list(evaluation.watched(range(5000), "voice: saying 5000 texts", "text")) == list(range(5000))
+    told = capsys.readouterr().err
+    assert told.count("voice: saying 5000 texts") < 5 and "5000/5000" in told
+
+
 def test_meters_are_chosen_by_their_name_or_by_what_they_measure():
     assert evaluation.choose_meters(None) == ALL
     assert evaluation.choose_meters(["mcd", "sanity", "f0_rmse"]) == ("sanity", "world")

@@ -103,7 +103,7 @@ def test_every_form_that_can_be_written_is_offered():
     (("-m", "RUN", "--to", "published", "-o", "OUT"), "the published code cannot build this voice: data.symbols is"),
     (("-m", "RELEASE", "--to", "published", "-o", "OUT", "--with-discriminators"), "has no discriminators; take the"),
     (("-m", "RUN", "--to", "release", "-o", "RUN"), "holds checkpoints; a release goes to a folder of its own"),
-    (("-m", "RELEASE", "-o", "RELEASE", "--half"), "holds the voice that is read, and would be written over; name"),
+    (("-m", "RELEASE", "-o", "RELEASE", "--half"), "holds the voice that is read; name another folder"),
     (("-m", "nowhere", "--to", "release", "-o", "OUT"), "error: no run or checkpoint nowhere"),
     (("-m", "RUN", "--to", "onxx", "-o", "OUT"), "invalid choice: 'onxx'"),
     (("-m", "RUN", "--to", "onnx", "-o", "OUT", "--words", "RUN"), "--words fills the lexicon of sherpa-onnx; onnx"),

@@ -348,6 +348,16 @@ def test_narrow_weights_make_a_smaller_file_of_nearly_the_same_sound(tmp_path, k
     assert np.abs(run(file, feeds)["wav"] - run(tmp_path / "voice.onnx", feeds)["wav"]).max() > 0
 
 
+@pytest.mark.parametrize("kind", ["fp16", "int8"])
+def test_weights_that_16_bits_cannot_hold_stay_wide(tmp_path, kind):
+    weights = untrained("model.hidden_channels=64")
+    weights.generator["enc_p.emb.weight"][-1] = 1e6
+    onnx_voice.write(weights, tmp_path)
+    [file] = quantised(tmp_path / "voice.onnx", kind).files
+    n_symbols = len(weights.generator["enc_p.emb.weight"])
+    assert np.isfinite(run(file, {"text_ids": np.array([[1, n_symbols - 1, 2]])})["wav"]).all()
+
+
 def test_only_our_own_graphs_are_narrowed(tmp_path):
     with pytest.raises(FormatError, match="weights cannot be 'int4'; expected fp16, int8, int8-static"):
         quantised(tmp_path / "voice.onnx", "int4")

@@ -115,6 +115,9 @@ def test_the_program_in_cpp_says_what_torch_says(tmp_path, overrides):
     if overrides:
         refused = subprocess.run(command, text=True, capture_output=True)
         assert refused.returncode == 2 and "expected --speaker 0 to 2" in refused.stderr
+    for word, message in (("Hello", "expected a number, found Hello"), ("9999", "there is no symbol 9999; the voice")):
+        refused = subprocess.run([*command, word], text=True, capture_output=True)
+        assert refused.returncode == 2 and message in refused.stderr
     subprocess.run([*command, *(["--speaker", "2"] if overrides else [])], check=True, capture_output=True)
     wanted = load_voice(weights).model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker,
                                              noise_scale=0.0, noise_scale_duration=0.0)

@@ -32,6 +32,12 @@ def test_the_table_has_every_graph_and_says_who_is_missing(monkeypatch, capsys):
     assert all(found.opened > 0 and found.spoken > 0 for found in once.values())
 
 
+def test_one_round_has_no_range(capsys):
+    with pytest.raises(SystemExit):
+        graph.main(["--repeats", "1"])
+    assert "--repeats 1: a range takes 2 or more" in capsys.readouterr().err
+
+
 def test_graphs_that_say_other_sounds_are_not_compared(tmp_path):
     onnx_voice.write(untrained(), tmp_path)
     shutil.copy(tmp_path / "voice.onnx", tmp_path / "first.onnx")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from corpora import parallel
 from corpora.parallel import run_map
 from tests.parallel_worker import always_deadly, both, deadly, logged, refusing, squared
 
@@ -108,6 +110,12 @@ def test_an_unknown_engine_and_a_missing_ray_are_messages(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="--engine ray takes Ray, which is not installed; pip install ray"):
         list(run_map(squared, range(3), "ray"))
+
+
+def test_in_a_cluster_relative_paths_start_where_the_command_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # as if the cluster had been started there
+    assert parallel._results_in(str(tmp_path), lambda name: os.path.abspath(name), ["a.wav"]) == [
+        json.dumps(str(tmp_path / "a.wav"))]
 
 
 @pytest.mark.slow

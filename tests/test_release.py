@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def test_a_card_without_a_licence_says_so(tmp_path):
 def test_measures_of_a_scorecard_stand_on_the_card_with_their_intervals(tmp_path):
     measure = Measure("mcd", "Mel-cepstral distortion", "dB", "lower")
     Scorecard("run", 7, {}, (measure, Measure("wer", "Word errors", "%", "lower")), {
-        "recording": {}, "copy": {"mcd": Interval(4.0, 3.5, 4.4, 20)}, "voice": {"mcd": Interval(6.25, 6.0, 6.5, 24)}},
+        "recording": {}, "copy": {"mcd": Interval(4.0, 3.5, 4.4, 20), "wer": Interval(math.nan, math.nan, math.nan, 0)},
+        "voice": {"mcd": Interval(6.25, 6.0, 6.5, 24), "wer": Interval(math.inf, 0.0, math.inf, 2)}},
         ()).save(tmp_path)
     card = Card(scorecard=tmp_path)
     text = (written(tmp_path / "voice", card=card) / "README.md").read_text(encoding="utf-8")
@@ -120,6 +122,21 @@ def test_somebodys_own_text_and_a_voice_in_onnx_are_not_written_over(tmp_path):
     (tmp_path / "onnx" / "voice.onnx").write_text("a graph")
     with pytest.raises(ValueError, match="holds a voice in ONNX"):
         written(tmp_path / "onnx")
+
+
+def test_a_folder_of_something_else_is_not_written_over(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds a config.json of something else; a release goes to a folder of its"):
+        written(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_check_of_a_narrow_graph_says_which_graph_it_is_of(tmp_path):
+    pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
+    pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    checks = release.write(untrained(), tmp_path / "voice", NOBODY, Form(onnx=True, quantise="fp16")).checks
+    assert any(check.startswith("the graph before fp16: differs by ") for check in checks)
+    assert "voice.fp16.onnx became voice.onnx" in checks
 
 
 def test_another_release_in_the_folder_leaves_nothing_behind(tmp_path):
