@@ -1,4 +1,4 @@
-# make demo: from a fresh clone to a voice that speaks, on any CPU.    make test: the tests.
+# make demo: from a fresh clone to a voice that speaks, and one of your own, on any CPU.    make test: the tests.
 # make bench: speed beside its peers, into docs/benchmarks.md; installs the peers, which are large.
 # Everything lives in .venv, data/demo, runs/demo and demo/; what is there already is used again.
 
@@ -9,6 +9,8 @@ DEMO_TEXT := "The river runs quietly past the old stone bridge."
 .PHONY: demo test bench clean
 
 demo: .venv/installed
+	$(BIN)/python synthesize.py $(DEMO_TEXT) -o demo/first.wav --seed 1
+	@echo "That was the English voice that comes along: demo/first.wav. Now one of your own is trained."
 	$(BIN)/python preprocess.py espeak filelists/demo_sentences.txt --out data/demo -c configs/demo.json --wpm 150
 	$(BIN)/python train.py -c configs/demo.json -m runs/demo
 	$(BIN)/python synthesize.py -m runs/demo --text $(DEMO_TEXT) -o demo/demo.wav --picture demo/demo.png --seed 1

@@ -308,16 +308,18 @@ class Speaking(ABC):
                           f"{names}", stacklevel=3)
 
 
-def find_voice(run: Path | None) -> Path:
-    """The path itself if it exists, else the voice of that name that comes with the project.
+def find_voice(run: str | Path | None = None) -> Path:
+    """The path itself if there is something, else the voice of that name that comes with the project.
 
     Raises:
         ValueError: no voice was named, and none came along.
     """
-    shipped = VOICES / (run or DEFAULT_VOICE)
+    if run is not None and Path(run).exists():
+        return Path(run)
+    shipped = VOICES / (DEFAULT_VOICE if run is None else Path(run).name)
     if run is None and not shipped.is_dir():
         raise ValueError(f"{shipped} is missing; name a voice by -m")
-    return shipped if shipped.is_dir() and not (run and run.exists()) else run
+    return shipped if shipped.is_dir() and (run is None or str(run) == shipped.name) else Path(run)
 
 
 def with_changes(delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:

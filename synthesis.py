@@ -31,7 +31,7 @@ from rendering import gains_of, paced, pitched
 from rescoring import reading_score
 from script import Silence, Utterance
 from speakers import Timbre, find_timbre, parse_speaker
-from speaking import Audio, Delivery, Speaking
+from speaking import Audio, Delivery, Speaking, find_voice
 from streaming import bucketed, decode_batch, decode_in_pieces
 from text import TextProcessor
 from utils import read_wav, resample
@@ -63,12 +63,12 @@ class Voice(Speaking):
         self._generator = torch.compile(self.model.dec, dynamic=False) if compiled else self.model.dec
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = (),
+    def load(cls, path: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = (),
              compiled: bool = False) -> Voice:
         """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
-            path: of a run, a checkpoint or a release.
+            path: of a run, a checkpoint or a release, or the name of a voice in voices/; without it, en_rms.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
@@ -78,7 +78,7 @@ class Voice(Speaking):
             CheckpointError: the file is damaged or not ours.
             ConfigError: an override does not fit.
         """
-        weights = checkpoint.read_weights(Path(path))
+        weights = checkpoint.read_weights(find_voice(path))
         config = settings.from_dict(weights.config, overrides)
         with uninitialised():
             model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)

@@ -333,7 +333,7 @@ def _write_lists(sources: Sequence[Source], texts: Sequence[str], seconds: Seque
             write_index(path, AudioIndex(np.array([round(seconds[place] * rate) for place in members], np.int64),
                                          np.full(len(members), rate, np.int32)))
             print(f"{path}: {len(rows)} utterances")
-        else:
+        elif index_path(path).is_file():  # by which we know the list for one of ours
             for earlier in (path, index_path(path)):
                 earlier.unlink(missing_ok=True)
 

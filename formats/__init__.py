@@ -157,5 +157,5 @@ def write(name: str, weights: Weights, folder: Path) -> Written:
 
 
 def quantised(file: Path, kind: str) -> Written:
-    """A copy of an ONNX voice with narrower weights, "fp16" or "int8"; see `formats.quantisation`."""
+    """A copy of an ONNX voice with narrower weights; `formats.quantisation` has the kinds."""
     return importlib.import_module("formats.quantisation").quantised(file, kind)

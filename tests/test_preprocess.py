@@ -323,6 +323,8 @@ def test_lists_of_an_earlier_run_do_not_stay(tmp_path, ljspeech):
     assert run("ljspeech", ljspeech, "--out", out, "--test", 0.9) == 0 and lines_of(out / "test.txt")
     assert run("ljspeech", ljspeech, "--out", out) == 0
     assert not (out / "test.txt").exists() and len(prepared(out)) == 4
+    write_lines(out / "test.txt", "Sentences that somebody wrote.")
+    assert run("ljspeech", ljspeech, "--out", out) == 0 and lines_of(out / "test.txt")
 
 
 # --- texts

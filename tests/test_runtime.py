@@ -192,6 +192,14 @@ def test_the_command_speaks_where_there_is_no_torch(solo, tmp_path):
     assert np.abs(soundfile.read(tmp_path / "b.flac")[0] - expected).max() < 2e-4
 
 
+def test_the_command_mixes_speakers_where_there_is_no_torch(duo, tmp_path):
+    done = without_torch("-m", duo / "whole", "--text", "abc.", "--speaker", "alice:0.7+bob:0.3", "--seed", 7, "-o",
+                         tmp_path / "a.wav")
+    assert done.returncode == 0, done.stderr
+    expected = Voice.load(duo / "run", "cpu").speak("abc.", speaker="alice:0.7+bob:0.3", seed=7).samples
+    assert np.abs(soundfile.read(tmp_path / "a.wav")[0] - expected).max() < 2e-4
+
+
 def test_english_phonemes_too_need_no_torch(tmp_path):
     folder = write_voice(tmp_path, 'data.symbols="published"', 'data.text_cleaners=["english_espeak"]')
     done = without_torch("-m", folder / "whole", "--text", "Dr. Smith paid $5.", "--seed", 1, "-o", tmp_path / "a.wav")

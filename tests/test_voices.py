@@ -1,0 +1,92 @@
+"""The voices that come with the project: small, whole, documented, and they speak."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from speaking import DEFAULT_VOICE, VOICES
+from synthesis import Voice
+from tests.conftest import ROOT
+from utils import read_wav
+
+FOLDERS = sorted(folder for folder in VOICES.iterdir() if folder.is_dir())
+SENTENCES = {"en": "The river runs quietly past the old stone bridge.", "de": "Der Fluss fließt unter der Brücke."}
+LARGEST = 12_000_000  # bytes of a folder
+
+pytestmark = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return {folder: Voice.load(folder) for folder in FOLDERS}
+
+
+def said(voice):
+    language = voice.config.data.language[:2]
+    return SENTENCES[language], voice.speak(SENTENCES[language], seed=1)
+
+
+def test_a_voice_is_small_and_whole(folder):
+    files = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
+    assert {"config.json", "model.safetensors", "symbols.txt", "voice.onnx", "voice.json", "README.md"} <= set(files)
+    assert sum(files.values()) <= LARGEST
+
+
+def test_its_card_says_what_it_is_made_of_and_how_good_it_is(folder):
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for heading in ("Data and licence", "How it was made", "Measures", "What it is bad at"):
+        section = card.partition(f"## {heading}\n")[2].partition("\n## ")[0].strip()
+        assert len(section) > 60 and not section.startswith("Not "), heading
+    assert re.search(r"\d+ (to|–) \d+|\d+\.\d+ to \d+\.\d+", card), "its measures have no intervals"
+
+
+def test_nothing_in_it_names_a_place_outside_the_repository(folder):
+    for name in ("config.json", "README.md", "voice.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.:/])/(tmp|home|root|work|mnt|data)/", text), name
+    data = json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"]
+    assert data["training_files"].startswith("data/")
+
+
+def test_it_says_an_unknown_sentence_sanely(folder, loaded):
+    text, audio = said(loaded[folder])
+    assert np.isfinite(audio.samples).all() and 0.05 < np.abs(audio.samples).max() < 1
+    assert 20 * np.log10(np.sqrt(np.mean(audio.samples**2))) > -40  # dBFS
+    assert 8 < len(text) * audio.sample_rate / len(audio.samples) < 25  # characters a second
+
+
+def test_its_graph_says_the_same_at_the_same_pace(folder, loaded):
+    runtime = pytest.importorskip("formats.runtime")
+    pytest.importorskip("onnxruntime")
+    _, audio = said(loaded[folder])
+    _, other = said(runtime.OnnxVoice.load(folder / "voice.onnx"))
+    assert other.durations.tolist() == audio.durations.tolist()
+    noise = np.sqrt(np.mean((other.samples - audio.samples) ** 2) / np.mean(audio.samples**2))
+    assert noise < 0.3  # its weights are rounded to 8 bits; another sentence of the same voice has about 1.4
+
+
+def test_the_command_speaks_without_being_told_how(folder, tmp_path):
+    name = [] if folder.name == DEFAULT_VOICE else ["-m", folder.name]
+    done = subprocess.run([sys.executable, ROOT / "synthesize.py", "Hello world.", *name], cwd=tmp_path, check=True,
+                          capture_output=True, text=True)
+    wav = read_wav(tmp_path / "out.wav")
+    assert "out.wav" in done.stdout and 0.4 < len(wav.samples) / wav.sampling_rate < 3
+
+
+@pytest.mark.slow
+def test_the_english_voice_is_understood(folder, loaded):
+    listeners = pytest.importorskip("listeners")
+    pytest.importorskip("pocketsphinx")
+    if not loaded[folder].config.data.language.startswith("en"):
+        pytest.skip("there is no listener for its language")
+    sentences = (ROOT / "filelists" / "demo_test_sentences.txt").read_text(encoding="utf-8").splitlines()
+    listener = listeners.SentenceListener(sentences)
+    heard = []
+    for i in range(0, 100, 2):
+        audio = loaded[folder].speak(sentences[i], seed=1)
+        heard.append(listener.identify(audio.samples, audio.sample_rate) == i)
+    assert np.mean(heard) >= 0.9
