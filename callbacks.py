@@ -40,7 +40,7 @@ import checkpoint
 from checkpoint import Best
 from commons import Registry, load_plugins
 from config import Config, TrainConfig
-from metrics import METERS
+from metrics import measures_of
 from trackers import Tracker, plot_alignment, plot_mels
 
 logger = logging.getLogger("vits")
@@ -290,9 +290,8 @@ class EarlyStopping(Callback):
 
 def _steps_between(measure: str, train: TrainConfig) -> int:
     """Steps from one validation that has a measure to the next one, which for those of costly meters are more."""
-    usual, costly = ({f"valid/{each.name}" for meter in meters for each in METERS.get(meter).measures}
-                     for meters in (train.meters, train.costly_meters))
-    return train.eval_interval * (train.evaluate_every or 1 if measure in costly - usual else 1)
+    usual, costly = (measures_of(meters) for meters in (train.meters, train.costly_meters))
+    return train.eval_interval * (train.evaluate_every or 1 if measure in costly.keys() - usual.keys() else 1)
 
 
 def load_callbacks(paths: Sequence[str]) -> list[Callback]:

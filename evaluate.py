@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # seconds of imports, once the arguments are right
 
 COUNT = 20  # held-out utterances; with the test sentences 120 sounds, about 2 s of listening each on one core
 TESTS = ("abx", "mos", "mushra")
+OVERRIDES = "Settings changed"  # the fact that names them
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -131,12 +132,17 @@ def load_voice(path: Path, args: argparse.Namespace) -> tuple[Speaking, Source]:
     from formats.runtime import OnnxVoice, find_graph
 
     if find_graph(path):
-        return OnnxVoice.load(path, args.device, args.overrides), Source(name_of(path))
+        return OnnxVoice.load(path, args.device, args.overrides), Source(name_of(path), None, overrides_of(args))
     from synthesis import Voice
 
     file = checkpoint.find(path)
     return (Voice.load(path, args.device, args.overrides),
-            Source(name_of(path), step_of(file), {"File": str(file), **best_of(file)}))
+            Source(name_of(path), step_of(file), {"File": str(file), **best_of(file), **overrides_of(args)}))
+
+
+def overrides_of(args: argparse.Namespace) -> dict[str, str]:
+    """What --set changed of the voice's settings, as a fact."""
+    return {OVERRIDES: ", ".join(args.overrides)} if args.overrides else {}
 
 
 def name_of(path: Path) -> str:
@@ -272,8 +278,10 @@ def evaluated(path: Path, args: argparse.Namespace) -> Path:
     folder = folder_of(path, source.step)
     if (folder / FILE).is_file():
         card = Scorecard.load(folder)
-        wanted = [prompt.id for prompt in prompts_of(voice, args)[0]]
-        if [item.id for item in card.items] == wanted and card.facts.get("Plan") == str(plan_of(args)):
+        wanted = [(prompt.id, prompt.text) for prompt in prompts_of(voice, args)[0]]
+        how = {"Plan": str(plan_of(args)), **overrides_of(args)}
+        found = {title: card.facts[title] for title in ("Plan", OVERRIDES) if title in card.facts}
+        if [(item.id, item.text) for item in card.items] == wanted and found == how:
             return folder
     return evaluate(path, args)
 

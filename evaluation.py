@@ -31,15 +31,16 @@ from torch import Tensor
 import alignment_health
 import checkpoint
 import latents
+import listeners
 from confidence import bootstrap
 from config import Config
-from corpus import filelist_rows, found_path, speaker_id
+from corpus import filelist_rows, speaker_id
 from data_utils import Collate, Utterance
 from mel_processing import spectrogram
 from memory import peak_of
 from metrics import ALL, METERS, Heard, Meter, griffin_lim, open_meters
 from pages.alignment import alignment_png
-from prompts import HELD_OUT, Prompt
+from prompts import HELD_OUT, Prompt, others_of, rivals_of
 from rendering import timings_of
 from scorecard import COPY, GRIFFIN_LIM, MEMORY, REAL_TIME, RECORDING, VOICE, Interval, Item, Measure, Scorecard
 from script import utterance_of_ids
@@ -53,8 +54,6 @@ from utils import Wav, read_wav, resample, write_wav
 logger = logging.getLogger("vits")
 Thing = TypeVar("Thing")
 
-RIVALS = 100  # sentences that the listener chooses among, where there are so many
-RECORDINGS = 5  # others of a speaker that the voice is compared with
 HEALTH_BATCH = 8  # utterances that are each other's wrong texts
 PATIENCE = 30  # seconds between two reports of progress where no terminal shows a bar
 
@@ -127,20 +126,22 @@ def evaluate(voice: Speaking, source: Source, prompts: Sequence[Prompt], folder:
     """
     if not prompts:
         raise ValueError("there is nothing to say: give a filelist of held-out utterances or a file of test sentences")
+    said = say(voice, prompts, plan)  # before the recordings are read, which are no part of its peak memory
     recordings = [None if prompt.recording is None else recording_of(prompt.recording, voice.sample_rate)
                   for prompt in prompts]
-    said = say(voice, prompts, plan)
     sounds = list(_sounds(voice, prompts, recordings, said, plan))
     paths = [write_sound(folder, prompts[sound.place], sound, voice.sample_rate) for sound in sounds]
-    settings = MeterSettings(plan.meters, voice.config.data.language, rivals_of(voice.config, prompts),
-                             others_of(voice.config, prompts))
+    rivals = rivals_of(voice.config, prompts)
+    is_asked = any(METERS.get(name).needs_recordings for name in plan.meters)
+    others = others_of(voice.config, (prompt.speaker for prompt in prompts)) if is_asked else {}
+    settings = MeterSettings(plan.meters, voice.config.data.language, rivals, others)
     heard = [_heard(sound, prompts[sound.place], recordings[sound.place], voice) for sound in sounds]
     measured = measure_all(settings, heard, plan.jobs)
     items = _items(prompts, sounds, paths, measured, said)
     logger.info("judging the alignment")
     health, absent = _health(voice, prompts, recordings)
     card = Scorecard(
-        source.run, source.step, {**source.facts, **facts_of(voice, prompts, plan)},
+        source.run, source.step, {**source.facts, **facts_of(voice, prompts, plan), **_choice(measured, rivals)},
         (*measured.measures, REAL_TIME, MEMORY), _summary(items, said.peak), tuple(items),
         {**measured.absent, **absent}, health, sentences=_by_kind(items))
     card.save(folder)
@@ -269,32 +270,6 @@ def _heard(sound: Sound, prompt: Prompt, recording: np.ndarray | None, voice: Sp
                  sound.condition in (COPY, GRIFFIN_LIM), prompt.speaker)
 
 
-def rivals_of(config: Config, prompts: Sequence[Prompt]) -> tuple[str, ...]:
-    """Sentences among which a listener shall find the one that was said: the prompts', and more of the same list."""
-    texts = [prompt.text for prompt in prompts if prompt.is_written and prompt.kind != "paragraph"]
-    path = config.data.training_files
-    if not config.data.cleaned_text and Path(path).is_file():
-        for rows in filelist_rows(path, config.multispeaker):
-            texts += rows.texts[: max(0, RIVALS - len(texts))]
-            break
-    return tuple(dict.fromkeys(texts))
-
-
-def others_of(config: Config, prompts: Sequence[Prompt]) -> dict[str | None, list[Wav]]:
-    """A few recordings of each speaker that were trained on, to know the voice by."""
-    path = config.data.training_files
-    if not Path(path).is_file():
-        return {}
-    found: dict[str | None, list[Wav]] = {prompt.speaker: [] for prompt in prompts}
-    for rows in filelist_rows(path, config.multispeaker):
-        for wav_path, speaker in zip(rows.wav_paths, rows.speakers or [None] * len(rows.texts)):
-            if speaker in found and len(found[speaker]) < RECORDINGS:
-                found[speaker].append(read_wav(found_path(wav_path, str(Path(path).parent))))
-        if all(len(wavs) == RECORDINGS for wavs in found.values()):
-            break
-    return {speaker: wavs for speaker, wavs in found.items() if wavs}
-
-
 def choose_meters(wanted: Sequence[str] | None, is_cheap: bool = False) -> tuple[str, ...]:
     """Names of meters, from their own names or those of what they measure; all unless some are named.
 
@@ -328,9 +303,11 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
         parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
     values: list[dict[str, float]] = [{}] * len(heard)
     notes = [""] * len(heard)
+    absent: dict[str, str] = {}
     for job, part in enumerate(parts):
         values[job::jobs], notes[job::jobs] = part.values, part.notes
-    return parts[0]._replace(values=values, notes=notes)
+        absent |= part.absent
+    return _without(absent, Measured(parts[0].measures, values, notes, absent))
 
 
 def _measure(settings: MeterSettings, heard: Sequence[Heard], doing: str = "") -> Measured:
@@ -338,18 +315,34 @@ def _measure(settings: MeterSettings, heard: Sequence[Heard], doing: str = "") -
     meters, absent = open_meters(*settings)
     values, notes = [], []
     for each in watched(heard, doing, "sound") if doing else heard:
-        found, note = measure_one(meters, each)
+        found, note = measure_one(meters, each, absent)
         values.append(found)
         notes.append(note)
-    return Measured(tuple(measure for meter in meters for measure in meter.measures), values, notes, absent)
+    measures = tuple(measure for meter in meters for measure in meter.measures)
+    return _without(absent, Measured(measures, values, notes, absent))
 
 
-def measure_one(meters: Sequence[Meter], heard: Heard) -> tuple[dict[str, float], str]:
-    """All that the meters find, and what they heard."""
+def measure_one(meters: Sequence[Meter], heard: Heard, absent: dict[str, str]) -> tuple[dict[str, float], str]:
+    """All that the meters find, and what they heard; one that fails is entered as absent and not asked again."""
     values: dict[str, float] = {}
+    notes = []
     for meter in meters:
-        values.update(meter.measure(heard))
-    return values, "; ".join(note for note in (meter.notes(heard) for meter in meters) if note)
+        if any(measure.name in absent for measure in meter.measures):
+            continue
+        try:
+            values.update(meter.measure(heard))
+            notes.append(meter.notes(heard))
+        except Exception as error:  # whatever it is, the other meters' numbers shall not be lost
+            logger.warning("%s fails and is left out: %s: %s", type(meter).__name__, type(error).__name__, error)
+            absent |= {measure.name: f"failed: {type(error).__name__}: {error}" for measure in meter.measures}
+    return values, "; ".join(note for note in notes if note)
+
+
+def _without(absent: Mapping[str, str], measured: Measured) -> Measured:
+    """What is left without meters that failed: a mean over a part of the sounds would not say over which."""
+    return measured._replace(
+        measures=tuple(measure for measure in measured.measures if measure.name not in absent),
+        values=[{name: value for name, value in found.items() if name not in absent} for found in measured.values])
 
 
 def _items(prompts: Sequence[Prompt], sounds: Sequence[Sound], paths: Sequence[str], measured: Measured,
@@ -411,6 +404,14 @@ def _health(voice: Speaking, prompts: Sequence[Prompt],
     numbers = {name.removeprefix("health/"): value for name, value in health.as_dict().items()}
     return {"verdict": str(health.verdict), "state": health.verdict.state, "reasons": list(health.verdict.reasons),
             **numbers, "longest": health.describe_longest(voice.text, data)}, {}
+
+
+def _choice(measured: Measured, rivals: Sequence[str]) -> dict[str, str]:
+    """Among how many sentences a listener chose, if it did, as a fact."""
+    if not any(measure.name == "sentence_id" for measure in measured.measures):
+        return {}
+    count = len(listeners.recognisable(rivals))
+    return {"Sentences to choose among": f"{count}; chance is {100 / count:.1f} %"}
 
 
 def facts_of(voice: Speaking, prompts: Sequence[Prompt], plan: Plan) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ class Setting(NamedTuple):
 
     language: str = "en-us"
     rivals: Sequence[str] = ()  # about 100 sentences, those measured among them, of which listeners find the right one
-    recordings: Mapping[str | None, Sequence[Wav]] = {}  # speaker -> some of the voice's, other than those measured
+    recordings: Mapping[str | None, Sequence[Wav]] = {}  # speaker -> some of the voice's, for who `needs_recordings`
 
 
 class Meter:
@@ -65,6 +65,7 @@ class Meter:
 
     measures: tuple[Measure, ...] = ()
     needs: tuple[str, ...] = ()  # packages, as they are imported
+    needs_recordings = False  # whether it listens to Setting.recordings, which are not read for nothing
 
     def __init__(self, setting: Setting):
         """Make ready.
@@ -73,11 +74,6 @@ class Meter:
             ImportError: a package is missing.
             ValueError: it cannot work in that setting; the message says why.
         """
-
-    @property
-    def is_costly(self) -> bool:
-        """Whether one of its measures is."""
-        return any(measure.is_costly for measure in self.measures)
 
     def measure(self, heard: Heard) -> dict[str, float]:
         """Measure's name -> value, without those that do not apply to this sound."""
@@ -90,6 +86,11 @@ class Meter:
 
 METERS: Registry[Meter] = Registry("meter")
 ALL = ("sanity", "timing", "world", "pesq", "stoi", "sentence", "words", "quality", "speaker", "whisper")
+
+
+def measures_of(meters: Iterable[str]) -> dict[str, Measure]:
+    """What meters may measure, installed or not, by the names that validation gives: "valid/mcd" and the like."""
+    return {f"valid/{measure.name}": measure for meter in meters for measure in METERS.get(meter).measures}
 
 
 def open_meters(names: Sequence[str] | None = None, language: str = "en-us", rivals: Sequence[str] = (),
@@ -108,8 +109,9 @@ def open_meters(names: Sequence[str] | None = None, language: str = "en-us", riv
             if missing:
                 raise ValueError(f'needs {", ".join(missing)}: pip install -e ".[evaluate]"')
             meters.append(kind(setting))
-        except (ImportError, ValueError) as error:
-            absent |= {measure.name: str(error) for measure in kind.measures}
+        except Exception as error:  # others than those of `Meter` too: what a package does when it is broken
+            reason = str(error) if isinstance(error, (ImportError, ValueError)) else f"{type(error).__name__}: {error}"
+            absent |= {measure.name: reason for measure in kind.measures}
     return meters, absent
 
 
@@ -350,6 +352,7 @@ class SpeakerMeter(Meter):
 
     measures = (Measure("speaker_similarity", "Speaker similarity", "", "higher", is_costly=True),)
     needs = ("resemblyzer",)
+    needs_recordings = True
 
     def __init__(self, setting: Setting):
         if not any(setting.recordings.values()):

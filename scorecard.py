@@ -113,7 +113,7 @@ class Scorecard:
                 content[part] = {group: {name: Interval(*map(_number, row)) for name, row in rows.items()}
                                  for group, rows in content.get(part, {}).items()}
             return cls(**content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a scorecard ({error}); evaluate again") from error
 
 

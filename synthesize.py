@@ -136,6 +136,8 @@ def load_voice(args: argparse.Namespace) -> Speaking:
 
     if args.onnx and args.run.is_dir():
         args.run = args.run / "voice.onnx"
+    elif args.onnx and args.run.suffix != ".onnx":
+        raise ValueError(f"--onnx wants a folder that holds a voice.onnx, or an .onnx file; found {args.run}")
     if find_graph(args.run):
         if args.convert or args.picture:
             raise ValueError(f"{args.run} is an ONNX voice, which speaks only; --convert and --picture need -m to name "

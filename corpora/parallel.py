@@ -219,7 +219,7 @@ class _Ray:
         (task, *_), _ = self._ray.wait(list(self._shards), num_returns=1)
         try:
             return [(self._shards[task], self._ray.get(task))]
-        except self._ray.exceptions.WorkerCrashedError:
+        except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
             raise ChildProcessError(_deaths([self._shards[task]])) from None
         finally:
             del self._shards[task]
