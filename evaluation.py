@@ -36,9 +36,9 @@ from confidence import bootstrap
 from config import Config
 from corpus import filelist_rows, speaker_id
 from data_utils import Collate, Utterance
-from mel_processing import spectrogram
+from mel_processing import griffin_lim, spectrogram
 from memory import peak_of
-from metrics import ALL, METERS, Heard, Meter, griffin_lim, open_meters
+from metrics import ALL, METERS, Heard, Meter, open_meters
 from pages.alignment import alignment_png
 from prompts import HELD_OUT, Prompt, others_of, rivals_of
 from rendering import timings_of
@@ -303,10 +303,9 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
         parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
     values: list[dict[str, float]] = [{}] * len(heard)
     notes = [""] * len(heard)
-    absent: dict[str, str] = {}
     for job, part in enumerate(parts):
         values[job::jobs], notes[job::jobs] = part.values, part.notes
-        absent |= part.absent
+    absent = {name: reason for part in parts for name, reason in part.absent.items()}
     return _without(absent, Measured(parts[0].measures, values, notes, absent))
 
 

@@ -15,11 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 import listeners
-from config import DataConfig
-from mel_processing import mel_spectrogram
 from registry import Registry
 from scorecard import Measure
 from utils import Wav, resample, trim_silence
@@ -425,28 +422,6 @@ def mel_alpha(sampling_rate: int) -> float:
     warped = angle + 2 * np.arctan2(alphas * np.sin(angle), 1 - alphas * np.cos(angle))
     error = np.square(warped / np.pi - mel / mel[-1]).mean(axis=1)
     return float(alphas[error.argmin(), 0])
-
-
-def griffin_lim(wav: np.ndarray, data: DataConfig, iterations: int = 60) -> np.ndarray:
-    """The sound [S] with the log-mels of wav [S], and phases found by Griffin and Lim's iterations.
-
-    What a voice loses that has its mels right and its phases from no network. The mels are inverted by non-negative
-    least squares. Sounds too short for a frame become silence.
-    """
-    import librosa
-
-    wav = np.asarray(wav, np.float32)
-    if len(wav) <= data.filter_length:
-        return np.zeros_like(wav)
-    mel = mel_spectrogram(torch.from_numpy(wav)[None], data)[0].exp().numpy()  # [M, T]
-    fmax = data.mel_fmax if data.mel_fmax is not None else data.sampling_rate / 2
-    filters = librosa.filters.mel(sr=data.sampling_rate, n_fft=data.filter_length, n_mels=data.n_mel_channels,
-                                  fmin=data.mel_fmin, fmax=fmax)
-    spec = librosa.util.nnls(filters, mel)  # [F, T]
-    sound = librosa.griffinlim(spec, n_iter=iterations, hop_length=data.hop_length, win_length=data.win_length,
-                               n_fft=data.filter_length, random_state=0)
-    start = data.hop_length // 2  # our first frame is centred there, librosa's on the first sample
-    return np.pad(sound, (start, max(0, len(wav) - start - len(sound))))[:len(wav)].astype(np.float32)
 
 
 def _expect_english(language: str) -> None:

@@ -33,7 +33,7 @@ from pages.exhibits import (
     values_told,
 )
 from pages.media import Clip
-from pages.verdict import BETWEEN, BLIND, GOOD, GRADES, POOR, RELATIVE, judge
+from pages.verdict import BETWEEN, BLIND, FEW, GOOD, GRADES, POOR, RELATIVE, SIGNIFICANT, judge
 from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure
 
 SCRIPTS = ("charts.js", "players.js")
@@ -168,7 +168,7 @@ def _introduction(exhibits: Sequence[Exhibit]) -> Markup:
 def _verdict(exhibit: Exhibit, has_title: bool) -> Markup:
     """Each measure by its grade, best first."""
     judgements = [judgement for measure in exhibit.card.measures if (judgement := judge(exhibit.card, measure))]
-    words = {GOOD: "Good", BETWEEN: "In between", POOR: "Not good",
+    words = {GOOD: "Good", BETWEEN: "In between", POOR: "Not good", FEW: "Too few texts to say",
              RELATIVE: "For comparing checkpoints only", BLIND: "Says little here"}
     lines = []
     for grade in GRADES:
@@ -181,7 +181,9 @@ def _verdict(exhibit: Exhibit, has_title: bool) -> Markup:
         lines.append(tag("li", tag("strong", "Alignment: "), str(health)))
     if not lines:
         lines.append(tag("li", "Nothing was measured that could be held against recordings or a floor."))
-    return join([tag("h3", exhibit.name) if has_title else None, tag("ul", *lines)])
+    how = tag("p", "Conditions are told apart by the texts that both have, each text compared with itself: by a "
+                   f"sign-flip test with p below {SIGNIFICANT}.", class_="faint")
+    return join([tag("h3", exhibit.name) if has_title else None, tag("ul", *lines), how if judgements else None])
 
 
 def _conditions_told() -> Markup:

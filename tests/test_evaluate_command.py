@@ -119,6 +119,26 @@ def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, 
     assert [file.read_bytes() for file in files] != before
 
 
+def test_an_evaluation_of_other_texts_or_settings_is_not_taken_for_this_one(run, evaluate, quick_floor, monkeypatch):
+    again, really = [], evaluation.evaluate
+    monkeypatch.setattr(evaluation, "evaluate", lambda voice, source, *more: (
+        again.append(source.facts), really(voice, source, *more))[1])
+    path, sentences = checkpoint.path_of(run, 2), run.parent / "other.txt"
+    sentences.write_text("word|Abc.\n")
+    plainly = ("--compare", path, path, *quickly(run, "--count", 0, "--sentences", sentences))
+    evaluate(*plainly)
+    assert len(again) == 1, "the second voice is the first one"
+    sentences.write_text("word|Def.\n")
+    evaluate(*plainly)
+    assert len(again) == 2
+    evaluate(*plainly, "--set", "data.language=en-gb")
+    assert len(again) == 3 and again[2]["Settings changed"] == "data.language=en-gb"
+    evaluate(*plainly, "--set", "data.language=en-gb")
+    assert len(again) == 3
+    evaluate(*plainly)
+    assert len(again) == 4
+
+
 def test_progress_says_one_sentence_from_every_checkpoint(run, evaluate, quick_floor):
     said = evaluate("--progress", run, *quickly(run, "--text", "Abc def."))
     assert "step 2: Abc def." in said and "step 4: Abc def." in said

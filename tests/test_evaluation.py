@@ -1,7 +1,9 @@
 """An evaluation: what is said, in which conditions, and that its numbers are those of its sounds."""
 
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ import checkpoint
 import config as settings
 import evaluation
 from config import TrainConfig
-from corpus import FilelistError
+from corpus import FilelistError, filelist_rows
 from evaluation import MeterSettings, Plan, Source
 from metrics import ALL, METERS, Heard, Meter
 from models import SynthesizerTrn
-from prompts import HELD_OUT, KINDS, find_sentences, held_out, one_of_each, read_sentences
+from prompts import HELD_OUT, KINDS, find_sentences, held_out, one_of_each, others_of, read_sentences
 from scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure, Scorecard
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
@@ -169,6 +171,50 @@ def test_what_takes_long_is_told_a_few_times_where_no_terminal_shows_a_bar(capsy
     assert told.count("voice: saying 5000 texts") < 5 and "5000/5000" in told
 
 
+class Broken(Meter):
+    """Fails at the second sound: a meter for tests."""
+
+    measures = (Measure("broken", "Broken", "", "lower"),)
+
+    def measure(self, heard):
+        if heard.text == "b":
+            raise RuntimeError("no more")
+        return {"broken": 1.0}
+
+
+def test_a_meter_that_fails_is_absent_and_the_others_go_on(monkeypatch, caplog):
+    monkeypatch.setitem(METERS._builders, "broken", Broken)
+    heard = [Heard(0.1 * np.sin(np.arange(4000, dtype=np.float32)), 8000, text) for text in "abc"]
+    found = evaluation.measure_all(MeterSettings(("broken", "sanity"), "en-us", (), {}), heard)
+    assert [measure.name for measure in found.measures] == ["sane"] and found.values == [{"sane": 100.0}] * 3
+    assert found.absent == {"broken": "failed: RuntimeError: no more"} and caplog.text.count("Broken fails") == 1
+
+
+def test_recordings_are_no_part_of_what_speaking_takes(voice, prompts, tmp_path, peaks, monkeypatch):
+    order = []
+    for name in ("say", "recording_of"):
+        function = getattr(evaluation, name)
+        monkeypatch.setattr(evaluation, name, lambda *args, name=name, function=function: (
+            order.append(name), function(*args))[1])
+    evaluation.evaluate(voice, Source("tiny"), prompts[:1], tmp_path, Plan(meters=("peaks",)))
+    assert order == ["say", "recording_of"]
+
+
+def test_among_how_many_sentences_a_listener_chose_is_a_fact():
+    pytest.importorskip("pocketsphinx")
+    measured = evaluation.Measured((Measure("sentence_id", "", "", "higher"),), [], [], {})
+    facts = evaluation._choice(measured, ["good morning", "good evening", "xqzt"])
+    assert facts == {"Sentences to choose among": "2; chance is 50.0 %"}
+    assert not evaluation._choice(measured._replace(measures=()), ["good morning"])
+
+
+def test_a_file_that_is_no_scorecard_is_told(card, tmp_path):
+    path = tmp_path / "scorecard.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"summary": None}))
+    with pytest.raises(ValueError, match="is not a scorecard .*; evaluate again"):
+        Scorecard.load(tmp_path)
+
+
 def test_meters_are_chosen_by_their_name_or_by_what_they_measure():
     assert evaluation.choose_meters(None) == ALL
     assert evaluation.choose_meters(["mcd", "sanity", "f0_rmse"]) == ("sanity", "world")
@@ -195,7 +241,17 @@ def test_each_speaker_is_copied_in_its_own_voice_and_says_sentences_in_turn(tmp_
     assert len(own) == len(other) and not np.array_equal(own, other)
     (tmp_path / "s.txt").write_text("word|Abc.\nword|Def.\nword|Ghi.\n")
     assert [each.speaker for each in read_sentences(tmp_path / "s.txt", duo.speakers)] == ["alice", "bob", "alice"]
-    assert set(evaluation.others_of(duo.config, [first, second])) == {"alice", "bob"}
+    assert set(others_of(duo.config, ["alice", "bob"])) == {"alice", "bob"}
+    assert set(others_of(duo.config, ["bob"])) == {"bob"} and others_of(duo.config, []) == {}
+
+
+def test_a_recording_that_cannot_be_read_is_passed_over(tmp_path):
+    config = with_corpus(write_corpus(tmp_path, None))
+    rows = next(filelist_rows(config.data.training_files, False))
+    Path(rows.wav_paths[0]).write_bytes(b"no sound")
+    Path(rows.wav_paths[1]).unlink()
+    [found] = others_of(config, [None]).values()
+    assert len(found) == 5 and np.array_equal(found[0].samples, read_wav(rows.wav_paths[2]).samples)
 
 
 def test_held_out_utterances_are_spread_over_the_list(voice):
@@ -212,6 +268,9 @@ def test_a_cleaned_filelist_is_read_with_the_texts_it_was_made_from(tmp_path, ti
     (tmp_path / "val.txt").write_text("a.wav|A B C\n")
     [prompt] = held_out(config, tmp_path / "val.txt.cleaned", 40)
     assert (prompt.text, prompt.symbols, prompt.is_written) == ("A B C", "ebisi", True)
+    (tmp_path / "val.txt").write_text("b.wav|D E F\n")  # as many lines, of other recordings
+    [prompt] = held_out(config, tmp_path / "val.txt.cleaned", 40)
+    assert (prompt.text, prompt.is_written) == ("ebisi", False)
 
 
 @pytest.mark.parametrize("language", ["en-us", "de"])

@@ -32,7 +32,7 @@ class Lengths(Meter):
 class Words(Meter):
     """The number of words: stands for a costly meter."""
 
-    measures = (Measure("said", "Words", "", "higher", is_costly=True),)
+    measures = (Measure("said", "Words", "", "lower", is_costly=True),)
 
     def measure(self, heard):
         return {"said": float(len(heard.text.split()))} if heard.text else {}
@@ -69,7 +69,8 @@ def test_means_are_over_all_that_was_spoken_and_costly_meters_wait(sentences):
     assert listening.measure(*spoken, is_full=False) == {"valid/length": 300}
     assert listening.measure(*spoken, is_full=True) == {"valid/length": 300, "valid/said": 2}
     assert listening.names == ("valid/length", "valid/said")
-    assert [listening.is_full(step) for step in (2, 4, 8, 12, 16)] == [False, False, True, False, True]
+    assert [listening.is_full(step) for step in (0, 2, 4, 8, 9, 12, 16)] == [
+        False, False, False, True, False, False, True], "9 is a last step between intervals"
     assert not Jury(tiny(settings_of(sentences, "train.evaluate_every=0"))).is_full(8)
 
 
@@ -111,15 +112,94 @@ def test_sentences_that_cannot_be_read_are_left_out_with_one_warning(sentences, 
     listening = Jury(tiny(settings_of(sentences)))
     monkeypatch.setattr(type(listening._reader), "read", no_espeak)
     assert listening.speak(None, is_full=False) == listening.speak(None, is_full=False) == []
-    assert caplog.text.count("test sentences are left out") == 1 and "no espeak here" in caplog.text
+    assert caplog.text.count("3 of 3 test sentences are left out") == 1 and "no espeak here" in caplog.text
+
+
+def test_a_sentence_that_cannot_be_read_leaves_the_others(sentences, caplog, monkeypatch):
+    listening = Jury(tiny(settings_of(sentences)))
+    read = type(listening._reader).read
+
+    def without_abc(self, source):
+        if source == "Abc.":
+            raise ValueError("what is that")
+        return read(self, source)
+
+    monkeypatch.setattr(type(listening._reader), "read", without_abc)
+    monkeypatch.setattr(listening, "_say", lambda model, prompt: np.zeros(8, np.float32))
+    assert [each.text for each in listening.speak(None, is_full=True)] == ["Def.", "Ghi jkl?"]
+    assert "1 of 3 test sentences are left out, which cannot be read; the first is 'Abc.': what is" in caplog.text
+
+
+def test_an_error_of_the_model_is_not_taken_for_a_sentence_that_cannot_be_read(sentences, monkeypatch):
+    def out_of_memory(*_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    config = tiny(settings_of(sentences))
+    listening = Jury(config)
+    model = SynthesizerTrn(len(listening._reader.processor.symbols), config).eval()
+    monkeypatch.setattr(model, "predict_durations", out_of_memory)
+    with torch.no_grad(), pytest.raises(torch.cuda.OutOfMemoryError):
+        listening.speak(model, is_full=False)
 
 
 def test_meters_that_are_absent_are_told_once(sentences, caplog, monkeypatch):
     monkeypatch.setattr(Lengths, "needs", ("no_such_package",))
-    listening = Jury(tiny(settings_of(sentences)))
+    listening = Jury(tiny(settings_of(sentences, "train.evaluate_every=2")))
     for _ in range(2):
         assert listening.measure([sample(100)], [], is_full=False) == {}
-    assert caplog.text.count("validation goes without length") == 1
+    listening.measure([sample(100)], [], is_full=True)
+    assert caplog.text.count("validation goes without length") == 1 and caplog.text.count("no_such_package") == 1
+
+
+def test_a_meter_that_fails_is_left_out_from_then_on_with_one_warning(sentences, caplog, monkeypatch):
+    def fail_at_the_second(self, heard):
+        asked.append(heard)
+        return {"said": 1.0} if len(asked) < 2 else {}["broken"]
+
+    asked, lengths = [], []
+    monkeypatch.setattr(Words, "measure", fail_at_the_second)
+    monkeypatch.setattr(jury.distributed, "sum_over_processes", lambda values: lengths.append(len(values)) or values)
+    listening = Jury(tiny(settings_of(sentences, "train.evaluate_every=2")))
+    for _ in range(2):
+        assert listening.measure([sample(100), sample(200)], [], is_full=True) == {"valid/length": 150}
+    assert len(asked) == 2 and lengths == [4, 4], "not asked again, and in step with the other processes"
+    assert caplog.text.count("goes on without the meter said, which fails: KeyError: 'broken'") == 1
+
+
+class Voices(Meter):
+    """Whose recordings there are: a meter for tests."""
+
+    measures = (Measure("voices", "Voices", "", "higher"),)
+    needs_recordings = True
+
+    def __init__(self, setting):
+        self.recordings = setting.recordings
+
+    def measure(self, heard):
+        return {"voices": float(len(self.recordings[heard.speaker]))}
+
+
+def test_recordings_are_had_without_test_sentences_and_for_meters_of_each_validation(tiny_corpus, monkeypatch):
+    monkeypatch.setitem(METERS._builders, "voices", Voices)
+    config = with_corpus(tiny_corpus, ("train.test_sentences=null", 'train.meters=["voices"]',
+                                       'train.costly_meters=[]'))
+    assert Jury(config).measure([sample(100)], [], is_full=False) == {"valid/voices": 5}
+
+
+@pytest.mark.parametrize(("measure", "message"), [
+    ("valid/sane", r"'valid/sane', which is not better when lower \(higher is\); choose one of health/distance, "),
+    ("health/sharpness", r"not better when lower \(higher is\)"),
+    ("valid/speaking_rate", r"not better when lower \(near 1 is\)"),
+    ("valid/mle", r"which validation does not measure \(did you mean 'valid/mel'\?\)"),
+    ("valid/wer", "which validation does not measure"),  # as nobody asks for the words
+])
+def test_a_measure_that_cannot_rank_is_refused_before_the_first_step(measure, message):
+    meters = ('train.meters=["sanity"]', "train.evaluate_every=0", f"train.best_measure={measure}")
+    with pytest.raises(ValueError, match=message):
+        Jury(tiny(meters))
+    Jury(tiny((*meters, "train.keep_best=0")))
+    with pytest.raises(ValueError, match=message):
+        Jury(tiny((*meters, "train.keep_best=0", "train.patience=3")))
 
 
 def test_a_meter_or_a_file_that_does_not_exist_is_an_error():

@@ -8,7 +8,8 @@ import pytest
 
 import metrics
 from config import DataConfig
-from metrics import Heard, Setting, WorldMeter, griffin_lim, mel_alpha, mel_cepstra, open_meters
+from mel_processing import griffin_lim
+from metrics import Heard, Setting, WorldMeter, mel_alpha, mel_cepstra, open_meters
 from text import espeak
 from utils import Wav, read_wav
 

@@ -11,7 +11,7 @@ from pages import Markup, comparison, exhibits, number, report, tag, write_page
 from pages.alignment import HEIGHT, LINE, alignment_png
 from pages.charts import POINTS, Trace, chart, round_values, thinned
 from pages.media import BANDS, Clip, mel_decibels, sound_uri, spectrogram_uri
-from pages.verdict import BETWEEN, GOOD, POOR, RELATIVE, judge
+from pages.verdict import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, judge
 from scorecard import COPY, GRIFFIN_LIM, MEMORY, REAL_TIME, RECORDING, VOICE, Interval, Item, Measure, Scorecard
 from timings import Mark
 from utils import write_wav
@@ -68,11 +68,21 @@ def evaluated(tmp_path):
     return folder
 
 
-def card_with(measure, **values):
-    """A scorecard of one measure: condition -> (value, low, high)."""
+def card_with(measure, count=9, **means):
+    """A scorecard of one measure: condition -> mean over texts that spread by 0.1, each condition in its own way."""
     names = {"recording": RECORDING, "copy": COPY, "floor": GRIFFIN_LIM, "voice": VOICE}
-    summary = {names[key]: {measure.name: Interval(*value, 9)} for key, value in values.items()}
-    return Scorecard("run", 1, {}, (measure,), summary, ())
+    spread = {key: np.random.default_rng(seed).permutation(np.linspace(-0.15, 0.15, count))
+              for seed, key in enumerate(names)}
+    return card_of(measure, {names[key]: mean + spread[key] for key, mean in means.items()})
+
+
+def card_of(measure, values):
+    """A scorecard of one measure: condition -> its value for each text."""
+    items = tuple(Item(str(i), "Abc.", "held-out", values={name: {measure.name: float(column[i])}
+                                                           for name, column in values.items()})
+                  for i in range(len(next(iter(values.values())))))
+    return Scorecard("run", 1, {}, (measure,), {name: {measure.name: bootstrap(column)}
+                                                for name, column in values.items()}, items)
 
 
 def test_the_report_is_one_file_with_everything_inside(evaluated, tmp_path):
@@ -171,40 +181,64 @@ def test_any_symbols_can_be_drawn_wide_enough_for_their_time():
     assert picture_of([Mark("a", 0, 60 * RATE)]).shape[1] == 1800
 
 
-@pytest.mark.parametrize(("grade", "measure", "values"), [
-    (GOOD, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (3.1, 3.0, 3.2)}),
-    (BETWEEN, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (2.6, 2.5, 2.7)}),
-    (POOR, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (1.5, 1.4, 1.6)}),
-    (POOR, DNSMOS, {"recording": (3.2, 3.1, 3.3), "floor": (2, 1.9, 2.1), "voice": (2.1, 2.0, 2.2)}),
-    (BETWEEN, DNSMOS, {"recording": (3.2, 3.1, 3.3), "voice": (2.1, 2.0, 2.2)}),
-    (RELATIVE, MCD, {"copy": (3, 2.9, 3.1), "floor": (2, 1.9, 2.1), "voice": (6, 5.9, 6.1)}),
-    (GOOD, MCD, {"copy": (3, 2.9, 3.1), "floor": (5, 4.9, 5.1), "voice": (3.1, 3.0, 3.2)}),
-    (BETWEEN, MCD, {"copy": (3, 2.9, 3.1), "floor": (5, 4.9, 5.1), "voice": (4, 3.9, 4.1)}),
-    (GOOD, PESQ, {"copy": (3, 2.9, 3.1), "floor": (2, 1.9, 2.1)}),
-    (POOR, PESQ, {"copy": (2, 1.8, 2.1), "floor": (2, 1.9, 2.1)}),
-    (GOOD, SPEED, {"voice": (1.02, 0.97, 1.07)}),
-    (POOR, SPEED, {"voice": (1.2, 1.1, 1.3)}),
-    (POOR, SPEED, {"voice": (0.8, 0.7, 0.9)}),
+@pytest.mark.parametrize(("grade", "measure", "means"), [
+    (GOOD, DNSMOS, {"recording": 3.2, "floor": 2, "voice": 3.15}),
+    (GOOD, DNSMOS, {"recording": 3.2, "floor": 2, "voice": 3.6}),
+    (BETWEEN, DNSMOS, {"recording": 3.2, "floor": 2, "voice": 2.6}),
+    (POOR, DNSMOS, {"recording": 3.2, "floor": 2, "voice": 1.5}),
+    (POOR, DNSMOS, {"recording": 3.2, "floor": 2, "voice": 2.02}),
+    (BETWEEN, DNSMOS, {"recording": 3.2, "voice": 2.1}),
+    (BLIND, DNSMOS, {"recording": 3.2, "floor": 3.2, "voice": 3.2}),
+    (RELATIVE, MCD, {"copy": 3, "floor": 2, "voice": 6}),
+    (GOOD, MCD, {"copy": 3, "floor": 5, "voice": 3.02}),
+    (BETWEEN, MCD, {"copy": 3, "floor": 5, "voice": 4}),
+    (GOOD, PESQ, {"copy": 3, "floor": 2}),
+    (POOR, PESQ, {"copy": 2, "floor": 2}),
+    (GOOD, SPEED, {"voice": 1.02}),
+    (POOR, SPEED, {"voice": 1.2}),
+    (POOR, SPEED, {"voice": 0.8}),
 ])
-def test_a_verdict_places_the_voice_between_ceiling_and_floor(grade, measure, values):
-    assert judge(card_with(measure, **values), measure).grade == grade
+def test_a_verdict_places_the_voice_between_ceiling_and_floor(grade, measure, means):
+    assert judge(card_with(measure, **means), measure).grade == grade
+
+
+@pytest.mark.parametrize(("measure", "means"), [
+    (DNSMOS, {"recording": 3.2, "floor": 2, "voice": 3.2}), (MCD, {"copy": 3, "floor": 5, "voice": 3}),
+    (PESQ, {"copy": 3, "floor": 2}), (SPEED, {"voice": 1.0})])
+def test_of_five_texts_nothing_is_called_good(measure, means):
+    judgement = judge(card_with(measure, count=5, **means), measure)
+    assert judgement.grade == FEW and "5 texts are too few to say" in judgement.text
+    assert judge(card_with(measure, count=6, **means), measure).grade == GOOD
+
+
+def test_a_voice_that_is_worse_at_each_text_is_not_good_however_much_the_texts_differ():
+    hard = np.arange(9.0)
+    card = card_of(DNSMOS, {RECORDING: hard, VOICE: hard - 0.2})
+    voice, recording = (card.interval(name, "dnsmos") for name in (VOICE, RECORDING))
+    assert voice.high > recording.value, "the intervals overlap"
+    assert judge(card, DNSMOS).grade == BETWEEN and "short of the recordings" in judge(card, DNSMOS).text
+
+
+def test_a_value_that_json_has_no_number_for_is_left_out_of_the_verdict(tmp_path):
+    values = np.append(np.linspace(3, 3.5, 6), np.nan)
+    card_of(DNSMOS, {RECORDING: values, VOICE: values}).save(tmp_path)
+    assert judge(Scorecard.load(tmp_path), DNSMOS).grade == GOOD
 
 
 def test_where_lower_is_better_the_verdict_turns_around():
     error = Measure("wer", "Word error rate", "%", "lower")
-    card = card_with(error, recording=(13, 11, 15), floor=(26, 24, 28), voice=(52, 50, 54))
+    card = card_with(error, recording=13, floor=26, voice=52)
     assert judge(card, error).grade == POOR and "worse than the floor" in judge(card, error).text
 
 
 def test_where_the_floor_is_as_good_as_the_recordings_the_verdict_says_that_it_says_little():
-    values = {"recording": (3.2, 3.1, 3.3), "voice": (3.1, 3.0, 3.2)}
-    assert "says little" in judge(card_with(DNSMOS, floor=(3.1, 3.0, 3.2), **values), DNSMOS).text
-    assert "says little" not in judge(card_with(DNSMOS, floor=(2.1, 2.0, 2.2), **values), DNSMOS).text
+    assert "says little" in judge(card_with(DNSMOS, recording=3.2, voice=3.2, floor=3.2), DNSMOS).text
+    assert "says little" not in judge(card_with(DNSMOS, recording=3.2, voice=3.2, floor=2.1), DNSMOS).text
 
 
 def test_a_number_with_nothing_beside_it_gets_no_verdict():
     seconds = Measure("rtf", "Real-time factor", "", "lower")
-    assert judge(card_with(seconds, voice=(0.1, 0.1, 0.1)), seconds) is None
+    assert judge(card_with(seconds, voice=0.1), seconds) is None
 
 
 def test_a_mean_of_one_item_has_no_interval_and_is_still_shown(tmp_path):

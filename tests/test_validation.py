@@ -9,8 +9,9 @@ import torch
 import distributed
 import trainer
 import validation
+from alignment_health import AlignmentHealth
 from data_utils import Batch
-from jury import Jury
+from jury import BETTER, Jury
 from models import SynthesizerTrn
 from tests.conftest import tiny, with_corpus
 from text import TextProcessor
@@ -53,6 +54,12 @@ def test_a_process_without_a_batch_waits_for_the_same_sums(model, batch, monkeyp
     found = [validation.validate(model, batches, CONFIG, Jury(CONFIG)).values.keys()
              for batches in ([(0, batch)], [(1, batch)], [])]
     assert lengths[:3] == lengths[3:6] == lengths[6:] and found[0] == found[1] == found[2]
+
+
+def test_of_all_that_is_found_it_is_known_which_way_it_is_better(model, batch):
+    jury, health = Jury(CONFIG), AlignmentHealth(*[1.0] * 12).as_dict()  # this batch has no other text to compare with
+    found = validation.validate(model, [(0, batch)], CONFIG, jury).values.keys()
+    assert (found | health.keys()) - set(jury.names) == BETTER.keys()
 
 
 def test_what_is_measured_is_of_all_lengths(model, batch):
