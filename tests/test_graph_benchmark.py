@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import graph, voices
 from formats import onnx_voice
+from formats.graph import open_session, optimization
 from tests.test_benchmarks import MEDIUM_SMALL
 from tests.test_formats_torchscript import untrained
 
@@ -59,3 +60,13 @@ def test_pipers_graph_and_ours_are_of_the_same_weights(tmp_path):
     files = graph.write_graphs(tmp_path)  # which compares their sounds
     assert list(files) == [graph.PIPER, graph.OURS, graph.OURS_FOR_PIPER]
     assert graph.n_nodes(files[graph.PIPER]) > 4 * graph.n_nodes(files[graph.OURS])
+
+
+@pytest.mark.parametrize(("threads", "level"), [(1, "ORT_ENABLE_ALL"), (2, "ORT_ENABLE_EXTENDED")])
+def test_channels_are_put_into_blocks_for_one_thread_only(tmp_path, threads, level):
+    import onnxruntime
+
+    assert optimization(threads) == level and hasattr(onnxruntime.GraphOptimizationLevel, level)
+    onnx_voice.write(untrained(), tmp_path)
+    session = open_session(tmp_path / "voice.onnx", threads)
+    assert session.get_session_options().graph_optimization_level == getattr(onnxruntime.GraphOptimizationLevel, level)
