@@ -75,7 +75,8 @@ def _front_matter(voice: Loaded, card: Card) -> str:
     lines = [f"language: {voice.config.data.language.partition('-')[0]}", "pipeline_tag: text-to-speech",
              "tags: [text-to-speech, vits]"]
     if card.licence:
-        lines += ["license: other", f"license_name: {json.dumps(card.licence, ensure_ascii=False)}"]
+        name = card.licence.partition(". ")[0].removesuffix(".")  # the rest is below
+        lines += ["license: other", f"license_name: {json.dumps(name, ensure_ascii=False)}"]
     return "\n".join(["---", *lines, "---"])
 
 

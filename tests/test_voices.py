@@ -40,7 +40,7 @@ def test_its_card_says_what_it_is_made_of_and_how_good_it_is(folder):
     for heading in ("Data and licence", "How it was made", "Measures", "What it is bad at"):
         section = card.partition(f"## {heading}\n")[2].partition("\n## ")[0].strip()
         assert len(section) > 60 and not section.startswith("Not "), heading
-    assert re.search(r"\d+ (to|–) \d+|\d+\.\d+ to \d+\.\d+", card), "its measures have no intervals"
+    assert re.search(r"\d \[\d[\d.]*, \d", card), "its measures have no intervals"
 
 
 def test_nothing_in_it_names_a_place_outside_the_repository(folder):
@@ -60,8 +60,10 @@ def test_its_graph_says_the_same_at_the_same_pace(folder, loaded):
     runtime = pytest.importorskip("formats.runtime")
     pytest.importorskip("onnxruntime")
     _, audio = said(loaded[folder])
-    _, other = said(runtime.OnnxVoice.load(folder / "voice.onnx"))
-    assert other.durations.tolist() == audio.durations.tolist()
+    graph = runtime.OnnxVoice.load(folder / "voice.onnx")
+    hop = graph.config.data.hop_length
+    assert np.abs(said(graph)[1].durations - audio.durations).max() <= hop  # rounding may move an end by a frame
+    other = graph.speak_ids(audio.text_ids, durations=(audio.durations // hop).tolist(), seed=1)
     noise = np.sqrt(np.mean((other.samples - audio.samples) ** 2) / np.mean(audio.samples**2))
     assert noise < 0.3  # its weights are rounded to 8 bits; another sentence of the same voice has about 1.4
 
