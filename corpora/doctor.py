@@ -66,6 +66,7 @@ KINDS = {
     "tempo": Kind("warning", "characters a second as in the rest", "listen; too much or too little text?"),
     "duplicate_audio": Kind("warning", "every recording once", "remove one of the lines"),
     "near_duplicate": Kind("warning", "every recording once", "listen to both; if they are one, remove a line"),
+    "same_name": Kind("warning", "a name of its own for every utterance", "rename it: prepare takes one of a name"),
     "unlike_text": Kind("warning", "what the trained voice expects of the text", "listen; correct the text"),
     "channels": Kind("note", "1 channel", "prepare and --repair take the mean of the channels"),
     "coarse": Kind("note", "16 bits or more", "use the original if there is one"),
@@ -173,6 +174,7 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
             found[row] += _of_text(source, sound, spellings[row] if spellings else None, limits)
         _add(found, _tempo_outliers(scan.sources, sounds, limits.robust_z))
         _add(found, _same_texts(scan.sources))
+        _add(found, _same_names(scan.sources))
     _add(found, _same_audio(scan.sources, sounds))
     findings = [Finding("columns", row.place, "", "", row.found, row.expected) for row in scan.bad_rows]
     findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names))
@@ -337,6 +339,14 @@ def _same_texts(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
     for rows in groups:
         for row in rows[1:]:
             yield row, "duplicate_text", f"the text of {sources[rows[0]].place}: {_short(sources[row].text)}"
+
+
+def _same_names(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
+    """Other files under one name, as a.wav and a.flac are; the same file twice is told by its sound."""
+    for rows in _groups(source.id for source in sources):
+        for row in rows[1:]:
+            if sources[row].origin != sources[rows[0]].origin:
+                yield row, "same_name", f"the name {sources[row].id!r}, as {sources[rows[0]].place} has"
 
 
 def _same_audio(sources: Sequence[Source], sounds: Sequence[Sound]) -> Iterator[tuple[int, str, str]]:

@@ -143,6 +143,14 @@ def test_noise_under_speech_is_measured():
 # --- lines and texts
 
 
+def test_two_files_of_one_name_are_told_before_prepare_refuses_them(tmp_path):
+    for name in ("a.wav", "a.flac", "b.wav"):
+        write_wav(tmp_path / name, speech(seed=ord(name[-1]) + ord(name[0])), RATE)
+    path = write_list(tmp_path / "list.txt", "a.wav|Well said.", "a.flac|Said otherwise.", "b.wav|Something else.")
+    assert check(path) == 0
+    assert found(tmp_path / "list.txt.check") == {"2": ["same_name"]}
+
+
 def test_each_bad_line_is_named_with_what_was_found_what_was_expected_and_what_to_do(tmp_path, capsys):
     for name in "abcd":
         write_wav(tmp_path / f"{name}.wav", speech(seed=ord(name)), RATE)
