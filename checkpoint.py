@@ -445,8 +445,11 @@ def _read_release(file: Path) -> Weights:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} is not JSON ({error}); fetch or export the release again") from None
-    beside = file.with_name(DISCRIMINATORS_FILE)
-    return Weights(config, generator, _read_tensors(beside)[0] if beside.is_file() else None, step, file)
+    # A folder that is to stay small may have them beside it: voices/en_rms.discriminators.safetensors.
+    folder = file.parent.resolve()
+    places = (folder / DISCRIMINATORS_FILE, folder.parent / f"{folder.name}.{DISCRIMINATORS_FILE}")
+    found = next((place for place in places if place.is_file()), None)
+    return Weights(config, generator, _read_tensors(found)[0] if found else None, step, file)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:

@@ -4,6 +4,7 @@
     python preprocess.py check recordings --repair trim,dc,loudness --out repaired
     python preprocess.py ljspeech LJSpeech-1.1 --out data/ljs -c configs/ljs.json
     python preprocess.py vctk VCTK-Corpus --out data/vctk --text_cleaners english_cleaners2
+    python preprocess.py folder recordings --out data/mine -c configs/finetune.json
     python preprocess.py filelist mine.txt --out data/mine --rate 44100
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
     python preprocess.py flite sentences.txt --out data/rms --voice rms --rate 16000
@@ -47,7 +48,16 @@ from corpora.doctor import (
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import Scan, check_apart, read_list, read_ljspeech, read_sentences, read_vctk, scan_corpus
+from corpora.sources import (
+    Scan,
+    check_apart,
+    read_any,
+    read_list,
+    read_ljspeech,
+    read_sentences,
+    read_vctk,
+    scan_corpus,
+)
 from corpora.suspects import LIMIT, write_suspects
 from corpus import Line
 from utils import user_errors, write_text_atomic
@@ -64,10 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
     parser.add_argument("--language", default=DataConfig().language, help="espeak-ng's name of it")
     parser.add_argument("--out_extension", default="cleaned")
-    commands = parser.add_subparsers(dest="command", metavar="{check,ljspeech,vctk,filelist,espeak,flite}")
+    commands = parser.add_subparsers(dest="command", metavar="{check,ljspeech,vctk,folder,filelist,espeak,flite}")
     _add_check(commands)
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
+                       ("folder", "folder of any of these layouts, or of audio with NAME.txt beside each NAME.wav"),
                        ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line"),
                        ("flite", "file of one sentence a line")):
         command = commands.add_parser(name, parents=[shared], help=what)
@@ -88,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with user_errors():
         if args.command is None:
             if not args.filelists:
-                parser.error("say what to prepare: ljspeech, vctk, filelist, espeak, flite; check to look at "
-                             "it first; or --filelists to clean texts")
+                parser.error("say what to prepare: ljspeech, vctk, folder, filelist, espeak, flite; check to "
+                             "look at it first; or --filelists to clean texts")
             processor = text_processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0
@@ -100,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
         if args.command == "flite":
             return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
-        readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "filelist": read_list}
+        readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "folder": read_any, "filelist": read_list}
         return prepare(readers[args.command](args.source), plan)
 
 

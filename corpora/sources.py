@@ -74,6 +74,16 @@ def scan_corpus(path: Path) -> Scan:
     return scan
 
 
+def read_any(folder: Path) -> list[Source]:
+    """A folder of whichever layout; of audio alone, NAME.txt beside NAME.wav is its text.
+
+    Raises:
+        FilelistError: its list has bad lines.
+        FileNotFoundError: it holds no corpus.
+    """
+    return _or_all_faults(scan_corpus(folder))
+
+
 def check_apart(sources: Iterable[Source], wavs: Path | None, lists: Sequence[Path]) -> None:
     """Refuse to write over what is read.
 
@@ -100,10 +110,7 @@ def check_apart(sources: Iterable[Source], wavs: Path | None, lists: Sequence[Pa
 
 def read_ljspeech(folder: Path) -> list[Source]:
     """metadata.csv of id|text or id|text|normalised text, and wavs/id.wav (or .flac, .ogg, .mp3, or in the id)."""
-    sources, bad_rows = scan_ljspeech(folder)
-    if bad_rows:
-        raise FilelistError([f"{row.place}: found {row.found}; expected {row.expected}" for row in bad_rows])
-    return sources
+    return _or_all_faults(Scan("ljspeech", *scan_ljspeech(folder), True))
 
 
 def scan_ljspeech(folder: Path) -> tuple[list[Source], list[BadRow]]:
@@ -198,6 +205,12 @@ def _id_in_list(wav_path: str, filelist: Path) -> str:
     """Within the list's folder the name starts there, wherever the path does."""
     path, folder = os.path.abspath(wav_path), os.path.abspath(filelist.parent)
     return utterance_id(os.path.relpath(path, folder) if path.startswith(folder + os.sep) else wav_path)
+
+
+def _or_all_faults(scan: Scan) -> list[Source]:
+    if scan.bad_rows:
+        raise FilelistError([f"{row.place}: found {row.found}; expected {row.expected}" for row in scan.bad_rows])
+    return scan.sources
 
 
 def _has_speakers(filelist: Path) -> bool:

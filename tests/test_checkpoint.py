@@ -10,6 +10,7 @@ import resource
 import shutil
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -566,6 +567,20 @@ def test_the_discriminators_are_published_if_wanted_and_old_ones_do_not_stay(tmp
     assert checkpoint.read_weights(release).discriminators is None
     with pytest.raises(ValueError, match="has no discriminators to publish; take the run"):
         checkpoint.publish(release, tmp_path / "third", with_discriminators=True)
+
+
+def test_discriminators_may_lie_beside_a_release_that_is_to_stay_small(tmp_path, monkeypatch):
+    run, release = a_run(tmp_path / "run"), tmp_path / "release"
+    checkpoint.publish(run, release, with_discriminators=True)
+    kept = checkpoint.read_weights(release).discriminators
+    (release / "discriminators.safetensors").rename(tmp_path / "release.discriminators.safetensors")
+    for path in (release, release / "model.safetensors"):
+        found = checkpoint.read_weights(path).discriminators
+        assert found.keys() == kept.keys() and all(torch.equal(found[name], kept[name]) for name in kept)
+    monkeypatch.chdir(release)
+    assert checkpoint.read_weights(Path("model.safetensors")).discriminators is not None
+    release.rename(tmp_path / "other")
+    assert checkpoint.read_weights(tmp_path / "other").discriminators is None
 
 
 def test_weights_are_read_from_runs_checkpoints_and_releases_alike(tmp_path):

@@ -283,6 +283,24 @@ def test_a_vctk_folder_gives_speakers_by_folder_and_leaves_out_what_has_no_trans
     assert "p3_001" in printed and "has no text" in printed
 
 
+def test_a_folder_is_prepared_whichever_layout_it_has(tmp_path, ljspeech, capsys):
+    plain = tmp_path / "plain"
+    for name in ("a.wav", "deep/b.wav", "c.wav"):
+        write_sound(plain / name)
+    write_lines(plain / "a.txt", "Beside it.")
+    write_lines(plain / "deep" / "b.lab", "In a folder.")
+    assert run("folder", plain, "--out", tmp_path / "out") == 0
+    assert prepared(tmp_path / "out") == {"a.wav": ["Beside it."], "deep/b.wav": ["In a folder."]}
+    printed = capsys.readouterr().out
+    assert "c.wav" in printed and "has no text" in printed
+    assert run("folder", ljspeech, "--out", tmp_path / "four") == 0 and len(prepared(tmp_path / "four")) == 4
+    write_lines(ljspeech / "metadata.csv", "a|b|c|d")
+    assert run("folder", ljspeech, "--out", tmp_path / "bad") == 2
+    assert "metadata.csv:1: found 4 columns; expected id|text" in capsys.readouterr().err
+    assert run("folder", tmp_path / "nowhere", "--out", tmp_path / "bad") == 2
+    assert "nowhere holds no corpus; expected" in capsys.readouterr().err
+
+
 def test_a_folder_of_another_kind_is_refused(tmp_path, capsys):
     assert run("vctk", tmp_path, "--out", tmp_path / "out") == 2
     assert "holds no VCTK corpus; expected the folders txt and wav48" in capsys.readouterr().err
@@ -370,7 +388,7 @@ def test_wrong_options_are_named_together(tmp_path, capsys):
 def test_no_command_says_which_there_are(capsys):
     with pytest.raises(SystemExit) as error:
         preprocess.main([])
-    assert error.value.code == 2 and "say what to prepare: ljspeech, vctk, filelist, espeak" in capsys.readouterr().err
+    assert error.value.code == 2 and "say what to prepare: ljspeech, vctk, folder, filelist" in capsys.readouterr().err
 
 
 # --- espeak
