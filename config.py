@@ -81,6 +81,7 @@ class TrainConfig:
     compile: bool = False  # generator and discriminators by torch.compile, where there is a compiler for the device
     ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
     adversarial_start: int = 0  # step at which the discriminators join
+    discriminator_interval: int = 1  # they move at each such step; the generator hears them at every one
     discriminator_warmup_steps: int | None = None  # over which what they say gains weight; not given: 0, or 500 where
     # a fine-tuned generator meets discriminators that start from nothing
     max_bad_steps: int = 10  # in a row whose loss or gradient is not finite, before a run rolls back or ends
@@ -111,7 +112,7 @@ class TrainConfig:
         positive = ("log_interval", "eval_interval", "save_interval", "keep_last", "epochs", "total_steps",
                     "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
                     "grad_clip", "num_threads", "lr_decay", "keep_every", "batch_seconds", "accumulate",
-                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor", "patience")
+                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor", "patience", "discriminator_interval")
         not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm",
                         "c_mel", "c_kl", "c_dur", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
                         "lr_final", "discriminator_lr_warmup_steps", "discriminator_warmup_steps", "keep_best",

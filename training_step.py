@@ -184,7 +184,7 @@ def autocast(train: TrainConfig, device: torch.device) -> torch.autocast:
 
 
 class StepLosses(NamedTuple):
-    """What a step computed, on this process's share; the discriminators' part is None before they join."""
+    """What a step computed, on this process's share; the discriminators' part is None where they did not move."""
 
     generator: GeneratorLosses
     discriminator: DiscriminatorLosses | None
@@ -233,6 +233,11 @@ def adversarial_factor(train: TrainConfig, step: int) -> float:
     return min(1.0, (step - train.adversarial_start) / train.discriminator_warmup_steps)
 
 
+def discriminators_move(train: TrainConfig, step: int) -> bool:
+    """Whether this step moves the discriminators, the last one of each interval since they joined."""
+    return step >= train.adversarial_start and (step - train.adversarial_start + 1) % train.discriminator_interval == 0
+
+
 def train_step(state: TrainState, batches: Sequence[Batch], shares: Sequence[Share], config: Config,
                epoch: int) -> StepLosses:
     """Both half-steps; all randomness is a function of (seed, step, rank, batch).
@@ -246,9 +251,8 @@ def train_step(state: TrainState, batches: Sequence[Batch], shares: Sequence[Sha
     """
     train = config.train
     backing = train.rollback_lr_factor ** state.rollbacks
-    is_adversarial = state.step >= train.adversarial_start
     judged, judged_norm, heard = None, None, None
-    if is_adversarial:
+    if discriminators_move(train, state.step):
         judged, heard = discriminator_half(state, batches, shares, config)
         judged_norm = state.discriminator_updater.step(backing * discriminator_lr_factor(train, state.step, epoch))
     losses = generator_half(state, batches, shares, config, heard, judged_norm)

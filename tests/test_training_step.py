@@ -131,6 +131,21 @@ def test_discriminators_warm_up_from_the_step_at_which_they_join():
     assert training_step.adversarial_factor(tiny().train, 0) == 1
 
 
+def test_discriminators_move_at_the_last_step_of_each_interval_and_are_heard_at_every_one(tiny_batch):
+    state, config = fresh_state("train.adversarial_start=1", "train.discriminator_interval=2")
+    moved, heard = [], []
+    for step in range(5):
+        state.step = step
+        before = [p.clone() for p in state.discriminators.parameters()]
+        losses = step_on(state, config, one_voice(tiny_batch))
+        still = [torch.equal(a, b) for a, b in zip(before, state.discriminators.parameters())]
+        assert all(still) or not any(still)
+        assert (losses.discriminator is None) is all(still)
+        moved.append(not any(still))
+        heard.append(float(losses.generator.adversarial) > 0)
+    assert moved == [False, False, True, False, True] and heard == [False, True, True, True, True]
+
+
 def test_while_they_warm_up_the_generator_hears_less_of_them(tiny_batch):
     norms = []
     for warm_up in (0, 1000):
