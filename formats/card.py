@@ -1,6 +1,6 @@
 """The voice card of a release, README.md: what the voice is, how to use it, what is known of it and what is not.
 
-    text = text_of(voice, weights, "anna", Card(data="LJ Speech", licence="public domain"), scores=None, has_graph=True)
+    text = text_of(voice, weights, "anna", Card(data="LJ Speech", licence="public domain"), None, Beside())
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ class Card(NamedTuple):
     scorecard: Path | None = None  # a folder of evaluate.py
 
 
-def text_of(voice: Loaded, weights: Weights, name: str, card: Card, scores: Scorecard | None, has_graph: bool) -> str:
+class Beside(NamedTuple):
+    """What else lies in the release folder."""
+
+    graph: bool = False  # voice.onnx
+    curves: bool = False  # curves.png
+
+
+def text_of(voice: Loaded, weights: Weights, name: str, card: Card, scores: Scorecard | None, beside: Beside) -> str:
     """The card as Markdown.
 
     Args:
@@ -41,17 +48,17 @@ def text_of(voice: Loaded, weights: Weights, name: str, card: Card, scores: Scor
         name: the release folder's.
         card: what people said.
         scores: what an evaluation measured.
-        has_graph: whether voice.onnx lies in the folder.
+        beside: what else lies in the folder.
     """
     title = card.title or name
     sections = [
         _front_matter(voice, card), MARK, f"# {title}", _summary(voice),
-        "## Use", _use(voice, name, has_graph),
+        "## Use", _use(voice, name, beside.graph),
         "## Data and licence",
         f"Trained on: {card.data or 'not stated.'}",
         f"Licence: {card.licence}" if card.licence else "No licence is stated: ask whoever gave it to you before you "
                                                         "publish what it says.",
-        "## How it was made", _facts(voice, weights),
+        "## How it was made", _facts(voice, weights), *["![losses over training](curves.png)"] * beside.curves,
         "## Measures", *_measures(scores, weights.step),
         "## What it is bad at", card.limits or "Not stated: nobody wrote down what goes wrong."]
     return "\n\n".join(sections) + "\n"

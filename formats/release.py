@@ -4,7 +4,8 @@
     write(checkpoint.read_weights(run), Path("folder"), Card(), Form(half=True, onnx=True, quantise="int8"))
 
 The folder holds config.json and model.safetensors, which `Voice.load` opens, symbols.txt and speakers.json for reading,
-README.md, and on request voice.onnx with voice.json, by which it speaks where there is no torch.
+README.md, curves.png where the run has its metrics.jsonl, and on request voice.onnx with voice.json, by which it speaks
+where there is no torch.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ import torch
 
 import checkpoint
 from checkpoint import MODEL_FILE, Weights
-from formats import Written
+from formats import Written, curves
 from formats import card as cards
 from formats.card import Card
 from formats.onnx_voice import Loaded, compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
 from formats.quantisation import quantised
+from pages.report import METRICS
 from scorecard import Scorecard
 
 # Shapes: L tokens, S samples.
 
 SYMBOLS_FILE, SPEAKERS_FILE, CARD_FILE = "symbols.txt", "speakers.json", "README.md"
-GRAPH_FILE, DESCRIPTION_FILE = "voice.onnx", "voice.json"
+GRAPH_FILE, DESCRIPTION_FILE, CURVES_FILE = "voice.onnx", "voice.json", "curves.png"
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 
@@ -54,7 +56,7 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     if form.half:
         _check_range(weights)
     files = checkpoint.publish_weights(weights, folder, torch.float16 if form.half else torch.float32)
-    for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE, CARD_FILE):
+    for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE, CURVES_FILE, CARD_FILE):
         (folder / name).unlink(missing_ok=True)  # another release's
     files += write_lists(voice, folder)
     reopened = load_voice(checkpoint.read_weights(folder))
@@ -62,8 +64,11 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     if form.onnx:
         graph = _write_graph(weights, folder, form.quantise)
         files, checks = files + graph.files, checks + graph.checks
-    (folder / CARD_FILE).write_text(cards.text_of(voice, weights, folder.resolve().name, card, scores, form.onnx),
-                                    encoding="utf-8")
+    metrics = weights.source.parent / METRICS
+    has_curves = metrics.is_file() and curves.draw(metrics, weights.step, folder / CURVES_FILE)
+    files += [folder / CURVES_FILE] * has_curves
+    (folder / CARD_FILE).write_text(cards.text_of(voice, weights, folder.resolve().name, card, scores,
+                                                  cards.Beside(form.onnx, has_curves)), encoding="utf-8")
     files.append(folder / CARD_FILE)
     size = sum(file.stat().st_size for file in files) / 1e6
     return Written(files, (*checks, f"{len(files)} files, {size:.1f} MB"))

@@ -74,6 +74,24 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
     assert "one voice becomes several" in (clone / "runs" / "four" / "train.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_the_four_commands_for_a_voice_of_ones_own_run_as_written(clone):
+    """From a folder of recordings with a text beside each to a voice, without any other option."""
+    page = (clone / "docs" / "your-voice.md").read_text(encoding="utf-8")
+    lines = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)[0].splitlines()
+    assert len(lines) == 4
+    own_recordings(clone / "recordings")
+    for row in (clone / "recordings" / "metadata.csv").read_text().splitlines():
+        name, text = row.split("|")
+        (clone / "recordings" / "wavs" / f"{name}.txt").write_text(text + "\n")
+    (clone / "recordings" / "metadata.csv").unlink()
+    for line in lines:
+        run_line(line, clone)
+    assert (clone / "my_voice.wav").stat().st_size > 10_000
+    log = (clone / "runs" / "my_voice" / "train.log").read_text(encoding="utf-8")
+    assert re.search(r"^discriminators +\d+ \([\d,]+\) +- +- +-$", log, re.MULTILINE), "they did not come along"
+
+
 def made_run(folder: Path) -> Path:
     """A run of the smallest voice, two steps old."""
     import torch
@@ -125,7 +143,7 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
     rows = [row.replace(" [-c CONFIG]", " -c configs/demo.json").replace("FOLDER\\|LIST [-m RUN]", "LIST")
             for row in rows]
-    assert len(rows) == 7
+    assert len(rows) == 8
     rows = [row for row in rows if " flite " not in row or shutil.which("flite")]
     for row in rows:
         for name, value in fill.items():

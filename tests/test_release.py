@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 import checkpoint
 import finetuning
 from discriminators import Discriminators
-from formats import release
+from formats import curves, release
 from formats.card import Card
 from formats.onnx_voice import load_voice, probe
 from formats.release import Form
@@ -56,6 +57,24 @@ def test_a_card_without_a_licence_says_so(tmp_path):
     text = (written(tmp_path / "voice") / "README.md").read_text(encoding="utf-8")
     assert "No licence is stated: ask" in text and "license" not in text.partition("# voice")[0]
     assert "Trained on: not stated." in text and "nobody wrote down what goes wrong" in text
+
+
+def test_the_curves_of_the_run_are_drawn_up_to_the_released_step(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    rows = [{"step": step, "train/mel": 9 / step, "valid/mel": 10 / step, "other": 1} for step in (1, 2, 3)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"torn')
+    weights = untrained()._replace(source=run / "checkpoint_00000002.pt", step=2)
+    folder = tmp_path / "voice"
+    release.write(weights, folder, NOBODY, PLAIN)
+    assert "![losses over training](curves.png)" in (folder / "README.md").read_text(encoding="utf-8")
+    early = plt.imread(folder / "curves.png")
+    assert early.shape[:2] == (400, 720) and (folder / "curves.png").stat().st_size < 60_000
+    assert curves.draw(run / "metrics.jsonl", 3, tmp_path / "later.png")
+    assert not np.array_equal(plt.imread(tmp_path / "later.png"), early)
+    assert not curves.draw(run / "metrics.jsonl", 0, tmp_path / "none.png") and not (tmp_path / "none.png").exists()
+    release.write(untrained(), folder, NOBODY, PLAIN)
+    assert not (folder / "curves.png").exists() and "curves" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_measures_of_a_scorecard_stand_on_the_card_with_their_intervals(tmp_path):
