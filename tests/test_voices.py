@@ -6,7 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors
 
+import checkpoint
+import config as settings
+from discriminators import Discriminators
 from speaking import DEFAULT_VOICE, VOICES
 from synthesis import Voice
 from tests.conftest import ROOT
@@ -33,6 +37,20 @@ def test_a_voice_is_small_and_whole(folder):
     files = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
     assert {"config.json", "model.safetensors", "symbols.txt", "voice.onnx", "voice.json", "README.md"} <= set(files)
     assert sum(files.values()) <= LARGEST
+
+
+def test_it_can_be_trained_further_with_its_own_discriminators(folder):
+    """They lie beside the folder, which is to stay small; an older release's would be a start from two places."""
+    beside = folder.with_name(f"{folder.name}.discriminators.safetensors")
+    steps = []
+    for file in (folder / "model.safetensors", beside):
+        with safetensors.safe_open(file, framework="pt") as opened:
+            steps.append(opened.metadata()["step"])
+    assert steps[0] == steps[1] and beside.stat().st_size < 2_000_000
+    config = settings.load(folder / "config.json")
+    weights = checkpoint.read_weights(folder)
+    Discriminators(config.discriminator).load_state_dict(weights.discriminators)
+    assert weights.step > config.train.adversarial_start
 
 
 def test_its_card_says_what_it_is_made_of_and_how_good_it_is(folder):
