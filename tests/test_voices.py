@@ -7,13 +7,17 @@ import sys
 import numpy as np
 import pytest
 import safetensors
+import torch
 
 import checkpoint
 import config as settings
 from discriminators import Discriminators
+from finetuning import start_from
 from speaking import DEFAULT_VOICE, VOICES
 from synthesis import Voice
 from tests.conftest import ROOT
+from text import SymbolTable
+from training_step import new_networks
 from utils import read_wav
 
 FOLDERS = sorted(folder for folder in VOICES.iterdir() if folder.is_dir())
@@ -59,6 +63,19 @@ def test_its_card_says_what_it_is_made_of_and_how_good_it_is(folder):
         section = card.partition(f"## {heading}\n")[2].partition("\n## ")[0].strip()
         assert len(section) > 60 and not section.startswith("Not "), heading
     assert re.search(r"\d \[\d[\d.]*, \d", card), "its measures have no intervals"
+
+
+@pytest.mark.parametrize("overrides, fates", [((), {"loaded"}), (
+    ("data.language=de", "data.symbols=ipa", 'data.text_cleaners=["espeak"]'), {"loaded", "resized"})],
+    ids=["one language", "another"])
+def test_the_configuration_for_little_data_starts_from_it_with_nothing_left_over(folder, overrides, fates):
+    config = settings.load(ROOT / "configs" / "finetune.json", overrides)
+    if ROOT / config.train.init_from != folder:
+        pytest.skip("another voice is where it starts")
+    networks = new_networks(config, len(SymbolTable.load(config.data.symbols).symbols), torch.device("cpu"))
+    start = start_from(*networks, checkpoint.read_weights(folder), config)
+    assert {piece.fate for piece in start.pieces} == fates and start.has_discriminators
+    assert config.train.adversarial_start == 0
 
 
 def test_nothing_in_it_names_a_place_outside_the_repository(folder):
