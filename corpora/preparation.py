@@ -274,7 +274,8 @@ def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> None:
 
 def _fault(source: Source, text: str, result: Converted) -> str | None:
     if result.fault is None and not text.strip():
-        return "has no text" if not source.text else f"nothing is left of its text {source.text!r} after cleaning"
+        return ("has no text, neither in a list nor in a .txt or .lab of its name beside it" if not source.text else
+                f"nothing is left of its text {source.text!r} after cleaning")
     if result.fault is None and "|" in text:
         return "its text holds a '|', which separates columns"
     if result.fault is None and len(source.text) > IMPOSSIBLE_TEMPO * result.seconds:
