@@ -1,8 +1,8 @@
 """Corpora of every kind become wavs and filelists; what is bad is listed and left out."""
 
 import json
-import re
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
