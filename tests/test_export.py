@@ -41,7 +41,7 @@ def release(run, tmp_path_factory):
     assert done.returncode == 0, done.stderr
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
         *(str(folder / name) for name in ("model.safetensors", "config.json", "discriminators.safetensors",
-                                          "symbols.txt", "speakers.json", "README.md")), *["checked"] * 3]
+                                          "symbols.txt", "speakers.json", "curves.png", "README.md")), *["checked"] * 3]
     assert "differs by 0e+00 at most from this project's sound" in done.stdout
     return folder
 
@@ -75,7 +75,7 @@ def test_discriminators_stay_at_home_unless_asked_for(run, tmp_path):
     done = export("-m", run, "--to", "release", "-o", tmp_path / "voice")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == [
-        "README.md", "config.json", "model.safetensors", "speakers.json", "symbols.txt"]
+        "README.md", "config.json", "curves.png", "model.safetensors", "speakers.json", "symbols.txt"]
 
 
 def test_another_form_is_written_checked_and_zipped(run, tmp_path):
