@@ -94,6 +94,7 @@ class TrainConfig:
     c_mel: float = 45.0
     c_kl: float = 1.0
     c_dur: float = 1.0
+    c_pitch: float = 20.0  # for generators that hear pitch
     c_stft: float = 0.0  # multi-resolution STFT loss, for training without discriminators
     stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples, FFT sizes of that loss
     num_workers: int = 2
@@ -113,8 +114,8 @@ class TrainConfig:
                     "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
                     "grad_clip", "num_threads", "lr_decay", "keep_every", "batch_seconds", "accumulate",
                     "speaker_temperature", "max_bad_steps", "rollback_lr_factor", "patience", "discriminator_interval")
-        not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm",
-                        "c_mel", "c_kl", "c_dur", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
+        not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm", "c_mel",
+                        "c_kl", "c_dur", "c_pitch", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
                         "lr_final", "discriminator_lr_warmup_steps", "discriminator_warmup_steps", "keep_best",
                         "rollbacks", "evaluate_every")
         faults = _below_limits("train", self, positive, not_negative)

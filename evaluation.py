@@ -213,7 +213,7 @@ def copy_of(voice: Voice, prompt: Prompt, recording: np.ndarray, seed: int) -> n
     noise = latents.prior_noise("prior", [seed], voice.config.model.inter_channels, [n_frames]).to(voice.device)
     g = model.speaker_embedding(_speaker_ids(voice.config, [prompt], voice.device))
     posterior = model.enc_q(spec, torch.tensor([n_frames], device=voice.device), g, noise)
-    return model.dec(posterior.z, g)[0, 0].float().clamp(-1, 1).cpu().numpy()
+    return model.dec(model.heard(posterior.z, posterior.mask), g)[0, 0].float().clamp(-1, 1).cpu().numpy()
 
 
 def _speaker_ids(config: Config, prompts: Sequence[Prompt], device: torch.device) -> Tensor | None:

@@ -1,4 +1,7 @@
-"""Latent -> waveform: HiFi-GAN as published, and a ConvNeXt stack with an inverse-STFT head for slow machines."""
+"""Latent -> waveform: HiFi-GAN as published, and for slow machines a ConvNeXt stack with an inverse-STFT head.
+
+That stack alone, or with harmonics whose pitch the latent tells.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ from torch import Tensor, nn
 from commons import Registry
 from config import DataConfig, ModelConfig
 from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, in_float32, same_padding, weight_norm
+from pitch import N_CONTOUR, harmonics
 
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples, F FFT bins.
 
 GENERATORS: Registry[nn.Module] = Registry("generator")
 """Builders `(model: ModelConfig, data: DataConfig) -> module(z [B, C, T], g [B, G, 1] | None) -> wav [B, 1, S]`.
 
-A module that has `context_frames`, the frames on either side that a frame's samples depend on, can be streamed.
+A module that has `context_frames`, the frames on either side that a frame's samples depend on, can be streamed. One
+that has `hears_pitch` = True gets z with the pitch's course, [B, C + N_CONTOUR, T] (see pitch.py).
 """
 
 
@@ -92,13 +97,73 @@ class IstftGenerator(nn.Module):
 
     def forward(self, z: Tensor, g: Tensor | None = None) -> Tensor:
         """z [B, C, T], g [B, G, 1] -> waveform [B, 1, S]."""
+        return self.head(self.hidden(z, g))
+
+    def hidden(self, z: Tensor, g: Tensor | None = None) -> Tensor:
+        """What the head hears, [B, T, width]."""
         x = self.embed(z)
         if g is not None:
             x = x + self.cond(g)
         x = self.norm(x.mT).mT
         for block in self.blocks:
             x = block(x)
-        return self.head(self.final_norm(x.mT))
+        return self.final_norm(x.mT)
+
+
+@GENERATORS.register("harmonic")
+class HarmonicGenerator(IstftGenerator):
+    """The same, and harmonics of the pitch through a filter that the stack draws anew for each frame.
+
+    Frames that follow one another as often as a low voice's pulses are easily learned to hold one pulse each, and then
+    every voice speaks at a multiple of their rate. Harmonics whose phase runs on are a neural source-filter model's
+    (Wang, Takaki and Yamagishi 2019); to filter them as spectra is HiFTNet's (Li, Han and Mesgarani 2023).
+    """
+
+    hears_pitch = True
+
+    def __init__(self, model: ModelConfig, data: DataConfig):
+        super().__init__(model, data)
+        self.filter = HarmonicFilter(model.istft_channels, data.filter_length, data.hop_length)
+        overlap = _context_of_overlap_add(data.filter_length, data.hop_length)
+        self.context_frames = max(self.context_frames, 2 * overlap)  # a spectrum of harmonics looks as far as it sounds
+
+    def forward(self, z: Tensor, g: Tensor | None = None) -> Tensor:
+        """z [B, C + N_CONTOUR, T], g [B, G, 1] -> waveform [B, 1, S]."""
+        z, contour = z.split([z.shape[1] - N_CONTOUR, N_CONTOUR], dim=1)
+        x = self.hidden(z.to(self.embed.weight.dtype), g)
+        return self.head(x, self.filter(x, contour))
+
+
+class HarmonicFilter(nn.Module):
+    """Loudness and phase of the harmonics in `BANDS` + 1 places, straight lines between them."""
+
+    BANDS = 64
+    QUIET = -3.0  # log of the gain at first
+
+    def __init__(self, channels: int, n_fft: int, hop_length: int):
+        super().__init__()
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.out = nn.Linear(channels, 2 * (self.BANDS + 1))
+        nn.init.normal_(self.out.weight, 0, 0.002)
+        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():
+            self.out.bias[: self.BANDS + 1] = self.QUIET
+        place = torch.linspace(0, self.BANDS, n_fft // 2 + 1)  # of each bin
+        distance = (place[None, :] - torch.arange(self.BANDS + 1)[:, None]).abs()
+        self.register_buffer("lines", (1 - distance).clamp(min=0), persistent=False)  # [BANDS + 1, F]
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    @in_float32
+    def forward(self, x: Tensor, contour: Tensor) -> Tensor:
+        """Hidden [B, T, C], the pitch's course [B, N_CONTOUR, T] -> spectrum [B, T, F] of one windowed frame each."""
+        overhang = self.n_fft - self.hop_length
+        with torch.no_grad():
+            source = F.pad(harmonics(contour, self.hop_length), (overhang // 2, overhang - overhang // 2))
+            spectrum = torch.fft.rfft(source.unfold(1, self.n_fft, self.hop_length) * self.window)
+        log_gain, phase = (places @ self.lines.float() for places in self.out(x).float().chunk(2, dim=-1))
+        gain = log_gain.clamp(max=IstftHead.MAX_LOG_MAGNITUDE).exp()
+        return torch.complex(gain * phase.cos(), gain * phase.sin()) * spectrum
 
 
 def _context_of_overlap_add(n_fft: int, hop_length: int) -> int:
@@ -121,11 +186,12 @@ class IstftHead(nn.Module):
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     @in_float32  # a phase of many turns, rounded to half precision, is another phase
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, C] -> waveform [B, 1, S], in float32 under autocast too."""
+    def forward(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        """[B, T, C] -> waveform [B, 1, S], in float32 under autocast too; `more` [B, T, F] joins the spectrum."""
         log_magnitude, phase = self.out(x).float().chunk(2, dim=-1)  # [B, T, F] each
         magnitude = log_magnitude.clamp(max=self.MAX_LOG_MAGNITUDE).exp()
         spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        spectrum = spectrum if more is None else spectrum + more
         frames = torch.fft.irfft(spectrum, self.n_fft, dim=-1) * self.window  # [B, T, n_fft]
         wav = self._overlap_add(frames)
         envelope = self._overlap_add(self.window.square().expand(1, frames.shape[1], -1))

@@ -51,6 +51,7 @@ class GeneratorLosses(NamedTuple):
     adversarial: Tensor
     features: Tensor
     stft: Tensor
+    pitch: Tensor
 
     def total(self, weights: TrainConfig, adversarial_factor: float = 1.0) -> Tensor:
         """What the generator minimises (eq. 13), with the weights of the configuration.
@@ -61,14 +62,14 @@ class GeneratorLosses(NamedTuple):
         """
         return (weights.c_mel * self.mel + weights.c_kl * self.kl + weights.c_dur * self.duration
                 + adversarial_factor * (weights.c_adv * self.adversarial + weights.c_fm * self.features)
-                + weights.c_stft * self.stft)
+                + weights.c_stft * self.stft + weights.c_pitch * self.pitch)
 
     def scaled(self, share: Share) -> GeneratorLosses:
         """Each term times the share of what it is a mean over."""
         return GeneratorLosses(
             mel=share.utterances * self.mel, kl=share.frames * self.kl, duration=share.tokens * self.duration,
             adversarial=share.utterances * self.adversarial, features=share.utterances * self.features,
-            stft=share.utterances * self.stft)
+            stft=share.utterances * self.stft, pitch=share.frames * self.pitch)
 
 
 def discriminator_losses(real: list[Judgement], fake: list[Judgement]) -> DiscriminatorLosses:

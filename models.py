@@ -43,6 +43,7 @@ from modules import (
     in_float32,
     same_padding,
 )
+from pitch import Pitch, PitchPredictor, pitch_loss, with_contour
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
 # F FFT bins. Masks are [B, 1, L] or [B, 1, T].
@@ -271,12 +272,13 @@ class SynthesizerOutput(NamedTuple):
     prior_logstd: Tensor  # [B, C, T]
     posterior_mean: Tensor  # [B, C, T]
     posterior_logstd: Tensor  # [B, C, T]
+    pitch_loss: Tensor  # scalar, 0 for a generator that hears no pitch
 
 
 class Latent(NamedTuple):
     """What the generator shall say."""
 
-    z: Tensor  # [B, C, T], zeros past an item's end
+    z: Tensor  # [B, C, T], zeros past an item's end; with more channels where the generator hears pitch
     lengths: Tensor  # [B], frames
     durations: Tensor  # [B, L], frames
 
@@ -311,12 +313,16 @@ class SynthesizerTrn(nn.Module):
         self.enc_q = PosteriorEncoder(config.spec_channels, model)
         self.flow = ResidualCouplingBlock(model)
         self.dp = DURATION_PREDICTORS.get(model.duration_predictor)(model)
+        hears_pitch = getattr(self.dec, "hears_pitch", False)
+        self.pitch = PitchPredictor(model.inter_channels) if hears_pitch else None
+        self.data = data
         self.n_speakers = data.n_speakers
         if config.multispeaker:
             self.emb_g = nn.Embedding(data.n_speakers, model.gin_channels)
 
     def forward(self, text_ids: Tensor, text_lengths: Tensor, spec: Tensor, spec_lengths: Tensor,
-                speaker_ids: Tensor | None = None, alignment_prior: float = 0.0) -> SynthesizerOutput:
+                speaker_ids: Tensor | None = None, alignment_prior: float = 0.0,
+                pitch: Pitch | None = None) -> SynthesizerOutput:
         """One training pass.
 
         Args:
@@ -326,6 +332,7 @@ class SynthesizerTrn(nn.Module):
             spec_lengths: [B] frames, each at least the item's text length.
             speaker_ids: [B], for several voices.
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
+            pitch: as measured, for a generator that hears it; without it there is nothing to learn of pitch.
         """
         g = self.speaker_embedding(speaker_ids)
         with record_function("text encoder"):
@@ -345,7 +352,8 @@ class SynthesizerTrn(nn.Module):
         n_frames = spec.shape[2]
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         with record_function("generator"):
-            wav_fake = self.dec(slice_segments(posterior.z, starts, self.segment_frames), g)
+            z, of_pitch = self._taught(posterior.z, posterior.mask, pitch)
+            wav_fake = self.dec(slice_segments(z, starts, self.segment_frames), g)
         return SynthesizerOutput(
             wav_fake=wav_fake,
             segment_starts=starts,
@@ -358,7 +366,19 @@ class SynthesizerTrn(nn.Module):
             prior_mean=expand_tokens(prior.mean, durations, n_frames),
             prior_logstd=expand_tokens(prior.logstd, durations, n_frames),
             posterior_mean=posterior.mean,
-            posterior_logstd=posterior.logstd)
+            posterior_logstd=posterior.logstd,
+            pitch_loss=of_pitch)
+
+    def _taught(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
+        """What the generator hears of z while the recording's pitch is taught, and the loss of reading that from z."""
+        if self.pitch is None or measured is None:
+            return self.heard(z, mask), z.new_zeros((), dtype=torch.float32)
+        predicted = self.pitch(z)
+        return with_contour(z, predicted.taught_by(measured), mask, self.data), pitch_loss(predicted, measured, mask)
+
+    def heard(self, z: Tensor, mask: Tensor) -> Tensor:
+        """What the generator hears of a latent: z [B, C, T] itself, or with the course of its pitch (see pitch.py)."""
+        return z if self.pitch is None else with_contour(z, self.pitch(z).spoken(), mask, self.data)
 
     @torch.no_grad()
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,
@@ -421,7 +441,8 @@ class SynthesizerTrn(nn.Module):
         mask = sequence_mask(lengths, n_frames)[:, None].to(prior.mean.dtype)
         mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))
         z_p = (mean + noise * torch.exp(logstd)) * mask
-        return Latent(self.flow.inverse(z_p, mask, g) * mask, lengths, durations)
+        z = self.flow.inverse(z_p, mask, g) * mask
+        return Latent(self.heard(z, mask), lengths, durations)
 
     @torch.no_grad()
     def voice_conversion(self, spec: Tensor, spec_lengths: Tensor, source_ids: Tensor, target_ids: Tensor,
@@ -447,12 +468,13 @@ class SynthesizerTrn(nn.Module):
         """What the generator says in the target's voice: spec [B, F, T], both voices [B, G, 1] -> z [B, C, T]."""
         posterior = self.enc_q(spec, spec_lengths, source, noise)
         z_p = self.flow(posterior.z, posterior.mask, source)
-        return self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
+        z = self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
+        return self.heard(z, posterior.mask)
 
     @property
     def conversion_context(self) -> int | None:
         """Frames on either side that a converted frame depends on; None if the generator does not tell."""
-        if getattr(self.dec, "context_frames", None) is None:
+        if getattr(self.dec, "context_frames", None) is None or self.pitch is not None:  # a phase runs on without end
             return None
         flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
         return self.enc_q.enc.context_frames + 2 * flow + self.dec.context_frames

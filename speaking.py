@@ -313,13 +313,20 @@ def find_voice(run: str | Path | None = None) -> Path:
 
     Raises:
         ValueError: no voice was named, and none came along.
+        FileNotFoundError: there is neither a path nor a voice of this name.
     """
     if run is not None and Path(run).exists():
         return Path(run)
     shipped = VOICES / (DEFAULT_VOICE if run is None else Path(run).name)
     if run is None and not shipped.is_dir():
         raise ValueError(f"{shipped} is missing; name a voice by -m")
-    return shipped if shipped.is_dir() and (run is None or str(run) == shipped.name) else Path(run)
+    if run is None or (shipped.is_dir() and str(run) == shipped.name):
+        return shipped
+    if str(run) == shipped.name:
+        names = ", ".join(sorted(folder.name for folder in VOICES.glob("*") if folder.is_dir())) or "none"
+        raise FileNotFoundError(f"no run or checkpoint {run}, and no voice of that name, there are {names}; a run is "
+                                f"made by, e.g., python train.py -c configs/demo.json -m {run}")
+    return Path(run)
 
 
 def with_changes(delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:

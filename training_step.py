@@ -48,6 +48,7 @@ from losses import (
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerOutput, SynthesizerTrn
 from optimizers import Updater, discriminator_lr_factor, generator_lr_factor, update_average
+from pitch import measure_pitch
 from utils import set_seed
 
 logger = logging.getLogger("vits")
@@ -279,11 +280,15 @@ def hear(state: TrainState, batch: Batch, index: int, config: Config) -> Heard:
     with record_function("spectrograms"):
         spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     spec_lengths = batch.wav_lengths // config.data.hop_length
+    pitch = None
+    if state.generator.pitch is not None:
+        with record_function("pitch"):
+            pitch = measure_pitch(batch.wav, config.data)
     model = state.wrapped_generator if torch.is_grad_enabled() else state.generator
     model.train()
     with autocast(config.train, state.device):
         out = model(batch.text_ids, batch.text_lengths, spec, spec_lengths, batch.speaker_ids,
-                    alignment_prior(config.train, state.step))
+                    alignment_prior(config.train, state.step), pitch)
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
     with record_function("losses"):
@@ -358,7 +363,8 @@ def reconstruction_losses(out: SynthesizerOutput, spec: Tensor, wav_real: Tensor
         mel=mel_loss(mel_real, mel_spectrogram(wav_fake[:, 0], config.data)),
         kl=kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
         duration=out.duration_loss.float().sum(), adversarial=zero, features=zero,
-        stft=stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes) if config.train.c_stft else zero)
+        stft=stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes) if config.train.c_stft else zero,
+        pitch=out.pitch_loss.float())
 
 
 def generator_losses(state: TrainState, heard: Heard, config: Config, is_adversarial: bool) -> GeneratorLosses:

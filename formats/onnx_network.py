@@ -11,6 +11,7 @@ the spline needs no search; the posterior encoder and the training half of the d
 from __future__ import annotations
 
 import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +21,10 @@ from torch import nn
 from attentions import Encoder, RelativeAttention
 from formats import FormatError
 from formats.graph import Graph, Value
-from generators import HifiGanGenerator, IstftGenerator
+from generators import HarmonicGenerator, HifiGanGenerator, IstftGenerator, IstftHead
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
 from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
+from pitch import HIGHEST, HIGHEST_HARMONIC, LOUDNESS, LOWEST, N_CONTOUR, PHASE_STEPS, REFERENCE, SMALLEST_SINE
 from transforms import MIN_BIN_SIZE, MIN_DERIVATIVE
 
 # Shapes: L tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels, N heads, D channels
@@ -48,7 +50,7 @@ class Asked(NamedTuple):
 class LatentValues(NamedTuple):
     """What the generator shall say."""
 
-    z: Value  # float32 [1, C, T]
+    z: Value  # float32 [1, C, T], or what else the generator hears
     durations: Value  # int64 [1, L], frames
     speaker: Value | None  # float32 [1, G, 1]
 
@@ -67,7 +69,8 @@ def latent_of(graph: Graph, model: SynthesizerTrn, asked: Asked) -> LatentValues
     mean, logstd = frame_statistics.transposed(0, 2, 1).split([channels, channels], axis=1)  # [1, C, T]
     noise = _given_first(graph, asked.prior_noise, graph.op("RandomNormalLike", mean), axis=2)
     z_p = mean + noise * asked.noise_scale * graph.op("Exp", logstd)
-    return LatentValues(flow_inverse(graph, model, z_p, asked.speaker), durations, asked.speaker)
+    z = flow_inverse(graph, model, z_p, asked.speaker)
+    return LatentValues(z if model.pitch is None else _with_contour(graph, model, z), durations, asked.speaker)
 
 
 def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | None) -> Value:
@@ -78,9 +81,15 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
     """
     if isinstance(model.dec, HifiGanGenerator):
         return _hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, HarmonicGenerator):
+        channels = [model.dec.embed.in_channels, N_CONTOUR]
+        z, contour = z.split(channels, axis=1)
+        hidden = _convnext(graph, model.dec, z, speaker)
+        return _overlap_add(graph, model.dec, hidden, _harmonics(graph, model.dec, hidden, contour))
     if isinstance(model.dec, IstftGenerator):
-        return _istft(graph, model.dec, z, speaker)
-    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected hifigan or istft")
+        return _overlap_add(graph, model.dec, _convnext(graph, model.dec, z, speaker))
+    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected hifigan, istft or "
+                      "harmonic")
 
 
 def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
@@ -324,7 +333,8 @@ def _residual_block(graph: Graph, block: ResBlock1 | ResBlock2, x: Value) -> Val
     return x
 
 
-def _istft(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value | None) -> Value:
+def _convnext(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value | None) -> Value:
+    """What the head hears: [1, C, T] -> [1, T, width]."""
     x = graph.conv(z, generator.embed)
     if speaker is not None:
         x = x + graph.conv(speaker, generator.cond)
@@ -334,17 +344,63 @@ def _istft(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value | N
         out = graph.linear(_norm(graph, block.norm, out), block.expand.weight, block.expand.bias)
         x = x + graph.linear(graph.gelu(out), block.project.weight * block.scale[:, None],
                              block.project.bias * block.scale)
-    return _overlap_add(graph, generator, _norm(graph, generator.final_norm, x))
+    return _norm(graph, generator.final_norm, x)
 
 
-def _overlap_add(graph: Graph, generator: IstftGenerator, x: Value) -> Value:
+def _with_contour(graph: Graph, model: SynthesizerTrn, z: Value) -> Value:
+    """`pitch.with_contour` of what the predictor reads: [1, C, T] -> [1, C + N_CONTOUR, T]."""
+    predictor, data = model.pitch, model.data
+    octaves, logit = graph.conv(graph.gelu(graph.conv(z, predictor.conv)), predictor.proj).split([1, 1], axis=1)
+    lowest, highest = math.log2(LOWEST / REFERENCE), math.log2(HIGHEST / REFERENCE)
+    octaves = graph.op("Clip", octaves, lowest, highest)
+    end = graph.op("Exp", octaves * math.log(2)) * (REFERENCE / data.sampling_rate)  # [1, 1, T]
+    loud = graph.op("Sigmoid", logit)
+    start, loud_before = (graph.op("Concat", value.part([0], [1], 2), value.part([0], [-1], 2), axis=2)
+                          for value in (end, loud))
+    turns = graph.cast(graph.op("Round", (start + end) * (data.hop_length / 2 * PHASE_STEPS)), np.int64)
+    steps = graph.op("Mod", graph.op("CumSum", turns, 2, exclusive=1), PHASE_STEPS)
+    phase = graph.cast(steps, np.float32) / float(PHASE_STEPS)
+    return graph.op("Concat", z, start, end, loud_before, loud, phase, axis=1)
+
+
+def _harmonics(graph: Graph, generator: HarmonicGenerator, x: Value, contour: Value) -> tuple[Value, Value]:
+    """Filtered harmonics: hidden [1, T, C], contour [1, N_CONTOUR, T] -> real and imaginary parts [1, F, T]."""
+    drawn, n_fft, hop = generator.filter, generator.filter.n_fft, generator.filter.hop_length
+    start, end, loud_before, loud, phase = contour.transposed(0, 2, 1).split([1] * N_CONTOUR, axis=2)  # [1, T, 1]
+    sample = np.arange(hop, dtype=np.float32)
+    turns = phase + start * sample + (end - start) * (sample**2 / (2 * hop))  # [1, T, hop]
+    frequency = graph.op("Max", start + (end - start) * (sample / hop), LOWEST / 1e6)
+    n_harmonics = graph.op("Max", graph.op("Floor", graph.op("Div", HIGHEST_HARMONIC, frequency)), 1.0)
+    half_angle = (turns - graph.op("Round", turns)) * math.pi
+    sine = graph.op("Sin", half_angle)
+    is_pulse = graph.op("Less", graph.op("Abs", sine), SMALLEST_SINE)
+    ratio = graph.op("Sin", (n_harmonics * 2.0 + 1.0) * half_angle) / graph.op("Where", is_pulse, 1.0, sine)
+    total = graph.op("Where", is_pulse, n_harmonics, (ratio - 1.0) * 0.5)
+    loudness = (loud_before + (loud - loud_before) * (sample / hop)) * LOUDNESS
+    source = (total / graph.op("Sqrt", n_harmonics) * loudness).reshaped(1, 1, -1)
+    angle, overhang, bins = _angles(graph, n_fft), n_fft - hop, n_fft // 2 + 1
+    dft = graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle) * -1.0, axis=0) * drawn.window
+    spectrum = graph.op("Conv", source, dft.reshaped(-1, 1, n_fft), strides=[hop], kernel_shape=[n_fft],
+                        pads=[overhang // 2, overhang - overhang // 2])  # [1, 2F, T]
+    real, imaginary = spectrum.split([bins, bins], axis=1)
+    places, place = np.arange(drawn.BANDS + 1.0)[:, None], np.linspace(0, drawn.BANDS, bins)[None]
+    lines = graph.op("Relu", 1.0 - graph.op("Abs", graph.value(place) - places))  # a formula, as the DFT is
+    log_gain, turned = graph.linear(x, drawn.out.weight, drawn.out.bias).split([drawn.BANDS + 1] * 2, axis=2)
+    gain = graph.op("Exp", graph.op("Min", (log_gain @ lines).transposed(0, 2, 1), IstftHead.MAX_LOG_MAGNITUDE))
+    turned = (turned @ lines).transposed(0, 2, 1)
+    cosine, sine = gain * graph.op("Cos", turned), gain * graph.op("Sin", turned)
+    return cosine * real - sine * imaginary, cosine * imaginary + sine * real
+
+
+def _overlap_add(graph: Graph, generator: IstftGenerator, x: Value, more: tuple[Value, Value] | None = None) -> Value:
     """[1, T, C] -> [1, 1, S]: one transposed convolution is the inverse DFT, the window and the overlapping sum."""
     head = generator.head
     n_fft, hop, bins = head.n_fft, head.hop_length, head.n_fft // 2 + 1
     spectrum = graph.linear(x, head.out.weight, head.out.bias).transposed(0, 2, 1)  # [1, 2F, T]
     log_magnitude, phase = spectrum.split([bins, bins], axis=1)
     magnitude = graph.op("Exp", graph.op("Min", log_magnitude, head.MAX_LOG_MAGNITUDE))
-    parts = graph.op("Concat", magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase), axis=1)
+    parts = [magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase)]
+    parts = graph.op("Concat", *(parts if more is None else map(operator.add, parts, more)), axis=1)
     window = head.window.double()
     cut = [(n_fft - hop) // 2] * 2  # T frames say T hops
     wav = graph.op("ConvTranspose", parts, (_inverse_dft(graph, n_fft) * window).reshaped(-1, 1, n_fft),
@@ -357,18 +413,22 @@ def _overlap_add(graph: Graph, generator: IstftGenerator, x: Value) -> Value:
 
 
 def _inverse_dft(graph: Graph, n_fft: int) -> Value:
-    """Real parts of all bins, then imaginary parts, to samples: [2F, n_fft].
-
-    A formula, which runtimes work out when they open the file: for 1024 samples the numbers would take 4 MB in it.
-    """
-    n_bins = n_fft // 2 + 1
-    turns = graph.op("Mod", graph.value(np.arange(n_bins)[:, None]) * np.arange(n_fft), n_fft)  # of n_fft: exact
-    angle = graph.cast(turns, np.float32) * (2 * math.pi / n_fft)
+    """Real parts of all bins, then imaginary parts, to samples: [2F, n_fft]."""
+    n_bins, angle = n_fft // 2 + 1, _angles(graph, n_fft)
     real = np.full((n_bins, 1), 2 / n_fft)  # a bin stands for its mirror image too, but for the first and the last
     real[[0, -1]] = 1 / n_fft
     imaginary = -2 / n_fft * np.ones((n_bins, 1))
     imaginary[[0, -1]] = 0
     return graph.op("Concat", graph.op("Cos", angle) * real, graph.op("Sin", angle) * imaginary, axis=0)
+
+
+def _angles(graph: Graph, n_fft: int) -> Value:
+    """Of every bin at every sample, [F, n_fft].
+
+    A formula, which runtimes work out when they open the file: for 1024 samples the numbers would take 2 MB in it.
+    """
+    turns = graph.op("Mod", graph.value(np.arange(n_fft // 2 + 1)[:, None]) * np.arange(n_fft), n_fft)  # exact
+    return graph.cast(turns, np.float32) * (2 * math.pi / n_fft)
 
 
 def _norm(graph: Graph, norm: LayerNorm | nn.LayerNorm, x: Value) -> Value:

@@ -34,6 +34,7 @@ from formats.graph import Graph, Value, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
 from models import SynthesizerTrn
 from modules import fold_weight_norm
+from pitch import N_CONTOUR
 from text import TextProcessor
 
 # Shapes: L tokens, T frames, S samples, C latent channels, G speaker channels.
@@ -97,7 +98,7 @@ def write_streaming(weights: Weights, folder: Path) -> Written:
         FormatError: as for `write`.
     """
     voice = load_voice(weights)
-    channels = voice.config.model.inter_channels
+    channels = voice.config.model.inter_channels + (N_CONTOUR if voice.model.pitch is not None else 0)
     encoder, decoder = Graph(), Graph()
     latent = latent_of(encoder, voice.model, _inputs(encoder, voice))
     encoder.output("z", latent.z, np.float32, [1, channels, "frames"])

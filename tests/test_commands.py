@@ -70,6 +70,11 @@ def test_train_goes_on_from_the_run_alone(run, tmp_path):
     assert 'speak with: python synthesize.py -m' in done.stderr
 
 
+def test_a_misspelt_voice_is_answered_with_those_that_there_are(refused):
+    message = refused("synthesize", "-m", "en_rmss", "--text", "a")
+    assert "no voice of that name, there are de_kerstin, en_rms; a run is made by" in message
+
+
 def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
     good = tmp_path / "good.json"
     settings.save(with_corpus(tiny_corpus), good)

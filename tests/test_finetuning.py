@@ -218,7 +218,7 @@ def test_speakers_that_are_all_new_are_worth_a_warning():
 # One voice and several
 
 
-@pytest.mark.parametrize("generator_kind", ["hifigan", "istft"])
+@pytest.mark.parametrize("generator_kind", ["hifigan", "istft", "harmonic"])
 @pytest.mark.parametrize("predictor", ["stochastic", "deterministic"])
 def test_of_one_voice_every_speaker_has_the_sound_and_conditions_learn_at_once(generator_kind, predictor):
     kind = (f"model.generator={generator_kind}", f"model.duration_predictor={predictor}")
@@ -244,7 +244,7 @@ def test_of_one_voice_every_speaker_has_the_sound_and_conditions_learn_at_once(g
     assert sounds[0].shape != sounds[1].shape or not torch.equal(*sounds)
 
 
-@pytest.mark.parametrize("generator_kind", ["hifigan", "istft"])
+@pytest.mark.parametrize("generator_kind", ["hifigan", "istft", "harmonic"])
 @pytest.mark.parametrize("predictor", ["stochastic", "deterministic"])
 def test_one_voice_of_several_keeps_its_sound(generator_kind, predictor):
     kind = (f"model.generator={generator_kind}", f"model.duration_predictor={predictor}")

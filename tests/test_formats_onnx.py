@@ -36,6 +36,8 @@ KINDS = {
     "an odd number of couplings": ("model.flow_couplings=3",),
     "an even kernel of the feed-forward layers": ("model.kernel_size=4",),
     "several speakers": SPEAKERS,
+    "harmonic": ("model.generator=harmonic", "model.duration_predictor=deterministic"),
+    "several speakers, harmonic": (*SPEAKERS, "model.generator=harmonic", "model.duration_predictor=deterministic"),
     "several speakers, istft, deterministic": (
         *SPEAKERS, "model.generator=istft", "model.duration_predictor=deterministic"),
 }
@@ -81,7 +83,8 @@ def test_the_graph_says_what_torch_says_of_the_same_noise(tmp_path, kind):
     np.testing.assert_allclose(said["wav"], wanted.wav, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["hifigan and stochastic durations", "several speakers, istft, deterministic"])
+@pytest.mark.parametrize("kind", ["hifigan and stochastic durations", "several speakers, istft, deterministic",
+                                  "harmonic"])
 def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     weights = untrained(*KINDS[kind])
     onnx_voice.write_streaming(weights, tmp_path)

@@ -11,6 +11,7 @@ from config import TrainConfig
 from discriminators import Judgement
 from losses import DiscriminatorLosses, GeneratorLosses, Share
 from models import DURATION_PREDICTORS
+from pitch import Pitch, pitch_loss
 from tests.conftest import tiny
 
 
@@ -150,6 +151,12 @@ def masked_batch(n_items, seed):
     return [*(loud_and_quiet(n_items, 3, 11, seed=seed + i).clamp(-2, 2) for i in range(4)), mask]
 
 
+def pitch_batch(n_items, seed):
+    """Predicted octaves and logits, measured octaves and voicing, all [B, T], and a mask of unequal lengths."""
+    octaves, logits, measured, voicing, mask = masked_batch(n_items, seed)
+    return [octaves[:, 0], logits[:, 0], measured[:, 0], (voicing[:, 0] > 0).float(), mask]
+
+
 def duration_batch(n_items, seed):
     """Hidden sequence [B, H, L], mask and durations [B, 1, L]."""
     mask = masked_batch(n_items, seed)[-1]
@@ -182,6 +189,8 @@ DECOMPOSABLE = {
     "mel": (lambda n, seed: [loud_and_quiet(n, 4, 5, seed=seed), loud_and_quiet(n, 4, 5, seed=seed + 1)],
             lambda batch: losses.mel_loss(*batch), count_items),
     "kl": (masked_batch, lambda batch: losses.kl_loss(*batch), lambda batch: batch[-1].sum()),
+    "pitch": (pitch_batch, lambda batch: pitch_loss(Pitch(*batch[:2]), Pitch(*batch[2:4]), batch[4]),
+              lambda batch: batch[4].sum()),
     "stft": (lambda n, seed: [loud_and_quiet(n, 700, seed=seed), loud_and_quiet(n, 700, seed=seed + 1)],
              lambda batch: losses.stft_loss(*batch, (64, 128)), count_items),
     "stochastic duration": (duration_batch, duration_of("stochastic"), lambda batch: batch[1].sum()),
@@ -210,7 +219,7 @@ def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
     """Two processes with two batches each; a process's gradient is the sum over its batches, then processes average."""
     names = GeneratorLosses._fields
     held = torch.tensor([[4.0, 40, 9], [2, 11, 7], [3, 35, 8], [1, 14, 1]])  # utterances, frames, tokens of each batch
-    kind_of = {"kl": 1, "duration": 2}  # column of `held`; all else is a mean over utterances
+    kind_of = {"kl": 1, "duration": 2, "pitch": 1}  # column of `held`; all else is a mean over utterances
     values = noise(4, len(names)).abs()
     expected = [(values[:, i] * held[:, kind_of.get(name, 0)]).sum() / held[:, kind_of.get(name, 0)].sum()
                 for i, name in enumerate(names)]
@@ -223,7 +232,7 @@ def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
 
 
 WEIGHT_OF = {"mel": "c_mel", "kl": "c_kl", "duration": "c_dur", "adversarial": "c_adv", "features": "c_fm",
-             "stft": "c_stft"}
+             "stft": "c_stft", "pitch": "c_pitch"}
 
 
 @pytest.mark.parametrize("term", GeneratorLosses._fields)
@@ -236,8 +245,8 @@ def test_each_weight_scales_its_own_term(term):
 
 
 def test_the_default_weights_are_the_published_ones():
-    ones = GeneratorLosses(*(torch.tensor(1.0),) * 6)
-    assert ones.total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
+    one, zero = torch.tensor(1.0), torch.tensor(0.0)  # of pitch the published generator hears nothing
+    assert GeneratorLosses(*(one,) * 6, pitch=zero).total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
 
 
 def test_losses_of_half_precision_are_summed_in_float32():

@@ -19,6 +19,7 @@ from generators import IstftHead
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram, stft_magnitude
 from models import DURATION_PREDICTORS, Prior, SynthesizerTrn, alignment_scores
 from modules import ConvFlow, ElementwiseAffine, Flip, Log, ResidualCouplingLayer, weight_norm
+from pitch import measure_pitch
 from tests.conftest import tiny
 from tests.test_transforms import BOUND, inputs_of_all_kinds, knots, parameters
 from transforms import inverse_spline, spline
@@ -227,8 +228,8 @@ def test_attention_in_half_precision_still_sees_no_masked_token(half):
 
 # A whole step
 
-KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}")
-         for generator, predictor in itertools.product(("hifigan", "istft"), ("stochastic", "deterministic"))]
+KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
+         itertools.product(("hifigan", "istft", "harmonic"), ("stochastic", "deterministic"))]
 
 
 def objective(config, batch, half):
@@ -238,7 +239,8 @@ def objective(config, batch, half):
     hop = config.data.hop_length
     spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     with torch.autocast("cpu", dtype=half, enabled=half is not None):
-        out = generator(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // hop)
+        out = generator(batch.text_ids, batch.text_lengths, spec, batch.wav_lengths // hop,
+                        pitch=measure_pitch(batch.wav, config.data))
         wav_real = slice_segments(batch.wav[:, None], out.segment_starts * hop, config.train.segment_size)
         wav_fake = out.wav_fake.float()
         real, fake = split_judgements(discriminators(torch.cat([wav_real, wav_fake])))
@@ -248,7 +250,7 @@ def objective(config, batch, half):
             kl=losses.kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
             duration=out.duration_loss.sum(), adversarial=losses.adversarial_loss(fake),
             features=losses.feature_loss(real, fake),
-            stft=losses.stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes))
+            stft=losses.stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes), pitch=out.pitch_loss)
     assert all(term.dtype == torch.float32 for term in terms)
     terms.total(config.train).backward()
     parameters_of = [*generator.parameters(), *discriminators.parameters()]

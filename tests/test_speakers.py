@@ -29,7 +29,7 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(scope="module", params=["hifigan", "istft"])
+@pytest.fixture(scope="module", params=["hifigan", "istft", "harmonic"])
 def model(request):
     """A model of three speakers whose every part hears them: flows that start as the identity are shaken."""
     config = tiny(("data.n_speakers=3", "model.gin_channels=8", f"model.generator={request.param}",
