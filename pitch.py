@@ -29,6 +29,9 @@ PHASE_STEPS = 2**24  # of a turn: phases add up in whole numbers, alike on every
 HIGHEST_HARMONIC = 0.49  # of the sampling rate
 SMALLEST_SINE = 1e-5  # below, the sum of harmonics is their number
 LOUDNESS = 0.3
+# Added to the logit of a voice. What a text says of it is less certain than what a recording says, and harmonics that
+# are missing are heard more than those too many: see docs/training-small.md.
+DOUBT = 1.5
 # YIN's numbers (de Cheveigne and Kawahara 2002): the dip that ends the search, and the one that still is a voice.
 CLEAR_DIP, VOICED_DIP, QUIETEST = 0.15, 0.45, 1e-3
 
@@ -40,8 +43,8 @@ class Pitch(NamedTuple):
     voicing: Tensor
 
     def spoken(self) -> Pitch:
-        """Of a prediction: its logit as a share."""
-        return Pitch(self.octaves, torch.sigmoid(self.voicing))
+        """Of a prediction: its logit as a share, in doubt a voice."""
+        return Pitch(self.octaves, torch.sigmoid(self.voicing + DOUBT))
 
     def taught_by(self, measured: Pitch) -> Pitch:
         """Of a prediction: the recording's pitch where there is a voice, its own elsewhere."""

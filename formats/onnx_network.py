@@ -24,7 +24,17 @@ from formats.graph import Graph, Value
 from generators import HarmonicGenerator, HifiGanGenerator, IstftGenerator, IstftHead
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
 from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
-from pitch import HIGHEST, HIGHEST_HARMONIC, LOUDNESS, LOWEST, N_CONTOUR, PHASE_STEPS, REFERENCE, SMALLEST_SINE
+from pitch import (
+    DOUBT,
+    HIGHEST,
+    HIGHEST_HARMONIC,
+    LOUDNESS,
+    LOWEST,
+    N_CONTOUR,
+    PHASE_STEPS,
+    REFERENCE,
+    SMALLEST_SINE,
+)
 from transforms import MIN_BIN_SIZE, MIN_DERIVATIVE
 
 # Shapes: L tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels, N heads, D channels
@@ -354,7 +364,7 @@ def _with_contour(graph: Graph, model: SynthesizerTrn, z: Value) -> Value:
     lowest, highest = math.log2(LOWEST / REFERENCE), math.log2(HIGHEST / REFERENCE)
     octaves = graph.op("Clip", octaves, lowest, highest)
     end = graph.op("Exp", octaves * math.log(2)) * (REFERENCE / data.sampling_rate)  # [1, 1, T]
-    loud = graph.op("Sigmoid", logit)
+    loud = graph.op("Sigmoid", logit + DOUBT)
     start, loud_before = (graph.op("Concat", value.part([0], [1], 2), value.part([0], [-1], 2), axis=2)
                           for value in (end, loud))
     turns = graph.cast(graph.op("Round", (start + end) * (data.hop_length / 2 * PHASE_STEPS)), np.int64)
