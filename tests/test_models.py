@@ -447,8 +447,8 @@ def test_a_baked_speaker_says_what_the_speaker_says(kind, tiny_batch):
         wanted = net.infer(tiny_batch.text_ids, tiny_batch.text_lengths, speaker_ids, **options)
         said = baked.infer(tiny_batch.text_ids, tiny_batch.text_lengths, **options)
         assert torch.equal(said.durations, wanted.durations)
-        loudest = float(wanted.wav.abs().max())
-        torch.testing.assert_close(said.wav, wanted.wav, rtol=0, atol=1e-5 * max(1, loudest))
+        rounding = 1e-4 if net.pitch is not None else 1e-5  # of the pitch, it adds up to a phase
+        torch.testing.assert_close(said.wav, wanted.wav, rtol=0, atol=rounding)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
