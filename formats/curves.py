@@ -13,7 +13,8 @@ from pages.report import read_metrics
 PANELS = {"mel loss (L1)": ("train/mel", "valid/mel"), "KL": ("train/kl", "valid/kl"),
           "duration loss": ("train/duration", "valid/duration"),
           "adversarial": ("train/adversarial", "train/discriminator", "train/features")}
-SIZE, DOTS = (9.0, 5.0), 80  # inches, dots per inch: some 40 kB
+SIZE, DOTS = (9.0, 5.0), 80  # inches, dots per inch
+COLOURS = 48  # as many as lines need: some 30 kB
 
 
 def draw(metrics: Path, step: int, file: Path) -> bool:
@@ -28,6 +29,7 @@ def draw(metrics: Path, step: int, file: Path) -> bool:
         whether there was anything to draw; if not, no file is written.
     """
     from matplotlib.figure import Figure  # a second of imports; pyplot would look for a screen
+    from PIL import Image  # comes with matplotlib
 
     found = read_metrics(metrics)
     drawn = {title: [name for name in names if name in found and (found[name][0] <= step).any()]
@@ -49,4 +51,6 @@ def draw(metrics: Path, step: int, file: Path) -> bool:
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8)
     figure.savefig(file)
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
     return True

@@ -192,7 +192,8 @@ def every_part(model, g_frames, g_tokens):
     lengths = torch.tensor([24])
     z, mask, hidden, spec = normal(1, 16, 24), torch.ones(1, 1, 24), normal(1, 16, 7), normal(1, 129, 24).abs()
     return {"flow": model.flow(z, mask, g_frames), "inverse flow": model.flow.inverse(z, mask, g_frames),
-            "generator": model.dec(model.heard(z, mask), g_frames), "posterior": model.enc_q(spec, lengths, g_frames).mean,
+            "generator": model.dec(model.heard(z, mask), g_frames),
+            "posterior": model.enc_q(spec, lengths, g_frames).mean,
             "durations": model.dp.predict(hidden, mask[:, :, :7], g_tokens, normal(1, 2, 7))}
 
 
