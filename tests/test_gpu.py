@@ -39,7 +39,7 @@ def test_alignments_of_scores_on_the_gpu_equal_those_on_the_cpu():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("generator", ["hifigan", "istft"])
+@pytest.mark.parametrize("generator", ["hifigan", "istft", "harmonic"])
 def test_a_step_trains_in_every_precision(tiny_batch, precision, generator):
     config = tiny((f"train.precision={precision}", f"model.generator={generator}"))
     state = new_state(config, new_networks(config, 71, torch.device("cuda")))

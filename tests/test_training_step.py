@@ -14,7 +14,8 @@ from training_step import TrainState, new_networks, new_state, rehearse, shares_
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
-         ("model.generator=istft", "model.duration_predictor=deterministic")]
+         ("model.generator=istft", "model.duration_predictor=deterministic"),
+         ("model.generator=harmonic", "model.duration_predictor=deterministic")]
 
 
 def fresh_state(*overrides):
