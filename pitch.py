@@ -138,9 +138,9 @@ def measure_pitch(wav: Tensor, data: DataConfig) -> Pitch:
         data: sampling rate and hop.
     """
     n_lags = math.ceil(data.sampling_rate / LOWEST) + 2
-    window = max(n_lags, round(0.032 * data.sampling_rate))
+    window = max(n_lags, round(0.032 * data.sampling_rate), data.hop_length)
     # A lag compares a window with one that begins as much later, so what is measured lies in the middle of both.
-    before = (window + round(data.sampling_rate / REFERENCE) - data.hop_length) // 2  # below 0 for long hops: cut
+    before = (window + round(data.sampling_rate / REFERENCE) - data.hop_length) // 2
     n_frames = max(1, wav.shape[1] // data.hop_length)
     wav = F.pad(wav.float(), (before, window + n_lags))
     frames = wav.unfold(1, window + n_lags, data.hop_length)[:, :n_frames]  # [B, T, W + K]

@@ -78,6 +78,14 @@ def test_items_are_measured_alone_and_short_ones_too():
     assert measure_pitch(wavs[2][None], DATA).octaves.shape == (1, 1)
 
 
+@pytest.mark.parametrize(("hop", "rate"), [(1024, 16000), (2000, 16000), (64, 8000), (512, 44100)])
+def test_there_are_as_many_frames_as_in_a_spectrogram(hop, rate):
+    for n_samples in (1, hop - 1, hop, 3 * hop + 5, rate // 2):
+        pitch = measure_pitch(torch.full((2, n_samples), 0.1), DataConfig(hop_length=hop, sampling_rate=rate))
+        assert pitch.octaves.shape == pitch.voicing.shape == (2, max(1, n_samples // hop))
+        assert torch.isfinite(pitch.octaves).all()
+
+
 def test_recordings_are_measured_as_by_world():
     pyworld = pytest.importorskip("pyworld", reason="pip install pyworld")
     off, heard = [], []
