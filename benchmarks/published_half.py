@@ -86,7 +86,7 @@ class PublishedHalfStep(PublishedStep):
             mel=mel_loss(mel_real, mel_fake),
             kl=kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
             duration=out.duration_loss.sum(), adversarial=adversarial_loss(fake), features=feature_loss(real, fake),
-            stft=torch.zeros((), device=spec.device))
+            stft=torch.zeros((), device=spec.device), pitch=torch.zeros((), device=spec.device))
         self._move(0, losses.total(config.train))
         self.scaler.update()
         return Losses(losses, judged)

@@ -103,7 +103,7 @@ class PublishedStep:
             mel=mel_loss(mel_real, mel_fake),
             kl=kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask),
             duration=out.duration_loss.sum(), adversarial=adversarial_loss(fake), features=feature_loss(real, fake),
-            stft=torch.zeros(()))
+            stft=torch.zeros(()), pitch=torch.zeros(()))
         move_generator.zero_grad()
         losses.total(config.train).backward()
         norm_by_parameter(generator)
@@ -131,7 +131,7 @@ def published_pass(model: SynthesizerTrn, batch: Batch, spec: Tensor, spec_lengt
         wav_fake=model.dec(slice_segments(posterior.z, starts, model.segment_frames), g), segment_starts=starts,
         durations=durations, duration_loss=duration_loss, text_mask=prior.mask, spec_mask=posterior.mask,
         z=posterior.z, z_p=z_p, prior_mean=prior.mean @ path.mT, prior_logstd=prior.logstd @ path.mT,
-        posterior_mean=posterior.mean, posterior_logstd=posterior.logstd)
+        posterior_mean=posterior.mean, posterior_logstd=posterior.logstd, pitch_loss=torch.zeros(()))
 
 
 def norm_by_parameter(module: torch.nn.Module) -> float:
