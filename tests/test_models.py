@@ -14,14 +14,14 @@ from discriminators import Discriminators, set_trainable, split_judgements
 from generators import GENERATORS
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, even_reading
-from pitch import N_CONTOUR, measure_pitch
+from pitch import N_CONTOUR, Pitch
 from streaming import decode_batch
 from tests.conftest import tiny
 
 N_VOCAB = 40
 VOICES = {"one voice": (), "three voices": ("data.n_speakers=3", "model.gin_channels=6")}
 KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
-         itertools.product(("hifigan", "istft", "harmonic"), ("stochastic", "deterministic"))]
+         (*itertools.product(("hifigan", "istft"), ("stochastic", "deterministic")), ("harmonic", "deterministic"))]
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 
@@ -59,7 +59,7 @@ def train_forward(net, settings, batch):
     spec = spectrogram(batch.wav, settings.data, batch.wav_lengths)
     spec_lengths = batch.wav_lengths // settings.data.hop_length
     return spec, net(batch.text_ids, batch.text_lengths, spec, spec_lengths, speakers_of(net, batch),
-                     pitch=measure_pitch(batch.wav, settings.data))
+                     pitch=Pitch(*torch.ones(2, len(spec), spec.shape[2])))
 
 
 def infer(net, batch, **options):
@@ -466,8 +466,9 @@ def test_a_baked_speaker_hears_and_times_what_the_speaker_does(kind, tiny_batch)
             g = model.speaker_embedding(speaker_ids)
             log_durations = model.dp.predict(prior.hidden, prior.mask, g, 0 * prior.hidden[:, :2])
             outs[-1] = (*outs[-1], log_durations)  # before they are rounded
+    rounding = 1e-4 if net.pitch is not None else 1e-5  # of the pitch, it adds up to a phase
     for one, other in zip(*outs):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=rounding)
 
 
 def test_a_baked_model_has_the_parameters_of_one_voice(kind):
