@@ -114,9 +114,8 @@ class IstftGenerator(nn.Module):
 class HarmonicGenerator(IstftGenerator):
     """The same, and harmonics of the pitch through a filter that the stack draws anew for each frame.
 
-    Frames that follow one another as often as a low voice's pulses are easily learned to hold one pulse each, and then
-    every voice speaks at a multiple of their rate. Harmonics whose phase runs on are a neural source-filter model's
-    (Wang, Takaki and Yamagishi 2019); to filter them as spectra is HiFTNet's (Li, Han and Mesgarani 2023).
+    Harmonics whose phase runs on are a neural source-filter model's (Wang, Takaki and Yamagishi 2019); to filter them
+    as spectra is HiFTNet's (Li, Han and Mesgarani 2023). What they change: docs/training-small.md.
     """
 
     hears_pitch = True

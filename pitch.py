@@ -60,7 +60,6 @@ class PitchPredictor(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(channels, self.HIDDEN, self.KERNEL, padding=same_padding(self.KERNEL))
         self.proj = nn.Conv1d(self.HIDDEN, 2, 1)
-        self.context_frames = same_padding(self.KERNEL)
 
     @in_float32
     def forward(self, z: Tensor) -> Pitch:
