@@ -294,6 +294,7 @@ def _decoded(decoder, search: str, samples: np.ndarray, sampling_rate: int) -> l
     if not len(wav):  # pocketsphinx would neither take it nor start another utterance afterwards
         return []
     decoder.activate_search(search)
+    decoder.reinit_feat()  # or the mean of what it heard before would have a say
     decoder.start_utt()
     decoder.process_raw((wav * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()
