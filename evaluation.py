@@ -267,7 +267,7 @@ def write_sound(folder: Path, prompt: Prompt, sound: Sound, sampling_rate: int) 
 def _heard(sound: Sound, prompt: Prompt, recording: np.ndarray | None, voice: Speaking) -> Heard:
     return Heard(sound.samples, voice.sample_rate, prompt.text if prompt.is_written else "",
                  voice.config.data.language, None if sound.condition == RECORDING else recording,
-                 sound.condition in (COPY, GRIFFIN_LIM), prompt.speaker)
+                 sound.condition in (COPY, GRIFFIN_LIM), prompt.speaker, hop_length=voice.config.data.hop_length)
 
 
 def choose_meters(wanted: Sequence[str] | None, is_cheap: bool = False) -> tuple[str, ...]:

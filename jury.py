@@ -134,12 +134,12 @@ class Jury:
         """Of held-out utterances the batch has no written text, so no words are counted."""
         for sample in samples:
             yield Heard(sample.spoken, sample.sampling_rate, "", self.config.data.language, sample.recorded,
-                        speaker=sample.speaker)
+                        speaker=sample.speaker, hop_length=self.config.data.hop_length)
 
     def _heard_sentences(self, sentences: Sequence[SpokenSentence]) -> Iterator[Heard]:
         for sentence in sentences:
             yield Heard(sentence.samples, sentence.sampling_rate, sentence.text, self.config.data.language,
-                        speaker=sentence.speaker)
+                        speaker=sentence.speaker, hop_length=self.config.data.hop_length)
 
     def _open(self, names: Sequence[str], heard: Sequence[Heard]) -> None:
         """Make meters, and tell which are absent."""

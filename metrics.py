@@ -11,24 +11,25 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+import cepstra
 import listeners
 from registry import Registry
 from scorecard import Measure
 from utils import Wav, resample, trim_silence
 
-# Shapes: S samples, T frames, F FFT bins, C cepstral coefficients, N pairs of frames.
+# Shapes: S samples, W windows, F FFT bins.
 
-FRAME_SECONDS = 0.005  # of WORLD's analysis
-ORDER = 24  # of the mel cepstra
-DECIBELS = 10 * np.sqrt(2) / np.log(10)  # of a distance between cepstra of natural logarithms
-FLOOR_DB = 80  # below the loudest bin; quieter ones count as that, so that digital silence is no abyss
 ENDS_DB = 40  # what is quieter than this below the loudest 10 ms at the ends is no speech
 SHORTEST = 0.05  # seconds that can be analysed
+
+LINES = (1500, 6000)  # Hz, where lines are looked for: below, harmonics of a voice hide them
+LINE_FRAMES = 10  # of a window, so that a bin is a tenth of the frame rate wide
+HIGHEST_LINE = 0.45  # of the sampling rate
+LINE_FLOOR_DB = 100  # below the loudest bin
 
 PESQ_RATE = 16000  # Hz, of its wideband mode
 LONG_TEXT = 20  # characters, from which on a speaking rate can be judged
@@ -47,6 +48,7 @@ class Heard(NamedTuple):
     reference: np.ndarray | None = None  # [S'] the recording at the same rate; None for itself and where there is none
     keeps_time: bool = False  # timed as the reference, as copy synthesis and Griffin-Lim are: PESQ and STOI make sense
     speaker: str | None = None  # whose voice it should be
+    hop_length: int = 0  # samples from frame to frame of the network that made it; 0 where that is not known
 
 
 class Setting(NamedTuple):
@@ -82,7 +84,7 @@ class Meter:
 
 
 METERS: Registry[Meter] = Registry("meter")
-ALL = ("sanity", "timing", "world", "pesq", "stoi", "sentence", "words", "quality", "speaker", "whisper")
+ALL = ("sanity", "timing", "world", "lines", "pesq", "stoi", "sentence", "words", "quality", "speaker", "whisper")
 
 
 def measures_of(meters: Iterable[str]) -> dict[str, Measure]:
@@ -179,19 +181,48 @@ class WorldMeter(Meter):
     def measure(self, heard: Heard) -> dict[str, float]:
         if heard.reference is None:
             return {}
-        ours, theirs = (analyse(sound, heard.sampling_rate) for sound in (heard.samples, heard.reference))
-        if ours is None or theirs is None:
+        sounds = [_speech(sound, heard.sampling_rate) for sound in (heard.samples, heard.reference) if _is_sound(sound)]
+        if len(sounds) < 2 or min(map(len, sounds)) < SHORTEST * heard.sampling_rate:
             return {}
-        i, j = align(ours.cepstra, theirs.cepstra)
+        ours, theirs = (cepstra.analyse(sound, heard.sampling_rate) for sound in sounds)
+        i, j = cepstra.align(ours.cepstra, theirs.cepstra)
         distance = np.linalg.norm(ours.cepstra[i, 1:] - theirs.cepstra[j, 1:], axis=1)
         voiced, reference_voiced = ours.pitch[i] > 0, theirs.pitch[j] > 0
-        values = {"mcd": float(DECIBELS * distance.mean()),
+        values = {"mcd": float(cepstra.DECIBELS * distance.mean()),
                   "voicing_error": float(100 * (voiced != reference_voiced).mean())}
         both = voiced & reference_voiced
         if both.any():
             cents = 1200 * np.log2(ours.pitch[i][both] / theirs.pitch[j][both])
             values["f0_rmse"] = float(np.sqrt(np.square(cents).mean()))
         return values
+
+
+@METERS.register("lines")
+class LineMeter(Meter):
+    """Steady lines in the spectrogram at multiples of the frame rate: what a generator leaves that sounds metallic.
+
+    By how much the multiples stand out above what lies half way between two of them, in dB, mean over windows of ten
+    frames and over `LINES`. Speech has none (near 0), unless its pitch stays at a multiple of the frame rate.
+    """
+
+    measures = (Measure("frame_lines", "Lines at the frame rate", "dB", "near 0"),)
+
+    def measure(self, heard: Heard) -> dict[str, float]:
+        if heard.hop_length == 0 or not _is_sound(heard.samples):
+            return {}
+        frame_rate = heard.sampling_rate / heard.hop_length
+        lines = LINE_FRAMES * np.arange(np.ceil(LINES[0] / frame_rate), LINES[1] // frame_rate, dtype=int)
+        lines = lines[lines < LINE_FRAMES * heard.hop_length * HIGHEST_LINE]
+        size = LINE_FRAMES * heard.hop_length
+        sound = _speech(heard.samples, heard.sampling_rate).astype(np.float64)
+        if len(sound) < size or not len(lines):
+            return {}
+        windows = np.lib.stride_tricks.sliding_window_view(sound, size)[:: size // 4]  # [W, size]
+        power = np.abs(np.fft.rfft(windows * np.hanning(size))) ** 2  # [W, F], bins of a tenth of the frame rate
+        level = 10 * np.log10(power + power.max() * 10 ** (-LINE_FLOOR_DB / 10))
+        half = LINE_FRAMES // 2
+        between = (level[:, lines - half] + level[:, lines + half]) / 2
+        return {"frame_lines": float((level[:, lines] - between).mean())}
 
 
 @METERS.register("pesq")
@@ -361,67 +392,6 @@ class SpeakerMeter(Meter):
         voice = self._voices.get(heard.speaker)
         found = None if voice is None else self._listener.embed(heard.samples, heard.sampling_rate)
         return {} if found is None else {"speaker_similarity": float(found @ voice)}
-
-
-class Analysis(NamedTuple):
-    """What WORLD finds in a sound, per frame of 5 ms."""
-
-    pitch: np.ndarray  # [T] Hz, 0 where unvoiced
-    cepstra: np.ndarray  # [T, C]
-
-
-def analyse(samples: np.ndarray, sampling_rate: int) -> Analysis | None:
-    """Pitch and mel cepstra of samples [S] without the silence at their ends; None where there is no sound."""
-    import pyworld
-
-    if not _is_sound(samples):
-        return None
-    wav = np.ascontiguousarray(_speech(samples, sampling_rate), np.float64)
-    if len(wav) < SHORTEST * sampling_rate:
-        return None
-    pitch, times = pyworld.dio(wav, sampling_rate, frame_period=1000 * FRAME_SECONDS)
-    pitch = pyworld.stonemask(wav, pitch, times, sampling_rate)
-    power = pyworld.cheaptrick(wav, pitch, times, sampling_rate)  # [T, F]
-    power = np.maximum(power, power.max() * 10 ** (-FLOOR_DB / 10))
-    return Analysis(pitch, mel_cepstra(power, mel_alpha(sampling_rate)))
-
-
-def align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of cepstra a [T, C] and b [T', C] that belong together, [N] each; c0, which is loudness, has no say."""
-    from librosa.sequence import dtw
-
-    _, path = dtw(a[:, 1:].T, b[:, 1:].T, metric="euclidean")
-    return path[::-1, 0], path[::-1, 1]
-
-
-def mel_cepstra(power: np.ndarray, alpha: float, order: int = ORDER) -> np.ndarray:
-    """Mel cepstra [T, order + 1] of power spectra [T, F], such that ln |H(w)| is the sum of c[m] cos(m w~).
-
-    w~ is the frequency warped by an all-pass of coefficient alpha. The cepstrum of the whole spectrum is transformed
-    by the recursion of Oppenheim and Johnson (1972), as SPTK's freqt is.
-    """
-    cepstrum = np.fft.irfft(np.log(power))[:, :power.shape[1]].T  # [F, T]
-    cepstrum[0] /= 2  # ln |H|^2 = c0 + 2 (c1 cos w + ...), of which half is wanted
-    warped = np.zeros((order + 1, len(power)))
-    for coefficient in cepstrum[::-1]:
-        last = warped
-        warped = np.empty_like(last)
-        warped[0] = coefficient + alpha * last[0]
-        warped[1] = (1 - alpha**2) * last[0] + alpha * last[1]
-        for m in range(2, order + 1):
-            warped[m] = last[m - 1] + alpha * (last[m] - warped[m - 1])
-    return warped.T
-
-
-@lru_cache(maxsize=32)
-def mel_alpha(sampling_rate: int) -> float:
-    """The all-pass coefficient whose warping is nearest to the mel scale: 0.41 at 16 kHz, 0.455 at 22.05 kHz."""
-    angle = np.linspace(0, np.pi, 1000)
-    mel = np.log1p(angle / np.pi * sampling_rate / 2 / 1000)
-    alphas = np.arange(0, 1, 0.001)[:, None]
-    warped = angle + 2 * np.arctan2(alphas * np.sin(angle), 1 - alphas * np.cos(angle))
-    error = np.square(warped / np.pi - mel / mel[-1]).mean(axis=1)
-    return float(alphas[error.argmin(), 0])
 
 
 def _expect_english(language: str) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import metrics
+from cepstra import DECIBELS, mel_alpha, mel_cepstra
 from config import DataConfig
 from mel_processing import griffin_lim
-from metrics import Heard, Setting, WorldMeter, mel_alpha, mel_cepstra, open_meters
+from metrics import Heard, LineMeter, Setting, WorldMeter, open_meters
 from text import espeak
 from utils import Wav, read_wav
 
@@ -54,7 +55,7 @@ def test_a_filter_whose_cepstrum_is_known_is_found_with_its_decibels(m):
     expected = np.zeros(25)
     expected[m] = 0.3
     assert np.allclose(mel_cepstra(power, alpha)[0], expected, atol=1e-6)
-    assert metrics.DECIBELS * 0.3 == pytest.approx(0.3 * 6.1418515)
+    assert DECIBELS * 0.3 == pytest.approx(0.3 * 6.1418515)
 
 
 def test_a_sound_differs_from_itself_by_nothing_and_loudness_does_not_count():
@@ -115,6 +116,32 @@ def test_what_cannot_be_speech_is_told_with_its_reason(sound, text, note):
     heard = Heard(sound, RATE, text)
     assert re.fullmatch(note, meter.notes(heard)), meter.notes(heard)
     assert meter.measure(heard) == {"sane": 0 if note else 100}
+
+
+def lines_of(sound, rate, hop):
+    return LineMeter(Setting()).measure(Heard(sound.astype(np.float32), rate, TEXT, hop_length=hop))
+
+
+@pytest.mark.parametrize(("rate", "hop"), [(16000, 160), (22050, 256), (48000, 512), (8000, 80)])
+def test_lines_at_the_frame_rate_are_told_by_their_decibels_above_what_lies_between(rate, hop):
+    time = np.arange(8 * rate)
+    hiss = 0.01 * np.random.default_rng(0).standard_normal(len(time))
+    amplitude = 0.002
+    lines = sum(amplitude * np.cos(2 * np.pi * k * time / hop + k * k) for k in range(5, hop // 2))
+    window = np.hanning(10 * hop)
+    above = 10 * np.log10((amplitude / 2 * window.sum()) ** 2 / (0.01**2 * np.square(window).sum()))
+    noise_bias = 10 / np.log(10) * np.euler_gamma  # of a mean of logarithms of noise's power
+    assert lines_of(hiss, rate, hop)["frame_lines"] == pytest.approx(0, abs=0.5)
+    assert lines_of(hiss + lines, rate, hop)["frame_lines"] == pytest.approx(above + noise_bias, abs=1)
+    elsewhere = sum(amplitude * np.cos(2 * np.pi * (k + 0.3) * time / hop + k * k) for k in range(5, hop // 2 - 1))
+    assert lines_of(hiss + elsewhere, rate, hop)["frame_lines"] == pytest.approx(0, abs=0.5)
+
+
+def test_a_recording_has_no_lines_and_where_none_can_be_told_nothing_is_said(clip):
+    assert lines_of(clip.samples, clip.sampling_rate, 256)["frame_lines"] == pytest.approx(0, abs=1)
+    loud = voice(150)
+    assert lines_of(loud, RATE, 0) == lines_of(loud[:1500], RATE, 160) == lines_of(0 * loud, RATE, 160) == {}
+    assert lines_of(loud, RATE, 4) == {}, "a frame rate above the band"
 
 
 @pytest.mark.parametrize(("kind", "name", "package"), [
