@@ -473,11 +473,15 @@ class SynthesizerTrn(nn.Module):
 
     @property
     def conversion_context(self) -> int | None:
-        """Frames on either side that a converted frame depends on; None if the generator does not tell."""
-        if getattr(self.dec, "context_frames", None) is None or self.pitch is not None:  # a phase runs on without end
+        """Frames on either side that a converted frame depends on; None if the generator does not tell.
+
+        But for the phase of its pitch, which depends on all before it: see `pitch.in_phase`.
+        """
+        if getattr(self.dec, "context_frames", None) is None:
             return None
         flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
-        return self.enc_q.enc.context_frames + 2 * flow + self.dec.context_frames
+        pitch = self.pitch.context_frames if self.pitch is not None else 0
+        return self.enc_q.enc.context_frames + 2 * flow + pitch + self.dec.context_frames
 
     def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
         """[B] -> [B, G, 1], None for one voice.

@@ -58,6 +58,7 @@ class PitchPredictor(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
+        self.context_frames = self.KERNEL // 2 + 1  # on either side; of those before, the course hears one more
         self.conv = nn.Conv1d(channels, self.HIDDEN, self.KERNEL, padding=same_padding(self.KERNEL))
         self.proj = nn.Conv1d(self.HIDDEN, 2, 1)
 
@@ -108,6 +109,16 @@ def _contour(pitch: Pitch, mask: Tensor, data: DataConfig) -> Tensor:
     turns = torch.round((start + end) * (data.hop_length / 2 * PHASE_STEPS)).long()  # of each frame
     phase = ((turns.cumsum(dim=1) - turns) % PHASE_STEPS).float() / PHASE_STEPS
     return torch.stack([start, end, loud_before * mask[:, 0], loud * mask[:, 0], phase], dim=1)
+
+
+def in_phase(z: Tensor, frame: int, phase: Tensor) -> Tensor:
+    """A part of what `with_contour` gives, its phases moved alike, such that a frame begins with `phase` [B] turns.
+
+    So a part whose own count began at its first frame goes on where another one, which has that frame too, left off.
+    """
+    turns = (z[:, -1] * PHASE_STEPS).long()  # [B, T]
+    turns = (turns - turns[:, frame, None] + (phase * PHASE_STEPS).long()[:, None]) % PHASE_STEPS
+    return torch.cat([z[:, :-1], (turns.float() / PHASE_STEPS)[:, None].to(z.dtype)], dim=1)
 
 
 def harmonics(contour: Tensor, hop_length: int) -> Tensor:

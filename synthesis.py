@@ -27,12 +27,13 @@ from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pieces import PIECES, WHOLE, Pieces, plan
+from pitch import in_phase
 from rendering import gains_of, paced, pitched
 from rescoring import reading_score
 from script import Silence, Utterance
 from speakers import Timbre, find_timbre, parse_speaker
 from speaking import Audio, Delivery, Speaking, find_voice
-from streaming import bucketed, decode_batch, decode_in_pieces
+from streaming import bucketed, context_of, decode_batch, decode_in_pieces
 from text import TextProcessor
 from utils import read_wav, resample
 
@@ -228,12 +229,16 @@ class Voice(Speaking):
         seed = secrets.randbits(62) if seed is None else seed
         noise = latents.prior_noise("prior", [seed], channels, [n_frames]).to(self.device)
         context = self.model.conversion_context
-        planned = plan(n_frames, n_frames if context is None else context, pieces)
-        for piece in planned:
+        anchor, phase = 0, None  # a frame that two pieces have, and the phase of its pitch
+        for piece in plan(n_frames, context or 0, WHOLE if context is None else pieces):
             part = slice(piece.low, piece.high)
             source_part, goal_part = (g if g.shape[2] == 1 else g[:, :, part] for g in (source, goal))
             length = torch.tensor([piece.high - piece.low], device=self.device)
             z = self.model.converted(spec[:, :, part], length, source_part, goal_part, noise[:, :, part])
+            if self.model.pitch is not None:
+                z = z if phase is None else in_phase(z, anchor - piece.low, phase)
+                anchor = max(0, piece.end - (context_of(self.model.dec) or 0))
+                phase = z[:, -1, anchor - piece.low]
             out = self.model.dec(z, goal_part)[0, 0].float().clamp(-1, 1).cpu().numpy()
             yield self._audio(out[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop], None)
 

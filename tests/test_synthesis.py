@@ -10,13 +10,15 @@ import soundfile
 import torch
 
 import checkpoint
+import synthesis
 import trainer
 from models import SynthesizerTrn
 from rescoring import reading_score
 from script import ScriptReader, Utterance
 from streaming import PIECES, Pieces
 from synthesis import Audio, Delivery, Voice
-from tests.conftest import with_corpus, write_corpus
+from tests.conftest import tiny, with_corpus, write_corpus
+from text import TextProcessor
 
 CPU = torch.device("cpu")
 
@@ -388,6 +390,37 @@ def test_a_conversion_streamed_is_the_whole_one(duo, tmp_path):
     parts = list(duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, pieces=Pieces(8, 60)))
     assert len(parts) > 5
     assert np.abs(Audio.joined(parts).samples - whole.samples).max() < 1e-5
+
+
+def test_what_cannot_be_cut_is_converted_once(duo, tmp_path, monkeypatch):
+    calls = []
+    converted = duo.model.converted
+    monkeypatch.setattr(SynthesizerTrn, "conversion_context", None)  # as with a plugin's generator that does not tell
+    monkeypatch.setattr(duo.model, "converted", lambda *given: calls.append(1) or converted(*given))
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).standard_normal(8000) * 0.1, 8000)
+    [part] = duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, pieces=Pieces(8, 60))
+    assert len(calls) == 1 and len(part.samples) > 7000
+
+
+def test_a_conversion_streamed_runs_on_with_the_phase_of_its_pitch(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    config = tiny(("data.n_speakers=2", "model.gin_channels=8", "model.generator=harmonic"))
+    voice = Voice(config, SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols.symbols), config), CPU)
+    with torch.no_grad():
+        voice.model.pitch.proj.bias.copy_(torch.tensor([0.3, 9.0]))  # voiced everywhere
+        voice.model.dec.filter.out.bias[: voice.model.dec.filter.BANDS + 1] = -1  # and loud
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).standard_normal(30_000) * 0.1, 8000)
+    ask = tmp_path / "in.wav", 0, 1
+    whole = voice.convert(*ask, seed=1).samples
+
+    def deviation():
+        parts = list(voice.stream_conversion(*ask, seed=1, pieces=Pieces(8, 60)))
+        assert len(parts) > 5
+        return np.abs(Audio.joined(parts).samples - whole).max()
+
+    assert 0.1 < np.abs(whole).max() < 1 and deviation() < 1e-4
+    monkeypatch.setattr(synthesis, "in_phase", lambda z, frame, phase: z)
+    assert deviation() > 0.05, "the pieces begin with any phase, and nobody hears it"
 
 
 # Outputs
