@@ -23,8 +23,8 @@ MODULES = (
     "config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
     "pitch generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses "
     "corpus prompts data_utils sampling scorecard confidence listeners cepstra metrics alignment_health ranking "
-    "checkpoint finetuning optimizers trackers rendering speaking synthesis callbacks profiling training_step memory "
-    "evaluation jury validation trainer").split()
+    "checkpoint retention finetuning optimizers trackers rendering speaking synthesis callbacks profiling "
+    "training_step memory evaluation jury validation trainer").split()
 PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.

@@ -2,7 +2,7 @@
 
     RUN/config.json    the configuration, as resolved: symbols and speaker names filled in
     RUN/train.log, RUN/metrics.jsonl, RUN/events.out...    what happened, for people, programs and TensorBoard
-    RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py
+    RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py and retention.py
     RUN/bad_steps/                                         batches whose loss or gradient was not finite
 
 One process or many (`torchrun train.py ...`) walk the same lines: each hears its own batches, and all move together.
@@ -58,6 +58,7 @@ from data_utils import (
 from distributed import StopRequest
 from jury import Jury
 from profiling import StepProfiler
+from retention import Retention, Writer
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
 from trackers import make_trackers
@@ -274,14 +275,14 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
         trackers = make_trackers(train.trackers, run_dir, state.step, job.total_steps, settings.to_dict(job.config))
         patient = [EarlyStopping(train.best_measure, train.patience)] if train.patience else []
         callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *patient, *own, *job.callbacks])
-    with callbacks.running(run), checkpoint.Writer(run_dir, checkpoint.Retention.from_config(train)) as writer:
+    with callbacks.running(run), Writer(run_dir, Retention.from_config(train)) as writer:
         _loop(state, job, run, callbacks, writer)
     logger.info("%s at step %d; speak with: python synthesize.py -m %s --text \"Hello.\" -o hello.wav",
                 f"stopped ({job.stop.reason})" if job.stop.is_made else "done", state.step, run_dir)
     return state
 
 
-def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: checkpoint.Writer) -> None:
+def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
     """The walk of a run, step by step."""
     train, jury, bad_steps, saver = job.config.train, Jury(job.config), BadSteps(job), Saver(state, job, writer)
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
@@ -315,7 +316,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: c
 class Saver:
     """What a run saves, in the main process; the writer does so beside the steps."""
 
-    def __init__(self, state: TrainState, job: Job, writer: checkpoint.Writer):
+    def __init__(self, state: TrainState, job: Job, writer: Writer):
         self.state = state
         self.job = job
         self.writer = writer
