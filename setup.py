@@ -24,7 +24,7 @@ MODULES = (
     "pitch generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses "
     "corpus prompts data_utils sampling scorecard confidence listeners cepstra metrics alignment_health ranking "
     "checkpoint retention finetuning optimizers trackers rendering speaking synthesis callbacks profiling "
-    "training_step memory evaluation jury validation trainer").split()
+    "training_step bad_steps memory evaluation jury validation trainer").split()
 PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.

@@ -32,6 +32,7 @@ import config as settings
 import distributed
 import finetuning
 import memory
+from bad_steps import BadSteps, BadStreak, roll_back
 from callbacks import (
     Callback,
     CallbackError,
@@ -76,27 +77,7 @@ from validation import validate
 
 logger = logging.getLogger("vits")
 
-MAX_DUMPS = 10  # batches kept in RUN/bad_steps, of each process
 WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot go on, and why."""
-
-
-class BadStreak(TrainingError):
-    """Too many steps in a row whose loss or gradient is not finite.
-
-    Attributes:
-        first_step: of them; parameters are those of before it.
-    """
-
-    def __init__(self, first_step: int, length: int):
-        super().__init__(
-            f"{length} steps in a row, from step {first_step}, had a loss or gradient that is not finite (see the log "
-            "for their utterances); lower train.learning_rate or set train.grad_clip, and start again: the run goes on "
-            "from its newest checkpoint. With a higher train.rollbacks it goes back to an earlier one by itself")
-        self.first_step = first_step
 
 
 @dataclass
@@ -177,7 +158,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
     Raises:
         CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
         FilelistError, ValueError: the data cannot be used.
-        TrainingError: the gradients stay non-finite.
+        BadStreak: the gradients stay non-finite.
         MemoryShortage: the largest batch does not fit.
         WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
@@ -202,7 +183,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
             try:
                 return _attempt(state, job)
             except BadStreak as streak:
-                roll_back(state, job, streak)
+                roll_back(state, config, run_dir, job.tried, streak)
 
 
 def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainState, Config, TextProcessor]:
@@ -284,7 +265,8 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
     """The walk of a run, step by step."""
-    train, jury, bad_steps, saver = job.config.train, Jury(job.config), BadSteps(job), Saver(state, job, writer)
+    train, jury, saver = job.config.train, Jury(job.config), Saver(state, job, writer)
+    bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
         for batches in steps:
             if job.must_stop():
@@ -362,79 +344,6 @@ def _report(state: TrainState, batches: Sequence[Batch], losses: StepLosses, is_
     return StepReport(state.step, names, numbers, partial(getattr, losses, "is_finite"))
 
 
-class BadSteps:
-    """Counts steps in a row whose loss or gradient is not finite, writes down what they heard, and ends a streak.
-
-    Of a GPU it asks one step late, when the answer is there already.
-    """
-
-    def __init__(self, job: Job):
-        self.job = job
-        self.in_a_row = 0
-        self._waiting: list[tuple[int, Sequence[Batch], StepLosses]] = []
-
-    def note(self, state: TrainState, batches: Sequence[Batch], losses: StepLosses) -> None:
-        """Take the step that was just done; every process comes to the same verdict.
-
-        Raises:
-            BadStreak: there have been `train.max_bad_steps` of them in a row.
-        """
-        self._waiting.append((state.step, batches, losses))
-        if len(self._waiting) > (state.device.type == "cuda"):
-            self._look(state, *self._waiting.pop(0))
-
-    def _look(self, state: TrainState, step: int, batches: Sequence[Batch], losses: StepLosses) -> None:
-        if losses.is_finite or state.is_lowering_scale:
-            self.in_a_row = 0
-            return
-        self.in_a_row += 1
-        limit = self.job.config.train.max_bad_steps
-        values = losses.as_floats()
-        names = [name for batch in batches for name in batch.names]
-        logger.warning("step %d was left out, its loss or gradient is not finite (%d of at most %d in a row): %s; "
-                       "utterances %s%s", step, self.in_a_row, limit,
-                       ", ".join(f"{name} {value:.4g}" for name, value in values.items()), ", ".join(names[:16]),
-                       f" and {len(names) - 16} more" if len(names) > 16 else "")
-        self._dump(step, batches, values)
-        if self.in_a_row >= limit:
-            raise BadStreak(step - self.in_a_row, self.in_a_row)
-
-    def _dump(self, step: int, batches: Sequence[Batch], values: dict[str, float]) -> None:
-        """Keep what this process heard, unless enough is kept already."""
-        folder = self.job.run_dir / "bad_steps"
-        rank = distributed.rank()
-        if len(list(folder.glob(f"*_process_{rank}.pt"))) >= MAX_DUMPS:
-            return
-        checkpoint.dump(folder / f"step_{step:08d}_process_{rank}.pt", {
-            "step": step, "losses": values, "batches": [
-                {"names": list(batch.names), "text_ids": batch.text_ids, "text_lengths": batch.text_lengths,
-                 "wav": batch.wav, "wav_lengths": batch.wav_lengths, "speaker_ids": batch.speaker_ids}
-                for batch in batches]})
-
-
-def roll_back(state: TrainState, job: Job, streak: BadStreak) -> None:
-    """Go back to the newest checkpoint that has not been tried, with lower learning rates.
-
-    Raises:
-        BadStreak: the run may not go back, or has no more to go back to.
-    """
-    train = job.config.train
-    steps = [step for step in checkpoint.list_steps(job.run_dir) if step <= streak.first_step and step not in job.tried]
-    chosen = distributed.from_main(max(steps, default=None))
-    if state.rollbacks >= train.rollbacks or chosen is None:
-        raise streak
-    rollbacks = state.rollbacks + 1
-    path = checkpoint.path_of(job.run_dir, chosen)
-    state.load_state_dict(checkpoint.load(path), path)
-    state.rollbacks = rollbacks
-    job.tried.add(chosen)
-    if distributed.is_main():
-        checkpoint.discard_after(job.run_dir, chosen)
-        checkpoint.save(job.run_dir, chosen, {"config": settings.to_dict(job.config), **state.state_dict()})
-    logger.warning("rollback %d of %d: back to step %d, learning rates times %g", rollbacks, train.rollbacks, chosen,
-                   train.rollback_lr_factor ** rollbacks)
-
-
 def _announce(state: TrainState, job: Job) -> None:
     train = job.config.train
     wanted, actual, world_size = train.precision, effective_precision(train, state.device), distributed.world_size()
@@ -477,7 +386,7 @@ def main(description: str, multispeaker: bool) -> None:
 
 
 def _run(args: argparse.Namespace, multispeaker: bool) -> None:
-    with user_errors(TrainingError, CallbackError, WorkersDied, memory.MemoryShortage):
+    with user_errors(BadStreak, CallbackError, WorkersDied, memory.MemoryShortage):
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem

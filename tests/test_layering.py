@@ -14,7 +14,7 @@ ORDER = ["config", "distributed", "utils", "audio", "registry", "commons", "text
          "losses", "corpus", "prompts", "data_utils", "sampling", "scorecard", "confidence", "listeners", "cepstra",
          "metrics", "alignment_health", "ranking", "pages", "corpora", "checkpoint", "retention", "finetuning",
          "optimizers", "trackers", "rendering", "speaking", "synthesis", "callbacks", "profiling", "training_step",
-         "memory", "evaluation", "jury", "validation", "trainer", "formats"]
+         "bad_steps", "memory", "evaluation", "jury", "validation", "trainer", "formats"]
 VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
 # What only its owner may say, as a pattern over source lines -> the rooms that may.

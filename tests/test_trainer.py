@@ -16,6 +16,7 @@ import config as settings
 import memory
 import trainer
 import training_step
+from bad_steps import MAX_DUMPS, BadStreak
 from tests.conftest import ROOT, with_corpus, write_corpus
 
 CPU = torch.device("cpu")
@@ -138,7 +139,7 @@ def test_symbols_of_a_file_are_kept_inside_the_run(tiny_corpus, tmp_path):
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(training_step, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
-    with pytest.raises(trainer.TrainingError, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
+    with pytest.raises(BadStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "step 1 was left out, its loss or gradient is not finite (1 of at most 10 in a row)" in caplog.text
     assert "train/mel nan" in caplog.text and ".wav" in caplog.text
@@ -266,7 +267,7 @@ def test_dumps_are_few(tiny_corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step % 2))
     config = with_corpus(tiny_corpus, ("train.total_steps=30", "train.eval_interval=30", "train.save_interval=30"))
     trainer.fit(config, tmp_path / "run", CPU)
-    assert len(list((tmp_path / "run" / "bad_steps").iterdir())) == trainer.MAX_DUMPS < 15
+    assert len(list((tmp_path / "run" / "bad_steps").iterdir())) == MAX_DUMPS < 15
 
 
 def test_a_run_rolls_back_to_the_last_good_checkpoint_with_a_lower_rate(tiny_corpus, tmp_path, monkeypatch, caplog):
@@ -290,7 +291,7 @@ def test_a_second_rollback_from_the_same_place_goes_further_back(tiny_corpus, tm
     monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 6))
     config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
                                        "train.max_bad_steps=2", "train.rollbacks=2"))
-    with pytest.raises(trainer.TrainingError, match="2 steps in a row, from step 6, had a loss or gradient"):
+    with pytest.raises(BadStreak, match="2 steps in a row, from step 6, had a loss or gradient"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "rollback 1 of 2: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert max(checkpoint.list_steps(tmp_path / "run")) == 6  # nothing was saved within the streak
