@@ -48,7 +48,7 @@ def test_the_listener_says_the_same_again_and_at_other_rates(listener, spoken):
 
 def test_what_was_heard_before_has_no_say(listener, spoken):
     heard = [listener.identify(samples, espeak.SAMPLING_RATE) for samples in spoken]
-    clear = next(i for i, index in enumerate(heard) if index == i)  # espeak-ng never says a line twice alike
+    clear = next(i for i, index in enumerate(heard) if index == i)  # espeak-ng says a line otherwise after others
 
     def score():
         assert listener.identify(spoken[clear], espeak.SAMPLING_RATE) == clear
