@@ -92,6 +92,7 @@ setup(
                  "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
                  "onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx", "uroman",
                  *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
+        "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "evaluate": EVALUATE,
         "ray": ["ray"],
         "uroman": ["uroman"],
