@@ -28,8 +28,8 @@ MODULES = (
 PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
-EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1", "resemblyzer>=0.1.4",
-            "setuptools<82"]
+EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
+            "resemblyzer>=0.1.4", "setuptools<82"]
 
 # Programs of others that speak with our files, and what tests them.
 CLIENTS = ["onnx>=1.23", "onnxruntime>=1.23", "transformers>=5.20", "piper-tts>=1.8", "sherpa-onnx>=2.0", "pytest>=9.0",
