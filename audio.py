@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from utils import RESAMPLING_RATIO_LIMIT, Wav, atomic_path, quantised, resample, wav_writer
+from utils import RESAMPLING_RATIO_LIMIT, Wav, atomic_path, import_package, quantised, resample, wav_writer
 
 FLOAT = "float"  # for `bits`: 32-bit floats instead of whole numbers
 BITS = (16, 24, 32, FLOAT)
@@ -265,11 +265,7 @@ def at_loudness(samples: np.ndarray, sample_rate: int, target_lufs: float = -23.
 
 def _loudness(samples: np.ndarray, sample_rate: int) -> float | None:
     """LUFS; None for silence."""
-    try:
-        from pyloudnorm import Meter
-    except ImportError:
-        raise ValueError("to set the loudness takes pyloudnorm, which is not installed; pip install pyloudnorm, or "
-                         "leave the loudness as it is") from None
+    meter = import_package("pyloudnorm", otherwise="leave the loudness as it is").Meter
     if not np.any(samples):
         return None
     least = math.ceil(_BLOCK_SECONDS * sample_rate) + 1
@@ -277,7 +273,7 @@ def _loudness(samples: np.ndarray, sample_rate: int) -> float | None:
         samples = np.tile(samples, math.ceil(least / len(samples)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # it takes logarithms of blocks of silence
-        loudness = float(Meter(sample_rate).integrated_loudness(samples.astype(np.float64)))
+        loudness = float(meter(sample_rate).integrated_loudness(samples.astype(np.float64)))
     return loudness if math.isfinite(loudness) else None
 
 

@@ -5,6 +5,7 @@ And back, without a network: Griffin-Lim.
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from config import DataConfig
+from utils import PackageError, import_package
+
+logger = logging.getLogger("vits")
 
 # Shapes: B batch, S samples, T frames, F FFT bins, M mel bands.
 
@@ -32,13 +36,15 @@ def _filterbank(
 ) -> Tensor:
     """Slaney-normalised triangular filters, [M, F]."""
     with torch.inference_mode(False):  # see _window
-        if sampling_rate % 2:  # torchaudio rounds half of it down, which moves every filter
-            from librosa.filters import mel
-
-            filters = mel(sr=sampling_rate, n_fft=filter_length, n_mels=n_mels, fmin=fmin, fmax=fmax)
+        try:
+            torchaudio = import_package("torchaudio", beside="torch")  # slow to import, and speaking needs no mels
+        except PackageError as error:
+            logger.warning("%s; librosa makes the mel filters, which are the same", error)
+            torchaudio = None
+        if torchaudio is None or sampling_rate % 2:  # torchaudio rounds half of it down, which moves every filter
+            filters = import_package("librosa.filters").mel(
+                sr=sampling_rate, n_fft=filter_length, n_mels=n_mels, fmin=fmin, fmax=fmax)
             return torch.from_numpy(filters).to(device)
-        import torchaudio.functional  # slow to import, and speaking needs no mels
-
         filters = torchaudio.functional.melscale_fbanks(
             filter_length // 2 + 1, fmin, fmax, n_mels, sampling_rate, norm="slaney", mel_scale="slaney")
         return filters.T.contiguous().to(device)

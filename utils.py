@@ -8,8 +8,13 @@ Shapes: S samples. Audio is mono float32 in [-1, 1] everywhere outside this file
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
 import logging
+import math
 import os
 import random
 import sys
@@ -18,7 +23,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import numpy as np
 import soundfile
@@ -28,11 +34,10 @@ import distributed
 if TYPE_CHECKING:
     import torch
 
-Samples = TypeVar("Samples", np.ndarray, "torch.Tensor")
-
 # Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
 RESAMPLING_RATIO_LIMIT = 2048
 
+_SINC_ZEROS, _SINC_ROLLOFF, _SINC_BETA = 64, 0.9475937167399596, 14.769656459379492
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
@@ -172,18 +177,35 @@ def quantised(samples: np.ndarray, bits: int) -> np.ndarray:
     return np.round(np.asarray(samples, np.float64) * full).clip(-full, full - 1).astype(np.int32)
 
 
-def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Change the sampling rate of [S] samples; gives back the kind of array it got, float32."""
-    if from_hz == to_hz:
-        return samples
-    import torch
-    from torchaudio.functional import resample as sinc_resample  # slow to import, and few commands need it
+def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Change the sampling rate of [S] samples, float32, by a Kaiser-windowed sinc filter (Smith 2002).
 
+    The filter's numbers are torchaudio's "kaiser_best"; the output has ceil(S * to_hz / from_hz) samples.
+    """
+    samples = np.asarray(samples, np.float32)
     ratio = Fraction(to_hz, from_hz).limit_denominator(RESAMPLING_RATIO_LIMIT)
-    resampled = sinc_resample(
-        torch.as_tensor(samples, dtype=torch.float32), ratio.denominator, ratio.numerator, lowpass_filter_width=64,
-        rolloff=0.9475937167399596, resampling_method="sinc_interp_kaiser", beta=14.769656459379492)
-    return resampled if isinstance(samples, torch.Tensor) else resampled.numpy()
+    if ratio == 1:
+        return samples
+    step, made, reach, filters = _resampling_filters(ratio)
+    padded = np.pad(samples, (reach, reach + step))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, filters.shape[0])[::step]  # [N, K]
+    block = max(1, _BLOCK // filters.shape[0])  # the frames overlap, so that all at once would take many times S
+    parts = [frames[start:start + block] @ filters for start in range(0, len(frames), block)]
+    length = math.ceil(len(samples) * ratio)
+    return np.concatenate(parts).reshape(-1)[:length]
+
+
+@functools.lru_cache(maxsize=8)
+def _resampling_filters(ratio: Fraction) -> tuple[int, int, int, np.ndarray]:
+    """One matrix product: (samples in, samples out, samples needed before and after, filters [K, samples out])."""
+    repeats = max(1, 256 // ratio.denominator)  # a product of small matrices would be slow
+    step, made = ratio.denominator * repeats, ratio.numerator * repeats
+    cutoff = min(1.0, float(ratio)) * _SINC_ROLLOFF  # of the old Nyquist frequency
+    reach = math.ceil(_SINC_ZEROS / cutoff)
+    time = np.arange(-reach, step + reach)[:, None] - np.arange(made) / float(ratio)  # [K, made], old samples
+    time = np.clip(time * cutoff, -_SINC_ZEROS, _SINC_ZEROS)
+    window = np.i0(_SINC_BETA * np.sqrt(1 - (time / _SINC_ZEROS) ** 2)) / np.i0(_SINC_BETA)
+    return step, made, reach, (cutoff * np.sinc(time) * window).astype(np.float32)
 
 
 def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) -> np.ndarray:
@@ -217,6 +239,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class PackageError(ImportError, ValueError):
+    """A package that is not installed, or does not load; the message has the command that mends it."""
+
+
+def import_package(name: str, beside: str = "numpy", install: str = "", otherwise: str = "") -> ModuleType:
+    """Import an optional or compiled package, with one message where that fails.
+
+    Args:
+        name: module, e.g. "torchaudio.functional".
+        beside: package that its compiled part has to fit; the message names both versions.
+        install: what pip should install, if that is more than the package.
+        otherwise: what to do without it, the end of the message.
+
+    Raises:
+        PackageError: it is not installed, or does not load.
+    """
+    package = name.split(".")[0]
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a library that does not fit is an OSError, an ImportError, a RuntimeError ...
+        otherwise = otherwise and f", or {otherwise}"
+        if importlib.util.find_spec(package) is None:
+            raise PackageError(f"{package} is not installed; pip install {install or package}{otherwise}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PackageError(f"{_versioned(package)} does not load beside {_versioned(beside)} ({reason}); install "
+                           "versions that fit each other, for example those that were tested: pip install -c "
+                           f"requirements.lock {package} {beside}{otherwise}") from error
+
+
+def _versioned(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
 
 
 def set_seed(*parts: int) -> int:

@@ -23,7 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from utils import write_text_atomic
+from utils import import_package, write_text_atomic
 
 ENGINES = ("local", "ray")
 _DEATHS = 3  # of workers, one after another, without a finished shard between them: then it is no accident
@@ -246,11 +246,7 @@ def _ray_cluster(jobs: int) -> Iterator[Any]:
     """The module `ray`, connected; a cluster that is started here ends here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use over the network
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do anyway, and warns of till then
-    try:
-        import ray
-    except ImportError:
-        raise ValueError("--engine ray takes Ray, which is not installed; pip install ray, or leave --engine away") \
-            from None
+    ray = import_package("ray", otherwise="leave --engine ray out")
     if ray.is_initialized():
         yield ray
         return

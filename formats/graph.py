@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-from formats import FormatError
+from utils import import_package
 
 # Shapes: C channels, T time (frames or tokens).
 
@@ -171,7 +171,7 @@ class Graph:
         """Write the file; its folder is made as needed.
 
         Raises:
-            FormatError: onnx is not installed.
+            PackageError: onnx is not installed, or does not load.
         """
         helper = _onnx().helper
         graph = helper.make_graph(self._nodes, path.stem, self._inputs, self._outputs, self._weights)
@@ -190,12 +190,9 @@ def open_session(path: Path, threads: int | None = None) -> onnxruntime.Inferenc
     """A file, ready to run on the CPU, with so many threads, else OMP_NUM_THREADS, else what the runtime thinks best.
 
     Raises:
-        FormatError: onnxruntime is not installed.
+        PackageError: onnxruntime is not installed, or does not load.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise FormatError("onnxruntime is not installed; pip install onnx onnxruntime") from None
+    onnxruntime = import_package("onnxruntime", install="onnx onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only
@@ -228,10 +225,6 @@ def _tensor(name: str, array: np.ndarray) -> onnx.TensorProto:
 
 def _onnx() -> Any:
     """The library, whose import takes a moment."""
-    try:
-        import onnx
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError:
-        raise FormatError("onnx is not installed; pip install onnx onnxruntime") from None
+    onnx, *_ = [import_package(name, beside="protobuf", install="onnx onnxruntime")
+                for name in ("onnx", "onnx.helper", "onnx.numpy_helper")]
     return onnx

@@ -27,6 +27,7 @@ from script import Utterance
 from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
 from text import TextProcessor
+from utils import import_package
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
@@ -91,7 +92,8 @@ class OnnxVoice(Speaking):
 
         Raises:
             FileNotFoundError: a file is missing.
-            FormatError: a file is not what it should be, or onnxruntime is not installed.
+            FormatError: a file is not what it should be.
+            PackageError: onnxruntime is not installed, or does not load.
             ConfigError: an override does not fit.
         """
         if device not in ("auto", "cpu"):
@@ -224,11 +226,8 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
 
 def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise FormatError("onnxruntime is not installed; pip install onnxruntime, or let -m name a run, a checkpoint "
-                          "or a release, which torch speaks") from None
+    onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
+                                                           "speaks")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only

@@ -20,6 +20,7 @@ from tests.conftest import tiny
 from tests.golden import golden
 from text import TextProcessor
 from transforms import inverse_spline
+from utils import PackageError
 
 pytest.importorskip("onnx", reason="pip install onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
@@ -238,7 +239,7 @@ def test_a_comparison_tells_of_other_durations_and_compares_the_sound_with_torch
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(FormatError, match=f"{library} is not installed; pip install onnx onnxruntime"):
+    with pytest.raises(PackageError, match=f"{library} is not installed; pip install onnx onnxruntime"):
         onnx_voice.write(untrained(), tmp_path)
 
 

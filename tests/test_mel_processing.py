@@ -1,6 +1,7 @@
 """Spectrograms against librosa, batches against single items, and the caches."""
 # Shapes: B batch, S samples, T frames, F FFT bins, M mel bands.
 
+import sys
 import warnings
 
 import librosa
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import mel_processing
 from config import DataConfig
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram, stft_magnitude
 
@@ -126,6 +128,17 @@ def test_what_inference_mode_cached_serves_training():
     wav = speech_like()[None].requires_grad_()
     mel_spectrogram(wav, data).sum().backward()
     assert wav.grad.abs().sum() > 0
+
+
+def test_without_torchaudios_library_librosa_makes_the_same_filters(monkeypatch, caplog):
+    wav = speech_like()[None]
+    before = mel_spectrogram(wav, PUBLISHED)
+    mel_processing._filterbank.cache_clear()
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    after = mel_spectrogram(wav, PUBLISHED)
+    mel_processing._filterbank.cache_clear()  # later tests want their own
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=0)
+    assert "torchaudio is not installed" in caplog.text and "librosa makes the mel filters" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -19,7 +19,7 @@ from speaking import Audio
 from synthesis import Voice
 from tests.conftest import ROOT, tiny
 from text import TextProcessor
-from utils import set_seed
+from utils import PackageError, set_seed
 
 onnx = pytest.importorskip("onnx", reason="writes the voices that are spoken here")
 pytest.importorskip("onnxruntime", reason="speaks them")
@@ -272,5 +272,5 @@ def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
     with pytest.raises(ValueError, match="nothing to say in"):
         voice.speak(" ")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(FormatError, match="onnxruntime is not installed; pip install onnxruntime"):
+    with pytest.raises(PackageError, match="onnxruntime is not installed; pip install onnxruntime"):
         OnnxVoice.load(solo / "whole")

@@ -12,6 +12,8 @@ import torch
 
 from utils import (
     AudioError,
+    PackageError,
+    import_package,
     read_wav,
     resample,
     set_seed,
@@ -206,12 +208,53 @@ def test_rates_without_a_common_factor_are_resampled_to_within_a_cent(from_hz):
     assert RATE * (len(cycles) - 1) / (cycles[-1] - cycles[0]) == pytest.approx(440, rel=2 ** (1 / 1200) - 1)
 
 
-def test_resampling_gives_back_the_kind_that_it_got_and_cuts_above_the_new_limit():
-    high = torch.from_numpy(tone(1.0, 44100, hz=15000))
+def test_resampling_cuts_above_the_new_limit_and_leaves_the_same_rate_alone():
+    high = tone(1.0, 44100, hz=15000)
     low = resample(high, 44100, 22050)
-    assert isinstance(low, torch.Tensor) and low.shape == (22050,)
-    assert low[2000:-2000].abs().max() < 1e-3
+    assert low.dtype == np.float32 and low.shape == (22050,)
+    assert np.abs(low[2000:-2000]).max() < 1e-3
     assert resample(high, 44100, 44100) is high
+
+
+@pytest.mark.parametrize("from_hz, to_hz", [(44100, 22050), (22050, 44100), (48000, 22050), (22050, 16000),
+                                            (8000, 48000), (22050, 24000)])
+@pytest.mark.parametrize("length", [1, 7, 1000, 30011])
+def test_resampling_equals_torchaudios_filter(from_hz, to_hz, length):
+    functional = pytest.importorskip("torchaudio.functional", exc_type=Exception)
+    wav = np.random.default_rng(length).standard_normal(length).astype(np.float32) * 0.3
+    theirs = functional.resample(torch.from_numpy(wav), from_hz, to_hz, lowpass_filter_width=64,
+                                 rolloff=0.9475937167399596, resampling_method="sinc_interp_kaiser",
+                                 beta=14.769656459379492).numpy()
+    ours = resample(wav, from_hz, to_hz)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def broken_package(folder, name, version, body):
+    """A package that is installed as `version`, and whose import runs `body`."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(body)
+    (folder / f"{name}-{version}.dist-info").mkdir()
+    (folder / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+
+
+@pytest.mark.parametrize("error", ["OSError('Could not load this library: lib.so')", "ImportError('undefined symbol')",
+                                   "RuntimeError('built for another version')", "AttributeError('no such name')"])
+def test_a_package_that_does_not_load_is_one_message_with_both_versions_and_the_command(tmp_path, monkeypatch, error):
+    broken_package(tmp_path, "brittle", "1.2", f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    reason = error.split("'")[1]
+    with pytest.raises(PackageError) as caught:
+        import_package("brittle", beside="numpy")
+    assert str(caught.value) == (
+        f"brittle 1.2 does not load beside numpy {np.__version__} ({reason}); install versions that fit each other, "
+        "for example those that were tested: pip install -c requirements.lock brittle numpy")
+
+
+def test_a_package_that_is_missing_is_one_message_with_the_command():
+    with pytest.raises(PackageError) as caught:
+        import_package("absent_here.part", install="absent-here", otherwise="do without")
+    assert str(caught.value) == "absent_here is not installed; pip install absent-here, or do without"
 
 
 def test_trimming_keeps_the_speech_and_its_margins():

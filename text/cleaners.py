@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from text.espeak import phonemize
+from utils import import_package
 
 Cleaner = Callable[[list[str], str], list[str]]
 
@@ -101,12 +102,8 @@ def uroman(lines: list[str], language: str) -> list[str]:
 @functools.lru_cache(maxsize=1)
 def _romaniser() -> Any:
     """The library with its tables, which take seconds to read."""
-    try:
-        from uroman import Uroman
-    except ImportError:
-        raise ValueError("the cleaner uroman needs the library uroman, which is not installed; pip install uroman, or "
-                         "write the text in Latin letters and set data.text_cleaners=[\"mms_cleaners\"]") from None
-    return Uroman()
+    return import_package("uroman", otherwise="write the text in Latin letters and set data.text_cleaners="
+                                              '["mms_cleaners"]').Uroman()
 
 
 @cleaner("decomposed")
