@@ -411,7 +411,7 @@ def _absence(place: Path) -> str:
 
 
 def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) -> Iterator[tuple[np.ndarray, int]]:
-    """Mono float32 pieces of a file, or of its `span` [seconds], with the sampling rate; at least one sample, all finite."""
+    """Mono float32 pieces of a file, or of its `span` in seconds, with the rate; at least one sample."""
     count = 0
     with opened(path) as file:
         is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
