@@ -26,7 +26,7 @@ _OVERLAP = 0.2  # seconds that neighbours may share
 _SHORTEST = 0.2  # seconds; labels half of which are shorter are of words or sounds
 _TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 _ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*-->\s*({_TIME.pattern})")
-_LABEL = re.compile(r"^(\d+(?:[.,]\d+)?)[\t ]+(\d+(?:[.,]\d+)?)(?:[\t ]+(.*))?$")
+_LABEL = re.compile(r"^(-?\d+(?:[.,]\d+)?)[\t ]+(\d+(?:[.,]\d+)?)(?:[\t ]+(.*))?$")
 _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment", re.IGNORECASE)
 
 
