@@ -278,6 +278,8 @@ class _Crew:
         if not self._has_died():
             try:
                 return next(self._batches)
+            except AudioError as error:  # one of a worker's carries its traceback, the message behind it
+                raise AudioError(str(error).rpartition("AudioError: ")[2].strip() or str(error)) from None
             except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
                 # Whom a worker that is just dying hands a tensor sees the connection break before the process is gone.
                 if str(error).startswith("Caught") or not self._has_died(patience=5):
