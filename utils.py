@@ -41,6 +41,7 @@ _SINC_ZEROS, _SINC_ROLLOFF, _SINC_BETA = 64, 0.9475937167399596, 14.769656459379
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
+_WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
 _LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
 UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3")
 # How other things begin that are found under the name of an audio file, and what to do about them.
@@ -439,8 +440,10 @@ def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) ->
 def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float, float]) -> int:
     """Go to the begin of a span [seconds]; gives back how many samples it has."""
     start, stop = (round(seconds * file.samplerate) for seconds in span)
+    before = max(0, min(start, file.frames) - _WARM_UP)
     try:
-        file.seek(min(start, file.frames))
+        file.seek(before)
+        file.read(min(start, file.frames) - before)
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{path} cannot be read from {span[0]:.3f} seconds on ({_reason(error)}); "
                          "convert it to wav") from None

@@ -134,6 +134,55 @@ def test_measures_are_what_was_put_into_the_file(tmp_path):
     assert measure(Recording.of(str(tmp_path / "c.wav"), 200)).clipped < 1e-3
 
 
+def sound_of(path):
+    return measure(Recording.of(str(path), 200))
+
+
+@pytest.mark.parametrize("ending", ["flac", "ogg", "mp3", "wav", "opus"])
+def test_a_file_that_lacks_its_end_or_was_changed_is_found_and_a_whole_one_passes(tmp_path, ending):
+    subtype = {"opus": ("OGG", "OPUS")}.get(ending, (ending.upper(), None))
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, speech(6), RATE, format=subtype[0], subtype=subtype[1])
+    assert (sound_of(path).fault, sound_of(path).damage) == ("", "")
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+    assert sound_of(path).fault == "unreadable" or sound_of(path).damage
+    if ending == "flac":
+        for bits in ("PCM_S8", "PCM_16", "PCM_24"):
+            soundfile.write(path, np.stack([speech(), speech(seed=1)], axis=1), RATE, subtype=bits)
+            content = bytearray(path.read_bytes())
+            assert sound_of(path).damage == ""
+            content[30] ^= 1  # within the MD5
+            path.write_bytes(content)
+            assert "not those that were encoded (MD5)" in sound_of(path).damage
+
+
+def test_the_length_that_a_header_claims_is_no_audio(tmp_path):
+    soundfile.write(tmp_path / "a.flac", speech(), RATE)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21:26] = bytes([content[21] | 0x0F, *b"\xff\xff\xff\xf0"])
+    (tmp_path / "claim.flac").write_bytes(content)
+    assert soundfile.info(tmp_path / "claim.flac").duration > 1e6
+    sound = sound_of(tmp_path / "claim.flac")
+    assert sound.fault == "unreadable" and "breaks off after" in sound.reason and sound.seconds == 0
+    soundfile.write(tmp_path / "long.flac", np.tile(speech(10), 30), RATE)
+    assert sound_of(tmp_path / "long.flac").seconds == 300
+
+
+def test_one_sample_far_beyond_one_leaves_the_medians_as_they_are(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_wav(tmp_path / f"{name}.wav", speech(seed=ord(name)), RATE)
+    samples = speech()
+    samples[500] = 1e30
+    soundfile.write(tmp_path / "c.wav", samples, RATE, subtype="FLOAT")
+    path = write_list(tmp_path / "list.txt", "a.wav|Some words said.", "b.wav|Other words said.", "c.wav|More words.")
+    assert check(path, "--repair", "trim", "--out", tmp_path / "o") == 1
+    printed = capsys.readouterr()
+    assert "nan" not in printed.out + printed.err and "Warning" not in printed.err
+    assert found(tmp_path / "o") == {"3": ["unreadable"]}
+    assert len((tmp_path / "o" / "filelist.txt").read_text().splitlines()) == 2
+
+
 def test_noise_under_speech_is_measured():
     write = np.random.default_rng(1).standard_normal
     for noise, low, high in ((0.0003, 40, 70), (0.05, 3, 20)):

@@ -361,11 +361,11 @@ STAMPED = {
                                                       for text, start, end in rows),
     ".eaf": lambda rows: "<A><TIME_ORDER>" + "".join(
         f'<TIME_SLOT TIME_SLOT_ID="{row}{end}" TIME_VALUE="{1000 * value:.0f}"/>'
-        for row, (_, *times) in enumerate(rows) for end, value in zip("se", times)) + "</TIME_ORDER><TIER TIER_ID='x'>"
+        for row, (_, *times) in enumerate(rows) for end, value in zip("se", times)) + "</TIME_ORDER><TIER>"
         + "".join(f'<ALIGNABLE_ANNOTATION TIME_SLOT_REF1="{row}s" TIME_SLOT_REF2="{row}e"><ANNOTATION_VALUE>{text}'
-                  "</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>" for row, (text, _, _) in enumerate(rows)) + "</TIER></A>",
+                  "</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>" for row, (text, *_) in enumerate(rows)) + "</TIER></A>",
 }
-PARTS = st.lists(st.tuples(st.floats(0.3, 5), st.floats(0, 2)), min_size=1, max_size=8)  # seconds of speech and of pause
+PARTS = st.lists(st.tuples(st.floats(0.3, 5), st.floats(0, 2)), min_size=1, max_size=8)  # speech, pause
 
 
 def stamped(folder, kind, texts=TEXTS, times=TIMES, seconds=12):

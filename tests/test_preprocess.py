@@ -16,7 +16,7 @@ from config import Config, DataConfig, ModelConfig
 from corpora import layouts, preparation, sources
 from corpus import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
-from text import TextProcessor, flite
+from text import TextProcessor, cleaners, flite
 from utils import write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -390,6 +390,45 @@ def test_no_command_says_which_there_are(capsys):
     with pytest.raises(SystemExit) as error:
         preprocess.main([])
     assert error.value.code == 2 and "say what to prepare: ljspeech, vctk, folder, filelist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refusing_cleaner(monkeypatch):
+    """A cleaner that cannot read numbers of ten and more digits, as Python's own limit is one of 4300."""
+    def refusing(lines, language):
+        if any(re.search(r"\d{10}", line) for line in lines):
+            raise OverflowError("cannot convert float infinity to integer")
+        return [line.lower() for line in lines]
+
+    monkeypatch.setitem(cleaners.CLEANERS, "refusing", refusing)
+
+
+@pytest.mark.parametrize("bad", [[3], [0], [0, 1, 6], [6]])
+def test_a_text_that_the_cleaners_cannot_read_costs_its_line_alone(tmp_path, refusing_cleaner, bad, capsys):
+    for number in range(7):
+        write_sound(tmp_path / f"{number}.wav")
+    path = write_lines(tmp_path / "list.txt", *(f"{number}.wav|Hello {'1' * 99 if number in bad else 'you'}."
+                                                for number in range(7)))
+    options = ("--set", 'data.text_cleaners=["refusing"]', "--set", "data.symbols=characters")
+    for more in (("--text_cleaners", "refusing"), (*options, "--set", "data.cleaned_text=false"), options):
+        out = tmp_path / f"out{len(more)}"
+        assert run("filelist", path, "--out", out, *more) == 0
+        assert sorted(prepared(out)) == [f"{number}.wav" for number in range(7) if number not in bad]
+        printed = capsys.readouterr().out
+        for number in bad:
+            assert f"{path}:{number + 1}: its text cannot be normalised (OverflowError: cannot convert" in printed
+    assert run("check", path, "--out", tmp_path / "check", *options, "--set", "data.cleaned_text=false") == 1
+    assert f"not_normalised      {len(bad):>7}  {path}:{bad[0] + 1}: " in capsys.readouterr().out
+    assert status_of(["--filelists", str(path), "--text_cleaners", "refusing"]) == 2
+    assert f"{path}:{bad[0] + 1}: its text cannot be normalised" in capsys.readouterr().err
+
+
+def test_a_language_that_does_not_exist_is_no_fault_of_every_line(tmp_path, capsys):
+    write_sound(tmp_path / "a.wav")
+    path = write_lines(tmp_path / "list.txt", *("a.wav|Hello." for _ in range(3)))
+    assert status_of(["--filelists", str(path), "--text_cleaners", "espeak", "--language", "xx"]) == 2
+    message = capsys.readouterr().err
+    assert "espeak-ng has no language 'xx'" in message and "list.txt" not in message
 
 
 # --- espeak
