@@ -375,7 +375,11 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise AudioError(f"{path} {_absence(Path(path))}")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
+        if file.format == "MP3":
+            # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
+            file.seekable = lambda: False
+        return file
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None
 

@@ -151,7 +151,7 @@ def _silent_channels(path: str) -> int:
     """How many of several channels stay below -60 dBFS."""
     peaks = 0.0
     with utils.opened(path) as opened:
-        for block in opened.blocks(1 << 16, dtype="float32", always_2d=True):
+        while len(block := opened.read(1 << 16, dtype="float32", always_2d=True)):
             peaks = np.maximum(peaks, np.abs(block).max(axis=0))
     return int(np.count_nonzero(np.asarray(peaks) < 1e-3))
 

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+import utils
 from utils import (
     AudioError,
     PackageError,
@@ -209,7 +210,7 @@ def test_what_is_no_audio_is_called_what_it_is(tmp_path, content, what, ending):
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "opus"])
-def test_a_span_of_a_file_is_what_lies_between_its_times(tmp_path, ending):
+def test_a_span_of_a_file_is_what_lies_between_its_times_and_blocks_join(tmp_path, ending, monkeypatch):
     rate = 24000
     options = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
     soundfile.write(tmp_path / f"a.{ending}", 0.3 * np.sin(np.arange(3 * rate) ** 1.5 / 900), rate, **options)
@@ -217,6 +218,9 @@ def test_a_span_of_a_file_is_what_lies_between_its_times(tmp_path, ending):
     for start, stop in ((0.0, 0.5), (1.25, 2.0), (2.5, 9.0)):
         part = read_wav(tmp_path / f"a.{ending}", span=(start, stop)).samples
         np.testing.assert_allclose(part, whole[round(start * rate):round(stop * rate)], atol=1e-3)
+    at_once = soundfile.read(tmp_path / f"a.{ending}")[0]  # as the decoder gives it without a stop
+    monkeypatch.setattr(utils, "_BLOCK", 10000)
+    np.testing.assert_allclose(read_wav(tmp_path / f"a.{ending}").samples, at_once, atol=1e-4)
     with pytest.raises(AudioError, match="holds 0 samples at 4.000 seconds"):
         read_wav(tmp_path / f"a.{ending}", span=(4.0, 5.0))
 
