@@ -10,6 +10,7 @@ of start, end and text.
 from __future__ import annotations
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,9 @@ _OVERLAP = 0.2  # seconds that neighbours may share
 _SHORTEST = 0.2  # seconds; labels half of which are shorter are of words or sounds
 _TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 _ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*-->\s*({_TIME.pattern})")
-_LABEL = re.compile(r"^(-?\d+(?:[.,]\d+)?)[\t ]+(\d+(?:[.,]\d+)?)(?:[\t ]+(.*))?$")
+_MOMENT = r"(?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d+)?|-?\d+(?:[.,]\d+)?"
+_LABEL = re.compile(rf"^\[?(?P<start>{_MOMENT})(?:\s*-+>?\s*|[\t ]+)(?P<end>{_MOMENT})\]?:?(?:[\t ]+(?P<text>.*))?$")
+_START = re.compile(r"^(?P<bracket>\[)?(?P<start>(?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d+)?)(?(bracket)\])[\t :]+(?P<text>.*)$")
 _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment", re.IGNORECASE)
 
 
@@ -62,7 +65,7 @@ def fitted(cues: Sequence[Cue], seconds: float) -> tuple[list[Cue], list[tuple[s
 
     Whole numbers beyond the recording's end are milliseconds or 100 ns.
     """
-    last = max(cue.end for cue in cues)
+    last = max(cue.start if math.isinf(cue.end) else cue.end for cue in cues)
     unit = next((unit for unit in _UNITS if last * unit <= 1.02 * seconds + 1), None)
     if unit is None:
         return [], [(cues[0].place, f"labels up to {last:g} for a recording of {seconds:.2f} seconds")]
@@ -115,20 +118,33 @@ def _subtitles(path: Path) -> Iterator[Cue]:
 
 
 def _labels(path: Path) -> Iterator[Cue]:
-    """Audacity's: start, end and text on each line; a line with a backslash has the frequencies of the one before."""
+    """Audacity's: start, end and text on each line; a line with a backslash has the frequencies of the one before.
+
+    Also with an arrow between the times, as Whisper prints them, or with a start alone, which lasts until the next.
+    """
     cues, are_exact = [], True
     for number, line in enumerate(_decoded(path).split("\n"), start=1):
         line = line.strip()
         if not line or line.startswith(("\\", "#")):
             continue
-        label = _LABEL.match(line)
+        label = _LABEL.match(line) or _START.match(line)
         if label is None:
-            return  # a text that has no time stamps, or not on all lines
-        start, end = (float(time.replace(",", ".")) for time in label.group(1, 2))
-        are_exact = are_exact and ("\t" in line or "." in label.group(1))
-        cues.append(Cue(start, end, label.group(3) or "", f"{path}:{number}"))
-    if are_exact or len(cues) > 1:  # "12 30 people came" is a sentence
-        yield from cues
+            if are_exact and len(cues) > 1:
+                raise FilelistError([f"{path}:{number}: found no times, which the lines before it have"])
+            return  # a text
+        start, end = _number(label["start"]), label.groupdict().get("end")
+        are_exact = are_exact and bool(re.search(r"\t|-->|[.,]\d{3}", line[:label.end("end")] if end else ""))
+        cues.append(Cue(start, math.inf if end is None else _number(end), label["text"] or "", f"{path}:{number}"))
+    if are_exact or len(cues) > 1:  # "12 30 people came" is a sentence, and so is "10:30 is too late"
+        ends = [cue.start for cue in cues[1:]] + [math.inf]
+        yield from (cue._replace(end=min(cue.end, end)) if math.isinf(cue.end) else cue for cue, end in zip(cues, ends))
+
+
+def _plain(path: Path) -> Iterator[Cue]:
+    """A text file that may hold labels, or subtitles under another name."""
+    is_subtitle = any(_ARROW.match(line) and not _LABEL.match(line.strip())["text"]
+                      for line in _decoded(path).split("\n"))
+    return _subtitles(path) if is_subtitle else _labels(path)
 
 
 def _json(path: Path) -> Iterator[Cue]:
@@ -234,4 +250,4 @@ def _elan(path: Path) -> Iterator[Cue]:
 
 _READERS: dict[str, Callable[[Path], Iterator[Cue]]] = {
     ".textgrid": _text_grid, ".eaf": _elan, ".srt": _subtitles, ".vtt": _subtitles, ".json": _json, ".tsv": _table,
-    ".csv": _table, ".txt": _labels, ".lab": _labels}
+    ".csv": _table, ".txt": _plain, ".lab": _plain}

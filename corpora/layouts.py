@@ -419,6 +419,9 @@ def _hint(folder: Path) -> str:
     if several:
         return (f"{', '.join(path.name for path in several)} name its audio; give one of them, for example: "
                 f"preprocess.py filelist {several[0]}")
+    stamped = next((path for path in sorted(folder.iterdir()) if path.suffix in CUE_ENDINGS and _has_times(path)), None)
+    if stamped is not None:
+        return f"{stamped.name} has times; name it as the recording that it is of"
     above = folder.resolve().parent
     listed = _list_in(above)
     if listed is not None and _names_audio(listed, AudioFiles(above)):
@@ -430,6 +433,13 @@ def _hint(folder: Path) -> str:
             what = f"a {listed.name}" if listed else f"a corpus of the layout {layout}"
             return f"there is {what} in {below}, give that folder"
     return ""
+
+
+def _has_times(path: Path) -> bool:
+    try:
+        return bool(read_cues(path))
+    except (FilelistError, OSError):
+        return False
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:

@@ -225,7 +225,9 @@ def _are_speakers(column: _Column, text: _Column, is_before: bool) -> bool:
 
 def _undecided(table: Table, columns: Sequence[_Column], names_audio: Callable[[str], bool]) -> str:
     looks = [f"{place} has {column.describe()}" for place, column in enumerate(columns, start=1)]
-    example = ",".join(["id", *("-",) * (len(columns) - 2), "text"])
+    audio = max(range(len(columns)), key=lambda place: (_share(columns[place].values, names_audio), -place))
+    text = max((place for place in range(len(columns)) if place != audio), key=lambda place: columns[place].characters)
+    example = ",".join({audio: "id", text: "text"}.get(place, "-") for place in range(len(columns)))
     named = f" (its header: {', '.join(table.header)})" if table.header else ""
     return (f"{table.path}: what its {len(columns)} columns are cannot be told{named}: column {'; '.join(looks)}; say "
             f"it by --columns with a name for each, for example --columns {example}; names are {', '.join(ROLES)}")
@@ -246,7 +248,7 @@ def _split_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[
     """Rows without quoting rules, as LJSpeech's; quotes go where a program has plainly put them."""
     rows = [(place, [cell.strip() for cell in row.split(separator)]) for place, row in lines]
     quoted = sum(len(row) > 1 and all(_is_quoted(cell) for cell in row if cell) for _, row in rows)
-    everywhere = 2 * quoted > len(rows)
+    everywhere = separator == "\t" or 2 * quoted > len(rows)
     return [(place, [_unquoted(cell, everywhere) for cell in row]) for place, row in rows]
 
 

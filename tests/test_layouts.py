@@ -346,6 +346,9 @@ STAMPED = {
     ".txt": lambda rows: "".join(f"{start:.6f}\t{end:.6f}\t{text}\n" for text, start, end in rows),
     "_spectral.txt": lambda rows: "".join(f"{start:.6f}\t{end:.6f}\t{text}\n\\\t100.0\t900.0\n"
                                           for text, start, end in rows),
+    "_printed.txt": lambda rows: "".join(f"[{clock(start, '.')} --> {clock(end, '.')}]  {text}\n"
+                                         for text, start, end in rows),
+    "_named.txt": lambda rows: STAMPED[".srt"](rows),
     ".srt": lambda rows: "".join(f"{row}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n\n"
                                  for row, (text, start, end) in enumerate(rows, start=1)),
     ".vtt": lambda rows: "WEBVTT\n\n" + "".join(
@@ -390,6 +393,23 @@ def test_a_long_recording_is_cut_at_the_times_of_its_transcript(tmp_path, kind):
     assert run("check", tmp_path / "in", "--out", tmp_path / "o") == 0
 
 
+def test_starts_alone_last_until_the_next(tmp_path):
+    write_corpus(tmp_path, "", ["a"])
+    write_audio(tmp_path / "a.wav", 6)
+    write(tmp_path / "a.txt", ["[00:00] Ich danke ihm.", "[00:02] Und du?", "[00:03.5] Nein."])
+    assert [(source.text, source.span) for source in scan_corpus(tmp_path).sources] == [
+        ("Ich danke ihm.", (0, 2)), ("Und du?", (2, 3.5)), ("Nein.", (3.5, 6))]
+    write(tmp_path / "a.txt", ["0.0\t2.0\tIch danke ihm.", "2.0\t3.0\tUnd du?", "Nein."])
+    with pytest.raises(FilelistError, match="a.txt:3: found no times, which the lines before it have"):
+        scan_corpus(tmp_path)
+
+
+def test_a_transcript_with_times_of_another_name_is_named(tmp_path, capsys):
+    stamped(tmp_path, ".srt").rename(tmp_path / "other.de.srt")
+    assert run("check", tmp_path, "--out", tmp_path / "o") == 1
+    assert "other.de.srt has times; name it as the recording that it is of" in capsys.readouterr().out
+
+
 @given(PARTS, st.sampled_from(sorted(STAMPED)))
 def test_every_kind_of_transcript_gives_the_same_times(tmp_path_factory, parts, kind):
     ends = np.cumsum([length + pause for length, pause in parts]).round(3)
@@ -414,7 +434,8 @@ def test_times_that_cut_no_utterances_are_refused_by_name(tmp_path, times, messa
 
 
 def test_a_text_with_numbers_is_no_transcript_with_times_and_damage_is_named(tmp_path):
-    assert read_cues(write(tmp_path / "a.txt", "12 30 people came\n")) is None
+    for text in ("12 30 people came", "10:30 is too late.", "10.30 - 11.00 Uhr Pause", "10-12 people", "3.5 4.5 each"):
+        assert read_cues(write(tmp_path / "a.txt", text + "\n")) is None
     assert read_cues(write(tmp_path / "a.txt", "1 first\n2 second\n")) is None
     assert read_cues(write(tmp_path / "a.json", '{"text": "Hello."}')) is None
     for name, content in (("a.json", "{"), ("a.TextGrid", '"IntervalTier" "x" 0 1 nan'), ("a.eaf", "<a>")):
