@@ -36,17 +36,18 @@ class AudioFiles:
 
     def __init__(self, folder: Path, is_whole: bool = True):
         self._folder = folder
+        self._root = os.path.abspath(folder)
         self._is_whole = is_whole
 
     def find(self, name: str) -> str:
         """The path of the file that a list means; where there is none, the path where it was expected first."""
         return self._found(name) or str(self._expected(name))
 
-    def relative(self, name: str) -> str:
-        """The path of a list's name, from the list's folder on if it lies there, wherever the path starts."""
-        path = os.path.abspath(self.find(name))
-        is_within = not self._is_whole and path.startswith(os.path.abspath(self._folder) + os.sep)
-        return os.path.relpath(path, self._folder) if is_within else name.replace("\\", "/")
+    def relative(self, name: str, audio: str) -> str:
+        """The name of an audio file within the corpus: from the list's folder on if it lies there, else as written."""
+        path = os.path.abspath(audio)
+        is_within = not self._is_whole and path.startswith(self._root + os.sep)
+        return path[len(self._root) + 1:] if is_within else name.replace("\\", "/")
 
     def has(self, name: str) -> bool:
         """Whether a list's name means a file that is there."""
@@ -61,9 +62,11 @@ class AudioFiles:
     def _found(self, name: str) -> str | None:
         if "\0" in name:
             return None
+        if not self._is_whole:
+            path = found_path(name, str(self._folder))
+            if os.path.lexists(path):
+                return path
         endings = ("",) if _has_ending(name) else (".wav", ".flac", ".ogg", ".mp3")
-        if not self._is_whole and os.path.lexists(found_path(name, str(self._folder))):
-            return found_path(name, str(self._folder))
         for folder in _FOLDERS:
             for ending in endings:
                 path = os.path.join(self._folder, folder, name + ending)

@@ -210,7 +210,8 @@ def _of_objects(rows: Iterable[tuple[str, dict]], files: AudioFiles) -> Found:
 def _source(name: str, speaker: str | None, text: str, times: tuple[str | None, str | None], place: str,
             files: AudioFiles, bad_rows: list[BadRow]) -> list[Source]:
     """The utterance of a line, or nothing where its times are none, which goes to `bad_rows`; "+2.5" is a length."""
-    audio, utterance = files.find(name), utterance_id(files.relative(name))
+    audio = files.find(name)
+    utterance = utterance_id(files.relative(name, audio))
     if not all(times):
         return [Source(utterance, audio, speaker, text, place)]
     try:
@@ -426,13 +427,14 @@ def _hint(folder: Path) -> str:
     listed = _list_in(above)
     if listed is not None and _names_audio(listed, AudioFiles(above)):
         return f"there is a {listed.name} in {above}, give that folder"
-    for below in _folders_below(folder):
-        layout = _recognised(below)[0]
-        if layout != "audio":
-            listed = _list_in(below)
-            what = f"a {listed.name}" if listed else f"a corpus of the layout {layout}"
-            return f"there is {what} in {below}, give that folder"
-    return ""
+    named = ((below, _recognised(below)[0]) for below in _folders_below(folder))
+    known = [(below, layout) for below, layout in named if layout != "audio"]
+    if not known:
+        return ""
+    below, layout = known[0]
+    listed, others = _list_in(below), f" (there are {len(known) - 1} more)" if known[1:] else ""
+    what = f"a {listed.name}" if listed else f"a corpus of the layout {layout}"
+    return f"there is {what} in {below}, give that folder{others}"
 
 
 def _has_times(path: Path) -> bool:

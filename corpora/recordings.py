@@ -101,7 +101,8 @@ def measure(file: Recording) -> Sound:
             return Sound(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
         samples = read_wav(file.path, clip=False, max_seconds=file.longest, span=file.span).samples
     except AudioError as error:
-        return Sound("unreadable", str(error).removeprefix(file.path).strip().partition("; ")[0])
+        what, _, advice = str(error).removeprefix(file.path).strip().partition("; ")
+        return Sound("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
     silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
     damage = _damage(Path(file.path), kind, len(samples), round(seconds * rate), is_part=file.span is not None)
     return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent, damage=damage)

@@ -465,7 +465,7 @@ def test_endings_that_cannot_be_read_are_named_with_the_command_that_helps(tmp_p
     assert run("folder", folder, "--out", out) == 0
     assert message in capsys.readouterr().out
     assert run("check", folder, "--out", tmp_path / "o") == 1
-    assert f"unreadable                1  {folder}/r1{ending}: has an ending" in capsys.readouterr().out
+    assert f"unreadable                1  {folder}/r1{ending}: {message}" in capsys.readouterr().out
     write_audio(folder / "r1.wav")  # as that command would
     assert run("folder", folder, "--out", out) == 0 and "left out" not in capsys.readouterr().out
 
