@@ -340,8 +340,9 @@ def _read_columns(filelist_path: str | os.PathLike, config: Config, text: TextPr
     numbers, speaker_ids = [], []
     for rows in filelist_rows(filelist_path, config.multispeaker):
         first = len(wav_paths)
-        encoded = text.encode_all(rows.texts if data.cleaned_text else text.clean(rows.texts))
-        faults += [(first + place, str(error)) for place, error in encoded.faults]
+        cleaned, damaged = (rows.texts, {}) if data.cleaned_text else text.clean_each(rows.texts)
+        encoded = text.encode_all(cleaned)
+        faults += [(first + place, damaged.get(place) or str(error)) for place, error in encoded.faults]
         symbols.extend(encoded.ids, encoded.lengths)
         wav_paths.extend_texts(rows.wav_paths)
         numbers.append(np.array(rows.numbers, dtype=np.int64))

@@ -21,7 +21,7 @@ import numpy as np
 
 from config import DataConfig
 from corpora.parallel import run_map
-from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK, clean_each
+from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK
 from corpora.recordings import OUTLINE, VERSION, Recording, Sound, measure
 from corpora.sources import Scan, Source
 from text import TextProcessor
@@ -409,7 +409,7 @@ def _spelled(block: tuple[DataConfig, tuple[str, ...]]) -> list[Spelling]:
     """What is to be said of each text of a block."""
     data, texts = block
     processor = TextProcessor.from_config(data)
-    cleaned, faults = clean_each(processor, texts) if not data.cleaned_text else (list(texts), {})
+    cleaned, faults = processor.clean_each(texts) if not data.cleaned_text else (list(texts), {})
     spelled = [_encoded(processor.encode, written, symbols) for written, symbols in zip(texts, cleaned)]
     return [Spelling(0, faults[row], "not_normalised") if row in faults else each for row, each in enumerate(spelled)]
 

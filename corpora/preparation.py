@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from config import DataConfig
 from corpora.parallel import run_map
+from corpora.recordings import damage
 from corpora.sources import Source, Spoken, check_apart
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
@@ -130,11 +131,13 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
             spoken, rate = _speak(source.text, source.origin)
             if len(spoken) == 0:
                 raise AudioError(f"{name} holds 0 samples; is there a word in it?")
-            wav = Wav(spoken.astype(np.float32) / 32768, rate)
+            wav, odd = Wav(spoken.astype(np.float32) / 32768, rate), ()
         else:
             name = source.origin
             # more than 9/10 silence is no speech
             wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
+            lost = damage(Path(name), len(wav.samples), source.span)
+            odd = (f"is damaged: {lost}",) if lost else ()
         try:
             samples, warnings = condition(wav, rules)
         except AudioError as error:
@@ -143,7 +146,7 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
         return Converted(str(error), (), 0.0)
     if write:
         write_wav(_target(source, plan), samples, rules.rate)
-    return Converted(None, tuple(f"{name} {warning}" for warning in warnings), len(samples) / rules.rate)
+    return Converted(None, tuple(f"{name} {warning}" for warning in odd + warnings), len(samples) / rules.rate)
 
 
 def _speak(text: str, spoken: Spoken) -> tuple[np.ndarray, int]:
@@ -197,7 +200,7 @@ def prepare(sources: list[Source], plan: Plan) -> int:
     if plan.checked is not None:
         damaged = _check_symbols(sources, TextProcessor.from_config(plan.checked))
     if plan.text_cleaners:
-        texts, more = clean_each(text_processor(plan.text_cleaners, plan.language), texts)
+        texts, more = text_processor(plan.text_cleaners, plan.language).clean_each(texts)
         damaged |= more
     results = convert_all(sources, plan, write=not plan.strict)
     faults = [damaged.get(place) or _fault(source, text, result)
@@ -226,27 +229,6 @@ def text_processor(cleaners: Sequence[str], language: str) -> TextProcessor:
     return TextProcessor.from_config(DataConfig(text_cleaners=tuple(cleaners), language=language))
 
 
-def clean_each(text: TextProcessor, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
-    """Clean lines; one that the cleaners cannot read costs that line alone.
-
-    Returns:
-        As many cleaned lines, empty for those, and place -> why it could not be cleaned.
-
-    Raises:
-        ValueError: what is wrong is no line's fault, but that of the cleaners or the language.
-    """
-    try:
-        return text.clean(list(lines)), {}
-    except (ValueError, ArithmeticError, RecursionError) as error:  # as of numbers of thousands of digits
-        if len(lines) == 1:
-            return [""], {0: f"its text cannot be normalised ({type(error).__name__}: {error}); change the text"}
-    text.clean(["a"])
-    middle = len(lines) // 2
-    cleaned, faults = clean_each(text, lines[:middle])
-    more, others = clean_each(text, lines[middle:])
-    return cleaned + more, faults | {middle + place: fault for place, fault in others.items()}
-
-
 def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcessor, extension: str) -> None:
     """The published door: write each filelist again with one column cleaned."""
     tables = {path: [(place, row.split("|")) for place, row in numbered_rows(path)] for path in filelists}
@@ -255,7 +237,7 @@ def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcess
     if faults:
         raise FilelistError(faults)
     for path, table in tables.items():
-        cleaned, damaged = clean_each(text, [columns[text_index] for _, columns in table])
+        cleaned, damaged = text.clean_each([columns[text_index] for _, columns in table])
         if damaged:
             raise FilelistError([f"{table[row][0]}: {fault}" for row, fault in damaged.items()])
         for (_, columns), replacement in zip(table, cleaned):
@@ -290,7 +272,7 @@ def _check_ids(sources: Sequence[Source]) -> None:
 def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> dict[int, str]:
     """Refuse symbols that the table lacks; gives back place -> why a text could not be cleaned."""
     faults = []
-    lines, damaged = clean_each(text, [source.text for source in sources])
+    lines, damaged = text.clean_each([source.text for source in sources])
     for source, cleaned in zip(sources, lines):
         try:
             if cleaned.strip():  # an empty text is a fault of that line alone

@@ -92,8 +92,7 @@ def measure(file: Recording) -> Sound:
     try:
         with utils.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
-            promised = opened.frames / rate
-            seconds = promised if file.span is None else file.span[1] - file.span[0]
+            seconds = opened.frames / rate if file.span is None else file.span[1] - file.span[0]
             is_true = file.span is None and seconds > file.longest and _holds_its_last_sample(opened)
         if seconds > file.longest:
             if not is_true:  # what the header claims is no audio: the file breaks off, or is at least so long
@@ -104,8 +103,8 @@ def measure(file: Recording) -> Sound:
         what, _, advice = str(error).removeprefix(file.path).strip().partition("; ")
         return Sound("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
     silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
-    damage = _damage(Path(file.path), kind, len(samples), round(seconds * rate), is_part=file.span is not None)
-    return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent, damage=damage)
+    return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
+                                            damage=damage(Path(file.path), len(samples), file.span))
 
 
 def measured(samples: np.ndarray, rate: int) -> Sound:
@@ -166,26 +165,35 @@ def _holds_its_last_sample(file: utils.soundfile.SoundFile) -> bool:
         return False
 
 
-def _damage(path: Path, kind: str, count: int, promised: int, is_part: bool) -> str:
-    """What a file lacks although it can be read: libsndfile says nothing of it.
+def damage(path: Path, count: int, span: tuple[float, float] | None = None) -> str:
+    """What a file lacks although it can be read, of which libsndfile says nothing; empty if it is whole.
 
     Args:
         path: of the file.
-        kind: libsndfile's name of its kind.
-        count: samples that were read.
-        promised: samples that the header promises, or the span.
-        is_part: only a span was read.
+        count: samples that were read of it.
+        span: seconds of it that were to be read; None is all of it.
     """
-    if count < 0.98 * promised and (is_part or kind.startswith("MP")):
+    with utils.opened(path) as opened:
+        kind, promised = opened.format, opened.frames
+        if span is not None:
+            promised = round((span[1] - span[0]) * opened.samplerate)
+    if count < 0.98 * promised and (span is not None or kind == "MP3" and _tells_its_length(path)):
         return f"{100 * (1 - count / promised):.0f} % of it missing"
-    if is_part:
+    if span is not None:
         return ""
-    if kind.startswith("OGG"):
-        return "" if _has_last_page(path) else "the end of the stream is missing"
-    if kind.startswith("FLAC"):
-        return "" if _flac_is_as_encoded(path) else "the samples are not those that were encoded (MD5)"
+    if kind == "OGG" and not _has_last_page(path):
+        return "the end of the stream is missing"
+    if kind == "FLAC" and not _flac_is_as_encoded(path):
+        return "the samples are not those that were encoded (MD5)"
     share = _missing_share(path)
     return f"{100 * share:.0f} % of it missing" if share else ""
+
+
+def _tells_its_length(path: Path) -> bool:
+    """Whether an MP3 has a header with its length; of others it is a guess."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 20)  # a tag with a picture may come first
+    return any(name in start for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _has_last_page(path: Path) -> bool:

@@ -157,6 +157,16 @@ def test_a_file_that_lacks_its_end_or_was_changed_is_found_and_a_whole_one_passe
             assert "not those that were encoded (MD5)" in sound_of(path).damage
 
 
+@pytest.mark.parametrize("ending", ["ogg", "mp3", "wav"])
+def test_preparation_warns_of_a_file_that_lacks_its_end(tmp_path, ending, capsys):
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, speech(6), RATE)
+    path.write_bytes(path.read_bytes()[:-path.stat().st_size // 3])
+    listed = write_list(tmp_path / "list.txt", f"{path}|Some words that are said.")
+    assert preprocess.main(["filelist", str(listed), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    assert f"list.txt:1: {path} is damaged: " in capsys.readouterr().out
+
+
 def test_the_length_that_a_header_claims_is_no_audio(tmp_path):
     soundfile.write(tmp_path / "a.flac", speech(), RATE)
     content = bytearray((tmp_path / "a.flac").read_bytes())
