@@ -42,6 +42,7 @@ _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
 _WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
+_RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
 _LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
 UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3")
 # How other things begin that are found under the name of an audio file, and what to do about them.
@@ -379,9 +380,12 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
         if file.format == "MP3":
             # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
             file.seekable = lambda: False
-        return file
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None
+    if not _RATES[0] <= file.samplerate <= _RATES[1]:
+        raise AudioError(f"{path} claims a rate of {file.samplerate} Hz, expected {_RATES[0]} to {_RATES[1]}; "
+                         "replace or remove it")
+    return file
 
 
 def _other_content(place: Path) -> str:

@@ -51,13 +51,16 @@ def read_cues(path: Path) -> list[Cue] | None:
         FilelistError: it is not UTF-8 or UTF-16, or is damaged.
     """
     try:
-        found = list(_READERS[path.suffix.lower()](path))
+        found = [cue._replace(start=float(cue.start), end=float(cue.end), text=" ".join(str(cue.text).split()))
+                 for cue in _READERS[path.suffix.lower()](path)]
     except FilelistError:
         raise
-    except (ValueError, TypeError, IndexError) as error:  # a damaged file, or another kind under this ending
+    except (ValueError, TypeError, IndexError, OverflowError) as error:  # damaged, or another kind under this ending
         raise FilelistError([f"{path} cannot be read as a transcript with times: {error}"]) from None
-    cues = [cue._replace(text=" ".join(cue.text.split())) for cue in found]
-    return [cue for cue in cues if cue.text] or ([] if found else None)
+    odd = next((cue for cue in found if math.isnan(cue.start + cue.end) or cue.start < 0), None)
+    if odd is not None:
+        raise FilelistError([f"{odd.place}: found times {odd.start:g} to {odd.end:g}; expected seconds from 0 on"])
+    return [cue for cue in found if cue.text] or ([] if found else None)
 
 
 def fitted(cues: Sequence[Cue], seconds: float) -> tuple[list[Cue], list[tuple[str, str]]]:

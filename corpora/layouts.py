@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +51,7 @@ def scan_corpus(path: Path, columns: Sequence[str] = ()) -> Scan:
         columns: what the columns of its list are; none if that is to be found out.
 
     Raises:
-        FilelistError: it cannot be told what the columns of a list are, or a file is damaged.
+        FilelistError: nothing decides what the columns of a list are, or a file is damaged.
         FileNotFoundError: there is nothing, or no line and no audio in it.
         ValueError: columns are named for what has none.
     """
@@ -124,11 +126,14 @@ def read_vctk(folder: Path) -> list[Source]:
 def read_folder(folder: Path) -> Found:
     """All audio in a folder and the folders in it, with the transcript beside each: NAME.txt, NAME.lab, or times."""
     sources, bad_rows = [], []
+    names_in = cache(lambda place: frozenset(os.listdir(place)))
     for audio in audio_in(folder):
         name = utterance_id(str(audio.relative_to(folder).with_suffix("")))
-        text = next((_text_of(file) for file in map(audio.with_suffix, _TRANSCRIPTS)
-                     if file.is_file() and read_cues(file) is None), "")
-        parts, faults = _parts_of(audio, name)
+        beside = [audio.with_name(stem + ending) for stem in (audio.stem, audio.name) for ending in CUE_ENDINGS
+                  if stem + ending in names_in(audio.parent)]
+        text = next((_text_of(file) for file in beside
+                     if file.name[len(audio.stem):] in _TRANSCRIPTS and read_cues(file) is None), "")
+        parts, faults = _parts_of(audio, beside, name)
         if len(parts) > bool(text) or faults and not text:  # one stretch of what has a text too is the same text
             sources += parts
             bad_rows += faults
@@ -137,10 +142,8 @@ def read_folder(folder: Path) -> Found:
     return sources, bad_rows
 
 
-def _parts_of(audio: Path, name: str) -> Found:
+def _parts_of(audio: Path, beside: Sequence[Path], name: str) -> Found:
     """The stretches of a recording that a transcript with times beside it names, each an utterance."""
-    beside = [file for stem in (audio.with_suffix(""), audio) for ending in CUE_ENDINGS
-              if (file := Path(f"{stem}{ending}")).is_file()]
     for file in beside:
         cues = read_cues(file)
         if not cues:
@@ -149,7 +152,7 @@ def _parts_of(audio: Path, name: str) -> Found:
             with utils.opened(audio) as opened:
                 seconds = opened.frames / opened.samplerate
         except AudioError:
-            return [], []  # which is said where it is read
+            return [], []  # an error of the audio, which is reported when it is read
         cues, faults = fitted(cues, seconds)
         return ([Source(f"{name}_{number:04d}", str(audio), None, cue.text, cue.place, (cue.start, cue.end))
                  for number, cue in enumerate(cues, start=1)],
@@ -260,7 +263,7 @@ def _list_in(folder: Path) -> Path | None:
 
 
 def _undecided(path: Path) -> str:
-    """What cannot be told of the columns of a list, if there is something."""
+    """Why the roles of a list's columns cannot be determined; empty if they can."""
     if path.suffix.lower() not in (".json", ".jsonl"):
         try:
             roles_of(read_table(path, most_rows=_MOST_LISTS), AudioFiles(path.parent).has)

@@ -69,6 +69,10 @@ def _player(audio: str, span: tuple[float, float] | None) -> Markup | None:
     except AudioError:
         return None
     clip = Clip(wav.samples[:_SECONDS * wav.sampling_rate].clip(-1, 1), wav.sampling_rate)
+    try:
+        sound = sound_uri(clip)
+    except OSError:  # FLAC does not have every rate
+        return None
     cut = f", of which the first {_SECONDS} are here" if clip.seconds < len(wav.samples) / wav.sampling_rate else ""
     picture = None
     if importlib.util.find_spec("PIL"):  # one may look at a corpus without it
@@ -76,5 +80,5 @@ def _player(audio: str, span: tuple[float, float] | None) -> Markup | None:
                                  alt=f"Mel spectrogram of {audio}"),
                       class_="picture")
     return tag("figure", tag("figcaption", f"{audio}, {len(wav.samples) / wav.sampling_rate:.1f} seconds{cut}"),
-               tag("audio", controls=True, preload="none", src=sound_uri(clip), aria_label=audio), picture,
+               tag("audio", controls=True, preload="none", src=sound, aria_label=audio), picture,
                class_="player")

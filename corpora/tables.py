@@ -110,7 +110,7 @@ def roles_of(table: Table, names_audio: Callable[[str], bool], given: Sequence[s
         given: by the user.
 
     Raises:
-        FilelistError: it cannot be told; the message describes the columns.
+        FilelistError: nothing decides it; the message describes the columns.
     """
     if given and len(given) != table.width:
         raise FilelistError([f"{table.path}: --columns names {len(given)} columns, most lines have {table.width}"])
@@ -229,8 +229,9 @@ def _undecided(table: Table, columns: Sequence[_Column], names_audio: Callable[[
     text = max((place for place in range(len(columns)) if place != audio), key=lambda place: columns[place].characters)
     example = ",".join({audio: "id", text: "text"}.get(place, "-") for place in range(len(columns)))
     named = f" (its header: {', '.join(table.header)})" if table.header else ""
-    return (f"{table.path}: what its {len(columns)} columns are cannot be told{named}: column {'; '.join(looks)}; say "
-            f"it by --columns with a name for each, for example --columns {example}; names are {', '.join(ROLES)}")
+    return (f"{table.path}: what its {len(columns)} columns are cannot be determined{named}: column "
+            f"{'; '.join(looks)}; name each of them with --columns, for example --columns {example}; the names are "
+            f"{', '.join(ROLES)}")
 
 
 def _separator(rows: Sequence[str]) -> str:
@@ -271,7 +272,7 @@ def _quoted_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple
         while text.count('"') % 2 and following < min(len(lines), number + _LONGEST_FIELD):
             text = f"{text} {lines[following][1]}"
             following += 1
-        if text.count('"') % 2:  # a quote that is not closed is an inch or a mistake, and ends nothing
+        if text.count('"') % 2:  # a quote that is not closed is an inch sign or a mistake, and ends nothing
             text, following = lines[number][1], number + 1
             cells = text.split(separator)
         else:

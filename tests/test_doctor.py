@@ -179,6 +179,15 @@ def test_the_length_that_a_header_claims_is_no_audio(tmp_path):
     assert sound_of(tmp_path / "long.flac").seconds == 300
 
 
+@pytest.mark.parametrize("rate, is_read", [(1, False), (50, False), (100, True), (384001, True), (999999, True),
+                                           (2000000, False), (2**31 - 1, False)])
+def test_rates_that_no_recording_has_are_findings_and_no_rate_ends_the_check(tmp_path, rate, is_read):
+    soundfile.write(tmp_path / "a.wav", 0.5 + speech(0.02 if rate < 200 else 0.1, rate=16000), rate)
+    path = write_list(tmp_path / "list.txt", "a.wav|Some words.")
+    assert check(path) in (0, 1)
+    assert ("unreadable" in found(tmp_path / "list.txt.check")["1"]) == (not is_read)
+
+
 def test_one_sample_far_beyond_one_leaves_the_medians_as_they_are(tmp_path, capsys):
     for name in ("a", "b"):
         write_wav(tmp_path / f"{name}.wav", speech(seed=ord(name)), RATE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import preprocess
 from corpora.cues import fitted, read_cues
-from corpora.layouts import scan_corpus
+from corpora.layouts import scan_corpus, scan_list
 from corpora.tables import parse_columns, read_table, roles_of
 from corpus import FilelistError
 from utils import wav_info, write_wav
@@ -113,8 +113,8 @@ def test_columns_that_cannot_be_told_are_described_and_may_be_named(tmp_path, ca
     write(write_corpus(tmp_path) / "metadata.csv", rows)
     assert run("check", tmp_path, "--out", tmp_path / "o") == 2
     message = capsys.readouterr().err
-    for part in ("what its 3 columns are cannot be told", "column 1 has 6 different single words, such as 'a000'",
-                 "'Ich danke ihm.'", "say it by --columns with a name for each"):
+    for part in ("what its 3 columns are cannot be determined", "column 1 has 6 different single words, such as 'a000'",
+                 "'Ich danke ihm.'", "name each of them with --columns, for example --columns id,-,text"):
         assert part in message
     assert run("folder", tmp_path, "--out", tmp_path / "o", "--columns", "id,text,-") == 0
     assert "Ich danke ihm." in (tmp_path / "o" / "train.txt").read_text() + (tmp_path / "o" / "val.txt").read_text()
@@ -441,6 +441,43 @@ def test_a_text_with_numbers_is_no_transcript_with_times_and_damage_is_named(tmp
     for name, content in (("a.json", "{"), ("a.TextGrid", '"IntervalTier" "x" 0 1 nan'), ("a.eaf", "<a>")):
         with pytest.raises(FilelistError, match=name):
             read_cues(write(tmp_path / name, content))
+
+
+SIGNS = ["", *'"|;,0[]{}:é\\\t\n\0', "-->", "99999999999999999999", "nan"]
+DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.sampled_from(SIGNS), st.integers(0, 9)), max_size=6)
+
+
+def damaged(content, damage):
+    for place, what, gone in damage:
+        content = content[:place] + what + content[place + gone:]
+    return content
+
+
+@given(DAMAGE, st.sampled_from(sorted(STAMPED)))
+def test_a_damaged_transcript_is_read_or_refused_with_its_name(tmp_path_factory, damage, kind):
+    content = STAMPED[kind]([(text, *time) for text, time in zip(TEXTS, TIMES)])
+    path = write(tmp_path_factory.mktemp("cues") / f"a.{kind.rpartition('.')[2]}", damaged(content, damage))
+    try:
+        cues = read_cues(path)
+    except FilelistError as error:
+        assert str(path) in str(error)
+        return
+    for cue in fitted(cues, 12.0)[0] if cues else ():
+        assert 0 <= cue.start < cue.end <= 12 and cue.text
+
+
+@given(DAMAGE, st.sampled_from(sorted(SHAPES)), st.sampled_from("|\t;,"), st.sampled_from([".csv", ".jsonl"]))
+def test_a_damaged_list_is_read_or_refused_with_its_name(tmp_path_factory, damage, shape, separator, ending):
+    rows = [row.replace("|", separator) for row in rows_of(shape)]
+    if ending == ".jsonl":
+        rows = [json.dumps({"file_name": name, "text": text}) for name, text in zip(NAMES, TEXTS)]
+    path = write(tmp_path_factory.mktemp("list") / f"a{ending}", damaged("\n".join(rows) + "\n", damage))
+    try:
+        sources, bad_rows = scan_list(path)
+    except FilelistError as error:
+        assert str(path) in str(error)
+        return
+    assert all(source.place.startswith(f"{path}:") for source in (*sources, *bad_rows))
 
 
 def test_a_plain_text_stays_where_a_transcript_with_times_is_of_words(tmp_path):
