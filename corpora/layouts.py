@@ -18,7 +18,7 @@ from corpora.audio_files import AudioFiles, audio_in
 from corpora.cues import ENDINGS as CUE_ENDINGS
 from corpora.cues import fitted, read_cues
 from corpora.sources import ENDINGS, BadRow, Scan, Source, or_all_faults, utterance_id
-from corpora.tables import Table, read_json_rows, read_table, roles_of, value_of
+from corpora.tables import Table, is_number, read_json_rows, read_table, roles_of, value_of
 from corpus import FilelistError, numbered_rows
 from utils import AudioError
 
@@ -286,11 +286,12 @@ def _read_kaldi(folder: Path) -> Found:
               for name in ("wav.scp", "text", "utt2spk", "segments") if (folder / name).is_file()}
     sources, bad_rows = [], []
     for utterance, (text, place) in tables["text"].items():
-        recording, *times = tables.get("segments", {}).get(utterance, (utterance, ""))[0].split()
+        recording, *times = tables.get("segments", {}).get(utterance, (utterance, ""))[0].split() or [""]
         wav, _ = tables["wav.scp"].get(recording, ("", ""))
-        if not wav or wav.endswith("|") or len(times) not in (0, 2):
-            what = f"a command, {wav!r}" if wav else f"no recording {recording!r} in wav.scp"
-            bad_rows.append(BadRow(place, what, "a path of an audio file"))
+        if not wav or wav.endswith("|") or len(times) not in (0, 2) or not all(map(is_number, times)):
+            what = f"times {' '.join(times)!r} in segments" if times else f"a command, {wav!r}" if wav else \
+                f"no recording {recording!r} in wav.scp"
+            bad_rows.append(BadRow(place, what, "a path of an audio file, and a start and an end if there are segments"))
             continue
         speaker = tables.get("utt2spk", {}).get(utterance, (None, ""))[0]
         folders = (Path(), folder, *folder.resolve().parents)
@@ -404,8 +405,7 @@ LAYOUTS = (
     Layout("vctk", _is_vctk, lambda folder: (read_vctk(folder), [])),
     Layout("common_voice", lambda folder: (folder / "clips").is_dir() and any(
         (folder / f"{name}.tsv").is_file() for name in ("validated", "train")), _read_common_voice),
-    Layout("mls", lambda folder: _has("transcripts.txt", "audio")(folder) and "\t" in (folder / "transcripts.txt")
-           .read_text(encoding="utf-8", errors="replace")[:1000], _read_multilingual_libri_speech),
+    Layout("mls", _has("transcripts.txt", "audio"), _read_multilingual_libri_speech),
 )
 DEEP_LAYOUTS = (
     Layout("librispeech", lambda folder: any(folder.rglob("*.trans.txt")), _read_libri_speech),

@@ -133,7 +133,7 @@ class _Column:
         self.filled = filled
         self.distinct = len(set(filled))
         self.repeats = bool(filled) and 2 * self.distinct <= len(filled)
-        self.is_number = bool(filled) and all(map(_is_number, filled))
+        self.is_number = bool(filled) and all(map(is_number, filled))
         self.is_whole = bool(filled) and all(value.isascii() and value.isdecimal() for value in filled)
         self.words = sum(len(value.split()) for value in filled) / max(1, len(filled))
         self.characters = sum(map(len, filled)) / max(1, len(filled))
@@ -336,7 +336,8 @@ def _has_ending(value: str) -> bool:
     return 2 < len(value.rpartition(".")[2]) < 5 and "." in value and " " not in value.rpartition(".")[2]
 
 
-def _is_number(value: str) -> bool:
+def is_number(value: str) -> bool:
+    """Whether a cell holds a finite number, with a point or a comma."""
     try:
         return bool(np.isfinite(float(value.replace(",", "."))))
     except ValueError:

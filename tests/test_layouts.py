@@ -304,6 +304,18 @@ def test_a_layout_is_read_with_its_speakers_and_has_nothing_wrong(tmp_path, layo
     assert run("folder", folder, "--out", tmp_path / "out") == 0
 
 
+@pytest.mark.parametrize("row, name, message", [
+    ("a000 sox a.wav -t wav - |", "wav.scp", "a command, 'sox a.wav -t wav - |'"),
+    ("b000 wavs/a000.wav", "wav.scp", "no recording 'a000' in wav.scp"),
+    ("a000 a000 0.1 x", "segments", "times '0.1 x' in segments")])
+def test_lines_of_kaldi_that_name_no_file_are_named(tmp_path, row, name, message):
+    kaldi(tmp_path)
+    rows = [row] + [each for each in (f"{other} wavs/{other}.wav" for other in NAMES[1:]) if name == "wav.scp"]
+    write(tmp_path / name, rows)
+    [bad] = scan_corpus(tmp_path).bad_rows
+    assert bad.place == f"{tmp_path}/text:1" and bad.found == message
+
+
 @pytest.mark.parametrize("layout", [thorsten, nemo, kaldi, mimic, festival])
 def test_the_folder_in_which_the_texts_are_is_named(tmp_path, layout, capsys):
     layout(tmp_path / "top" / "deep" / "buch_a")
