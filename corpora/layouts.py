@@ -291,7 +291,7 @@ def _read_kaldi(folder: Path) -> Found:
         if not wav or wav.endswith("|") or len(times) not in (0, 2) or not all(map(is_number, times)):
             what = f"times {' '.join(times)!r} in segments" if times else f"a command, {wav!r}" if wav else \
                 f"no recording {recording!r} in wav.scp"
-            bad_rows.append(BadRow(place, what, "a path of an audio file, and a start and an end if there are segments"))
+            bad_rows.append(BadRow(place, what, "a path of an audio file, with a start and an end in segments"))
             continue
         speaker = tables.get("utt2spk", {}).get(utterance, (None, ""))[0]
         folders = (Path(), folder, *folder.resolve().parents)
