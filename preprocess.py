@@ -45,20 +45,13 @@ from corpora.doctor import (
     write_findings,
     write_list,
 )
+from corpora.layouts import read_any, read_list, read_ljspeech, read_vctk, scan_corpus
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import (
-    Scan,
-    check_apart,
-    read_any,
-    read_list,
-    read_ljspeech,
-    read_sentences,
-    read_vctk,
-    scan_corpus,
-)
+from corpora.sources import Scan, check_apart, read_sentences
 from corpora.suspects import LIMIT, write_suspects
+from corpora.tables import ROLES, parse_columns
 from corpus import Line
 from utils import user_errors, write_text_atomic
 
@@ -78,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
-                       ("folder", "folder of any of these layouts, or of audio with NAME.txt beside each NAME.wav"),
+                       ("folder", "folder of any known layout, or of audio with a transcript beside each"),
                        ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line"),
                        ("flite", "file of one sentence a line")):
         command = commands.add_parser(name, parents=[shared], help=what)
@@ -87,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--voice", default="en-us", help="espeak-ng's name; several, with commas, speak "
                                  "every sentence each")
             command.add_argument("--wpm", type=int, default=175, help="words per minute")
+        elif name in ("ljspeech", "folder", "filelist"):
+            _add_columns(command)
         elif name == "flite":
             command.add_argument("--voice", default="rms", help="flite's name of it; several, with commas")
     return parser
@@ -111,8 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
         if args.command == "flite":
             return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
-        readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "folder": read_any, "filelist": read_list}
-        return prepare(readers[args.command](args.source), plan)
+        if args.command == "vctk":
+            return prepare(read_vctk(args.source), plan)
+        readers = {"ljspeech": read_ljspeech, "folder": read_any, "filelist": read_list}
+        return prepare(readers[args.command](args.source, parse_columns(args.columns)), plan)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -135,7 +132,7 @@ def check(args: argparse.Namespace) -> int:
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
     voice = _voice(args.model)  # nor shall a wrong path
-    scan = scan_corpus(args.source)
+    scan = scan_corpus(args.source, parse_columns(args.columns))
     check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
     sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
@@ -144,12 +141,15 @@ def check(args: argparse.Namespace) -> int:
         findings = by_severity([*findings, *_unlike_texts(scan, findings, voice)])
     told = summary(scan, sounds, findings)
     leave_out = dropped(findings, args.drop)
-    kept = [source for source in scan.sources if source.place not in leave_out]
+    kept = [source for source in scan.sources if source.place not in leave_out and source.span is None]
+    parts = sum(source.span is not None for source in scan.sources)
     write_findings(out, findings)
     write_text_atomic(out / "summary.txt", told + "\n")
     write_list(out / "cleaned.txt", kept)
     count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
     print(f"{told}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+          + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
+             if parts else "") +
           f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
           f"{out / 'suspects.html'}: {min(count, args.limit)} of {count} suspects")
     if repairs:
@@ -188,7 +188,7 @@ def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list
 
     bad = dropped(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
-             if source.place not in bad]
+             if source.place not in bad and source.span is None]
     # Only a filelist may be cleaned already.
     config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
                                                                              {"cleaned_text": False})
@@ -262,7 +262,13 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
                          "out: kinds of findings, or errors, warnings, notes (default errors)")
     command.add_argument("--limit", type=int, default=LIMIT, help="suspects on the page (default %(default)s)")
     command.add_argument("--repair", metavar=",".join(NAMES), help="write a repaired copy into --out")
+    _add_columns(command)
     _add_workers(command)
+
+
+def _add_columns(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--columns", metavar="id,speaker,text", help="what the columns of the list are, of "
+                         f"{', '.join(ROLES)}; id is the audio file, - is left out (default: found out from all rows)")
 
 
 def _plan(args: argparse.Namespace) -> Plan:

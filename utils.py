@@ -41,6 +41,15 @@ _SINC_ZEROS, _SINC_ROLLOFF, _SINC_BETA = 64, 0.9475937167399596, 14.769656459379
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
+_WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
+_RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
+_LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
+UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3")
+# How other things begin that are found under the name of an audio file, and what to do about them.
+_NOT_AUDIO = (
+    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"<!doctype", "a web page"),
+    (b"<html", "a web page"), (b"version https://git-lfs", "a Git LFS pointer, for which `git lfs pull` gets the file"))
 
 
 class AudioError(ValueError):
@@ -61,20 +70,22 @@ class WavInfo(NamedTuple):
     sampling_rate: int  # Hz
 
 
-def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None) -> Wav:
+def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None,
+             span: tuple[float, float] | None = None) -> Wav:
     """Read any audio file that libsndfile knows, as the mean of its channels.
 
     Args:
         path: WAV, FLAC, Ogg or MP3, whatever its name says.
         clip: cut samples beyond [-1, 1] to it, with a warning; float files may hold such. False keeps them.
-        max_seconds: give up on a longer file before it fills the memory.
+        max_seconds: give up on what is longer before it fills the memory.
+        span: read only from the first to the second, in seconds.
 
     Raises:
-        AudioError: missing, no file, unreadable, empty, not finite, or longer than `max_seconds`.
+        AudioError: missing, no file, unreadable, empty, not finite, far beyond 1, or longer than `max_seconds`.
     """
     blocks: list[np.ndarray] = []
     sampling_rate = count = 0
-    for block, sampling_rate in _blocks(path):
+    for block, sampling_rate in _blocks(path, span):
         blocks.append(block)
         count += len(block)
         if max_seconds is not None and count > max_seconds * sampling_rate:
@@ -365,9 +376,36 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise AudioError(f"{path} {_absence(Path(path))}")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
+        if file.format == "MP3":
+            # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
+            file.seekable = lambda: False
     except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} is not readable as audio ({_reason(error)}); replace or remove it") from None
+        raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None
+    if not _RATES[0] <= file.samplerate <= _RATES[1]:
+        raise AudioError(f"{path} claims a rate of {file.samplerate} Hz, expected {_RATES[0]} to {_RATES[1]}; "
+                         "replace or remove it")
+    return file
+
+
+def _other_content(place: Path) -> str:
+    """What is in a file that libsndfile does not read, where its first bytes or its ending say it; else nothing."""
+    with open(place, "rb") as file:
+        start = file.read(64)
+    what = next((what for sign, what in _NOT_AUDIO if start.lower().startswith(sign.lower())), None)
+    if what is not None:
+        return f"is {what}, not audio; replace or remove it"
+    ending = place.suffix.lower()
+    if ending in UNREADABLE_ENDINGS:
+        return f"has an ending that cannot be read ({ending}); convert: ffmpeg -i {place} {place.with_suffix('.wav')}"
+    if start[4:8] == b"ftyp" or start.startswith(b"\x1aE\xdf\xa3"):
+        kind = "MPEG-4 (.m4a, .mp4)" if start[4:8] == b"ftyp" else "WebM or Matroska"
+        return f"holds {kind}, which cannot be read; convert: ffmpeg -i {place} {place.with_suffix('')}_converted.wav"
+    return ""
+
+
+def _unreadable(error: Exception) -> str:
+    return f"is not readable as audio ({_reason(error)}); replace or remove it"
 
 
 def _absence(place: Path) -> str:
@@ -381,30 +419,52 @@ def _absence(place: Path) -> str:
     return "is an empty file of 0 bytes; replace or remove it"
 
 
-def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
-    """Mono float32 pieces of a file with the sampling rate; at least one sample in all, and all finite."""
+def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    """Mono float32 pieces of a file, or of its `span` in seconds, with the rate; at least one sample."""
     count = 0
     with opened(path) as file:
         is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
-        while True:
+        left = sys.maxsize if span is None else _seek(file, path, span)
+        while left > 0:
             try:
-                block = file.read(_BLOCK, dtype="int16" if is_short else "float32", always_2d=True)  # [S, channels]
+                block = file.read(min(_BLOCK, left), dtype="int16" if is_short else "float32", always_2d=True)
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(f"{path} breaks off after {count} samples ({_reason(error)}); "
                                  "replace or remove it") from None
-            if len(block) == 0:
+            if len(block) == 0:  # of [S, channels]
                 break
             if is_short:
                 block = block * np.float32(2**-15)  # exactly what libsndfile makes of it
-            mono = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # [S]
-            if not is_short and not np.isfinite(mono).all():
-                where = count + int(np.argmin(np.isfinite(mono)))
-                raise AudioError(f"{path} holds {mono[where - count]} at sample {where}; "
-                                 "export it again, or remove it")
-            count += len(mono)
-            yield mono, file.samplerate
+            elif not np.abs(block).max() <= _LOUDEST:  # which a NaN is not
+                _refuse_samples(path, block, count)
+            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0], file.samplerate  # [S]
+            count += len(block)
+            left -= len(block)
     if count == 0:
-        raise AudioError(f"{path} holds 0 samples; replace or remove it")
+        raise AudioError(f"{path} holds 0 samples{'' if span is None else f' at {span[0]:.3f} seconds'}; "
+                         "replace or remove it")
+
+
+def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float, float]) -> int:
+    """Go to the begin of a span [seconds]; gives back how many samples it has."""
+    start, stop = (round(seconds * file.samplerate) for seconds in span)
+    before = max(0, min(start, file.frames) - _WARM_UP)
+    try:
+        file.seek(before)
+        file.read(min(start, file.frames) - before)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise AudioError(f"{path} cannot be read from {span[0]:.3f} seconds on ({_reason(error)}); "
+                         "convert it to wav") from None
+    return stop - start
+
+
+def _refuse_samples(path: str | os.PathLike, block: np.ndarray, count: int) -> None:
+    """Raise for a block [S, channels] that holds what no sound is, `count` samples into the file."""
+    row, channel = np.argwhere(~(np.abs(block) <= _LOUDEST))[0]
+    value = block[row, channel]
+    scaled = "; float samples lie between -1 and 1, so divide whole numbers by their greatest" \
+        if np.isfinite(value) else ""
+    raise AudioError(f"{path} holds {value:g} at sample {count + row}{scaled}; export it again, or remove it")
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+import utils
 from utils import (
     AudioError,
     PackageError,
@@ -178,6 +179,50 @@ def _no_samples(folder):
 def _not_finite(folder):
     soundfile.write(folder / "nan.wav", np.array([0, 0.5, np.nan]), RATE, subtype="FLOAT")
     return folder / "nan.wav"
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 3e38, 1e300, 32767.0, 101.0])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.filterwarnings("error")
+def test_a_sample_far_beyond_one_is_an_error_and_no_numpy_warning(tmp_path, value, subtype, channels):
+    samples = np.zeros((1000, channels))
+    samples[7] = value
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype=subtype)
+    for read in (read_wav, lambda path: read_wav(path, clip=False), wav_info):
+        with pytest.raises(AudioError, match=r"a.wav holds .* at sample 7.*; export it again, or remove it"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("content, what", [
+    (b"\x89PNG\r\n\x1a\n", "is a PNG image, not audio"), (b"\xff\xd8\xff\xe0 JFIF", "is a JPEG image"),
+    (b"%PDF-1.7", "is a PDF"),
+    (b"PK\x03\x04....", "is a zip archive"), (b"<!DOCTYPE html><html>", "is a web page"), (b"<HTML>", "is a web page"),
+    (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer, for which `git lfs pull` gets the file"),
+    (b"\0\0\0\x20ftypM4A ", "holds MPEG-4 (.m4a, .mp4), which cannot be read; convert: ffmpeg -i "),
+    (b"\x1aE\xdf\xa3....", "holds WebM or Matroska")])
+@pytest.mark.parametrize("ending", [".mp3", ".wav", ".flac"])
+def test_what_is_no_audio_is_called_what_it_is(tmp_path, content, what, ending):
+    (tmp_path / f"a{ending}").write_bytes(content + b"\0" * 100)
+    with pytest.raises(AudioError) as error:
+        read_wav(tmp_path / f"a{ending}")
+    assert str(error.value).startswith(f"{tmp_path}/a{ending} {what}")
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "opus"])
+def test_a_span_of_a_file_is_what_lies_between_its_times_and_blocks_join(tmp_path, ending, monkeypatch):
+    rate = 24000
+    options = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
+    soundfile.write(tmp_path / f"a.{ending}", 0.3 * np.sin(np.arange(3 * rate) ** 1.5 / 900), rate, **options)
+    whole = read_wav(tmp_path / f"a.{ending}").samples
+    for start, stop in ((0.0, 0.5), (1.25, 2.0), (2.5, 9.0)):
+        part = read_wav(tmp_path / f"a.{ending}", span=(start, stop)).samples
+        np.testing.assert_allclose(part, whole[round(start * rate):round(stop * rate)], atol=1e-3)
+    at_once = soundfile.read(tmp_path / f"a.{ending}")[0]  # as the decoder gives it without a stop
+    monkeypatch.setattr(utils, "_BLOCK", 10000)
+    np.testing.assert_allclose(read_wav(tmp_path / f"a.{ending}").samples, at_once, atol=1e-4)
+    with pytest.raises(AudioError, match="holds 0 samples at 4.000 seconds"):
+        read_wav(tmp_path / f"a.{ending}", span=(4.0, 5.0))
 
 
 @pytest.mark.parametrize("make, expected", [

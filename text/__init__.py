@@ -108,6 +108,30 @@ class TextProcessor:
             return lines
         return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
 
+    def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
+        """As `clean`, but a line that the cleaners cannot write out, as a number of 5000 digits, costs itself alone.
+
+        Returns:
+            As many lines of symbols, empty for those, and place -> what is wrong with it.
+
+        Raises:
+            ValueError: what is wrong is no line's fault, but that of the cleaners or the language.
+        """
+        try:
+            return self.clean(list(lines)), {}
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            self.clean(["a"])
+            if len(lines) == 1:
+                what = f"{type(error).__name__}: {str(error)[:100]}"
+                return [""], {0: f"its text cannot be normalised ({what}); change the text"}
+        cleaned, faults = [], {}
+        step = min(256, -(-len(lines) // 2))  # halves alone would clean all that is right again and again
+        for start in range(0, len(lines), step):
+            part, others = self.clean_each(lines[start:start + step])
+            cleaned += part
+            faults |= {start + place: fault for place, fault in others.items()}
+        return cleaned, faults
+
     def encode(self, cleaned: str) -> list[int]:
         """Ids of a cleaned text.
 
