@@ -25,7 +25,7 @@ import audio as sound
 import noise
 from config import Config
 from pieces import PIECES, WHOLE, Pieces
-from rendering import gains_of, pitched, timings_of
+from rendering import gains_of, pitched, tightened, timings_of
 from script import ScriptReader, Silence, Utterance, utterance_of_ids
 from text import TextProcessor
 from text.lexicon import Lexicon
@@ -250,12 +250,12 @@ class Speaking(ABC):
 
     def _say(self, utterance: Utterance, seed: int, delivery: Delivery, pieces: Pieces,
              durations: Sequence[int] | None = None) -> Iterator[Audio]:
-        """One utterance, in pieces if it can be."""
+        """One utterance, in pieces if it can be: not if its pitch is changed, or its ends join others."""
         prepared = self._prepared(utterance, seed, delivery, durations)
         is_pitched = any(delivery.pitch_semitones + manner.pitch_semitones for manner in utterance.manners)
         gains = gains_of(utterance, prepared.frames, self.config.data.hop_length, self.sample_rate, delivery.volume_db)
         done = 0
-        for wav in self._decode(prepared, WHOLE if is_pitched else pieces):
+        for wav in self._decode(prepared, WHOLE if is_pitched or utterance.is_join else pieces):
             samples = wav
             if is_pitched:
                 samples = pitched(wav, utterance, prepared.frames, self.sample_rate, sound.pitch_shifted,
@@ -266,12 +266,13 @@ class Speaking(ABC):
             done += len(wav)
 
     def _audio(self, samples: np.ndarray, prepared: Prepared | None) -> Audio:
-        """Samples; with what was prepared, the utterance's timings too."""
+        """Samples; with what was prepared, the utterance's timings too, and its ends as they join others."""
         if prepared is None:
             return Audio(samples, self.sample_rate, np.empty(0, np.int64))
-        hop = self.config.data.hop_length
-        return Audio(samples, self.sample_rate, prepared.frames * hop, prepared.utterance.ids,
-                     timings_of(prepared.utterance, prepared.frames, hop, self.sample_rate))
+        hop, utterance = self.config.data.hop_length, prepared.utterance
+        samples, frames = tightened(samples, utterance, prepared.frames, hop, self.sample_rate)
+        return Audio(samples, self.sample_rate, frames * hop, utterance.ids,
+                     timings_of(utterance, frames, hop, self.sample_rate))
 
     def _pause(self, silence: Silence) -> Audio:
         n_samples = round(silence.seconds * self.sample_rate)
