@@ -13,6 +13,7 @@ import difflib
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
 
     Args:
-        lines: any text; many lines in one call are faster than one by one.
+        lines: any text, in which pictographs are read as spaces; many lines in one call are faster than one by one.
         language: espeak-ng's name of it, such as "en-us", "de", "fr-fr".
         with_stress: keep the stress marks ˈ and ˌ.
         preserve_punctuation: keep ;:,.!?¡¿—…"«»“” in their places, else they become spaces.
@@ -46,7 +47,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """
     with _ENGINE:
         backend = _backend(language, with_stress)
-        lines = [line.replace("\0", " ") for line in lines]  # C would take it for the end
+        lines = [_unreadable().sub(" ", line) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
         chunks = [piece for line in pieces for piece in line[::2]]  # the odd ones are marks
         spoken = iter(backend.phonemize(chunks, strip=True))
@@ -55,6 +56,18 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
         phonemes.append("".join(line))
     return phonemes
+
+
+@cache
+def _unreadable() -> re.Pattern:
+    """What espeak-ng must not get: NUL, which is the end to C, halves of characters, and pictographs.
+
+    The names of some pictographs switch to another language ("Gesicht mit Cowboyhut"). What espeak-ng 1.52 reads
+    after one, even in a later call, is from a wrong place in memory: wrong phonemes, or a segmentation fault.
+    """
+    signs = [chr(code) for code in range(0xA6, 0x20000) if unicodedata.category(chr(code)) == "So"]
+    pictographs = "".join(sign for sign in signs if sign not in "°℃℉№")
+    return re.compile(f"[\\0\ud800-\udfff{pictographs}][\\ufe0e\\ufe0f\\u200d\\u20e3\U0001f3fb-\U0001f3ff]*")
 
 
 def languages() -> dict[str, str]:
@@ -194,7 +207,7 @@ class _Speaker:
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
-        data = text.replace("\0", " ").encode() + b"\0"
+        data = _unreadable().sub(" ", text).encode() + b"\0"
         status = self._library.espeak_Synth(data, len(data), 0, self.CHARACTERS, 0, self.UTF8, None, None)
         if status != 0 or self._library.espeak_Synchronize() != 0:
             raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")
