@@ -15,8 +15,28 @@ from timings import Mark, Timings
 
 # Shapes: L text tokens, S samples.
 
+LONGEST_TOKEN = 1001  # frames that a network may give; `models.MAX_LOG_DURATION` keeps ours at 1000, before rounding
 RAMP_SECONDS = 0.005  # of a change of volume or pitch, and at a cut, so that it does not click
 SILENCE_DB = 38.0  # below the loudest frame
+
+
+def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
+    """Frames for each token as a voice's network gives them, [L].
+
+    Raises:
+        ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token.
+    """
+    frames = np.asarray(frames)
+    if frames.shape != (n_tokens,) or frames.dtype.kind not in "fiu":
+        raise ValueError(f"the voice gives durations of shape {list(frames.shape)} and kind {frames.dtype} for "
+                         f"{n_tokens} tokens; expected a number for each: its files do not belong together")
+    if not np.isfinite(frames).all():
+        raise ValueError("the voice's durations are not finite (NaN or infinity): its weights are damaged; take "
+                         "another checkpoint, or make the release or the ONNX files anew")
+    if n_tokens and not 0 <= frames.min() <= frames.max() <= LONGEST_TOKEN:
+        raise ValueError(f"the voice gives a token from {frames.min():g} to {frames.max():g} frames; expected 0 to "
+                         f"{LONGEST_TOKEN}: its weights are damaged")
+    return frames
 
 
 def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
@@ -62,7 +82,8 @@ def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sam
         words.append(Mark(word.text, max(before, starts[word.first]), starts[ends[word.end - 1]])
                      if word.end > word.first else Mark(word.text, before, before))
     bookmarks = tuple(Mark(name, starts[token], starts[token]) for name, token in utterance.bookmarks)
-    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (Mark(utterance.text, 0, n_samples),), bookmarks)
+    sentence = Mark(utterance.text, 0, n_samples)
+    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (sentence,), bookmarks)
 
 
 def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop_length: int,

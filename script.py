@@ -16,12 +16,26 @@ from typing import NamedTuple
 
 from text import TextProcessor
 from text.lexicon import Lexicon
-from text.markup import Break, Mark, Pause, Segment, Spoken, check_phonemes, is_ssml, parse_inline, parse_ssml
+from text.markup import (
+    Break,
+    Mark,
+    Pause,
+    Segment,
+    Spoken,
+    check_length,
+    check_phonemes,
+    is_ssml,
+    parse_inline,
+    parse_ssml,
+)
 from text.prosody import Manner
-from text.sentences import Sentence, SentenceSplitter, split_sentences
+from text.sentences import LONGEST, Sentence, SentenceSplitter, cut_place, split_sentences
 from text.words import align_words
 
 # Shapes: L text tokens.
+
+# An utterance of more symbols than so many for each character that a sentence may have is cut once more.
+SYMBOLS_OF_A_CHARACTER, SHORTEST_LIMIT = 4, 400
 
 # Seconds on either side of a cut that the length guard made, behind a word and behind a comma or another mark.
 SILENCE_AT_WORD, SILENCE_AT_MARK = 0.01, 0.04
@@ -48,6 +62,8 @@ class Utterance:
     unknown: tuple[str, ...] = ()  # symbols that the table lacks, said as what comes nearest
     silence_before: float | None = None  # seconds at most, where the length guard cut a sentence; None: the voice's own
     silence_after: float | None = None  # the same behind it
+
+    place: str = ""  # where its first word stands in SSML, as messages name it
 
     @property
     def is_join(self) -> bool:
@@ -79,7 +95,12 @@ class ScriptReader:
 
     def __post_init__(self) -> None:
         if self.lexicon is not None:
-            self.lexicon.check(self.processor.symbols.ids)
+            self.lexicon.check(self.processor.symbols.ids, self.longest)
+
+    @property
+    def longest(self) -> int:
+        """Symbols of the longest utterance: several for each character, as numbers have when they are written out."""
+        return max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
 
     def read(self, source: str | Iterable[str]) -> Iterator[Utterance | Silence]:
         """Sentences and the pauses between them, in order.
@@ -177,9 +198,23 @@ class ScriptReader:
             start = end
 
     def _utterance(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                   pause: _PauseBetween) -> Iterator[Utterance]:
-        """Stretches as tokens, before a pause; nothing if there is nothing in them to say."""
+                   pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+        """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
+        for stretch in stretches:
+            check_length(stretch.phonemes or stretch.respelling or "", self.longest, stretch.place)
         said = _say(stretches, self.processor)
+        if len(said.cleaned) > self.longest:
+            middle = _middle(stretches)
+            if middle is None:
+                check_length(said.cleaned, self.longest, stretches[0].place)
+            for start, end, behind in ((0, middle, None), (middle, _borders(stretches)[-1], pause)):
+                part, first = _cut(stretches, start, end)
+                behind = behind or _join(_text_of(part))
+                inside = [(name, place - first) for name, place in marks if start <= _borders(stretches)[place] < end]
+                yield from self._utterance(part, inside, behind)
+                if behind is not pause:
+                    yield behind
+            return
         encoded = self.processor.encode_lenient(said.cleaned)
         if not encoded.ids:
             return
@@ -200,7 +235,7 @@ class ScriptReader:
             symbols=tuple(said.cleaned[place] if place >= 0 else "" for place in encoded.places),
             manners=tuple(stretches[owner].manner for owner in owners), words=tuple(words),
             bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown),
-            silence_after=pause.seconds if pause.is_join else None)
+            silence_after=pause.seconds if pause.is_join else None, place=stretches[0].place)
 
 
 def utterance_of_ids(ids: Iterable[int], processor: TextProcessor) -> Utterance:
@@ -319,6 +354,18 @@ def _sentence_ends(stretches: list[Spoken], language: str, max_characters: int |
             ends.append((end, sentence.is_cut))
             position = end
     return [*ends[:-1], (len(text), False)] if ends else []
+
+
+def _middle(stretches: list[Spoken]) -> int | None:
+    """Where stretches are best cut in two, as a place in their texts put together; None if nowhere."""
+    text, borders = "".join(stretch.text for stretch in stretches), _borders(stretches)
+    if len(text) < 2:
+        return None
+    place = cut_place(text, max(1, 3 * len(text) // 4), len(text) / 2)
+    for stretch, low, high in zip(stretches, borders, borders[1:]):
+        if low < place < high and (stretch.phonemes or stretch.respelling):
+            place = low if 0 < low and (high == len(text) or place - low < high - place) else high
+    return place if 0 < place < len(text) else None
 
 
 def _borders(stretches: list[Spoken]) -> list[int]:

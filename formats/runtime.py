@@ -22,7 +22,7 @@ import noise
 from config import Config
 from formats import FormatError
 from pieces import Pieces, plan
-from rendering import paced
+from rendering import checked_durations, paced
 from script import Utterance
 from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.onnx"
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
+MOST_CHANNELS = 4096
 GIVEN_DURATIONS = "given_durations"
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
 
@@ -129,8 +130,9 @@ class OnnxVoice(Speaking):
         return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, int64 [L]."""
-        return self._said("durations", inputs)[0]
+        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives."""
+        [n_tokens] = inputs["text_ids"].shape[1:]
+        return checked_durations(self._said("durations", inputs).reshape(-1), n_tokens)
 
     def _said(self, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """One of the graph's outputs; only what it takes is computed."""
@@ -146,14 +148,17 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield self.graph.run(["wav"], prepared.inputs)[0][0, 0]
+            yield _checked_wav(self.graph.run(["wav"], prepared.inputs)[0], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
         heard = dict(zip(wanted, self.graph.run(wanted, prepared.inputs)))
+        if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
+            raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
+                              f"{n_frames}]: the files do not belong together, so write them again by python export.py")
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
         for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
             part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
-            wav = self.decoder.run(["wav"], part)[0][0, 0]
+            wav = _checked_wav(self.decoder.run(["wav"], part)[0], (piece.high - piece.low) * hop)
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
     def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
@@ -204,6 +209,18 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     return settings.load(path, overrides)
 
 
+def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:
+    """Samples [S] of a graph's wav [1, 1, S].
+
+    Raises:
+        FormatError: it has another shape.
+    """
+    if wav.shape != (1, 1, n_samples):
+        raise FormatError(f"the ONNX voice gives a wav of shape {list(wav.shape)}; expected [1, 1, {n_samples}]: its "
+                          "files do not belong together, so write them again by python export.py --to onnx")
+    return wav[0, 0]
+
+
 def _taken(session: InferenceSession) -> dict[str, NodeArg]:
     """What a graph must be given, and what it may be."""
     return {each.name: each for each in (*session.get_inputs(), *session.get_overridable_initializers())}
@@ -216,6 +233,10 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
         FormatError: naming what it takes and says.
     """
     taken, said = _taken(session), [each.name for each in session.get_outputs()]
+    channels = taken["prior_noise"].shape[1:2] if "prior_noise" in taken else [1]
+    if not all(isinstance(each, int) and 0 < each <= MOST_CHANNELS for each in channels) or not channels:
+        raise FormatError(f"{path} takes a prior_noise of shape {taken['prior_noise'].shape}; expected [1, C, T] of up "
+                          f"to {MOST_CHANNELS} channels, as of a file that python export.py --to onnx wrote")
     expected = (*INPUTS, *(["speaker_id"] if multispeaker else []))
     if not taken.keys() >= set(expected) or not {output, "durations"} <= set(said):
         raise FormatError(f"{path} takes {', '.join(taken)} and says {', '.join(said)}; expected {', '.join(expected)} "

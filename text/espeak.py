@@ -27,7 +27,7 @@ SAMPLING_RATE = 22050  # Hz, of speak()
 # The marks kept as they are written; everything else goes to espeak-ng. A point or comma between two digits is part of
 # a number ("3.14"). phonemizer has its own list and puts marks back by searching for them, which splits such numbers
 # at the wrong place and has lost lines, so text is split here and phonemizer sees only what lies between the marks.
-_MARKS = re.compile(r'(\s*(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
+_MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
 
 _ENGINE = threading.RLock()
 
