@@ -227,8 +227,10 @@ class Speaking(ABC):
         """
         spoken = self.try_all(texts, delivery, seeds, batch_size, **changes)
         for number, each in enumerate(spoken):
+            if isinstance(each, NothingToSayError):
+                raise ValueError(f"nothing to say in text {number}, {each.text[:80]!r}") from None
             if isinstance(each, ValueError):
-                raise ValueError(f"text {number}: {each}") from each
+                raise each
         return spoken
 
     def try_all(self, texts: Sequence[str], delivery: Delivery | None = None, seeds: Sequence[int] | None = None,

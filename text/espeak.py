@@ -30,6 +30,26 @@ SAMPLING_RATE = 22050  # Hz, of speak()
 _MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
 
 _ENGINE = threading.RLock()
+# A process forks only while no thread is inside the engine; else the child would wait for that thread for ever.
+os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
+
+# espeak-ng's name -> how else people write the language: other codes (ISO 639), what its speakers call it, and English.
+_OTHER_NAMES = {
+    "ar": "ara العربية", "be": "bel", "bg": "bul български", "bn": "ben বাংলা", "ca": "cat català",
+    "cmn": "zh zho chi cn 中文 汉语 漢語 普通话 chinese mandarin", "cs": "cz ces cze čeština", "cy": "wel cym cymraeg",
+    "da": "dk dan dansk", "de": "deu ger deutsch", "el": "gr ell gre ελληνικά", "en-gb": "uk british",
+    "en-us": "en eng english american", "es": "spa español castellano", "et": "est eesti", "eu": "baq eus euskara",
+    "fa": "per fas farsi فارسی", "fi": "fin suomi", "fr-fr": "fr fra fre français francais", "ga": "gle irish gaeilge",
+    "he": "iw heb עברית", "hi": "hin हिन्दी", "hr": "hrv hrvatski", "hu": "hun magyar", "hy": "arm hye",
+    "id": "in ind bahasa", "is": "ice isl íslenska", "it": "ita italiano", "ja": "jp jpn 日本語", "ka": "geo kat",
+    "kk": "kaz", "ko": "kr kor 한국어", "lt": "lit lietuvių", "lv": "lav latviešu", "mk": "mac mkd", "ms": "may msa",
+    "my": "bur mya burmese", "nb": "no nor nob norsk bokmål norwegian", "nl": "nld dut nederlands flemish",
+    "pl": "pol polski", "pt": "por português", "pt-br": "brazilian", "ro": "mo rum ron română", "ru": "rus русский",
+    "sk": "slo slk slovenčina", "sl": "slv slovenščina", "sq": "alb sqi shqip", "sr": "srp српски",
+    "sv": "se swe svenska", "sw": "swa kiswahili", "ta": "tam தமிழ்", "te": "tel", "th": "tha ไทย",
+    "tr": "tur türkçe turkce", "uk": "ua ukr українська", "ur": "urd اردو", "vi": "vn vie", "yue": "zh-hk zh-yue 粵語 粤语 cantonese",
+}
+_NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "Norwegian Nynorsk": "nn nno nynorsk"}
 
 
 def phonemize(lines: list[str], language: str, with_stress: bool = True,
@@ -144,13 +164,19 @@ def _identifier(voice: str) -> str:
 
 
 def _nearest_languages(language: str, known: dict[str, str]) -> str:
-    """The languages of the same family, and those whose code or English name looks alike."""
+    """The language that is called so elsewhere, those of its family, else those whose code or name looks alike."""
     wanted = language.lower().replace("_", "-")
-    family = [code for code in known if code.split("-")[0] == wanted.split("-")[0]]
+    code = wanted.split("-")[0]
+    for name, others in _NOT_SPOKEN.items():
+        if code in others.split():
+            return f", for it does not speak {name}; data.text_cleaners=[\"basic_cleaners\"] reads a text's letters"
+    family = [each for each in known if each.split("-")[0] == code]
     names = {name.lower(): code for code, name in known.items()}
-    alike = difflib.get_close_matches(wanted, list(known), n=3) or [
-        names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)
-    ] or [names[name] for name in difflib.get_close_matches(wanted, list(names), n=3)]
+    alike = [each for form in (wanted, code) for each, others in _OTHER_NAMES.items() if form in others.split()][:1]
+    if not (alike or family) and len(wanted) > 3:  # shorter ones look like many
+        alike = difflib.get_close_matches(wanted, list(known), n=3) or [
+            names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)
+        ] or [names[name] for name in difflib.get_close_matches(wanted, list(names), n=3)]
     nearest = list(dict.fromkeys(alike + family))[:6]
     if nearest:
         return "; did you mean " + ", ".join(f"{code!r} ({known[code]})" for code in nearest) + "?"

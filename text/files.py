@@ -29,9 +29,8 @@ def decoded(content: bytes, name: str) -> str:
     Raises:
         ValueError: it is in another encoding; naming the file, the line and the byte.
     """
-    advice = "save the file as UTF-8; where it is in Latin-1, by iconv -f LATIN1 -t UTF-8"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding, shown = "utf-16", "UTF-16, as its first two bytes say"
+        encoding, shown = "utf-16", "UTF-16, as its first bytes say"
     else:
         encoding, shown = "utf-8-sig", "UTF-8"
         if b"\0" in content:
@@ -42,5 +41,6 @@ def decoded(content: bytes, name: str) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{name}:{line}: this is not {shown}: byte {content[error.start]:#04x} cannot be read; "
-                         f"{advice}") from None
+        raise ValueError(f"{name}:{line}: this is not {shown}; save the file in that encoding (byte "
+                         f"{content[error.start]:#04x} cannot be read; text in Latin-1 is converted by iconv -f LATIN1 "
+                         "-t UTF-8)") from None

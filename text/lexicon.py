@@ -72,12 +72,13 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def check(self, known: Container[str], longest: int) -> None:
+    def check(self, known: Container[str], longest: int | None = None) -> None:
         """Refuse phonemes that a voice does not know, and what is longer than that; ValueError lists all entries."""
         faults = []
         for entry in self._entries:
             try:
-                check_length(entry.phonemes or entry.respelling or "", longest, entry.place)
+                if longest is not None:
+                    check_length(entry.phonemes or entry.respelling or "", longest, entry.place)
                 check_phonemes(entry.phonemes or "", known, entry.place)
             except ValueError as error:
                 faults.append(str(error))

@@ -49,7 +49,14 @@ class Sentence(NamedTuple):
     start: int  # index of its first character
     end: int  # behind its last
     ends_paragraph: bool  # an empty line, or the end of the text, follows
-    is_cut: bool = False  # the length guard ended it, within a sentence
+    is_cut = False  # the length guard ended it, within a sentence
+
+
+class CutSentence(Sentence):
+    """A piece of a sentence, which the length guard ended."""
+
+    __slots__ = ()
+    is_cut = True
 
 
 def split_sentences(text: str, language: str = "en-us", max_characters: int | None = None) -> list[Sentence]:
@@ -266,8 +273,8 @@ class SentenceSplitter:
         """Move the first `end` characters, without the space behind them, out; return how many are gone."""
         characters, places = self._characters, self._places
         if any(map(is_sound, characters[:end])):
-            self._done.append(Sentence("".join(characters[:end]), places[0], places[end - 1] + 1, ends_paragraph,
-                                       is_cut))
+            kind = CutSentence if is_cut else Sentence
+            self._done.append(kind("".join(characters[:end]), places[0], places[end - 1] + 1, ends_paragraph))
         gone = end + (characters[end:end + 1] == [" "])
         del characters[:gone], places[:gone]
         self._mark, self._ahead, self._line = (
