@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from text import TextProcessor
@@ -63,7 +63,7 @@ class Utterance:
     silence_before: float | None = None  # seconds at most, where the length guard cut a sentence; None: the voice's own
     silence_after: float | None = None  # the same behind it
 
-    place: str = ""  # where its first word stands in SSML, as messages name it
+    place: str = field(default="", compare=False)  # where its first word stands in SSML, as messages name it
 
     @property
     def is_join(self) -> bool:
@@ -377,6 +377,8 @@ def _cut(stretches: list[Spoken], start: int, end: int) -> tuple[list[Spoken], i
     """What lies in characters [start, end) of the texts put together, and which stretch is the first of it."""
     borders, part, first = _borders(stretches), [], None
     for place, (stretch, low) in enumerate(zip(stretches, borders)):
+        if low >= end > start:
+            break
         text = stretch.text[max(0, start - low) : max(0, end - low)]
         if part or text.strip() or (start <= low < end and stretch.respelling):
             part.append(stretch._replace(text=text if part else text.lstrip()))

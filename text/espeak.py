@@ -29,6 +29,11 @@ SAMPLING_RATE = 22050  # Hz, of speak()
 # at the wrong place and has lost lines, so text is split here and phonemizer sees only what lies between the marks.
 _MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
 
+# Latin letters within a word of other scripts: espeak-ng 1.52 dies of some, such as a Cherokee letter, "Cowboy" and a
+# Han character in Hindi, so they become a word of their own.
+_OF_OTHERS = r"[^\x00-\u024f\u2000-\u206f\s]"
+_LATIN_BETWEEN = re.compile(rf"(?<={_OF_OTHERS})([A-Za-z\u00c0-\u024f]+)(?={_OF_OTHERS})")
+
 _ENGINE = threading.RLock()
 # A process forks only while no thread is inside the engine; else the child would wait for that thread for ever.
 os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
@@ -47,7 +52,8 @@ _OTHER_NAMES = {
     "pl": "pol polski", "pt": "por português", "pt-br": "brazilian", "ro": "mo rum ron română", "ru": "rus русский",
     "sk": "slo slk slovenčina", "sl": "slv slovenščina", "sq": "alb sqi shqip", "sr": "srp српски",
     "sv": "se swe svenska", "sw": "swa kiswahili", "ta": "tam தமிழ்", "te": "tel", "th": "tha ไทย",
-    "tr": "tur türkçe turkce", "uk": "ua ukr українська", "ur": "urd اردو", "vi": "vn vie", "yue": "zh-hk zh-yue 粵語 粤语 cantonese",
+    "tr": "tur türkçe turkce", "uk": "ua ukr українська", "ur": "urd اردو", "vi": "vn vie",
+    "yue": "zh-hk zh-yue 粵語 粤语 cantonese",
 }
 _NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "Norwegian Nynorsk": "nn nno nynorsk"}
 
@@ -67,7 +73,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """
     with _ENGINE:
         backend = _backend(language, with_stress)
-        lines = [_unreadable().sub(" ", line) for line in lines]
+        lines = [_LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", line)) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
         chunks = [piece for line in pieces for piece in line[::2]]  # the odd ones are marks
         spoken = iter(backend.phonemize(chunks, strip=True))
@@ -233,7 +239,7 @@ class _Speaker:
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
-        data = _unreadable().sub(" ", text).encode() + b"\0"
+        data = _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text)).encode() + b"\0"
         status = self._library.espeak_Synth(data, len(data), 0, self.CHARACTERS, 0, self.UTF8, None, None)
         if status != 0 or self._library.espeak_Synchronize() != 0:
             raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")
