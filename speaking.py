@@ -27,7 +27,7 @@ from config import Config
 from pieces import PIECES, WHOLE, Pieces
 from rendering import gains_of, pitched, tightened, timings_of
 from script import ScriptReader, Silence, Utterance, utterance_of_ids
-from speakers import parse_speaker
+from speakers import SpeakerSpec, parse_speaker, shares
 from text import TextProcessor
 from text.lexicon import Lexicon
 from text.markup import MarkupError
@@ -361,8 +361,10 @@ class Speaking(ABC):
             return
         try:
             who = self._who(utterance.speaker, None)
-            if isinstance(who, str):
-                parse_speaker(who, self.speakers)
+            spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
+            for each in spec.ends or (spec,):
+                if each.kind != "new":
+                    shares(self.speakers, each)
         except ValueError as error:
             raise MarkupError(f"{utterance.place}: <voice name={utterance.speaker!r}>: {error}") from None
 

@@ -29,7 +29,7 @@ from speaking import Delivery, Speaking
 from text import TextProcessor
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
+    from onnxruntime import InferenceSession, NodeArg, RunOptions
 
 # Shapes: L text tokens, T frames, S samples, C latent channels, G speaker channels.
 
@@ -140,7 +140,7 @@ class OnnxVoice(Speaking):
 
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
-        return self.graph.run([output], inputs, options)[0]
+        return _run(self.graph, [output], inputs, options)[0]
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -148,17 +148,17 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield _checked_wav(self.graph.run(["wav"], prepared.inputs)[0], n_frames * hop)
+            yield _checked_wav(_run(self.graph, ["wav"], prepared.inputs)[0], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = dict(zip(wanted, self.graph.run(wanted, prepared.inputs)))
+        heard = dict(zip(wanted, _run(self.graph, wanted, prepared.inputs)))
         if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
             raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
                               f"{n_frames}]: the files do not belong together, so write them again by python export.py")
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
         for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
             part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
-            wav = _checked_wav(self.decoder.run(["wav"], part)[0], (piece.high - piece.low) * hop)
+            wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (piece.high - piece.low) * hop)
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
     def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
@@ -207,6 +207,16 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
                                 "and says which text they take")
     return settings.load(path, overrides)
+
+
+def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray],
+         *options: RunOptions) -> list[np.ndarray]:
+    """Outputs of a graph; FormatError if it cannot compute them."""
+    try:
+        return session.run(names, inputs, *options)
+    except Exception as error:  # onnxruntime has exceptions of its own, which share no other ancestor
+        raise FormatError(f"the ONNX voice cannot compute {', '.join(names)} ({str(error).splitlines()[0]}); write it "
+                          "again by python export.py --to onnx") from None
 
 
 def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:

@@ -278,7 +278,7 @@ def test_no_utterance_is_longer_than_the_limit_and_nothing_is_lost(english, sour
 
 
 def test_what_is_said_instead_of_a_word_is_said_once_in_its_own_sentence(letters):
-    source = ("<speak>One. <sub alias='two'>This</sub>. Three. <sub alias='four'>it</sub> <phoneme ph='faɪv'>that</phoneme>. "
-              "<sub alias='six'>we</sub></speak>")
+    source = ("<speak>One. <sub alias='two'>This</sub>. Three. <sub alias='four'>it</sub> "
+              "<phoneme ph='faɪv'>that</phoneme>. <sub alias='six'>we</sub></speak>")
     items = [item for item in read(letters, source) if isinstance(item, Utterance)]
     assert [said(item) for item in items] == ["one.", "two.", "three.", "four faɪv.", "six"]
