@@ -22,11 +22,11 @@ from text.markup import (
     Pause,
     Segment,
     Spoken,
-    check_length,
     check_phonemes,
     is_ssml,
     parse_inline,
     parse_ssml,
+    too_long,
 )
 from text.prosody import Manner
 from text.sentences import LONGEST, Sentence, SentenceSplitter, cut_place, split_sentences
@@ -201,19 +201,12 @@ class ScriptReader:
                    pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
         """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
         for stretch in stretches:
-            check_length(stretch.phonemes or stretch.respelling or "", self.longest, stretch.place)
+            said_instead = stretch.phonemes or stretch.respelling or ""
+            if len(said_instead) > self.longest:
+                raise too_long(said_instead, self.longest, stretch.place)
         said = _say(stretches, self.processor)
         if len(said.cleaned) > self.longest:
-            middle = _middle(stretches)
-            if middle is None:
-                check_length(said.cleaned, self.longest, stretches[0].place)
-            for start, end, behind in ((0, middle, None), (middle, _borders(stretches)[-1], pause)):
-                part, first = _cut(stretches, start, end)
-                behind = behind or _join(_text_of(part))
-                inside = [(name, place - first) for name, place in marks if start <= _borders(stretches)[place] < end]
-                yield from self._utterance(part, inside, behind)
-                if behind is not pause:
-                    yield behind
+            yield from self._halves(stretches, marks, pause)
             return
         encoded = self.processor.encode_lenient(said.cleaned)
         if not encoded.ids:
@@ -236,6 +229,21 @@ class ScriptReader:
             manners=tuple(stretches[owner].manner for owner in owners), words=tuple(words),
             bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown),
             silence_after=pause.seconds if pause.is_join else None, place=stretches[0].place)
+
+
+    def _halves(self, stretches: list[Spoken], marks: list[tuple[str, int]],
+                pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+        """Stretches that have too many symbols, cut in two; MarkupError if they cannot be."""
+        middle, borders = _middle(stretches), _borders(stretches)
+        if middle is None:
+            raise too_long(stretches[0].respelling or stretches[0].text, self.longest, stretches[0].place)
+        for start, end in ((0, middle), (middle, borders[-1])):
+            part, first = _cut(stretches, start, end)
+            behind = _join(_text_of(part)) if start == 0 else pause
+            inside = [(name, place - first) for name, place in marks if start <= borders[place] < end]
+            yield from self._utterance(part, inside, behind)
+            if start == 0:
+                yield behind
 
 
 def utterance_of_ids(ids: Iterable[int], processor: TextProcessor) -> Utterance:

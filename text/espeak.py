@@ -75,7 +75,8 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         backend = _backend(language, with_stress)
         lines = [_LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", line)) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
-        chunks = [piece for line in pieces for piece in line[::2]]  # the odd ones are marks
+        # The odd ones are marks. phonemizer takes time in proportion to the square of a run of spaces.
+        chunks = [re.sub(r"\s{2,}", " ", piece) for line in pieces for piece in line[::2]]
         spoken = iter(backend.phonemize(chunks, strip=True))
     phonemes = []
     for line in pieces:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from text.files import read_text
-from text.markup import Segment, Spoken, check_length, check_phonemes, from_ipa
+from text.markup import Segment, Spoken, check_phonemes, from_ipa, too_long
 
 # Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff" \
@@ -77,8 +77,9 @@ class Lexicon:
         faults = []
         for entry in self._entries:
             try:
-                if longest is not None:
-                    check_length(entry.phonemes or entry.respelling or "", longest, entry.place)
+                said = entry.phonemes or entry.respelling or ""
+                if longest is not None and len(said) > longest:
+                    raise too_long(said, longest, entry.place)
                 check_phonemes(entry.phonemes or "", known, entry.place)
             except ValueError as error:
                 faults.append(str(error))

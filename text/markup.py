@@ -195,17 +195,14 @@ def check_phonemes(phonemes: str, known: Container[str], place: str) -> None:
                       f"{advice}")
 
 
-def check_length(said: str, longest: int, place: str) -> None:
-    """Refuse phonemes, or words said instead of others, that are longer than a voice can say at a time.
+def too_long(said: str, longest: int, place: str) -> MarkupError:
+    """The error for phonemes, or words said instead of others, that are longer than a voice can say at a time.
 
     Nothing can cut them, and the memory that a network takes grows with the square of the length.
-
-    Raises:
-        MarkupError: naming the place.
     """
-    if len(said) > longest:
-        raise MarkupError(f"{place}: {said[:20]!r}... has {len(said)} symbols, and this voice says at most {longest} "
-                          "without a place to cut; write it in several parts, or as text")
+    shown = repr(said[:20]) + "..." * (len(said) > 20)
+    return MarkupError(f"{place}: {shown} has too many symbols ({len(said)} as written), and this voice says at most "
+                       f"{longest} without a place to cut; write it in several parts, or as text")
 
 
 class _Places:
