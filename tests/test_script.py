@@ -1,13 +1,15 @@
 """What a text becomes before a voice says it: sentences, pauses, words, manners, each at its tokens."""
 
 import itertools
+from dataclasses import replace
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rendering import timings_of
+from rendering import tightened, timings_of
 from script import ScriptReader, Silence, Utterance, utterance_of_ids
 from text import TextProcessor
 from text.lexicon import Lexicon
@@ -282,3 +284,19 @@ def test_what_is_said_instead_of_a_word_is_said_once_in_its_own_sentence(letters
               "<phoneme ph='faɪv'>that</phoneme>. <sub alias='six'>we</sub></speak>")
     items = [item for item in read(letters, source) if isinstance(item, Utterance)]
     assert [said(item) for item in items] == ["one.", "two.", "three.", "four faɪv.", "six"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 40), st.integers(1, 30), st.integers(0, 40), st.sampled_from([None, 0.0, 0.02]),
+       st.sampled_from([None, 0.0, 0.02]))
+def test_silence_at_a_join_is_cut_to_what_is_wanted_and_sound_stays(before, loud, after, head, tail):
+    hop, rate = 10, 1000
+    [item] = READERS[2].read("da")
+    item = replace(item, silence_before=head, silence_after=tail)
+    frames = np.array([before, *[0] * (len(item.ids) - 3), loud, after])
+    samples = np.concatenate([np.zeros(before * hop), np.ones(loud * hop), np.zeros(after * hop)]).astype(np.float32)
+    kept, left = tightened(samples, item, frames, hop, rate)
+    expected = [length if wanted is None else min(length, round(wanted * rate / hop))
+                for length, wanted in ((before, head), (after, tail))]
+    assert len(kept) == hop * left.sum() == hop * (expected[0] + loud + expected[1])
+    assert left[0] == expected[0] and left[-1] == expected[1] and left[-2] == loud
