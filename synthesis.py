@@ -28,11 +28,11 @@ from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pieces import PIECES, WHOLE, Pieces, plan
 from pitch import in_phase
-from rendering import gains_of, paced, pitched
+from rendering import checked_durations, gains_of, paced, pitched
 from rescoring import reading_score
 from script import Silence, Utterance
 from speakers import Timbre, find_timbre, parse_speaker
-from speaking import Audio, Delivery, Speaking, find_voice
+from speaking import TEXT_ERRORS, Audio, Delivery, NothingToSayError, Speaking, find_voice
 from streaming import bucketed, context_of, decode_batch, decode_in_pieces
 from text import TextProcessor
 from utils import read_wav, resample
@@ -87,32 +87,33 @@ class Voice(Speaking):
         return cls(config, model, choose_device(device), compiled)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
-                   batch_size: int) -> list[Audio]:
+                   batch_size: int) -> list[Audio | ValueError]:
         """Sentences of similar length together; of several candidates each is made alone."""
         if delivery.candidates > 1:
             return super()._speak_all(texts, delivery, seeds, batch_size)
         reader = self._reader(delivery)
-        parts: list[list[Audio | None]] = []
+        parts: list[list[Audio | None] | ValueError] = []
         wanted: list[tuple[int, int, Utterance, int]] = []  # text, its part, what to say, seed
         for place, text in enumerate(texts):
-            said, number = [], 0
-            for item in reader.read(text):
-                if isinstance(item, Utterance):
-                    self._warn_of_unknown(item)
-                    seed = seeds[place]
-                    wanted.append((place, len(said), item, latents.candidate_seed(seed, number) if number else seed))
-                    number += 1
-                said.append(self._pause(item) if isinstance(item, Silence) else None)
-            if not number:
-                raise ValueError(f"nothing to say in text {place}, {text[:80]!r}")
-            parts.append(said)
+            try:
+                items = list(self._read(reader, text))
+                utterances = [(part, item) for part, item in enumerate(items) if isinstance(item, Utterance)]
+                if not utterances:
+                    raise NothingToSayError(text)
+            except TEXT_ERRORS as error:
+                parts.append(error)
+                continue
+            seed = seeds[place]
+            wanted.extend((place, part, item, latents.candidate_seed(seed, number) if number else seed)
+                          for number, (part, item) in enumerate(utterances))
+            parts.append([self._pause(item) if isinstance(item, Silence) else None for item in items])
         wanted.sort(key=lambda each: len(each[2].ids))
         for start in range(0, len(wanted), batch_size):
             chosen = wanted[start : start + batch_size]
             spoken = self._say_together([each[2] for each in chosen], [each[3] for each in chosen], delivery)
             for (place, part, _, _), audio in zip(chosen, spoken):
                 parts[place][part] = audio
-        return [Audio.joined(said) for said in parts]
+        return [said if isinstance(said, ValueError) else Audio.joined(said) for said in parts]
 
     def _say_together(self, utterances: list[Utterance], seeds: list[int], delivery: Delivery) -> list[Audio]:
         """Several utterances at once, each as if it were alone."""
@@ -154,6 +155,8 @@ class Voice(Speaking):
             noise = latents.duration_noise(seeds, lengths, delivery.strategy).to(self.device)
             predicted = self.model.predict_durations(prior, _stacked(timbres, lengths),
                                                      delivery.noise_scale_duration * noise).cpu().numpy()
+            for row, length in zip(predicted, lengths):
+                checked_durations(row[:length], length)
         else:
             predicted = np.asarray([durations], np.float64)
         frames = [paced(row[:length], [delivery.speed * manner.rate for manner in utterance.manners])

@@ -22,7 +22,7 @@ import noise
 from config import Config
 from formats import FormatError
 from pieces import Pieces, plan
-from rendering import paced
+from rendering import checked_durations, paced
 from script import Utterance
 from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
@@ -30,13 +30,14 @@ from text import TextProcessor
 from utils import import_package
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
+    from onnxruntime import InferenceSession, NodeArg, RunOptions
 
 # Shapes: L text tokens, T frames, S samples, C latent channels, G speaker channels.
 
 VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.onnx"
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
+MOST_CHANNELS = 4096
 GIVEN_DURATIONS = "given_durations"
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
 
@@ -131,8 +132,9 @@ class OnnxVoice(Speaking):
         return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, int64 [L]."""
-        return self._said("durations", inputs)[0]
+        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives."""
+        [n_tokens] = inputs["text_ids"].shape[1:]
+        return checked_durations(self._said("durations", inputs).reshape(-1), n_tokens)
 
     def _said(self, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """One of the graph's outputs; only what it takes is computed."""
@@ -140,7 +142,7 @@ class OnnxVoice(Speaking):
 
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
-        return self.graph.run([output], inputs, options)[0]
+        return _run(self.graph, [output], inputs, options)[0]
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -148,14 +150,17 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield self.graph.run(["wav"], prepared.inputs)[0][0, 0]
+            yield _checked_wav(_run(self.graph, ["wav"], prepared.inputs)[0], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = dict(zip(wanted, self.graph.run(wanted, prepared.inputs)))
+        heard = dict(zip(wanted, _run(self.graph, wanted, prepared.inputs)))
+        if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
+            raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
+                              f"{n_frames}]: the files do not belong together, so write them again by python export.py")
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
         for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
             part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
-            wav = self.decoder.run(["wav"], part)[0][0, 0]
+            wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (piece.high - piece.low) * hop)
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
     def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
@@ -206,6 +211,28 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     return settings.load(path, overrides)
 
 
+def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray],
+         *options: RunOptions) -> list[np.ndarray]:
+    """Outputs of a graph; FormatError if it cannot compute them."""
+    try:
+        return session.run(names, inputs, *options)
+    except Exception as error:  # onnxruntime has exceptions of its own, which share no other ancestor
+        raise FormatError(f"the ONNX voice cannot compute {', '.join(names)} ({str(error).splitlines()[0]}); write it "
+                          "again by python export.py --to onnx") from None
+
+
+def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:
+    """Samples [S] of a graph's wav [1, 1, S].
+
+    Raises:
+        FormatError: it has another shape.
+    """
+    if wav.shape != (1, 1, n_samples):
+        raise FormatError(f"the ONNX voice gives a wav of shape {list(wav.shape)}; expected [1, 1, {n_samples}]: its "
+                          "files do not belong together, so write them again by python export.py --to onnx")
+    return wav[0, 0]
+
+
 def _taken(session: InferenceSession) -> dict[str, NodeArg]:
     """What a graph must be given, and what it may be."""
     return {each.name: each for each in (*session.get_inputs(), *session.get_overridable_initializers())}
@@ -218,6 +245,10 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
         FormatError: naming what it takes and says.
     """
     taken, said = _taken(session), [each.name for each in session.get_outputs()]
+    channels = taken["prior_noise"].shape[1:2] if "prior_noise" in taken else [1]
+    if not all(isinstance(each, int) and 0 < each <= MOST_CHANNELS for each in channels) or not channels:
+        raise FormatError(f"{path} takes a prior_noise of shape {taken['prior_noise'].shape}; expected [1, C, T] of up "
+                          f"to {MOST_CHANNELS} channels, as of a file that python export.py --to onnx wrote")
     expected = (*INPUTS, *(["speaker_id"] if multispeaker else []))
     if not taken.keys() >= set(expected) or not {output, "durations"} <= set(said):
         raise FormatError(f"{path} takes {', '.join(taken)} and says {', '.join(said)}; expected {', '.join(expected)} "

@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -228,3 +229,59 @@ def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
 def test_every_command_explains_itself(name):
     done = command(name, "--help")
     assert done.returncode == 0 and f"python {name}.py" in done.stdout
+
+
+@pytest.fixture
+def spoken(monkeypatch, capsys):
+    """Speaks by the command within this process; returns what it wrote to standard output and standard error."""
+    def run_it(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["synthesize.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        monkeypatch.chdir(ROOT)
+        with warnings.catch_warnings():
+            runpy.run_path(str(ROOT / "synthesize.py"), run_name="__main__")
+        return capsys.readouterr()
+    return run_it
+
+
+NOTHING = ["* * *", "...", "---", "…", "—", "()", "😀", "<speak></speak>", "<speak><p></p></speak>"]
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch", 4)])
+@pytest.mark.parametrize("by_stdin", [False, True])
+def test_lines_that_have_no_sound_are_left_out_with_a_warning(spoken, run, tmp_path, batch, by_stdin):
+    lines = ["Abc.", *NOTHING, "", "def", "<speak>a <brek/></speak>", "ghi"]
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    source, stdin = ((), path.read_text(encoding="utf-8")) if by_stdin else (("--file", path), "")
+    said = spoken("-m", run, *source, "-o", tmp_path / "out", "--set", "data.symbols=characters", *batch, stdin=stdin)
+    place = "standard input" if by_stdin else path
+    warned = [line for line in said.err.splitlines() if "left out" in line]
+    assert warned[:-1] == [f"warning: {place}:{number}: nothing to say in {line!r}; left out"
+                           for number, line in enumerate(lines, 1) if line in NOTHING]
+    assert warned[-1].startswith(f"warning: {place}:13: line 1, column 10: <brek> is not known")
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["0001.wav", "0011.wav", "0013.wav"]
+
+
+def test_nothing_said_of_all_lines_is_an_error(refused, run, tmp_path):
+    assert "error: nothing was said: all 2 lines were left out" in refused(
+        "synthesize", "-m", run, "-o", tmp_path / "out", stdin="* * *\n---\n")
+    assert "standard input:2: nothing to say in '* * *': it is empty, or" in refused(
+        "synthesize", "-m", run, "-o", tmp_path / "x.wav", stdin="\n* * *\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_byte_order_mark_is_not_said_and_cues_are_lines(spoken, run, tmp_path):
+    (tmp_path / "book.txt").write_text("abc def ghi " * 12, encoding="utf-8-sig")
+    spoken("-m", run, "--file", tmp_path / "book.txt", "--whole", "-o", tmp_path / "a.wav", "--timings", "srt", "json",
+           "--cues", "lines")
+    words = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["words"]
+    assert [word["text"] for word in words] == "abc def ghi".split() * 12
+    cues = (tmp_path / "a.srt").read_text(encoding="utf-8").strip().split("\n\n")
+    assert len(cues) > 1 and all(len(line) <= 42 for cue in cues for line in cue.split("\n")[2:])
+
+
+def test_a_file_in_another_encoding_is_refused_by_its_line(refused, run, tmp_path):
+    (tmp_path / "latin.txt").write_bytes("abc\ncafé\n".encode("latin-1"))
+    message = refused("synthesize", "-m", run, "--file", tmp_path / "latin.txt", "-o", tmp_path / "out")
+    assert f"{tmp_path / 'latin.txt'}:2: this is not UTF-8; save the file in that encoding" in message

@@ -1,5 +1,6 @@
 """A voice in ONNX speaks as torch does, and without it."""
 
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -274,3 +275,41 @@ def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(PackageError, match="onnxruntime is not installed; pip install onnxruntime"):
         OnnxVoice.load(solo / "whole")
+
+
+@pytest.mark.parametrize("durations, message", [
+    (lambda said: said * 0 + 10**9, "gives a token from 1e.09 to 1e.09 frames; expected 0 to 1001"),
+    (lambda said: said * 0 - 1, "from -1 to -1 frames"),
+    (lambda said: said * math.nan, "durations are not finite"),
+    (lambda said: said[:, :2], "durations of shape .2. and kind float32 for 7 tokens"),
+    (lambda said: np.full(said.shape, "x"), "durations of shape .7. and kind <U1 for 7 tokens")])
+def test_durations_that_no_voice_gives_are_refused(voice, monkeypatch, durations, message):
+    said = voice._said
+    monkeypatch.setattr(voice, "_said", lambda output, inputs: durations(said(output, inputs).astype(np.float32)))
+    with pytest.raises(ValueError, match=message):
+        voice.speak("abc", seed=1)
+
+
+class Answering:
+    """A session whose named outputs are changed."""
+
+    def __init__(self, session, change):
+        self.session, self.change = session, change
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+    def run(self, names, inputs, options=None):
+        said = self.session.run(names, inputs, options)
+        return [self.change(each) if name in ("wav", "z") else each for name, each in zip(names, said)]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda each: each[..., :-1], "expected .1, (1|C), "), (lambda each: each[0, 0], "expected .1, (1|C), "),
+    (lambda each: each * math.nan, "sound is not finite")])
+def test_a_sound_that_no_voice_gives_is_refused(solo, change, message):
+    for form in ("whole", "split"):
+        voice = OnnxVoice.load(solo / form)
+        voice.graph = Answering(voice.graph, change)
+        with pytest.raises(ValueError, match=message):
+            voice.speak("abc", seed=1)

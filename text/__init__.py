@@ -10,6 +10,7 @@ A symbol that the table lacks is never dropped in silence: `encode` refuses it, 
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,6 +107,10 @@ class TextProcessor:
             lines = get_cleaner(name)(lines, self.language)
         if DROPPING.isdisjoint(self.cleaners):
             return lines
+        lost = sorted({symbol for symbol in set("".join(lines)) if symbol.isalnum() and symbol not in self.symbols.ids})
+        if lost:
+            warnings.warn(f"letters and digits that this voice was not trained on are left out: {' '.join(lost[:20])}; "
+                          "write numbers as words, and words in the voice's own letters", stacklevel=2)
         return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
 
     def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:

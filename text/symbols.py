@@ -45,7 +45,7 @@ class SymbolTable:
             ValueError: naming the known tables, or every faulty line of the table.
         """
         if not isinstance(spec, str):
-            return cls("given in the configuration", tuple(spec))
+            return cls("data.symbols", tuple(spec))
         if spec in builtin_tables():
             return cls(spec, _read_rows(TABLES_DIR / f"{spec}.txt"))
         if Path(spec).is_file():
