@@ -195,6 +195,10 @@ def test_every_line_keeps_its_marks(lines):
 
 
 def test_a_decimal_point_is_no_punctuation():
+    assert espeak.phonemize(["7,8,9", "1,000", "1,000,000.5"], "en-us") == [
+        "sˈɛvən, ˈeɪt, nˈaɪn", "wˈʌn θˈaʊzənd", "wˈʌn mˈɪliən pɔɪnt fˈaɪv"]
+    of_german = espeak.phonemize(["7,8,9 und 3,5", "3,14159", "1,23,4, ja"], "de")
+    assert [phonemes.count(",") for phonemes in of_german] == [2, 0, 3]
     assert espeak.phonemize(["3.14 is pi."], "en-us") == ["θɹˈiː pɔɪnt wˈʌn fˈɔːɹ ɪz pˈaɪ."]
 
 

@@ -34,6 +34,11 @@ _MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[
 _OF_OTHERS = r"[^\x00-\u024f\u2000-\u206f\s]"
 _LATIN_BETWEEN = re.compile(rf"(?<={_OF_OTHERS})([A-Za-z\u00c0-\u024f]+)(?={_OF_OTHERS})")
 
+# Numbers parted by commas alone, in which each comma is a pause ("7,8,9"); thousands ("1,000,000", "12,34,567") are not,
+# nor is one comma where it can be a decimal one ("3,5" in German).
+_COMMAS = re.compile(r"(?<![0-9,])[0-9]+(?:,[0-9]+)+")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")
+
 _ENGINE = threading.RLock()
 # A process forks only while no thread is inside the engine; else the child would wait for that thread for ever.
 os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
@@ -73,7 +78,8 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """
     with _ENGINE:
         backend = _backend(language, with_stress)
-        lines = [_LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", line)) for line in lines]
+        fewest = 1 if language.startswith("en") else 2  # commas of a list
+        lines = [_COMMAS.sub(lambda numbers: _parted(numbers[0], fewest), _readable(line)) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
         # The odd ones are marks. phonemizer takes time in proportion to the square of a run of spaces.
         chunks = [re.sub(r"\s{2,}", " ", piece) for line in pieces for piece in line[::2]]
@@ -83,6 +89,18 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
         phonemes.append("".join(line))
     return phonemes
+
+
+def _parted(numbers: str, fewest: int) -> str:
+    """A list of numbers with a space behind each comma, so that the commas are marks; a single number stays."""
+    if numbers.count(",") < fewest or _THOUSANDS.fullmatch(numbers):
+        return numbers
+    return numbers.replace(",", ", ")
+
+
+def _readable(text: str) -> str:
+    """A text without what espeak-ng must not get."""
+    return _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text))
 
 
 @cache
@@ -240,7 +258,7 @@ class _Speaker:
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
-        data = _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text)).encode() + b"\0"
+        data = _readable(text).encode() + b"\0"
         status = self._library.espeak_Synth(data, len(data), 0, self.CHARACTERS, 0, self.UTF8, None, None)
         if status != 0 or self._library.espeak_Synchronize() != 0:
             raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")
