@@ -77,6 +77,9 @@ def test_a_generator_of_the_users_own_joins_by_name_and_trains(tmp_path, restore
     path = tmp_path / "mine.py"
     path.write_text(PLUGIN)
     settings = tiny((f"model.plugins=[\"{path}\"]", "model.generator=mine"))
+    with pytest.raises(ValueError, match=r"model\.plugins names .*mine\.py, which was not run"):
+        SynthesizerTrn(40, settings)
+    commons.load_plugins(settings.model.plugins)
     net = SynthesizerTrn(40, settings)
     assert type(net.dec).__name__ == "Mine"
     spec = torch.rand(3, settings.spec_channels, 64)
