@@ -38,6 +38,7 @@ RELEASE_FORMAT = "vits-release"
 RELEASE_VERSION = "1"
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
 SHOWN = 80  # characters of a name that stands in a file, in a message
+FAULT = 600  # characters of what is wrong, in a message
 EXPANDED = 2**26  # bytes that a tensor of fewer stored numbers may stand for
 MODEL_FILE, DISCRIMINATORS_FILE = "model.safetensors", "discriminators.safetensors"
 
@@ -133,6 +134,27 @@ def load(path: Path) -> dict[str, Any]:
     if faults := _payload_faults(payload):
         raise CheckpointError(f"{path} was changed by something else than training: {'; '.join(faults)}.\n"
                               f"{_way_out(path)}")
+    return payload
+
+
+def load_training(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that a run goes on from: see `load`; nothing of the training is missing in it.
+
+    Raises:
+        CheckpointError: something is, or it is of another type.
+    """
+    payload = load(path)
+    faults = [f"its {name} is {_kind(payload.get(name))}, expected a dict" for name in (
+        "config", "generator", "discriminators", "generator_updater", "discriminator_updater")
+        if not isinstance(payload.get(name), dict)]
+    if not faults and not isinstance(payload["config"].get("train"), dict):
+        faults.append("its config has no section train")
+    if "average" not in payload:
+        faults.append("its average is missing")
+    if not isinstance(payload.get("new_rows"), (dict, type(None))):
+        faults.append(f"its new_rows is {_kind(payload['new_rows'])}, expected a dict")
+    if faults:
+        raise CheckpointError(f"{path} cannot be trained further: {'; '.join(faults)}.\n{_way_out(path)}")
     return payload
 
 
@@ -283,7 +305,8 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
         faults = [line.strip() for line in str(error).splitlines()]
-        shown = "\n".join(faults[:6] + ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
+        shown = "\n".join([fault[:FAULT] for fault in faults[:6]] +
+                          ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
         raise CheckpointError(f"{path}: its {part} does not fit the configuration's: {shown}\nTrain with the "
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 

@@ -46,6 +46,7 @@ RENAMED = {
 LARGEST = 2**63 - 1  # of a whole number that has no limit of its own
 LARGEST_JSON = 2**26  # bytes of a file
 SHOWN = 200  # characters of a value, in a message
+FAULTS, FAULT = 50, 600  # of a message, and characters of each
 KEYS = 500  # of an object that is read
 TEXT = 4096  # characters of a text
 ENTRIES = 64  # of a list that has no limit of its own
@@ -349,8 +350,7 @@ class Config:
 
     def __post_init__(self) -> None:
         faults = [fault for section in _sections(self) for fault in section.faults()] or self._relation_faults()
-        if faults:
-            raise ConfigError("\n".join(faults))
+        _refuse(faults)
 
     def _relation_faults(self) -> list[str]:
         faults = []
@@ -470,8 +470,7 @@ def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
     sections = _typed_sections(_translate(flat) | _translate(overriding), faults)
     for name, section in sections.items():  # value faults too, so that one run shows all
         faults += SECTIONS[name](**section).faults()
-    if faults:
-        raise ConfigError("\n".join(faults))
+    _refuse(faults)
     return Config(**{name: SECTIONS[name](**section) for name, section in sections.items()})
 
 
@@ -604,6 +603,13 @@ def _below_limits(section: str, config: Any, positive: tuple, not_negative: tupl
             elif value is not None and not isinstance(value, tuple) and not is_fine(value):
                 faults.append(f"{section}.{name} is {value}; it must be {claim}")
     return faults
+
+
+def _refuse(faults: list[str]) -> None:
+    """Raise ConfigError with all faults, long ones cut, if there are any."""
+    if faults:
+        more = [f"and {len(faults) - FAULTS} more"] * (len(faults) > FAULTS)
+        raise ConfigError("\n".join([*(fault[:FAULT] for fault in faults[:FAULTS]), *more]))
 
 
 def _beyond_limits(section: str, config: Any) -> list[str]:

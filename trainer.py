@@ -202,7 +202,7 @@ def begin(config: Config, run_dir: Path, device: torch.device,
     step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
-        payload = checkpoint.load(newest)
+        payload = checkpoint.load_training(newest)
         began_from = payload["config"]["train"].get("init_from")
         _check_beginning(began_from, config.train.init_from, run_dir)
         config = settings.replace(config, "train", {"init_from": began_from})
