@@ -566,6 +566,8 @@ def _convert(value: Any, kind: Any) -> Any:
             return float(value)
     elif kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    elif kind is int and isinstance(value, int) and abs(value) > LARGEST:
+        raise OverflowError
     elif isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise TypeError
