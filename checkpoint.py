@@ -147,8 +147,8 @@ def load_training(path: Path) -> dict[str, Any]:
     faults = [f"its {name} is {_kind(payload.get(name))}, expected a dict" for name in (
         "config", "generator", "discriminators", "generator_updater", "discriminator_updater")
         if not isinstance(payload.get(name), dict)]
-    if not faults and not isinstance(payload["config"].get("train"), dict):
-        faults.append("its config has no section train")
+    if not faults and not all(isinstance(payload["config"].get(section), dict) for section in settings.SECTIONS):
+        faults.append(f"its config lacks one of the sections {', '.join(settings.SECTIONS)}")
     if "average" not in payload:
         faults.append("its average is missing")
     if not isinstance(payload.get("new_rows"), (dict, type(None))):

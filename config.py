@@ -453,6 +453,7 @@ def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
     flat: dict[str, Any] = {}
     for section, values in itertools.islice(tree.items(), KEYS):
         if section not in SECTIONS:
+            section = str(section)
             faults.append(f"unknown section {section[:SHOWN]!r}{_nearest(section, SECTIONS)}")
         elif not isinstance(values, dict):
             faults.append(f"section {section!r} must be an object, found {_kind(values)}")

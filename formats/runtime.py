@@ -234,6 +234,8 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     except ImportError:
         raise FormatError("onnxruntime is not installed; pip install onnxruntime, or let -m name a run, a checkpoint "
                           "or a release, which torch speaks") from None
+    if not path.stat().st_size:
+        raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b"\x08location") >= 0:  # the key of external data; onnxruntime too refuses other folders' files
             raise FormatError(f"{path} takes weights from other files, which are not read; write it again by python "

@@ -616,13 +616,11 @@ def test_a_published_configuration_brings_no_files_to_run_or_read(tmp_path, conv
         formats.read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model", "iteration", "optimizer", "learning_rate", "enc_p.emb.weight",
-                                  "enc_p.encoder.attn_layers.0.emb_rel_k"])
+@pytest.mark.parametrize("name", ["model", "optimizer", "enc_p.emb.weight"])
 def test_a_published_file_with_odd_values_is_one_message_or_read(tmp_path, name):
     published_folder(tmp_path, parts=("G",))
     good = torch.load(tmp_path / "G_20.pth")
-    for value in (None, True, -1, 2**70, "x", [], [1], {}, {1: 2}, torch.zeros(()), torch.zeros(2, device="meta"),
-                  torch.zeros(2).to_sparse(), torch.zeros(2, dtype=torch.int32), torch.zeros(1).expand(10**5, 10**5),
+    for value in (-1, {1: 2}, torch.zeros(()), torch.zeros(2, device="meta"), torch.zeros(1).expand(10**5, 10**5),
                   {"state": 3}, {"state": {0: {"step": "x", "exp_avg": 1, "exp_avg_sq": 2}}, "param_groups": [{}]}):
         changed = {**good, name: value} if name in good else {**good, "model": {**good["model"], name: value}}
         torch.save(changed, tmp_path / "G_20.pth")
@@ -630,13 +628,12 @@ def test_a_published_file_with_odd_values_is_one_message_or_read(tmp_path, name)
             formats.read(tmp_path, name="published")
 
 
-@pytest.mark.parametrize("section, key", [(section, key) for section in ("train", "data", "model") for key in (
-    "n_layers", "hidden_channels", "n_heads", "upsample_rates", "sampling_rate", "segment_size", "n_speakers",
-    "symbols", "use_sdp")])
+@pytest.mark.parametrize("section, key", [("model", "n_layers"), ("model", "upsample_rates"), ("model", "use_sdp"),
+                                          ("data", "sampling_rate"), ("data", "n_speakers"), ("data", "symbols")])
 def test_a_published_configuration_with_odd_values_is_one_message_or_read(tmp_path, section, key):
     published_folder(tmp_path, parts=("G",))
     tree = json.loads((tmp_path / "config.json").read_text())
-    for value in (None, 0, 10**6, 10**12, 1e300, "x", "/etc/passwd", [], {}, [10**9], [[1]]):
+    for value in (None, 10**6, 10**12, "/etc/passwd", [10**9]):
         (tmp_path / "config.json").write_text(json.dumps({**tree, section: {**tree[section], key: value}}))
         with contextlib.suppress(ValueError, FileNotFoundError):
             formats.read(tmp_path, name="published")
