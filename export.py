@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import config as settings
 import formats
 from utils import set_up_logging, user_errors
 
@@ -42,6 +43,7 @@ def export(args: argparse.Namespace) -> Written:
     if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
     weights = checkpoint.read_weights(args.run)
+    checkpoint.config_of(weights, (), args.trust_plugins)  # refuses, or runs, the Python files that it names
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
     if checkpoint.newest(args.out) is not None:
@@ -105,6 +107,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="with --to onnx: also files of narrower weights (int8-static computes so too), with "
                              "what that changes; in a release: its graph instead of the wide one")
     parser.add_argument("--zip", action="store_true", help="also put the folder into OUT.zip")
+    settings.add_trust_argument(parser)
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
     release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],

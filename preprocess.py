@@ -53,7 +53,8 @@ from corpora.sources import Scan, check_apart, read_sentences
 from corpora.suspects import LIMIT, write_suspects
 from corpora.tables import ROLES, parse_columns
 from corpus import Line
-from utils import user_errors, write_text_atomic
+from text.symbols import check_inside
+from utils import printable, user_errors, write_text_atomic
 
 if TYPE_CHECKING:
     from synthesis import Voice
@@ -131,7 +132,7 @@ def check(args: argparse.Namespace) -> int:
                          "them above 0 and in order")
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
-    voice = _voice(args.model)  # nor shall a wrong path
+    voice = _voice(args.model, args.trust_plugins)  # nor shall a wrong path
     scan = scan_corpus(args.source, parse_columns(args.columns))
     check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
@@ -147,7 +148,7 @@ def check(args: argparse.Namespace) -> int:
     write_text_atomic(out / "summary.txt", told + "\n")
     write_list(out / "cleaned.txt", kept)
     count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
-    print(f"{told}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+    print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
           + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
              if parts else "") +
           f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
@@ -173,13 +174,13 @@ def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: arg
     print(f"{repairs.folder / 'filelist.txt'}: {len(written)} repaired utterances; {log} says what was done to each")
 
 
-def _voice(run: Path | None) -> Voice | None:
+def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
     """The trained voice that is to be asked."""
     if run is None:
         return None
     from synthesis import Voice  # torch and a model: only who names a voice waits for them
 
-    return Voice.load(run)
+    return Voice.load(run, trust_plugins=trust_plugins)
 
 
 def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
@@ -195,7 +196,7 @@ def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list
     try:
         fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
     except ValueError as error:  # what else was found shall not be lost
-        print(f"warning: the voice was not asked: {error}", file=sys.stderr)
+        print(f"warning: the voice was not asked: {printable(error)}", file=sys.stderr)
         return []
     return [Finding("unlike_text", fit.source, fit.wav_path, fit.text, f"{fit.reason} (suspicion {fit.suspicion:.1f})",
                     KINDS["unlike_text"].expected) for fit in fits if fit.reason]
@@ -210,7 +211,10 @@ def _config_to_check(args: argparse.Namespace) -> Config | None:
     if args.config is not None:
         return settings.load(args.config, args.overrides)
     if args.model is not None:
-        return settings.load(args.model / "config.json", args.overrides)
+        config = settings.load(args.model / "config.json", args.overrides)
+        if "data.symbols" not in settings.overridden(args.overrides):
+            check_inside(config.data.symbols, args.model)
+        return config
     return settings.from_dict({}, args.overrides) if args.overrides else None
 
 
@@ -251,6 +255,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--out", type=Path, help="folder for what is found (default: SOURCE.check)")
     command.add_argument("-c", "--config", type=Path, help="gives rate, longest audio and symbol table to check by")
     settings.add_arguments(command)
+    settings.add_trust_argument(command)
     command.add_argument("-m", "--model", type=Path, metavar="RUN", help="trained voice: what reads unlike its text "
                          "joins the findings; its configuration stands for -c")
     command.add_argument("--rate", type=int, help="Hz (default: the configuration's, else what most files have)")

@@ -19,8 +19,8 @@ from torch import Tensor
 
 import audio as sound
 import checkpoint
-import config as settings
 import latents
+from checkpoint import Weights
 from commons import choose_device, uninitialised
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
@@ -65,7 +65,7 @@ class Voice(Speaking):
 
     @classmethod
     def load(cls, path: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = (),
-             compiled: bool = False) -> Voice:
+             compiled: bool = False, trust_plugins: bool = False) -> Voice:
         """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
@@ -73,18 +73,17 @@ class Voice(Speaking):
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
+            trust_plugins: run the Python files that the voice's configuration names in model.plugins.
 
         Raises:
             FileNotFoundError: there is nothing to load.
             CheckpointError: the file is damaged or not ours.
-            ConfigError: an override does not fit.
+            ConfigError: the configuration, or an override, does not fit.
+            PluginError: the voice names Python files that are not trusted.
         """
         weights = checkpoint.read_weights(find_voice(path))
-        config = settings.from_dict(weights.config, overrides)
-        with uninitialised():
-            model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
-        checkpoint.load_state(model, weights.generator, weights.source, "generator")
-        return cls(config, model, choose_device(device), compiled)
+        config = checkpoint.config_of(weights, overrides, trust_plugins)
+        return cls(config, network_of(weights, config), choose_device(device), compiled)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
                    batch_size: int) -> list[Audio | ValueError]:
@@ -258,6 +257,22 @@ class Voice(Speaking):
         if isinstance(speaker, int):
             return Timbre(table[speaker])
         return find_timbre(parse_speaker(speaker, self.speakers), self.speakers, table)
+
+
+def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
+    """The generator of a voice; no memory is taken for it before its tensors are seen to fit the configuration.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    n_symbols = len(TextProcessor.from_config(config.data).symbols)
+    if not config.model.plugins:  # parts of users' own may not know the device "meta"
+        with torch.device("meta"):
+            checkpoint.check_shapes(SynthesizerTrn(n_symbols, config).state_dict(), weights)
+    with uninitialised():
+        model = SynthesizerTrn(n_symbols, config)
+    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    return model
 
 
 def _stacked(timbres: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import config as settings
 from timings import CUES
-from utils import user_errors
+from utils import printable, user_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +119,7 @@ def parse_arguments() -> argparse.Namespace:
     out.add_argument("--json", action="store_true", help="a line of JSON for each sound on standard output")
     out.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
     settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -126,7 +127,7 @@ def main() -> None:
     """Load the voice, say everything, say where it went."""
     args = parse_arguments()
     args.text = args.words if args.text is None else args.text
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {printable(message)}", file=sys.stderr)
     with user_errors():
         check(args)
         from audio import OutputFormat  # imports that take their time, once the arguments are right
@@ -185,7 +186,7 @@ def load_voice(args: argparse.Namespace) -> Speaking:
     from synthesis import Voice
 
     keep_freed_memory()
-    return Voice.load(args.run, args.device, args.overrides)
+    return Voice.load(args.run, args.device, args.overrides, trust_plugins=args.trust_plugins)
 
 
 def is_piped(args: argparse.Namespace) -> bool:

@@ -59,9 +59,11 @@ from data_utils import (
 from distributed import StopRequest
 from jury import Jury
 from profiling import StepProfiler
+from registry import check_trust, load_plugins
 from retention import Retention, Writer
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
+from text.symbols import check_inside
 from trackers import make_trackers
 from training_step import (
     StepLosses,
@@ -149,8 +151,12 @@ def _leave_signals_to_the_main_process(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = ()) -> TrainState:
+def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = (),
+        trust_plugins: bool = False) -> TrainState:
     """Train until the configured number of steps, from the run's newest checkpoint if there is one.
+
+    The Python files of model.plugins and train.callbacks are run: the configuration is the caller's own, or one whose
+    files the caller trusts. Those that the voice of train.init_from names are run only with `trust_plugins`.
 
     SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Under torchrun all processes call this.
     The callbacks join those that train.callbacks names.
@@ -163,12 +169,13 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
     """
+    load_plugins(config.model.plugins)
     if config.train.num_threads:
         torch.set_num_threads(config.train.num_threads)
     device = distributed.own_device(device)
     with distributed.joined(device), distributed.stop_signals() as stop:
         run_dir.mkdir(parents=True, exist_ok=True)
-        state, config, text = begin(config, run_dir, device)
+        state, config, text = begin(config, run_dir, device, trust_plugins)
         job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
                   open_corpus(config.data.validation_files, config, text), stop, callbacks)
         _announce(state, job)
@@ -186,7 +193,8 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
                 roll_back(state, config, run_dir, job.tried, streak)
 
 
-def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainState, Config, TextProcessor]:
+def begin(config: Config, run_dir: Path, device: torch.device,
+          trust_plugins: bool = False) -> tuple[TrainState, Config, TextProcessor]:
     """The state that a run goes on from: its newest checkpoint's, or that of other weights, or step 0."""
     config = resolve(config)
     text = TextProcessor.from_config(config.data)
@@ -194,7 +202,7 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
-        payload = checkpoint.load(newest)
+        payload = checkpoint.load_training(newest)
         began_from = payload["config"]["train"].get("init_from")
         _check_beginning(began_from, config.train.init_from, run_dir)
         config = settings.replace(config, "train", {"init_from": began_from})
@@ -205,6 +213,8 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
     elif config.train.init_from is not None:
         weights = checkpoint.read_weights(Path(config.train.init_from))
+        if trust_plugins:
+            checkpoint.config_of(weights, (), trust_plugins)
         if weights.step <= weights.config["train"].get("adversarial_start", 0):
             weights = weights._replace(discriminators=None)  # if there are any, they have never trained
         start = finetuning.start_from(*networks, weights, config)
@@ -381,6 +391,7 @@ def main(description: str, multispeaker: bool) -> None:
                         help="see where the time of N steps goes: a table, and RUN/profile.json for chrome://tracing")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
     args = parser.parse_args()
     distributed.recorded(partial(_run, args, multispeaker))
 
@@ -400,10 +411,32 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         if args.allow_partial:
             overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)
+        _check_trust(config, args, run_dir)
         _check_door(config, multispeaker)
         set_up_logging(run_dir / "train.log", distributed.is_main())
         memory.keep_freed_memory()
-        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [])
+        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [],
+            args.trust_plugins)
+
+
+def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> None:
+    """Refuse files that the configuration of a run or of a voice names, which may have come from somebody else.
+
+    What the user names is trusted: in a configuration of their own by -c, or by --set.
+
+    Raises:
+        PluginError: Python files would be run.
+        ValueError: a file would be read for its symbols.
+    """
+    source = args.config or run_dir / "config.json"
+    if args.config is not None and not checkpoint.holds_voice(args.config.parent):
+        return
+    own = settings.overridden(args.overrides)
+    if "data.symbols" not in own:
+        check_inside(config.data.symbols, source)
+    for key, paths in (("model.plugins", config.model.plugins), ("train.callbacks", config.train.callbacks)):
+        if key not in own:
+            check_trust(key, paths, source, args.trust_plugins)
 
 
 def _check_door(config: Config, multispeaker: bool) -> None:

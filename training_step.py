@@ -95,9 +95,14 @@ class TrainState:
         try:
             self.generator_updater.load_state_dict(payload["generator_updater"])
             self.discriminator_updater.load_state_dict(payload["discriminator_updater"])
+            self.augmenter.load_state_dict(payload.get("augmenter", {}))
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from None
-        self.augmenter.load_state_dict(payload.get("augmenter", {}))
+        except (AttributeError, LookupError, RuntimeError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise CheckpointError(f"{path}: the state of its optimizers is not what training wrote "
+                                  f"({type(error).__name__}: {error})") from error
         self.step = payload["step"]
         self.rollbacks = payload.get("rollbacks", 0)
 

@@ -17,6 +17,7 @@ import logging
 import math
 import os
 import random
+import re
 import sys
 import threading
 import warnings
@@ -311,9 +312,24 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
     process = _process()
     layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(layout, "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_Printable(layout, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     return logger
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Text as a terminal may show it: names in files of others can hold what moves its cursor or renames its window."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
+
+
+class _Printable(logging.Formatter):
+    """Records without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextlib.contextmanager
@@ -330,7 +346,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
         _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
             raise
-        print(f"error{_process()}: {error}", file=sys.stderr)
+        print(f"error{_process()}: {printable(error)}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         _note_in_log_file(error)

@@ -118,7 +118,7 @@ class _Journal:
         self.digests: dict[int, str] = {}
         if folder is not None:
             for row in self._noted():
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):  # torn by a kill
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # torn by a kill
                     note = json.loads(row)
                     self.digests[note["shard"]] = note["digest"]
 

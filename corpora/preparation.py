@@ -27,7 +27,7 @@ from corpora.recordings import damage
 from corpora.sources import Source, Spoken, check_apart
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
-from utils import AudioError, Wav, read_wav, resample, trim_silence, write_text_atomic, write_wav
+from utils import AudioError, Wav, printable, read_wav, resample, trim_silence, write_text_atomic, write_wav
 
 _MANIFEST = "manifest.jsonl"
 _SHOWN = 20  # lines of a list of complaints on the console
@@ -209,7 +209,7 @@ def prepare(sources: list[Source], plan: Plan) -> int:
     if len(bad) == len(sources):
         raise ValueError(f"none of {len(sources)} utterances can be used:\n{FilelistError(bad)}")
     if bad and plan.strict:
-        print("\n".join(bad), file=sys.stderr)
+        print(printable("\n".join(bad)), file=sys.stderr)
         print(f"{len(bad)} of {len(sources)} utterances are bad; nothing is written, as --strict demands",
               file=sys.stderr)
         return 2
@@ -328,7 +328,7 @@ def _read_manifest(path: Path) -> dict[str, dict]:
         try:
             record = json.loads(row)
             records[record["id"]] = record
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return records
 
@@ -361,7 +361,7 @@ def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
     for title, complaints in ((f"left out {len(bad)} utterances", bad), (f"{len(odd)} warnings", odd)):
         rows += [f"{title}:", *(f"  {complaint}" for complaint in complaints)] if complaints else []
         if complaints:
-            print("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])]))
+            print(printable("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])])))
         if len(complaints) > _SHOWN:
             print(f"  ... and {len(complaints) - _SHOWN} more in {plan.out / 'report.txt'}")
     write_text_atomic(plan.out / "report.txt", "".join(row + "\n" for row in rows))
@@ -382,4 +382,4 @@ def _print_settings(sources: Sequence[Source], plan: Plan) -> None:
         values |= {"text_cleaners": json.dumps(plan.text_cleaners), "language": plan.language}
     print("Next: train with these settings, in the configuration or by --set:")
     for key, value in values.items():
-        print(f"  data.{key}={value}")
+        print(printable(f"  data.{key}={value}"))

@@ -9,6 +9,7 @@ A module of a format has `recognises(path) -> bool` and `read(path, config) -> I
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +48,10 @@ FORMATS: dict[str, Carries] = {
     "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
 """What is told apart when reading is tried in this order."""
+
+
+# What a reader meets where a file of somebody else's has another type, shape or size than its format says.
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError)
 
 
 class Imported(NamedTuple):
@@ -94,8 +99,9 @@ def recognise(path: Path) -> str:
         raise FileNotFoundError(f"{path} does not exist; expected a file or folder of somebody's voice")
     readable = [name for name, carries in FORMATS.items() if carries.reads]
     for name in readable:
-        if module_of(name).recognises(path):
-            return name
+        with contextlib.suppress(*_ODD):
+            if module_of(name).recognises(path):
+                return name
     if _is_ours(path):
         raise FormatError(f"{path} is a run or a release of this project already: use it as it is, such as python "
                           f"synthesize.py -m {path}")
@@ -141,7 +147,11 @@ def read(path: Path, config: Path | None = None, name: str | None = None) -> Imp
         FileNotFoundError: something is missing.
         FormatError: it is not what it should be.
     """
-    return module_of(name or recognise(path)).read(path, config)
+    name = name or recognise(path)
+    try:
+        return module_of(name).read(path, config)
+    except _ODD as error:
+        raise FormatError(f"{path} is not what {name} writes: {type(error).__name__}: {str(error)[:200]}") from error
 
 
 def write(name: str, weights: Weights, folder: Path) -> Written:

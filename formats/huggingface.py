@@ -26,7 +26,7 @@ import config as settings
 from checkpoint import Weights
 from config import Config
 from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, placeholder, published_names, read_json, speaking_notes
+from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor
@@ -116,7 +116,11 @@ def read(path: Path, config: Path | None) -> Imported:
     if constants or described.get("model_type") != "vits":
         raise FormatError(f"{described_at} is of a {described.get('model_type')!r}, expected 'vits'"
                           f"{''.join('; ' + each for each in constants)}; this project cannot build it")
-    tensors = published_names(checkpoint.load_foreign(file))
+    content = checkpoint.load_foreign(file)
+    if not isinstance(content, dict):
+        raise FormatError(f"{file} holds a {type(content).__name__}, expected tensors by name")
+    check_tensors(content, file)
+    tensors = published_names(content)
     ours, notes = _config(described, path, tensors)
     generator = dict(_ours(tensors, ours, file))
     imported = Imported(ours, generator, notes=(*notes, "no discriminators are in it: it speaks, and can be trained "

@@ -24,10 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import checkpoint
 import config as settings
 from checkpoint import Weights
-from commons import uninitialised
 from config import Config
 from formats import Written
 from formats.graph import Graph, Value, open_session
@@ -35,6 +33,7 @@ from formats.onnx_network import Asked, latent_of, waveform_of
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import N_CONTOUR
+from synthesis import network_of
 from text import TextProcessor
 
 # Shapes: L tokens, T frames, S samples, C latent channels, G speaker channels.
@@ -128,9 +127,7 @@ def load_voice(weights: Weights) -> Loaded:
     """The network of a checkpoint's weights, and its text code."""
     config = settings.from_dict(weights.config)
     text = TextProcessor.from_config(config.data)
-    with uninitialised():
-        model = SynthesizerTrn(len(text.symbols), config)
-    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    model = network_of(weights, config)
     fold_weight_norm(model)
     return Loaded(config, text, model.eval().requires_grad_(False))
 

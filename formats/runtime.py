@@ -10,6 +10,7 @@ holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from script import Utterance
 from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
 from text import TextProcessor
+from text.symbols import check_inside
 from utils import import_package
 
 if TYPE_CHECKING:
@@ -208,7 +210,10 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
                                 "and says which text they take")
-    return settings.load(path, overrides)
+    config = settings.load(path, overrides)
+    if "data.symbols" not in settings.overridden(overrides):
+        check_inside(config.data.symbols, path)
+    return config
 
 
 def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray],
@@ -259,6 +264,12 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
     onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
                                                            "speaks")
+    if not path.stat().st_size:
+        raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"\x08location") >= 0:  # the key of external data; onnxruntime too refuses other folders' files
+            raise FormatError(f"{path} takes weights from other files, which are not read; write it again by python "
+                              "export.py --to onnx, which puts all into one")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only

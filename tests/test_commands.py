@@ -1,5 +1,6 @@
 """The commands as a new user meets them: what they print, what they write, and how they refuse."""
 
+import contextlib
 import io
 import json
 import os
@@ -13,10 +14,18 @@ import pytest
 import soundfile
 import torch
 
+import checkpoint
 import config as settings
+import evaluate
+import export
+import preprocess
+import synthesize
+import train
 import trainer
+from models import SynthesizerTrn
 from synthesis import Voice
-from tests.conftest import ROOT, with_corpus, write_corpus
+from tests.conftest import ROOT, tiny, with_corpus, write_corpus
+from text import TextProcessor
 
 
 def command(name, *arguments, stdin=None):
@@ -285,3 +294,56 @@ def test_a_file_in_another_encoding_is_refused_by_its_line(refused, run, tmp_pat
     (tmp_path / "latin.txt").write_bytes("abc\ncafé\n".encode("latin-1"))
     message = refused("synthesize", "-m", run, "--file", tmp_path / "latin.txt", "-o", tmp_path / "out")
     assert f"{tmp_path / 'latin.txt'}:2: this is not UTF-8; save the file in that encoding" in message
+
+
+# A voice from outside
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A run that names code, and the file that the code would write."""
+    folder = tmp_path_factory.mktemp("hostile")
+    settings_of_it = tiny((f'model.plugins=["{folder}/evil.py"]', f'train.callbacks=["{folder}/evil.py"]'))
+    (folder / "evil.py").write_text(f"open({str(folder / 'trace')!r}, 'a').write('x')\nraise ValueError('it ran')")
+    (folder / "list.txt").write_text("a.wav|Hello.\n")
+    plain = tiny()
+    weights = SynthesizerTrn(len(TextProcessor.from_config(plain.data).symbols), plain).state_dict()
+    (folder / "run").mkdir()
+    checkpoint.save(folder / "run", 4, {"config": settings.to_dict(settings_of_it), "generator": weights})
+    settings.save(settings_of_it, folder / "run" / "config.json")
+    return folder
+
+
+@pytest.mark.parametrize("command, arguments", [
+    (synthesize, ["-m", "run", "--text", "abc.", "-o", "x.wav"]), (evaluate, ["-m", "run"]),
+    (export, ["-m", "run", "-o", "out"]), (export, ["-m", "run", "--to", "onnx", "-o", "out"]),
+    (preprocess, ["check", "list.txt", "-m", "run"]), (train, ["-m", "run"]),
+    (train, ["-c", "run/config.json", "-m", "new"]),
+])
+def test_no_command_runs_what_a_voice_names_unless_it_is_told_to(hostile, command, arguments, monkeypatch, capsys):
+    monkeypatch.chdir(hostile)
+    (hostile / "trace").unlink(missing_ok=True)
+
+    def call(*more):
+        monkeypatch.setattr(sys, "argv", ["command", *arguments, *more])
+        with contextlib.suppress(SystemExit):
+            trainer.main("", False) if command is train else command.main()
+        return capsys.readouterr().err
+
+    told = call()
+    assert "evil.py" in told and "--trust-plugins" in told and "Traceback" not in told
+    assert not (hostile / "trace").exists()
+    assert "it ran" in call("--trust-plugins") and (hostile / "trace").exists()
+
+
+def test_training_runs_what_the_users_own_configuration_names(hostile, monkeypatch, capsys):
+    monkeypatch.chdir(hostile)
+    (hostile / "mine.json").write_text((hostile / "run" / "config.json").read_text())
+    named = f'model.plugins=["{hostile}/evil.py"]'
+    for arguments in (["-c", "mine.json", "-m", "new"],
+                      ["-m", "run", "--set", named, "--set", f'train.callbacks=["{hostile}/evil.py"]']):
+        (hostile / "trace").unlink(missing_ok=True)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        with pytest.raises(SystemExit):
+            trainer.main("", False)
+        assert (hostile / "trace").exists() and "it ran" in capsys.readouterr().err

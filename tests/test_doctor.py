@@ -401,7 +401,8 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
 
     monkeypatch.setitem(sys.modules, "ranking", SimpleNamespace(rank=rank))
     voice = SimpleNamespace(model=None, text=None, config=preprocess.settings.from_dict({}))
-    monkeypatch.setitem(sys.modules, "synthesis", SimpleNamespace(Voice=SimpleNamespace(load=lambda run: voice)))
+    speaking = SimpleNamespace(load=lambda run, trust_plugins: voice)
+    monkeypatch.setitem(sys.modules, "synthesis", SimpleNamespace(Voice=speaking))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text('{"data": {"sampling_rate": 16000, "text_cleaners": '
                                                   '["basic_cleaners"], "symbols": "characters"}}')

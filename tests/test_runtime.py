@@ -1,6 +1,8 @@
 """A voice in ONNX speaks as torch does, and without it."""
 
 import math
+import json
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -313,3 +315,22 @@ def test_a_sound_that_no_voice_gives_is_refused(solo, change, message):
         voice.graph = Answering(voice.graph, change)
         with pytest.raises(ValueError, match=message):
             voice.speak("abc", seed=1)
+
+
+def test_an_onnx_voice_reads_no_other_file(solo, tmp_path):
+    shutil.copytree(solo / "whole", tmp_path / "voice")
+    tree = json.loads((tmp_path / "voice" / "voice.json").read_text())
+    changed = {**tree, "data": {**tree["data"], "symbols": "../x.txt"}}
+    (tmp_path / "voice" / "voice.json").write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match=r"voice\.json: data\.symbols is '\.\./x\.txt'.*No file is read"):
+        OnnxVoice.load(tmp_path / "voice")
+    (tmp_path / "voice" / "voice.json").write_text(json.dumps(tree))
+    graph = onnx.load(tmp_path / "voice" / "voice.onnx")
+    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd"):
+        onnx.external_data_helper.set_external_data(graph.graph.initializer[0], place)
+        (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
+        with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
+            OnnxVoice.load(tmp_path / "voice")
+    (tmp_path / "voice" / "voice.onnx").write_bytes(b"")
+    with pytest.raises(FormatError, match=r"voice\.onnx "):
+        OnnxVoice.load(tmp_path / "voice")

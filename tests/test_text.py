@@ -565,3 +565,32 @@ def test_a_text_in_another_encoding_is_refused_with_file_and_line(content, messa
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_is_no_text(encoding):
     assert decoded("Grüße\n".encode(encoding), "lines.txt") == "Grüße\n"
+
+
+# Symbols of a voice from outside
+
+
+def test_an_error_of_a_file_of_symbols_quotes_nothing_of_it(tmp_path):
+    secrets = ["password: hunter2", "a", "b", "b", "", "42 Elm Street"]
+    (tmp_path / "other.txt").write_text("\n".join(secrets) + "\n")
+    with pytest.raises(ValueError) as raised:
+        SymbolTable.load(str(tmp_path / "other.txt"))
+    message = str(raised.value)
+    assert "line 1 has 17 characters" in message and "line 4 repeats line 3" in message
+    assert not any(secret in message for secret in ("hunter", "Elm", "'b'", "U+0070"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * 2**21, b"ab\n" * 9999])
+def test_a_file_that_is_no_table_is_one_short_message(tmp_path, content):
+    (tmp_path / "other.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=r"symbol table .*other\.bin: ") as raised:
+        SymbolTable.load(str(tmp_path / "other.bin"))
+    assert len(str(raised.value)) < 4000
+
+
+@pytest.mark.parametrize("spec", ["../elsewhere.txt", "/etc/passwd", "config.json", "LICENSE", "publishd", ""])
+def test_a_voice_names_no_file_for_its_symbols(spec):
+    with pytest.raises(ValueError, match=r"voice/config.json: data\.symbols is .*No file is read"):
+        symbols.check_inside(spec, "voice/config.json")
+    symbols.check_inside("published", "voice/config.json")
+    symbols.check_inside(("_", "a"), "voice/config.json")

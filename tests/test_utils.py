@@ -15,6 +15,7 @@ from utils import (
     AudioError,
     PackageError,
     import_package,
+    printable,
     read_wav,
     resample,
     set_seed,
@@ -364,3 +365,16 @@ def test_whole_numbers_are_read_exactly_as_libsndfile_makes_floats_of_them(tmp_p
     floats = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0]
     found = read_wav(tmp_path / name).samples
     assert found.dtype == np.float32 and np.array_equal(found, floats.mean(axis=1))
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text(capsys):
+    with pytest.raises(SystemExit), user_errors():
+        raise ValueError("choose one of \x1b]0;owned\x07, \x9b2J, \u202egnp, \udc80 é 你\nline two\t|")
+    told = capsys.readouterr().err
+    assert r"\x1b]0;owned\x07, \x9b2J, \u202egnp, \udc80 é 你" in told and "\nline two\t|" in told
+    assert printable("a\rb\x08") == r"a\rb\x08"
+
+
+def test_log_lines_show_no_control_characters(capsys):
+    set_up_logging(None, is_main=True).warning("the tensor %s", "\x1b[2J")
+    assert r"the tensor \x1b[2J" in capsys.readouterr().err

@@ -34,7 +34,7 @@ _MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[
 _OF_OTHERS = r"[^\x00-\u024f\u2000-\u206f\s]"
 _LATIN_BETWEEN = re.compile(rf"(?<={_OF_OTHERS})([A-Za-z\u00c0-\u024f]+)(?={_OF_OTHERS})")
 
-# Numbers parted by commas alone, in which each comma is a pause ("7,8,9"); thousands ("1,000,000", "12,34,567") are not,
+# Numbers parted by commas alone, in which each comma is a pause ("7,8,9"). Thousands ("1,000", "12,34,567") are not,
 # nor is one comma where it can be a decimal one ("3,5" in German).
 _COMMAS = re.compile(r"(?<![0-9,])[0-9]+(?:,[0-9]+)+")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")

@@ -202,6 +202,8 @@ def _json_rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: this begins as JSON and is none: {error.msg}, column "
                          f"{error.colno}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: this is JSON that is nested too deeply to be read") from None
     for word, said in pairs:
         if not isinstance(said, str):
             raise ValueError(f"{path}: {word!r} has {said!r}; a pronunciation is a string")
