@@ -1,7 +1,7 @@
 """A voice in ONNX speaks as torch does, and without it."""
 
-import math
 import json
+import math
 import shutil
 import subprocess
 import sys
