@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 logger = logging.getLogger("vits")
+
+INTERRUPTED = 128 + signal.SIGINT  # exit status after Ctrl-C, as shells count
 
 
 def rank() -> int:
@@ -137,6 +140,38 @@ def recorded(main: Callable[[], None]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import record
 
     return record(main)()
+
+
+def leave_on_interrupt() -> None:
+    """Let Ctrl-C end this process at once, with one line and status 130; for a command while it imports.
+
+    Nothing is open then that would have to be closed, and an exception in the middle of an import may be taken for
+    another. `interruptible` takes over. Where Ctrl-C is ignored (nohup), it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def interruptible() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, after `leave_on_interrupt`."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process of a command, to the main one: for worker processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def report_interrupt() -> int:
+    """Write the one line that Ctrl-C leaves on standard error, once a job; returns the exit status."""
+    if is_main():
+        print("interrupted", file=sys.stderr, flush=True)
+    return INTERRUPTED
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(report_interrupt())
 
 
 @dataclass
