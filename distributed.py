@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -158,9 +159,25 @@ def interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to every process of a command, to the main one: for worker processes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Within it Ctrl-C is ignored here, and in processes that are started until they call `end_on_interrupt`.
+
+    A terminal sends it to all of them, and each would print a traceback while it imports.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set this
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end_on_interrupt() -> None:
+    """Let Ctrl-C end this process without a word: for worker processes, whose main process says it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def report_interrupt() -> int:

@@ -15,6 +15,11 @@
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import itertools
 import json
@@ -25,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config as settings
+from files import write_atomic
 from utils import user_errors
 
 if TYPE_CHECKING:
@@ -314,9 +320,9 @@ def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks], [mark.text for mark in marks],
-                text).savefig(path, dpi=120)
+    picture = plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks],
+                          [mark.text for mark in marks], text)
+    write_atomic(path, lambda temporary: picture.savefig(temporary, dpi=120, format=path.suffix[1:] or "png"))
     print(f"{path}: mel and alignment")
 
 

@@ -40,8 +40,8 @@ def write(weights: Weights, folder: Path) -> Written:
     """
     voice = load_voice(weights)
     program = traced(voice)
-    file, content = folder / FILE, io.BytesIO()
-    torch.jit.save(program, content, {name: value.encode() for name, value in metadata_of(voice).items()})
+    file = folder / FILE
+    content = program.save_to_buffer({name: value.encode() for name, value in metadata_of(voice).items()})
     write_bytes_atomic(file, _without_paths(content))
     program = opened(file)
 
@@ -101,10 +101,11 @@ class Program(nn.Module):
         return self.model.dec(latent.z, g), latent.durations
 
 
-def _without_paths(program: io.BytesIO) -> bytes:
+def _without_paths(program: bytes) -> bytes:
     """A program without where on this machine its sources lie, which is only read to say where something failed."""
     kept = io.BytesIO()
-    with zipfile.ZipFile(program) as whole, zipfile.ZipFile(kept, "w") as copy:  # stored, as torch reads them
+    # What is copied is stored, not packed, as torch reads it.
+    with zipfile.ZipFile(io.BytesIO(program)) as whole, zipfile.ZipFile(kept, "w") as copy:
         for record in whole.infolist():
             if not record.filename.endswith(".debug_pkl"):
                 copy.writestr(zipfile.ZipInfo(record.filename), whole.read(record))
