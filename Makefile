@@ -4,9 +4,18 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# `make demo TORCH=cpu` takes torch's build without CUDA, a tenth of the size.
+TORCH ?=
+WHEELS_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
+$(if $(filter-out cpu,$(TORCH)),$(error TORCH is $(TORCH); expected cpu, or nothing for the default build))
+# requirements.lock holds every version, of what builds packages too; `make lock` renews it.
+LOCKED := --constraint requirements.lock
+INSTALL := install $(LOCKED) --build-constraint requirements.lock $(WHEELS_$(TORCH))
+# The newest release that passed everything here, and one whose metadata resolvers misread (typing is for Python 3.4).
+HELD := torch==2.14.1 typing==3.7.4.3
 DEMO_TEXT := "The river runs quietly past the old stone bridge."
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench lock newest clean
 
 demo: .venv/installed
 	$(BIN)/python synthesize.py $(DEMO_TEXT) -o demo/first.wav --seed 1
@@ -30,15 +39,15 @@ bench: .venv-bench/installed
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade $(LOCKED) pip
 
 # Both files are made after pip has finished, so that a broken installation is tried again.
-.venv/installed: requirements.txt setup.py monotonic_align/core.pyx | .venv/bin/python
-	$(BIN)/python -m pip install --editable .
+.venv/installed: requirements.txt requirements.lock setup.py monotonic_align/core.pyx | .venv/bin/python
+	$(BIN)/python -m pip $(INSTALL) --editable .
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --editable ".[test]"
+	$(BIN)/python -m pip $(INSTALL) --editable ".[test]"
 	touch $@
 
 # An environment of its own: coqui-tts brings packages called trainer and benchmarks.
@@ -48,5 +57,19 @@ bench: .venv-bench/installed
 	.venv-bench/bin/python -m pip install --editable ".[bench]"
 	touch $@
 
+# Resolves for Python 3.10 to 3.13 and every system. Drop a version from HELD to let it move.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade pip uv
+	echo $(HELD) | tr ' ' '\n' | UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile --quiet --upgrade \
+		--universal --python-version 3.10 setup.py --extra test --extra build --constraint - --output-file requirements.lock
+
+# The newest versions that the ranges allow, without the lock: what the next `pip install` of a user will bring.
+newest:
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade pip
+	.venv-newest/bin/python -m pip install --quiet --editable ".[clients]"
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -m newest
+
 clean:
-	rm -rf .venv .venv-bench build *.egg-info monotonic_align/*.so monotonic_align/core.c
+	rm -rf .venv .venv-bench .venv-lock .venv-newest build *.egg-info monotonic_align/*.so monotonic_align/core.c

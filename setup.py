@@ -30,6 +30,9 @@ PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
 EVALUATE = ["pyworld", "pesq", "pystoi", "pocketsphinx", "speechmos", "resemblyzer", "setuptools<82"]
 
+# Programs of others that speak with our files, and what tests them.
+CLIENTS = ["onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx", "pytest", "hypothesis"]
+
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -88,11 +91,11 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements(),
     extras_require={
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "nbclient", "nbformat", "ipykernel",
+        "test": ["pytest-xdist", "ruff", "nbclient", "nbformat", "ipykernel",
                  "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
-                 "onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx", "uroman",
-                 *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
+                 "uroman", *CLIENTS, *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
+        "clients": CLIENTS,
         "evaluate": EVALUATE,
         "ray": ["ray"],
         "uroman": ["uroman"],

@@ -65,7 +65,7 @@ def traced(voice: Loaded) -> torch.jit.ScriptModule:
     example = (torch.arange(31)[None] % len(voice.text.symbols), torch.tensor([0.667, 1.0, 0.8]),
                *([torch.zeros(1, dtype=torch.int64)] if voice.speakers else []))
     with torch.no_grad(), warnings.catch_warnings():
-        # Tracing is deprecated, loading what was traced is not; and the numbers that it warns of are the same for all.
+        # TorchScript is deprecated (docs/formats.md: why it is used); the numbers it warns of are the same for all.
         warnings.simplefilter("ignore")
         try:
             program = Program(voice.model, torch.jit.script(prior_noise)).eval()
@@ -79,7 +79,7 @@ def traced(voice: Loaded) -> torch.jit.ScriptModule:
 def opened(file: Path) -> torch.jit.ScriptModule:
     """A file of `write`, ready to run on the CPU."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # torch 2.14: deprecated
         return torch.jit.load(str(file), map_location="cpu")
 
 

@@ -400,6 +400,7 @@ def transformers():
     return pytest.importorskip("transformers", reason="transformers is not installed")
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_vits_model_sounds_like_ours(tmp_path, kind, transformers):
     weights = tiny_weights(KINDS[kind])

@@ -475,6 +475,7 @@ ENGLISH = tuple((ROOT / "filelists/demo_test_sentences.txt").read_text(encoding=
 GLIDE = "ʲ"  # between two vowels ("the old"): written by the newer espeak-ng that comes with Piper, in 3 of these 50
 
 
+@pytest.mark.newest
 @needs_piper
 @pytest.mark.parametrize(("language", "sentences"), [("en-us", ENGLISH), ("de", GERMAN)])
 def test_our_cleaners_say_what_pipers_phonemizer_says(language, sentences):

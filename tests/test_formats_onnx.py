@@ -243,6 +243,7 @@ def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, library):
         onnx_voice.write(untrained(), tmp_path)
 
 
+@pytest.mark.newest
 def test_piper_speaks_with_our_ids_and_our_durations(tmp_path):
     piper = pytest.importorskip("piper", reason="pip install piper-tts")
     weights = untrained()
@@ -257,6 +258,7 @@ def test_piper_speaks_with_our_ids_and_our_durations(tmp_path):
     assert len(audio.audio_float_array) == sum(audio.phoneme_id_samples) > 0
 
 
+@pytest.mark.newest
 def test_piper_speaks_with_phonemes_and_finds_every_speaker(tmp_path):
     piper = pytest.importorskip("piper", reason="pip install piper-tts")
     piper_voice.write(untrained(*SPEAKERS, 'data.text_cleaners=["espeak"]', "data.symbols=published"), tmp_path)
@@ -300,6 +302,7 @@ def test_piper_is_told_of_capitals_and_of_marks_it_keeps_for_itself(tmp_path):
                                    "Piper takes letters and accents apart and will not find ä")
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("overrides", [(), SPEAKERS])
 def test_sherpa_speaks_letters_as_we_do(tmp_path, overrides):
     library = pytest.importorskip("sherpa_onnx", reason="pip install sherpa-onnx")
@@ -316,6 +319,7 @@ def test_sherpa_speaks_letters_as_we_do(tmp_path, overrides):
     np.testing.assert_allclose(audio.samples, wanted, atol=1e-4)
 
 
+@pytest.mark.newest
 def test_sherpa_speaks_phonemes_of_words_in_a_lexicon(tmp_path):
     library = pytest.importorskip("sherpa_onnx", reason="pip install sherpa-onnx")
     weights = untrained('data.text_cleaners=["espeak"]', "data.symbols=published")
