@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TextIO
+from typing import TextIO
 
 
 def write_text_atomic(path: str | os.PathLike, text: str) -> None:
@@ -145,14 +145,3 @@ def _lock(file: TextIO) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # over NFS too; flock would pass to forked workers
-
-
-def drop_output(stream: IO) -> None:
-    """Let what a stream still holds go nowhere; else Python would complain of it when it ends."""
-    try:
-        number = stream.fileno()
-    except OSError:  # no file of the system
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config as settings
-from files import write_atomic
+from files import errors_named, write_atomic
 from utils import user_errors
 
 if TYPE_CHECKING:
@@ -256,11 +256,12 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
     written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
     for each in written:
         timings.write(each)
+    line = f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written)
     if args.json:
-        print(json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
-                         ensure_ascii=False), flush=True)
-    else:
-        print(f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written), flush=True)
+        line = json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
+                          ensure_ascii=False)
+    with errors_named("standard output"):
+        print(line, flush=True)
 
 
 def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
@@ -278,8 +279,9 @@ def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) 
     writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
     samples = (piece.samples for piece in itertools.chain([first], pieces))
     for part in at_rate(samples, first.sample_rate, rate):
-        if not writer.write(part):
-            return
+        with errors_named("standard output"):
+            if not writer.write(part):
+                return
 
 
 def read_texts(args: argparse.Namespace) -> list[str]:

@@ -29,7 +29,7 @@ import numpy as np
 import soundfile
 
 import distributed
-from files import atomic_path, drop_output
+from files import atomic_path, errors_named
 from files import write_atomic as write_atomic  # many modules import these two from here
 from files import write_text_atomic as write_text_atomic
 
@@ -297,12 +297,12 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     distributed.interruptible()
     try:
         yield
-        sys.stdout.flush()  # what was printed may not be written yet
+        with errors_named("standard output"):
+            sys.stdout.flush()  # what was printed may not be written yet
     except (ValueError, OSError, *kinds) as error:
-        error = _with_name(error)
         _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
-            raise error
+            raise
         print(f"error{_process()}: {_explained(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -310,17 +310,6 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     except Exception as error:
         _note_in_log_file(error)
         raise
-
-
-def _with_name(error: Exception) -> Exception:
-    """The error itself, or, where standard output cannot be written, one that says so; then what is left is dropped."""
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            drop_output(sys.stdout)
-            return OSError(error.errno, error.strerror, "standard output")
-    return error
 
 
 def _explained(error: Exception) -> str:
@@ -357,6 +346,11 @@ class _LogFile(logging.FileHandler):
             self.is_written = False
             print(f"warning: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on, and lines "
                   "are missing there", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close it, even if what is left cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _Console(logging.StreamHandler):
