@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 
 def write_text_atomic(path: str | os.PathLike, text: str) -> None:
@@ -82,7 +82,13 @@ def staged(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as beside:
         made = Path(beside) / folder.name
         made.mkdir()
-        yield made
+        try:
+            yield made
+        except OSError as error:
+            if error.filename is None or made not in Path(error.filename).parents:
+                raise
+            name = folder / Path(error.filename).relative_to(made)
+            raise OSError(error.errno, error.strerror, str(name)) from error
         if folder.exists():
             _exchange(folder, made, Path(beside) / "before", stale)
         else:
@@ -145,3 +151,14 @@ def _lock(file: TextIO) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # over NFS too; flock would pass to forked workers
+
+
+def drop_output(stream: IO) -> None:
+    """Let what a stream still holds go nowhere; else Python would complain of it when it ends."""
+    try:
+        number = stream.fileno()
+    except OSError:  # no file of the system
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -29,7 +29,7 @@ import numpy as np
 import soundfile
 
 import distributed
-from files import atomic_path, errors_named
+from files import atomic_path, drop_output, errors_named
 from files import write_atomic as write_atomic  # many modules import these two from here
 from files import write_text_atomic as write_text_atomic
 
@@ -297,8 +297,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     distributed.interruptible()
     try:
         yield
-        with errors_named("standard output"):
-            sys.stdout.flush()  # what was printed may not be written yet
+        _flush_output()
     except (ValueError, OSError, *kinds) as error:
         _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
@@ -309,6 +308,16 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
         sys.exit(distributed.report_interrupt())
     except Exception as error:
         _note_in_log_file(error)
+        raise
+
+
+def _flush_output() -> None:
+    """Write what was printed; what cannot be written is dropped with an error that names standard output."""
+    try:
+        with errors_named("standard output"):
+            sys.stdout.flush()
+    except OSError:
+        drop_output(sys.stdout)
         raise
 
 

@@ -61,6 +61,14 @@ def test_a_folder_that_cannot_be_exchanged_is_as_it_was(tmp_path, monkeypatch, e
     assert tree(tmp_path) == before
 
 
+def test_a_file_that_could_not_be_written_into_a_folder_is_named_as_it_would_be_there(tmp_path):
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path / 'voice' / 'graph'}'"):
+        with staged(tmp_path / "voice") as outer, staged(outer) as inner, errors_named(inner / "graph"):
+            raise FULL
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path / 'elsewhere'}"), staged(tmp_path / "voice"):
+        open(tmp_path / "elsewhere")
+
+
 def test_a_folder_that_is_written_replaces_its_files_and_those_that_are_stale_and_no_others(tmp_path):
     fill(tmp_path / "voice", a="1", old="2", mine="3")
     with staged(tmp_path / "voice", ("old", "never")) as made:
