@@ -161,9 +161,9 @@ def interruptible() -> None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Within it Ctrl-C is ignored here, and in processes that are started until they call `end_on_interrupt`.
+    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
 
-    A terminal sends it to all of them, and each would print a traceback while it imports.
+    A terminal sends it to all of them, and each would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone may set this
         yield
@@ -173,11 +173,6 @@ def interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def end_on_interrupt() -> None:
-    """Let Ctrl-C end this process without a word: for worker processes, whose main process says it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def report_interrupt() -> int:

@@ -300,11 +300,16 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
     if jobs == 1:
         return _measure(settings, heard, f"all conditions: measuring {len(heard)} sounds")
     doing = f"all conditions: the share of one process of {jobs}"
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs - 1, context, distributed.end_on_interrupt) as pool:
-        with distributed.interrupts_ignored():
-            others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
-        parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
+    known = multiprocessing.active_children()
+    with ProcessPoolExecutor(jobs - 1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            with distributed.interrupts_ignored():
+                others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
+            parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
+        except BaseException:  # or the pool would wait until they are done
+            for worker in set(multiprocessing.active_children()).difference(known):
+                worker.terminate()
+            raise
     values: list[dict[str, float]] = [{}] * len(heard)
     notes = [""] * len(heard)
     for job, part in enumerate(parts):
