@@ -108,7 +108,8 @@ def _without_paths(program: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(program)) as whole, zipfile.ZipFile(kept, "w") as copy:
         for record in whole.infolist():
             if not record.filename.endswith(".debug_pkl"):
-                copy.writestr(zipfile.ZipInfo(record.filename), whole.read(record))
+                name = record.filename.partition("/")[2]  # below torch's name for what has none, "archive"
+                copy.writestr(zipfile.ZipInfo(f"{Path(FILE).stem}/{name}"), whole.read(record))
     return kept.getvalue()
 
 
