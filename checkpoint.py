@@ -28,6 +28,7 @@ from torch import Tensor
 import config as settings
 import registry
 from config import Config
+from files import staged
 from text.symbols import check_inside
 
 logger = logging.getLogger("vits")
@@ -80,7 +81,7 @@ def list_steps(run_dir: Path) -> list[int]:
     """Steps of which a checkpoint lies in the run, oldest first."""
     if not run_dir.is_dir():
         return []
-    matches = (PATTERN.fullmatch(path.name) for path in run_dir.iterdir())
+    matches = (PATTERN.fullmatch(path.name) for path in run_dir.iterdir() if not path.is_dir())
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -227,7 +228,7 @@ def save_foreign(path: Path, content: dict[str, Any]) -> Path:
     """Write a file for somebody else's program: safetensors if its name says so, else with `torch.save`."""
     if path.suffix == ".safetensors":
         tensors = {name: tensor.contiguous() for name, tensor in content.items()}
-        return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, {"format": "pt"})))
+        return _write_whole(path, lambda file: file.write(_safetensors(tensors, {"format": "pt"})))
     return _write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -311,21 +312,29 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, raw: bool = False) -> Weights:
     """Read configuration and weights of a run folder, a checkpoint, a release folder or its model file.
+
+    Args:
+        path: of any of these.
+        raw: the weights as the last step left them, to which the optimizers' moments belong, not the moving average.
 
     Raises:
         FileNotFoundError: there is nothing to read.
         CheckpointError: it is damaged or not ours.
+        ValueError: raw weights are wanted of a release, which has one kind.
     """
     file = find(path)
     if file.suffix == ".safetensors":
+        if raw:
+            raise ValueError(f"{file} is a release, which holds one kind of weights; name the run, or leave --raw out")
         return _read_release(file)
     payload = load(file)
     missing = [part for part in ("config", "generator") if not isinstance(payload.get(part), dict)]
     if missing:
         raise CheckpointError(f"{file} holds no {' and no '.join(missing)}; expected a checkpoint that training wrote")
-    return Weights(payload["config"], payload.get("average") or payload["generator"], payload.get("discriminators"),
+    generator = payload["generator"] if raw else payload.get("average") or payload["generator"]
+    return Weights(payload["config"], generator, payload.get("discriminators"),
                    payload["step"], file)
 
 
@@ -397,25 +406,37 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
 
 
 def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
-    """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it."""
-    if newest(folder) is not None:
-        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
-    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
-        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
+    """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it.
+
+    The folder stays as it was until all of it is written.
+    """
+    check_release_folder(folder)
     config = settings.from_dict(weights.config)
     # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
     config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
     if config.model.plugins:
         logger.warning("the voice needs %s to load; give it away with %s", ", ".join(config.model.plugins), folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n"
-    (folder / DISCRIMINATORS_FILE).unlink(missing_ok=True)  # another release's would not fit
-    files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step, kind),
-             _write_whole(folder / "config.json", lambda file: file.write(text.encode()))]
-    if weights.discriminators is not None:
-        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind))
-    return files
+    names = [MODEL_FILE, "config.json"]
+    with staged(folder, stale=(DISCRIMINATORS_FILE,)) as made:  # another release's would not fit
+        _write_tensors(made / MODEL_FILE, weights.generator, weights.step, kind)
+        settings.save(config, made / "config.json")
+        if weights.discriminators is not None:
+            names.append(DISCRIMINATORS_FILE)
+            _write_tensors(made / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind)
+    return [folder / name for name in names]
+
+
+def check_release_folder(folder: Path) -> None:
+    """Refuse to write a release over a run or somebody else's configuration.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if newest(folder) is not None:
+        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
+    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
+        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
 
 
 def _is_release(file: Path) -> bool:
@@ -449,7 +470,18 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: t
                for name, tensor in tensors.items()}
     checksum = _digest(tensors, str(step))
     metadata = {"format": RELEASE_FORMAT, "version": RELEASE_VERSION, "step": str(step), "checksum": checksum}
-    return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, metadata)))
+    return _write_whole(path, lambda file: file.write(_safetensors(tensors, metadata)))
+
+
+def _safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose metadata are in order: the library writes them in another order each time."""
+    content = safetensors.torch.save(dict(tensors), metadata)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:8 + length])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length:]
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:

@@ -13,21 +13,25 @@ import dataclasses
 import difflib
 import itertools
 import json
+import logging
 import math
 import types
 import typing
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from files import write_text_atomic
+
+logger = logging.getLogger("vits")
 
 
 class ConfigError(ValueError):
     """All faults of one configuration, one per line."""
 
 
-# Published key -> why it may be left out. Each gives one warning.
+# Published key -> why it may be left out. Each gives one line in the log.
 RETIRED = {
     "train.init_lr_ratio": "nothing in the published code reads it",
     "train.warmup_epochs": "nothing in the published code reads it",
@@ -482,9 +486,7 @@ def to_dict(config: Config) -> dict:
 
 def save(config: Config, path: str | Path) -> None:
     """Write the configuration as JSON, whole or not at all."""
-    temporary = Path(path).with_suffix(".tmp")
-    temporary.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text_atomic(path, json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n")
 
 
 def replace(config: Config, section: str, changes: dict[str, Any]) -> Config:
@@ -517,11 +519,11 @@ def _sections(config: Config) -> tuple:
 
 
 def _translate(flat: dict[str, Any]) -> dict[str, Any]:
-    """Retired keys leave with a warning, renamed ones arrive under their new name."""
+    """Retired keys leave with a line in the log, renamed ones arrive under their new name."""
     translated = {}
     for key, value in flat.items():
         if key in RETIRED:
-            warnings.warn(f"{key} is retired and ignored: {RETIRED[key]}", stacklevel=2)
+            logger.warning("%s is retired and ignored: %s", key, RETIRED[key])
         elif key in RENAMED and isinstance(value, bool):
             new_key, values = RENAMED[key]
             translated.setdefault(new_key, values[value])

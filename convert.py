@@ -9,6 +9,11 @@ Where there are no discriminators, what is written is a release, which speaks an
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

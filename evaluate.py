@@ -14,6 +14,11 @@ What each number means, and which to watch: docs/evaluation.md.
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import logging
 import math

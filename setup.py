@@ -20,7 +20,7 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).resolve().parent
 
 MODULES = (
-    "config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
+    "files config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
     "pitch generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses "
     "corpus prompts data_utils sampling scorecard confidence listeners cepstra metrics alignment_health ranking "
     "checkpoint retention finetuning optimizers trackers rendering speaking synthesis callbacks profiling "

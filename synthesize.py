@@ -15,6 +15,11 @@
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import io
 import itertools
@@ -28,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import config as settings
+from files import errors_named, write_atomic
 from timings import CUES
 from utils import printable, user_errors
 
@@ -302,11 +308,12 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
     written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
     for each in written:
         timings.write(each, args.cues)
+    line = f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written)
     if args.json:
-        print(json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
-                         ensure_ascii=False), flush=True)
-    else:
-        print(f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written), flush=True)
+        line = json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
+                          ensure_ascii=False)
+    with errors_named("standard output"):
+        print(line, flush=True)
 
 
 def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
@@ -318,8 +325,9 @@ def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) 
     writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
     samples = (piece.samples for piece in itertools.chain([first], pieces))
     for part in at_rate(samples, first.sample_rate, rate):
-        if not writer.write(part):
-            return
+        with errors_named("standard output"):
+            if not writer.write(part):
+                return
 
 
 def read_items(args: argparse.Namespace) -> list[Item]:
@@ -369,9 +377,9 @@ def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks], [mark.text for mark in marks],
-                text).savefig(path, dpi=120)
+    picture = plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks],
+                          [mark.text for mark in marks], text)
+    write_atomic(path, lambda temporary: picture.savefig(temporary, dpi=120, format=path.suffix[1:] or "png"))
     print(f"{path}: mel and alignment")
 
 

@@ -1,4 +1,4 @@
-"""Wav files in and out, text files written whole, seeds, and where log lines go.
+"""Wav files in and out, seeds, and where log lines go.
 
 torch is imported where it is used: a voice that speaks without it writes its wavs here too.
 
@@ -19,7 +19,6 @@ import os
 import random
 import re
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -31,6 +30,9 @@ import numpy as np
 import soundfile
 
 import distributed
+from files import atomic_path, drop_output, errors_named
+from files import write_atomic as write_atomic  # many modules import these two from here
+from files import write_text_atomic as write_text_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -221,29 +223,6 @@ def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) 
     return samples[max(0, loud[0] * hop - kept):(loud[-1] + 1) * hop + kept] if len(loud) else samples
 
 
-def write_text_atomic(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text whole or not at all; folders are made as needed."""
-    write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there; folders are made as needed."""
-    with atomic_path(path) as temporary:
-        write(temporary)
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, moved there at the end if all went well; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class PackageError(ImportError, ValueError):
     """A package that is not installed, or does not load; the message has the command that mends it."""
 
@@ -301,14 +280,14 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
     """
     logger = logging.getLogger("vits")
     for handler in list(logger.handlers):
-        if isinstance(handler, (_Console, logging.FileHandler)):
+        if isinstance(handler, (_Console, _LogFile)):
             logger.removeHandler(handler)
             handler.close()
     logger.setLevel(logging.INFO if is_main else logging.WARNING)
     handlers: list[logging.Handler] = [_Console()]
     if log_path is not None and is_main:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
+        handlers.append(_LogFile(log_path, encoding="utf-8"))
     process = _process()
     layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
     for handler in handlers:
@@ -336,21 +315,44 @@ class _Printable(logging.Formatter):
 def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Within it a user's mistake becomes a message on standard error and exit status 2, without a traceback.
 
+    Ctrl-C becomes one line and exit status 130.
+
     Args:
         kinds: further exceptions that count as such, besides ValueError, FileNotFoundError and other OSErrors. The
             traceback goes to the log file if there is one, and to the console if VITS_TRACEBACK is set.
     """
+    distributed.interruptible()
     try:
         yield
+        _flush_output()
     except (ValueError, OSError, *kinds) as error:
         _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
             raise
-        print(f"error{_process()}: {printable(error)}", file=sys.stderr)
+        print(f"error{_process()}: {printable(_explained(error))}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(distributed.report_interrupt())
     except Exception as error:
         _note_in_log_file(error)
         raise
+
+
+def _flush_output() -> None:
+    """Write what was printed; what cannot be written is dropped with an error that names standard output."""
+    try:
+        with errors_named("standard output"):
+            sys.stdout.flush()
+    except OSError:
+        drop_output(sys.stdout)
+        raise
+
+
+def _explained(error: Exception) -> str:
+    """An error's message; for a file in a folder's place, which the system calls `File exists`, what to do."""
+    if isinstance(error, FileExistsError) and error.filename:
+        return f"{error.filename} is a file, where a folder is expected; name another one"
+    return str(error)
 
 
 def _note_in_log_file(error: Exception) -> None:
@@ -359,7 +361,7 @@ def _note_in_log_file(error: Exception) -> None:
     trace = (type(error), error, error.__traceback__)
     record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "ended by an error: %s", (error,), trace)
     for handler in log.handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, _LogFile):
             handler.handle(record)
 
 
@@ -367,6 +369,24 @@ def _process() -> str:
     """Which process of several speaks; nothing where there is one."""
     world_size = distributed.world_size()
     return f" in process {distributed.rank()} of {world_size}" if world_size > 1 else ""
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that may fill its disk: one line on the console says so, and the run goes on without it."""
+
+    is_written = True
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Replace logging's traceback for each line that is lost."""
+        if self.is_written:
+            self.is_written = False
+            print(f"warning: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on, and lines "
+                  "are missing there", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close it, even if what is left cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _Console(logging.StreamHandler):

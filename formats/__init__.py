@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from config import Config
+from files import staged
 
 if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
     from torch import Tensor
@@ -154,8 +156,16 @@ def read(path: Path, config: Path | None = None, name: str | None = None) -> Imp
         raise FormatError(f"{path} is not what {name} writes: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def write(name: str, weights: Weights, folder: Path) -> Written:
-    """A voice into a folder, which is made as needed.
+def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None = None,
+          quantise: Sequence[str] = ()) -> Written:
+    """A voice into a folder, which is made as needed and stays as it was until all of it is written.
+
+    Args:
+        name: of the format.
+        weights: of the voice.
+        folder: other files in it stay.
+        words: what a lexicon shall hold; of sherpa-onnx only.
+        quantise: kinds of narrower copies of voice.onnx; of onnx only.
 
     Raises:
         FormatError: the format cannot be written, or cannot carry this voice.
@@ -163,7 +173,13 @@ def write(name: str, weights: Weights, folder: Path) -> Written:
     if name in FORMATS and not FORMATS[name].writes:
         raise FormatError(f"{name} can be read, not written; can be written: "
                           f"{', '.join(each for each, carries in FORMATS.items() if carries.writes)}")
-    return module_of(name).write(weights, folder)
+    module = module_of(name)
+    with staged(folder) as made:
+        written = module.write(weights, made) if words is None else module.write(weights, made, words)
+        for kind in quantise:
+            narrow = quantised(made / "voice.onnx", kind)
+            written = Written(written.files + narrow.files, written.checks + narrow.checks)
+    return written._replace(files=[folder / file.name for file in written.files])
 
 
 def quantised(file: Path, kind: str) -> Written:

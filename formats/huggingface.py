@@ -25,6 +25,7 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
+from files import write_text_atomic
 from formats import FormatError, Imported, Written
 from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
@@ -144,7 +145,7 @@ def write(weights: Weights, folder: Path) -> Written:
     for name, content in (("config.json", _described(config, len(text.symbols))), ("vocab.json", _vocabulary(text)),
                           ("tokenizer_config.json", _tokenizer(text))):
         files.append(folder / name)
-        files[-1].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text_atomic(files[-1], json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     reads = ("its tokenizer reads plain text, and drops what its vocabulary lacks" if _reads_letters(text) else
              f"its tokenizer reads what the cleaners {', '.join(text.cleaners)} make of a text, not the text itself")
     if importlib.util.find_spec("transformers") is None:

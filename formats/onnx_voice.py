@@ -15,7 +15,6 @@ configuration with its symbols; the graphs' metadata say sample_rate, hop_length
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -146,7 +145,7 @@ def write_config(voice: Loaded, folder: Path) -> Path:
         "speakers": voice.speakers})
     config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
     path = folder / "voice.json"
-    path.write_text(json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    settings.save(config, path)
     return path
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from checkpoint import Weights
+from files import write_text_atomic
 from formats import Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
@@ -49,7 +50,7 @@ def write(weights: Weights, folder: Path) -> Written:
 
     description = file.with_name(file.name + ".json")
     content = _description(voice)
-    description.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text_atomic(description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     checks = (*compare(speaks_of, say), *sizes(file, graph), *_limits(voice))
     return Written([file, description], checks)
 

@@ -25,6 +25,7 @@ import config as settings
 from checkpoint import CheckpointError, Weights
 from config import Config
 from discriminators import Discriminators
+from files import write_text_atomic
 from formats import FormatError, Imported, Written
 from formats.foreign import check_fits, check_tensors, published_names, read_json
 from models import SynthesizerTrn
@@ -251,7 +252,7 @@ def write(weights: Weights, folder: Path) -> Written:
         counts.append(f"{letter} has {len(model)} tensors, {sum(each.numel() for each in model.values()):,} numbers, "
                       f"{len(optimizer['state'])} moments")
     path = folder / "config.json"
-    path.write_text(json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text_atomic(path, json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n")
     return Written([*files, path], tuple(counts))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from checkpoint import Weights
+from files import write_text_atomic
 from formats import FormatError, Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
@@ -58,12 +59,12 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
     tokens = folder / "tokens.txt"
     table = voice.text.symbols.ids
     # White space other than a space would be a gap in its line.
-    tokens.write_text("".join(f"{symbol} {row}\n" for symbol, row in table.items()
-                              if symbol == " " or not symbol.isspace()), encoding="utf-8")
+    write_text_atomic(tokens, "".join(f"{symbol} {row}\n" for symbol, row in table.items()
+                                      if symbol == " " or not symbol.isspace()))
     files = [file, tokens]
     if phonemizes(voice):
         files.append(folder / "lexicon.txt")
-        files[-1].write_text(_lexicon(voice, words), encoding="utf-8")
+        write_text_atomic(files[-1], _lexicon(voice, words))
     return Written(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
 
 

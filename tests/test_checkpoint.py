@@ -55,6 +55,16 @@ def test_the_newest_is_the_highest_step_even_beyond_eight_digits(tmp_path):
     assert checkpoint.newest(tmp_path / "nowhere") is None
 
 
+def test_a_folder_that_is_named_like_a_checkpoint_is_none_and_a_link_to_nothing_is_not_passed_over(tmp_path):
+    write(tmp_path, 3, 1.0)
+    (tmp_path / "checkpoint_00000099.pt").mkdir()
+    assert checkpoint.list_steps(tmp_path) == [3] and checkpoint.newest(tmp_path) == checkpoint.find(tmp_path)
+    checkpoint.discard_after(tmp_path, 3)
+    assert (tmp_path / "checkpoint_00000099.pt").is_dir()
+    (tmp_path / "checkpoint_00000100.pt").symlink_to("a disk that is not there")
+    assert checkpoint.list_steps(tmp_path) == [3, 100]
+
+
 def test_a_flipped_byte_anywhere_is_an_error_or_harmless(tmp_path):
     path = checkpoint.save(tmp_path, 7, {"weights": torch.randn(9), "config": {"rate": 0.25, "names": ["a", None]}})
     whole, saved = path.read_bytes(), checkpoint.load(path)

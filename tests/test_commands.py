@@ -5,8 +5,10 @@ import io
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -232,6 +234,40 @@ def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
     done = command("synthesize", "-m", duo, "--convert", tmp_path / "alice.wav", "--from", "alice", "--speaker", "bob",
                    "-o", tmp_path / "bob.wav")
     assert done.returncode == 0 and soundfile.info(tmp_path / "bob.wav").frames > 0, done.stderr
+
+
+COMMANDS = ["train", "train_ms", "synthesize", "preprocess", "evaluate", "export", "convert"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_interrupt_while_a_command_imports_is_one_line(tmp_path, name):
+    """NumPy, which each of them imports, is replaced by a file that interrupts whoever imports it."""
+    (tmp_path / "numpy.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n")
+    done = subprocess.run([sys.executable, str(ROOT / f"{name}.py"), "--help"], cwd=ROOT, text=True, timeout=60,
+                          capture_output=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("arguments", [
+    ("synthesize", "-m", "en_rms", "--file", "PIPE", "-o", "OUT"),
+    ("export", "-m", "RUN", "--to", "sherpa-onnx", "--words", "PIPE", "-o", "OUT")], ids=lambda arguments: arguments[0])
+def test_an_interrupt_while_a_command_works_is_one_line_and_nothing_is_left(run, tmp_path, arguments):
+    """Each is known to work when it opens a pipe to read, which then stays silent."""
+    places = {"PIPE": tmp_path / "pipe", "OUT": tmp_path / "out", "RUN": run}
+    os.mkfifo(places["PIPE"])
+    name, *others = (str(places.get(each, each)) for each in arguments)
+    with subprocess.Popen([sys.executable, str(ROOT / f"{name}.py"), *others], cwd=ROOT, stderr=subprocess.PIPE,
+                          text=True) as process:
+        pipe = None
+        while pipe is None and process.poll() is None:
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                pipe = os.open(places["PIPE"], os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+        os.close(pipe)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 @pytest.mark.parametrize("name", ["train", "train_ms", "synthesize", "preprocess"])

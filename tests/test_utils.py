@@ -3,6 +3,8 @@
 import logging
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import soundfile
 import torch
 
 import utils
+from tests.conftest import ROOT
 from utils import (
     AudioError,
     PackageError,
@@ -355,6 +358,41 @@ def test_the_log_file_says_why_a_command_ended(tmp_path, capsys, error, status):
     assert f"ERROR ended by an error: {error}" in text and "Traceback" in text
     assert "Traceback" not in capsys.readouterr().err
     set_up_logging(None, is_main=True)
+
+
+def test_a_log_file_on_a_full_disk_is_one_line_and_no_traceback(tmp_path, capsys, restored_logging):
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    logger = set_up_logging(tmp_path / "train.log", is_main=True)
+    for number in range(3):
+        logger.info("line %d", number)
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(" ")[2] for line in printed if "INFO line" in line] == ["0", "1", "2"]
+    [warning] = [line for line in printed if "INFO" not in line]
+    assert warning.startswith("warning: ") and "train.log cannot be written ([Errno 28] No space left" in warning
+
+
+def test_an_interrupt_is_one_line_and_status_130(capsys):
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130 and capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_file_where_a_folder_is_expected_is_named(tmp_path, capsys):
+    (tmp_path / "a").touch()
+    with pytest.raises(SystemExit) as caught, user_errors():
+        write_wav(tmp_path / "a" / "b.wav", np.zeros(8), 8000)
+    message = capsys.readouterr().err
+    assert caught.value.code == 2 and message == f"error: {tmp_path / 'a'} is a file, where a folder is expected; " \
+                                                 "name another one\n"
+
+
+def test_standard_output_that_cannot_be_written_is_named():
+    program = "from utils import user_errors\nwith user_errors():\n    print('x')"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device: 'standard output'\n")
 
 
 @pytest.mark.parametrize("name", ["mono.wav", "stereo.wav", "mono.flac"])
