@@ -1,6 +1,7 @@
 """What tests share: a configuration of the smallest sizes that make sense, a batch for it, and a corpus to train on."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from data_utils import Batch
 from utils import write_wav
 
 ROOT = Path(__file__).parents[1]
+
+# Shells let what they start in the background ignore Ctrl-C, and the commands that are tested would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY = {
     "train": {"log_interval": 1, "eval_interval": 4, "save_interval": 2, "total_steps": 4, "batch_size": 4,

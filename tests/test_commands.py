@@ -264,8 +264,11 @@ def test_an_interrupt_while_a_command_works_is_one_line_and_nothing_is_left(run,
                 pipe = os.open(places["PIPE"], os.O_WRONLY | os.O_NONBLOCK)
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        errors = process.communicate(timeout=60)[1]
-        os.close(pipe)
+        try:
+            errors = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()  # or leaving this block would wait for it
+            os.close(pipe)
     assert (process.returncode, errors) == (130, "interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 

@@ -307,7 +307,7 @@ def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(tmp_path)
     if child == 0:
         with open(tmp_path / "errors", "w") as errors:
             sys.stderr = errors
-            logging.getLogger("vits").addHandler(logging.StreamHandler(errors))
+            logging.getLogger("vits").handlers[:] = [logging.StreamHandler(errors)]  # without those of other tests
             both = Trackers([TensorBoardTracker(tmp_path / "run", 0)])
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
             for step in range(200):
