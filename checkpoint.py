@@ -18,7 +18,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -26,6 +26,9 @@ import torch
 from torch import Tensor
 
 import config as settings
+
+if TYPE_CHECKING:
+    from models import SynthesizerTrn
 
 logger = logging.getLogger("vits")
 
@@ -230,6 +233,20 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
         shown = "\n".join(faults[:6] + ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
         raise CheckpointError(f"{path}: its {part} does not fit the configuration's: {shown}\nTrain with the "
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
+
+
+def load_speaking(model: SynthesizerTrn, weights: Weights) -> tuple[str, ...]:
+    """Load what speaks, strictly; parts that only training needs may be absent as a whole, and are then left out.
+
+    Returns:
+        names of the parts that the weights lack; see `models.TRAINING_PARTS`.
+
+    Raises:
+        CheckpointError: keys or shapes differ otherwise.
+    """
+    absent = model.leave_out(weights.generator)
+    load_state(model, weights.generator, weights.source, "generator")
+    return absent
 
 
 def read_weights(path: Path) -> Weights:

@@ -2,6 +2,7 @@
 
     python convert.py logs/ljs_base -o runs/ljs          # python train.py -m runs/ljs goes on with it
     python convert.py mms/ron -o runs/ron                # and python synthesize.py -m runs/ron speaks with it
+    python convert.py en_US-joe-medium.onnx -o joe       # a Piper voice, with its .onnx.json beside it
     python convert.py G_100000.pth --config ljs_base.json --set data.training_files=data/ljs/train.txt -o runs/ljs
 
 Where there are no discriminators, what is written is a release, which speaks and which a new run can start from.
@@ -61,11 +62,16 @@ def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]
 
 
 def write_release(imported: Imported, folder: Path) -> list[Path]:
-    """A release folder: what speaks, and nothing of a training."""
+    """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
     import checkpoint
+    from formats import release
+    from formats.card import Card
 
-    return checkpoint.publish_weights(checkpoint.Weights(
-        settings.to_dict(imported.config), imported.generator, None, imported.step, folder), folder)
+    weights = checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, folder)
+    if not (imported.data or imported.licence):
+        return checkpoint.publish_weights(weights, folder)
+    card = Card(title=None, data=imported.data or None, licence=imported.licence or None)
+    return release.write(weights, folder, card, release.Form()).files
 
 
 def found(imported: Imported) -> str:

@@ -41,7 +41,7 @@ def export(args: argparse.Namespace) -> Written:
     carries = formats.FORMATS.get(args.to)
     if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
-    weights = checkpoint.read_weights(args.run)
+    weights = formats.read_weights(args.run)
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
     if checkpoint.newest(args.out) is not None:

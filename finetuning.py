@@ -25,7 +25,7 @@ import config as settings
 from checkpoint import Weights
 from config import Config, ConfigError, DataConfig
 from discriminators import Discriminators
-from models import SynthesizerTrn, bake_speaker
+from models import TRAINING_PARTS, SynthesizerTrn, bake_speaker
 from text import SymbolTable
 
 # Shapes: N rows of a table (symbols or speakers), C its columns.
@@ -156,6 +156,7 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     explained = _moved_rows(matches, wanted, given, random)
     if config.multispeaker and not old.multispeaker:
         explained |= _neutral_conditions(wanted, given)
+    explained |= _absent_parts(wanted, given)
     spoken = _fit(wanted, given, explained)
     pieces = spoken.pieces + [Piece(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
                               for name, value in weights.generator.items() if name not in given]
@@ -278,6 +279,13 @@ def _neutral_conditions(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor
     return neutral
 
 
+def _absent_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Explained]:
+    """Parts that a voice without its training lacks as a whole: they start afresh."""
+    absent = [f"{part}." for part in TRAINING_PARTS if not any(name.startswith(f"{part}.") for name in given)]
+    return {name: Explained(fresh, "new", "the source lacks this part, which only training needs")
+            for name, fresh in wanted.items() if name.startswith(tuple(absent))}
+
+
 def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
     """The source's state dict with the chosen one of its speakers in the biases."""
     names = speaker_names(old.data)
@@ -287,7 +295,7 @@ def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
         raise FinetuningError(f"{weights.source} has {len(names)} speakers, this run one voice, and "
                               f"train.init_speaker {found}; choose one of {_some(names, 50)}")
     model = SynthesizerTrn(len(_symbols_of(weights, old)), old)
-    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    checkpoint.load_speaking(model, weights)
     return bake_speaker(model, names.index(chosen)).state_dict()
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 import audio as sound
 import checkpoint
 import config as settings
+import formats
 import latents
 from commons import choose_device, uninitialised
 from config import Config
@@ -69,21 +70,22 @@ class Voice(Speaking):
         """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
-            path: of a run, a checkpoint or a release, or the name of a voice in voices/; without it, en_rms.
+            path: of a run, a checkpoint, a release or a Piper voice (VOICE.onnx with VOICE.onnx.json), or the name of
+                a voice in voices/; without it, en_rms.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
 
         Raises:
             FileNotFoundError: there is nothing to load.
-            CheckpointError: the file is damaged or not ours.
+            CheckpointError: the file is damaged or not ours; FormatError if it is an ONNX file.
             ConfigError: an override does not fit.
         """
-        weights = checkpoint.read_weights(find_voice(path))
+        weights = formats.read_weights(find_voice(path))
         config = settings.from_dict(weights.config, overrides)
         with uninitialised():
             model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
-        checkpoint.load_state(model, weights.generator, weights.source, "generator")
+        checkpoint.load_speaking(model, weights)
         return cls(config, model, choose_device(device), compiled)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],

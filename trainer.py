@@ -31,6 +31,7 @@ import checkpoint
 import config as settings
 import distributed
 import finetuning
+import formats
 import memory
 from bad_steps import BadSteps, BadStreak, roll_back
 from callbacks import (
@@ -204,7 +205,7 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
         config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
     elif config.train.init_from is not None:
-        weights = checkpoint.read_weights(Path(config.train.init_from))
+        weights = formats.read_weights(Path(config.train.init_from))
         if weights.step <= weights.config["train"].get("adversarial_start", 0):
             weights = weights._replace(discriminators=None)  # if there are any, they have never trained
         start = finetuning.start_from(*networks, weights, config)

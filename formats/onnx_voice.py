@@ -130,7 +130,7 @@ def load_voice(weights: Weights) -> Loaded:
     text = TextProcessor.from_config(config.data)
     with uninitialised():
         model = SynthesizerTrn(len(text.symbols), config)
-    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    checkpoint.load_speaking(model, weights)
     fold_weight_norm(model)
     return Loaded(config, text, model.eval().requires_grad_(False))
 

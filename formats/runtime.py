@@ -44,11 +44,12 @@ INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the c
 def find_graph(path: str | Path) -> Path | None:
     """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else.
 
-    A release that holds one too is spoken by torch, and by its graph where torch is not installed.
+    A release that holds one too is spoken by torch, and by its graph where torch is not installed. A voice of Piper,
+    beside which lies its JSON, is read into this project's network.
     """
     path = Path(path)
     if path.suffix == ".onnx" and not path.is_dir():
-        return path
+        return None if path.with_name(f"{path.name}.json").is_file() else path
     is_voice = (path / VOICE_FILE).is_file() or (path / ENCODER_FILE).is_file()
     is_alone = not any((path / name).exists() for name in NOT_ALONE) or importlib.util.find_spec("torch") is None
     return path / VOICE_FILE if is_voice and is_alone else None
@@ -202,7 +203,8 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
-                                "and says which text they take")
+                                "and says which text they take. Beside a Piper voice, VOICE.onnx, lies VOICE.onnx.json "
+                                "instead: put it there")
     return settings.load(path, overrides)
 
 
