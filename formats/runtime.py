@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.onnx"
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
-GIVEN_DURATIONS = "given_durations"
+GIVEN_DURATIONS, PREDICTED_DURATIONS = "given_durations", "predicted_durations"
+FRAMES_A_TOKEN = 5  # for which noise is drawn before the durations are known; voices say 1 to 4 a token, blanks included
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
 
 
@@ -60,7 +61,7 @@ class Prepared(NamedTuple):
 
     utterance: Utterance
     frames: np.ndarray  # int64 [L]
-    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]  # of the graph of the whole utterance
 
 
 class OnnxVoice(Speaking):
@@ -79,6 +80,7 @@ class OnnxVoice(Speaking):
         self.graph = graph
         self.decoder = decoder
         self._taken = _taken(graph)
+        self._outputs = [each.name for each in graph.get_outputs()]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = (),
@@ -125,23 +127,36 @@ class OnnxVoice(Speaking):
         if "duration_noise" in self._taken:  # of the stochastic predictor
             inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
         inputs |= self._speaker(utterance.speaker, delivery.speaker)
-        predicted = self._durations(inputs) if durations is None else np.asarray(durations, np.float64)
-        frames = paced(predicted, [delivery.speed * manner.rate for manner in utterance.manners])
-        channels = self._taken["prior_noise"].shape[1]
-        drawn = noise.prior_draw(delivery.strategy, seed, channels, max(1, int(frames.sum())))
-        return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
+        rates = [delivery.speed * manner.rate for manner in utterance.manners]
+
+        def said(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
+            drawn = noise.prior_draw(delivery.strategy, seed, self._taken["prior_noise"].shape[1], max(1, n_frames))
+            given = {} if frames is None else {GIVEN_DURATIONS: frames[None]}
+            return self._run({**inputs, **given, "prior_noise": drawn.T[None]})
+
+        if durations is None and all(rate == 1 for rate in rates):  # then one run says durations and sound
+            n_drawn = FRAMES_A_TOKEN * len(utterance.ids)
+            outputs = said(n_drawn, None)
+            frames = outputs["durations"][0]
+            if frames.sum() <= n_drawn:
+                return Prepared(utterance, frames, outputs)
+        else:
+            frames = paced(self._durations(inputs) if durations is None else durations, rates)
+        return Prepared(utterance, frames, said(int(frames.sum()), frames))
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, int64 [L]."""
-        return self._said("durations", inputs)[0]
+        """Frames of each token at the trained pace, int64 [L].
 
-    def _said(self, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """One of the graph's outputs; only what it takes is computed."""
-        import onnxruntime
+        A run computes the whole graph, whatever is asked of it; so it gets one frame to say, whose cost is small. A
+        graph of an earlier version predicts only what it says.
+        """
+        if PREDICTED_DURATIONS not in self._outputs:
+            return self._run(inputs)["durations"][0]
+        return self._run({**inputs, **_one_frame(inputs["text_ids"].shape[1])})[PREDICTED_DURATIONS][0]
 
-        options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True
-        return self.graph.run([output], inputs, options)[0]
+    def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs of the graph by name."""
+        return dict(zip(self._outputs, self.graph.run(self._outputs, inputs)))
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -149,10 +164,10 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield self.graph.run(["wav"], prepared.inputs)[0][0, 0]
+            yield prepared.outputs["wav"][0, 0]
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = dict(zip(wanted, self.graph.run(wanted, prepared.inputs)))
+        heard = {name: prepared.outputs[name] for name in wanted}
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
         for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
             part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
@@ -187,11 +202,16 @@ class OnnxVoice(Speaking):
         Raises:
             FormatError: an earlier version wrote the graph, and it does not say that.
         """
-        if all(each.name != "speaker" for each in self.graph.get_outputs()):
+        if "speaker" not in self._outputs:
             raise FormatError("this ONNX voice was written before speakers could be mixed; write it again by python "
                               "export.py --to onnx, or let -m name a run, a checkpoint or a release")
-        return self._said("speaker", {"text_ids": np.zeros((1, 1), np.int64),
-                                      "speaker_id": np.array([row], np.int64)})[:, :, 0]
+        return self._run({"text_ids": np.zeros((1, 1), np.int64), "speaker_id": np.array([row], np.int64),
+                          **_one_frame(1)})["speaker"][:, :, 0]
+
+
+def _one_frame(n_tokens: int) -> dict[str, np.ndarray]:
+    """Durations by which a graph says its first token for one frame and the others not at all."""
+    return {GIVEN_DURATIONS: np.eye(1, n_tokens, dtype=np.int64)}
 
 
 def _description(path: Path, overrides: Sequence[str]) -> Config:
@@ -233,6 +253,7 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core each
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has exceptions of its own, which share no other ancestor

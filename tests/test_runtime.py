@@ -1,5 +1,6 @@
 """A voice in ONNX speaks as torch does, and without it."""
 
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from utils import PackageError, set_seed
 onnx = pytest.importorskip("onnx", reason="writes the voices that are spoken here")
 pytest.importorskip("onnxruntime", reason="speaks them")
 
-from formats import onnx_voice  # noqa: E402
+from formats import onnx_voice, runtime  # noqa: E402
 from formats.runtime import OnnxVoice, find_graph  # noqa: E402
 
 LONG = "abc def ghi, jkl mno. Pqr stu!\n\nVwx yz abc def ghi jkl mno pqr stu."
@@ -103,7 +104,7 @@ def test_a_mix_of_speakers_sounds_as_it_does_by_torch(duo, form, speaker):
 
 def test_a_graph_that_does_not_say_its_speakers_is_to_be_written_again(duo, monkeypatch):
     voice = OnnxVoice.load(duo / "whole")
-    monkeypatch.setattr(voice, "graph", SimpleNamespace(get_outputs=lambda: [SimpleNamespace(name="wav")]))
+    monkeypatch.setattr(voice, "_outputs", ["wav", "durations"])
     with pytest.raises(FormatError, match="was written before speakers could be mixed; write it again"):
         voice.speak("abc", speaker="alice:1+bob:1")
 
@@ -274,3 +275,44 @@ def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(PackageError, match="onnxruntime is not installed; pip install onnxruntime"):
         OnnxVoice.load(solo / "whole")
+
+
+class Counted:
+    """A session that writes down how many frames each run says."""
+
+    def __init__(self, session):
+        self.session, self.frames = session, []
+
+    def run(self, outputs, inputs):
+        found = self.session.run(outputs, inputs)
+        self.frames.append(int(found[outputs.index("durations")].sum()))
+        return found
+
+
+@pytest.mark.parametrize(("delivery", "extra"), [({}, []), ({"speed": 1.3}, [1]), ({"speed": 0.7}, [1])])
+def test_a_sentence_is_computed_once_and_its_durations_alone_at_another_pace(voice, monkeypatch, delivery, extra):
+    counted = Counted(voice.graph)
+    monkeypatch.setattr(voice, "graph", counted)
+    audio = voice.speak("abc def ghi jkl", seed=3, **delivery)
+    assert counted.frames == [*extra, int(audio.durations.sum()) // 64]
+
+
+@pytest.mark.parametrize("frames_a_token", [0, 1, 50])
+def test_how_much_noise_was_drawn_at_first_is_not_heard(voice, monkeypatch, frames_a_token):
+    expected = voice.speak(LONG, seed=2)
+    monkeypatch.setattr(runtime, "FRAMES_A_TOKEN", frames_a_token)
+    audio = voice.speak(LONG, seed=2)
+    assert np.array_equal(audio.samples, expected.samples) and np.array_equal(audio.durations, expected.durations)
+
+
+@pytest.mark.parametrize("form", ["whole", "split"])
+def test_a_graph_of_an_earlier_version_speaks_at_every_pace(solo, tmp_path, form):
+    shutil.copytree(solo / form, tmp_path / form)
+    file = tmp_path / form / ("voice.onnx" if form == "whole" else "encoder.onnx")
+    model = onnx.load(file)
+    [newer] = [each for each in model.graph.output if each.name == "predicted_durations"]
+    model.graph.output.remove(newer)
+    onnx.save(model, file)
+    for speed in (1.0, 1.4):
+        assert_same(OnnxVoice.load(tmp_path / form).speak(LONG, seed=4, speed=speed),
+                    OnnxVoice.load(solo / form).speak(LONG, seed=4, speed=speed))
