@@ -113,7 +113,7 @@ def _facts(voice: Loaded, weights: Weights) -> str:
     adversarial = (f"adversarial from step {train.adversarial_start}" if train.adversarial_start <= weights.step else
                    "no adversarial losses")
     training = (f"{weights.step} steps, batches of {train.batch_size}, {adversarial}, seed {train.seed}" if weights.step
-                else "none by this project: it was converted from the files of its makers")
+                else "none by this project")
     return table(["", ""], [
         ["training", training],
         ["network", f"{model.generator} generator, {model.duration_predictor} durations"],

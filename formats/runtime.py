@@ -38,7 +38,7 @@ VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
 GIVEN_DURATIONS, PREDICTED_DURATIONS = "given_durations", "predicted_durations"
-FRAMES_A_TOKEN = 5  # for which noise is drawn before the durations are known; voices say 1 to 4 a token, blanks included
+FRAMES_A_TOKEN = 5  # noise is drawn for so many before the durations are known; voices say 1 to 4
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
 
 

@@ -482,7 +482,7 @@ def test_our_cleaners_say_what_pipers_phonemizer_says(language, sentences):
     from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP, phonemes_to_ids
     from piper.phonemize_espeak import EspeakPhonemizer
     described = PIPER_JSON | {"phoneme_id_map": DEFAULT_PHONEME_ID_MAP}
-    symbols, _ = piper_checkpoint._symbols(described, 256, Path("config.json"))
+    symbols, _ = piper_checkpoint.symbols_of(described, 256, Path("config.json"))
     ours = TextProcessor.from_config(settings.DataConfig(
         text_cleaners=("espeak", "decomposed"), language=language, symbols=tuple(symbols), begin_end=("^", "$")))
     theirs = EspeakPhonemizer()

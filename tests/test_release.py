@@ -47,7 +47,7 @@ def test_a_card_says_what_people_said_and_what_the_weights_are(tmp_path):
     text = (written(tmp_path / "voice", *SPEAKERS, card=card) / "README.md").read_text(encoding="utf-8")
     assert text.startswith('---\nlanguage: en\n') and 'license_name: "CC BY 4.0"' in text
     for said in ("# Anna & Co.\n", "Trained on: twelve tones", "Licence: CC BY 4.0", "everything but vowels",
-                 "3 speakers (anna, ben, cleo)", "8000 Hz", "0 steps, batches of 4", "Not measured.",
+                 "3 speakers (anna, ben, cleo)", "8000 Hz", "none by this project", "Not measured.",
                  '-m voice --speaker "anna" --text', "python train_ms.py -c CONFIG.json --init-from voice"):
         assert said in text
     assert "voice.onnx" not in text
