@@ -35,7 +35,9 @@ logger = logging.getLogger("vits")
 FORMAT = "vits-checkpoint"
 VERSION = 1
 RELEASE_FORMAT = "vits-release"
-RELEASE_VERSION = "1"
+RELEASE_VERSION, INT8_VERSION = "1", "2"  # of a file with weights in 8 bits, which earlier code does not read
+INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of it is multiplied by, float32
+LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
 MODEL_FILE, DISCRIMINATORS_FILE = "model.safetensors", "discriminators.safetensors"
 
@@ -285,7 +287,10 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
 
 
 def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
-    """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it."""
+    """Write a release of weights, with their discriminators if there are any; see `publish`.
+
+    float16 halves it; int8 quarters it, with a scale for each output of a weight, and leaves discriminators in float16.
+    """
     if newest(folder) is not None:
         raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
     if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
@@ -302,7 +307,8 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step, kind),
              _write_whole(folder / "config.json", lambda file: file.write(text.encode()))]
     if weights.discriminators is not None:
-        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind))
+        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step,
+                                    torch.float16 if kind == torch.int8 else kind))
     return files
 
 
@@ -333,11 +339,34 @@ def _read_release(file: Path) -> Weights:
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
     """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
-    tensors = {name: (tensor.to(kind) if tensor.is_floating_point() else tensor).contiguous()
-               for name, tensor in tensors.items()}
+    if kind == torch.int8:
+        narrow = [_in_int8(name, tensor) for name, tensor in tensors.items()]
+        tensors = {name: tensor for each in narrow for name, tensor in each.items()}
+    else:
+        tensors = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     checksum = _digest(tensors, str(step))
-    metadata = {"format": RELEASE_FORMAT, "version": RELEASE_VERSION, "step": str(step), "checksum": checksum}
+    version = INT8_VERSION if kind == torch.int8 else RELEASE_VERSION
+    metadata = {"format": RELEASE_FORMAT, "version": version, "step": str(step), "checksum": checksum}
     return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, metadata)))
+
+
+def _in_int8(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """A large weight as whole numbers and a scale for each of its first index; others as they are."""
+    if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() < LEAST_INT8:
+        return {name: tensor}
+    scale = tensor.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / 127
+    scale = scale.reshape(-1, *[1] * (tensor.dim() - 1)).float()
+    return {name: (tensor / scale).round().to(torch.int8), f"{name}{INT8_SCALE}": scale}
+
+
+def int8_places(path: Path) -> dict[bytes, tuple[int, int]]:
+    """Where the weights in 8 bits lie in a release's file: their bytes -> offset and length, for others to refer to."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")  # the format: length of the header, JSON, numbers
+    header = json.loads(content[8:begin])
+    spans = [entry["data_offsets"] for name, entry in header.items() if entry.get("dtype") == "I8"]
+    return {content[begin + low : begin + high]: (begin + low, high - low) for low, high in spans}
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
@@ -351,12 +380,16 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
     if metadata.get("format") != RELEASE_FORMAT:
         raise CheckpointError(f"{path} is not a release of this project; its format is {metadata.get('format')!r}, "
                               f"expected {RELEASE_FORMAT!r} as export.py writes it")
-    if metadata.get("version") != RELEASE_VERSION:
-        raise CheckpointError(f"{path} has version {metadata.get('version')}, this code reads {RELEASE_VERSION}; "
-                              "update it")
+    if metadata.get("version") not in (RELEASE_VERSION, INT8_VERSION):
+        raise CheckpointError(f"{path} has version {metadata.get('version')}, this code reads {RELEASE_VERSION} and "
+                              f"{INT8_VERSION}; update it")
     if metadata.get("checksum") != _digest(tensors, metadata.get("step", "")):
         raise CheckpointError(f"{path} is damaged, its checksum is wrong; fetch or export it again")
+    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(INT8_SCALE)}
     wide = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    for name, scale in scales.items():
+        name = name.removesuffix(INT8_SCALE)
+        wide[name] = wide[name].float() * scale
     return wide, int(metadata["step"])
 
 

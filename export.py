@@ -70,12 +70,15 @@ def check_release(args: argparse.Namespace) -> None:
         ValueError: naming them.
     """
     given = [f"--{name}" for name in CARD if getattr(args, name)]
-    given += ["--half"] * args.half + ["--with"] * bool(args.extras)
+    given += ["--half"] * args.half + ["--int8"] * args.int8 + ["--with"] * bool(args.extras)
     if given and args.to != RELEASE:
         raise ValueError(f"{', '.join(given)}: of --to release only, {args.to} has no place for it; leave it out")
     if args.quantise and args.to != "onnx" and not (args.to == RELEASE and args.extras):
         raise ValueError("--quantise narrows the graph of --to onnx, or of a release's --with onnx; "
                          f"{args.to} is left as it is: leave it out")
+    if args.int8 and (args.half or args.quantise):
+        raise ValueError("--int8 is given with --half or --quantise; it narrows weights and graph alike: leave those "
+                         "out")
     if args.to == RELEASE and len(args.quantise) > 1:
         raise ValueError(f"--quantise {' '.join(args.quantise)}: a release holds one graph; name one of them")
 
@@ -87,7 +90,7 @@ def write_release(weights: Weights, args: argparse.Namespace) -> Written:
 
     card = Card(**{name: getattr(args, name) for name in CARD})
     return release.write(weights, args.out, card, release.Form(
-        half=args.half, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
+        half=args.half, int8=args.int8, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -107,6 +110,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--zip", action="store_true", help="also put the folder into OUT.zip")
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
+    release.add_argument("--int8", action="store_true",
+                         help="large weights in 8 bits, a quarter of the size; a graph takes them from there")
     release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],
                          help="onnx: voice.onnx too, by which the release speaks without torch")
     release.add_argument("--title", help="of the card; default: the folder's name")

@@ -24,7 +24,7 @@ from formats import card as cards
 from formats.card import Card
 from formats.onnx_voice import Loaded, compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
-from formats.quantisation import quantised
+from formats.quantisation import quantised, share_weights
 from pages.report import METRICS
 from scorecard import Scorecard
 
@@ -39,6 +39,7 @@ class Form(NamedTuple):
     """How a release is stored."""
 
     half: bool = False  # weights in 16 bits
+    int8: bool = False  # large weights in 8 bits, which the graph takes from there
     onnx: bool = False  # a graph too
     quantise: str | None = None  # how the graph is narrowed, of quantisation.KINDS
 
@@ -53,17 +54,21 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     check_folder(folder)
     scores = None if card.scorecard is None else Scorecard.load(card.scorecard)
     voice = load_voice(weights)
-    if form.half:
+    if form.half or form.int8:
         _check_range(weights)
-    files = checkpoint.publish_weights(weights, folder, torch.float16 if form.half else torch.float32)
+    kind = torch.int8 if form.int8 else torch.float16 if form.half else torch.float32
+    files = checkpoint.publish_weights(weights, folder, kind)
     for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE, CURVES_FILE, CARD_FILE):
         (folder / name).unlink(missing_ok=True)  # another release's
     files += write_lists(voice, folder)
-    reopened = load_voice(checkpoint.read_weights(folder))
+    narrowed = checkpoint.read_weights(folder)
+    reopened = load_voice(narrowed)
     checks = compare(probe(voice), lambda feeds: spoken(reopened, feeds))
     if form.onnx:
-        graph = _write_graph(weights, folder, form.quantise)
+        graph = _write_graph(narrowed if form.int8 else weights, folder, "int8" if form.int8 else form.quantise)
         files, checks = files + graph.files, checks + graph.checks
+        if form.int8:
+            checks += (share_weights(folder / GRAPH_FILE, folder / MODEL_FILE),)
     metrics = weights.source.parent / METRICS
     has_curves = metrics.is_file() and curves.draw(metrics, weights.step, folder / CURVES_FILE)
     files += [folder / CURVES_FILE] * has_curves
