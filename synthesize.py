@@ -2,6 +2,7 @@
 
     python synthesize.py "Hello world."                              # the voice that comes with the project, out.wav
     python synthesize.py -m de_kerstin "Guten Morgen." -o morgen.wav # another of the folder voices/
+    python synthesize.py --list-voices
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
     python synthesize.py -m runs/demo --text "It sounds while it is made." -o - | aplay
     python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
@@ -46,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
                         "export.py or of Piper, or the name of a voice in voices/ (default: en_rms)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--onnx", action="store_true", help="speak by the voice.onnx of a release, without torch")
+    parser.add_argument("--list-voices", action="store_true", help="what voices/ holds: name, language, licence ...")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
     source.add_argument("--file", type=Path, help="a text file, one sound for each line; without it, standard input")
@@ -87,6 +89,9 @@ def main() -> None:
     args.text = args.words if args.text is None else args.text
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     with user_errors():
+        if args.list_voices:
+            print("\n".join(listed_voices()))
+            return
         check(args)
         from audio import OutputFormat  # imports that take their time, once the arguments are right
         from speaking import find_voice
@@ -105,6 +110,20 @@ def main() -> None:
                 save([audio], path, form, args)
         else:
             speak_each(voice, texts, paths, form, args)
+
+
+def listed_voices() -> list[str]:
+    """A line for each voice that comes with the project, the default first: name, language, rate, size, licence."""
+    from speaking import DEFAULT_VOICE, VOICES
+
+    lines = []
+    for folder in sorted(VOICES.glob("*/"), key=lambda each: (each.name != DEFAULT_VOICE, each.name)):
+        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"]
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        licence = card.partition("license_name: ")[2].partition("\n")[0].strip('"') or "not stated"
+        lines.append(f"{folder.name:<14} {data['language']:<8} {data['sampling_rate']} Hz  {size:4.1f} MB  {licence}")
+    return lines
 
 
 def check(args: argparse.Namespace) -> None:

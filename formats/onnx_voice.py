@@ -210,7 +210,9 @@ def sizes(file: Path, graph: Graph) -> tuple[str, ...]:
 def _inputs(graph: Graph, voice: Loaded) -> Asked:
     """Our graph's inputs, all but the first with a default."""
     text_ids = graph.input("text_ids", np.int64, [1, "tokens"])
-    scales = graph.input("scales", np.float32, [3], default=SCALES)
+    meant = voice.config.speaking
+    scales = graph.input("scales", np.float32, [3],
+                         default=(meant.noise_scale, 1 / meant.speed, meant.noise_scale_duration))
     noise_scale, length_scale, noise_scale_duration = scales.split([1, 1, 1], axis=0)
     speaker, noise, channels = None, None, voice.config.model.inter_channels
     if voice.speakers:
