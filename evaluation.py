@@ -218,7 +218,7 @@ def copy_of(voice: Voice, prompt: Prompt, recording: np.ndarray, seed: int) -> n
     n_frames = spec.shape[2]
     noise = latents.prior_noise("prior", [seed], voice.config.model.inter_channels, [n_frames]).to(voice.device)
     g = model.speaker_embedding(_speaker_ids(voice.config, [prompt], voice.device))
-    posterior = model.posterior_encoder(spec, torch.tensor([n_frames], device=voice.device), g, noise)
+    posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=voice.device), g, noise)
     return model.dec(model.heard(posterior.z, posterior.mask), g)[0, 0].float().clamp(-1, 1).cpu().numpy()
 
 

@@ -467,7 +467,7 @@ class SynthesizerTrn(nn.Module):
         noise = None
         if seed is not None:
             seeds = range(seed, seed + len(spec))
-            channels = self.posterior_encoder.proj.out_channels // 2
+            channels = self.enc_p.proj.out_channels // 2
             noise = latents.prior_noise("prior", seeds, channels, spec_lengths.tolist())
             noise = F.pad(noise, (0, spec.shape[2] - noise.shape[2])).to(spec)
         z = self.converted(spec, spec_lengths, source, target, noise)
@@ -489,36 +489,37 @@ class SynthesizerTrn(nn.Module):
             setattr(owner, name, nn.Identity() if isinstance(owner, nn.ModuleList) else None)
         return absent
 
-    @property
-    def posterior_encoder(self) -> PosteriorEncoder:
-        """What reads recordings.
+    def encode_posterior(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
+                         noise: Tensor | None = None) -> Posterior:
+        """What a recording says; arguments as of PosteriorEncoder.
 
         Raises:
-            ValueError: this voice has none.
+            ValueError: this voice has no posterior encoder.
         """
         if self.enc_q is None:
             raise ValueError(NO_POSTERIOR)
-        return self.enc_q
+        return self.enc_q(spec, spec_lengths, g, noise)
 
     def converted(self, spec: Tensor, spec_lengths: Tensor, source: Tensor, target: Tensor,
                   noise: Tensor | None = None) -> Tensor:
         """What the generator says in the target's voice: spec [B, F, T], both voices [B, G, 1] -> z [B, C, T]."""
-        posterior = self.posterior_encoder(spec, spec_lengths, source, noise)
+        posterior = self.encode_posterior(spec, spec_lengths, source, noise)
         z_p = self.flow(posterior.z, posterior.mask, source)
         z = self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
         return self.heard(z, posterior.mask)
 
     @property
     def conversion_context(self) -> int | None:
-        """Frames on either side that a converted frame depends on; None if the generator does not tell.
+        """Frames on either side that a converted frame depends on; None if the generator does not tell, or nothing
+        can be converted.
 
         But for the phase of its pitch, which depends on all before it: see `pitch.in_phase`.
         """
-        if getattr(self.dec, "context_frames", None) is None:
+        if self.enc_q is None or getattr(self.dec, "context_frames", None) is None:
             return None
         flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
         pitch = self.pitch.context_frames if self.pitch is not None else 0
-        return self.posterior_encoder.enc.context_frames + 2 * flow + pitch + self.dec.context_frames
+        return self.enc_q.enc.context_frames + 2 * flow + pitch + self.dec.context_frames
 
     def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
         """[B] -> [B, G, 1], None for one voice.

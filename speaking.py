@@ -35,7 +35,7 @@ from timings import Mark, Timings
 
 LARGEST_SPEED, SMALLEST_SPEED = 10.0, 0.1
 VOICES = Path(__file__).parent / "voices"
-DEFAULT_VOICE = "en_rms"
+DEFAULT_VOICE = "en_joe"
 
 
 @dataclass(frozen=True)

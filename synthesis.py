@@ -71,7 +71,7 @@ class Voice(Speaking):
 
         Args:
             path: of a run, a checkpoint, a release or a Piper voice (VOICE.onnx with VOICE.onnx.json), or the name of
-                a voice in voices/; without it, en_rms.
+                a voice in voices/; without it, en_joe.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.

@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="?", metavar="TEXT", help="what to say, as --text")
     parser.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx file of "
-                        "export.py or of Piper, or the name of a voice in voices/ (default: en_rms)")
+                        "export.py or of Piper, or the name of a voice in voices/ (default: en_joe)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--onnx", action="store_true", help="speak by the voice.onnx of a release, without torch")
     parser.add_argument("--list-voices", action="store_true", help="what voices/ holds: name, language, licence ...")

@@ -17,6 +17,7 @@ import checkpoint
 import config as project_settings
 import convert
 import evaluation
+import finetuning
 import formats
 import rescoring
 from benchmarks.voices import MEDIUM, full_config
@@ -221,12 +222,24 @@ def test_a_release_without_training_parts_has_no_weight_of_them_and_speaks(relea
     assert len(Voice.load(release, "cpu").speak("ab a", speaker=1, seed=1).samples)
 
 
+@pytest.mark.parametrize("name", ["onnx", "onnx-streaming", "piper", "sherpa-onnx", "torchscript"])
+def test_every_form_that_only_speaks_is_written_of_it(release, tmp_path, name):
+    written = formats.write(name, checkpoint.read_weights(release), tmp_path)
+    assert written.files and not any("differ" in check and "nan" in check for check in written.checks)
+
+
+@pytest.mark.parametrize("name", ["huggingface", "published"])
+def test_forms_that_hold_training_parts_are_refused_not_filled_with_noise(release, tmp_path, name):
+    with pytest.raises(ValueError):
+        formats.write(name, checkpoint.read_weights(release), tmp_path)
+
+
 @pytest.mark.parametrize("need", [
     lambda voice, wav: voice.speak("ab", speaker=0, candidates=2),
     lambda voice, wav: voice.convert(wav, 0, 1),
     lambda voice, wav: rescoring.reading_score(voice.model, voice.config.data, torch.tensor([4]), torch.tensor([2]),
                                                torch.zeros(128)),
-    lambda voice, wav: voice.model.conversion_context],
+    lambda voice, wav: list(voice.stream_conversion(wav, 0, 1))],
     ids=["candidates", "conversion", "reading score", "streamed conversion"])
 def test_what_needs_the_posterior_encoder_says_that_it_is_missing(release, tmp_path, need):
     write_wav(tmp_path / "a.wav", np.zeros(4000, np.float32), 8000)
@@ -235,9 +248,9 @@ def test_what_needs_the_posterior_encoder_says_that_it_is_missing(release, tmp_p
 
 
 def test_alignment_health_says_that_the_posterior_encoder_is_missing(release, tiny_batch):
-    voice = Voice.load(release, "cpu")
+    voice, batch = Voice.load(release, "cpu"), tiny_batch._replace(text_ids=tiny_batch.text_ids % 10)
     with pytest.raises(ValueError, match="has no posterior encoder"):
-        alignment_health.health_of(voice.model, [tiny_batch], voice.text, voice.config.data)
+        alignment_health.health_of(voice.model, [batch], voice.text, voice.config.data)
     assert not evaluation.reads_recordings(voice)
 
 
@@ -263,6 +276,41 @@ def test_the_card_claims_no_training_that_never_was(release):
     weights = checkpoint.read_weights(release)
     card = cards.text_of(load_voice(weights), weights, "piper", cards.Card(), None, cards.Beside())
     assert "none by this project" in card and "0 steps" not in card and "serve training" not in card
+
+
+@pytest.mark.parametrize("overrides", [(), ("data.n_speakers=2", "model.gin_channels=8")], ids=["one", "several"])
+def test_a_voice_gets_a_posterior_encoder_from_its_own_speech_and_nothing_else_changes(
+        tmp_path, monkeypatch, overrides):
+    model, state = speaking_half(tiny(overrides), 10)
+    imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
+    texts = tmp_path / "texts.txt"
+    texts.write_text("ab ab\n\nba ba b\n")
+    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 8)
+    taught = convert.with_posterior(imported, texts, 2)
+    assert all(torch.equal(taught.generator[name], imported.generator[name]) for name in imported.generator)
+    again = SynthesizerTrn(10, taught.config)
+    assert "enc_q" not in again.leave_out(taught.generator)
+    again.load_state_dict(taught.generator)
+    with pytest.raises(ValueError, match="--teach-posterior: the voice has a posterior encoder already"):
+        convert.with_posterior(taught, texts, 1)
+
+
+def test_a_posterior_encoder_learns_what_the_sound_says_of_the_latent(monkeypatch):
+    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 16)
+    config, random = tiny(), torch.Generator().manual_seed(0)
+    model = SynthesizerTrn(10, config)
+    level = torch.randn(1, 400, generator=random)
+    spec, z = level.exp().repeat(config.spec_channels, 1), level.repeat(config.model.inter_channels, 1)
+    left = list(finetuning.teach_posterior(model, config, [finetuning.Example(spec, z, None)], 60))
+    assert left[0] > 0.9 and left[-1] < 0.5
+
+
+def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path):
+    model, state = speaking_half(tiny(), 10)
+    imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
+    (tmp_path / "texts.txt").write_text("a\nb\n")
+    with pytest.raises(ValueError, match="texts.txt: of 2 lines none is spoken for 96 frames; expected sentences"):
+        convert.with_posterior(imported, tmp_path / "texts.txt", 1)
 
 
 # The same sound, by onnxruntime on the graph itself.
