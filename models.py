@@ -66,8 +66,8 @@ def draw_normal(like: Tensor) -> Tensor:
 
 
 NO_POSTERIOR = ("this voice has no posterior encoder (enc_q), which reads recordings: it was read from a file that "
-                "only speaks. Expected a voice with one; train it further, python train.py -c CONFIG.json --init-from "
-                "VOICE -m RUN, and use that run")
+                "only speaks. Expected a voice with one: read it again by python convert.py VOICE.onnx -o RUN "
+                "--teach-posterior TEXTS, or train it further (--init-from)")
 
 
 class Prior(NamedTuple):

@@ -19,6 +19,7 @@ import convert
 import evaluation
 import finetuning
 import formats
+import ranking
 import rescoring
 from benchmarks.voices import MEDIUM, full_config
 from config import replace
@@ -251,6 +252,8 @@ def test_alignment_health_says_that_the_posterior_encoder_is_missing(release, ti
     voice, batch = Voice.load(release, "cpu"), tiny_batch._replace(text_ids=tiny_batch.text_ids % 10)
     with pytest.raises(ValueError, match="has no posterior encoder"):
         alignment_health.health_of(voice.model, [batch], voice.text, voice.config.data)
+    with pytest.raises(ValueError, match="has no posterior encoder"):  # before any line is read
+        ranking.rank(voice.model, voice.config, [], voice.text)
     assert not evaluation.reads_recordings(voice)
 
 
