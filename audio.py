@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from files import drop_output
 from utils import RESAMPLING_RATIO_LIMIT, Wav, atomic_path, import_package, quantised, resample, wav_writer
 
 FLOAT = "float"  # for `bits`: 32-bit floats instead of whole numbers
@@ -176,19 +177,8 @@ class RawWriter:
             self.stream.flush()
         except ConnectionError:  # a closed pipe among others
             self.is_open = False
-            _drop(self.stream)
+            drop_output(self.stream)
         return self.is_open
-
-
-def _drop(stream: BinaryIO) -> None:
-    """Let what a stream still holds go nowhere; else Python would complain of it when it ends."""
-    try:
-        number = stream.fileno()
-    except OSError:  # no file of the system
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
 
 
 def at_rate(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

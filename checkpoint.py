@@ -16,9 +16,9 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -26,9 +26,13 @@ import torch
 from torch import Tensor
 
 import config as settings
-
-if TYPE_CHECKING:
-    from models import SynthesizerTrn
+import registry
+from commons import uninitialised
+from config import Config
+from files import staged
+from models import SynthesizerTrn
+from text import TextProcessor
+from text.symbols import check_inside
 
 logger = logging.getLogger("vits")
 
@@ -39,6 +43,9 @@ RELEASE_VERSION, INT8_VERSION = "1", "2"  # of a file with weights in 8 bits, wh
 INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of it is multiplied by, float32
 LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
+SHOWN = 80  # characters of a name that stands in a file, in a message
+FAULT = 600  # characters of what is wrong, in a message
+EXPANDED = 2**26  # bytes that a tensor of fewer stored numbers may stand for
 MODEL_FILE, DISCRIMINATORS_FILE = "model.safetensors", "discriminators.safetensors"
 
 
@@ -79,7 +86,7 @@ def list_steps(run_dir: Path) -> list[int]:
     """Steps of which a checkpoint lies in the run, oldest first."""
     if not run_dir.is_dir():
         return []
-    matches = (PATTERN.fullmatch(path.name) for path in run_dir.iterdir())
+    matches = (PATTERN.fullmatch(path.name) for path in run_dir.iterdir() if not path.is_dir())
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -127,9 +134,74 @@ def load(path: Path) -> dict[str, Any]:
         found = (f"the keys {', '.join(map(str, list(payload)[:6]))}" if isinstance(payload, dict) else
                  f"a {type(payload).__name__}")
         raise CheckpointError(f"{path} is not a checkpoint of this project; it holds {found}.\n{_way_out(path)}")
-    if payload["version"] > VERSION:
-        raise CheckpointError(f"{path} has version {payload['version']}, this code reads up to {VERSION}; update it")
+    version = payload.get("version")
+    if _is_count(version) and version > VERSION:
+        raise CheckpointError(f"{path} has version {version}, this code reads up to {VERSION}; update it")
+    if faults := _payload_faults(payload):
+        raise CheckpointError(f"{path} was changed by something else than training: {'; '.join(faults)}.\n"
+                              f"{_way_out(path)}")
     return payload
+
+
+def load_training(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that a run goes on from: see `load`; nothing of the training is missing in it.
+
+    Raises:
+        CheckpointError: something is, or it is of another type.
+    """
+    payload = load(path)
+    faults = [f"its {name} is {_kind(payload.get(name))}, expected a dict" for name in (
+        "config", "generator", "discriminators", "generator_updater", "discriminator_updater")
+        if not isinstance(payload.get(name), dict)]
+    if not faults and not all(isinstance(payload["config"].get(section), dict) for section in settings.SECTIONS):
+        faults.append(f"its config lacks one of the sections {', '.join(settings.SECTIONS)}")
+    if "average" not in payload:
+        faults.append("its average is missing")
+    if not isinstance(payload.get("new_rows"), (dict, type(None))):
+        faults.append(f"its new_rows is {_kind(payload['new_rows'])}, expected a dict")
+    if faults:
+        raise CheckpointError(f"{path} cannot be trained further: {'; '.join(faults)}.\n{_way_out(path)}")
+    return payload
+
+
+def _payload_faults(payload: dict[str, Any]) -> list[str]:
+    """What of a checkpoint is not of the type that training wrote, one clause each."""
+    faults = [f"its {name} is {_kind(payload.get(name))}, expected a whole number" for name in ("version", "step")
+              if not _is_count(payload.get(name))]
+    try:
+        json.dumps(payload.get("config"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        faults.append("its config is not made of JSON types")
+    for name in ("generator", "discriminators", "average"):
+        part = payload.get(name)
+        if part is not None and not isinstance(part, dict):
+            faults.append(f"its {name} is {_kind(part)}, expected tensors by name")
+        elif part is not None and (fault := tensor_fault(part)):
+            faults.append(f"its {name} {fault}")
+    return faults
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"a {type(value).__name__}"
+
+
+def tensor_fault(tensors: Mapping[Any, Any]) -> str | None:
+    """Why a state dict cannot be computed with, None if it can: dense real numbers, by text names."""
+    for name, tensor in tensors.items():
+        if not isinstance(name, str):
+            return f"has a name that is {_kind(name)}, expected text"
+        if not isinstance(tensor, Tensor):
+            return f"has {name[:SHOWN]} as {_kind(tensor)}, expected a tensor"
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
+            kind = "meta" if tensor.is_meta else str(tensor.layout if tensor.layout != torch.strided else tensor.dtype)
+            return f"has {name[:SHOWN]} as a tensor of {kind.removeprefix('torch.')}, expected dense real numbers"
+        if tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), EXPANDED):
+            return f"has {name[:SHOWN]} of {list(tensor.shape)}, more numbers than the file holds"
+    return None
 
 
 def load_foreign(file: Path) -> Any:
@@ -144,8 +216,10 @@ def load_foreign(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
+        if zipfile.is_zipfile(file) and _is_compressed(zipfile.ZipFile(file)):
+            raise CheckpointError(f"{file} cannot be read: it is compressed, which torch's files are not")
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):  # no fault of the file's
+    except (OSError, MemoryError, CheckpointError):  # no fault of the file's
         raise
     except Exception as error:  # a foreign pickle raises whatever its bytes happen to mean
         refused = re.search(r"GLOBAL (\S+)", str(error))
@@ -159,7 +233,7 @@ def save_foreign(path: Path, content: dict[str, Any]) -> Path:
     """Write a file for somebody else's program: safetensors if its name says so, else with `torch.save`."""
     if path.suffix == ".safetensors":
         tensors = {name: tensor.contiguous() for name, tensor in content.items()}
-        return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, {"format": "pt"})))
+        return _write_whole(path, lambda file: file.write(_safetensors(tensors, {"format": "pt"})))
     return _write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -189,6 +263,11 @@ def find(path: Path) -> Path:
                             f"({MODEL_FILE}); train first, e.g. python train.py -c configs/demo.json -m {path}")
 
 
+def holds_voice(folder: Path) -> bool:
+    """Whether a run's checkpoints or a release lie in a folder, so that its configuration is theirs."""
+    return newest(folder) is not None or (folder / MODEL_FILE).exists()
+
+
 def read_ranking(run_dir: Path) -> Ranking | None:
     """The checkpoints that validated best, None before the first.
 
@@ -199,12 +278,12 @@ def read_ranking(run_dir: Path) -> Ranking | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = settings.read_json(file)
         if "best" not in content:  # as it was while it named one checkpoint only
             content = {"measure": "valid/mel", "best": [content]}
         entries = tuple(Best(int(entry["step"]), float(entry["value"])) for entry in content["best"])
         return Ranking(str(content["measure"]), entries)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{file} is damaged ({_reason(error)}); delete it, and the next validation writes it "
                               "anew") from None
 
@@ -232,41 +311,107 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
         faults = [line.strip() for line in str(error).splitlines()]
-        shown = "\n".join(faults[:6] + ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
+        shown = "\n".join([fault[:FAULT] for fault in faults[:6]] +
+                          ([f"... and {len(faults) - 6} lines more"] if faults[6:] else []))
         raise CheckpointError(f"{path}: its {part} does not fit the configuration's: {shown}\nTrain with the "
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 
 
-def load_speaking(model: SynthesizerTrn, weights: Weights) -> tuple[str, ...]:
-    """Load what speaks, strictly; parts that only training needs may be absent as a whole, and are then left out.
+def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
+    """The generator of a voice; no memory is taken for it before its tensors are seen to fit the configuration.
 
-    Returns:
-        names of the parts that the weights lack; see `models.TRAINING_PARTS`.
+    Parts that only training needs (`models.TRAINING_PARTS`) may be absent as a whole, and are then left out.
 
     Raises:
-        CheckpointError: keys or shapes differ otherwise.
+        CheckpointError: they do not.
     """
-    absent = model.leave_out(weights.generator)
+    n_symbols = len(TextProcessor.from_config(config.data).symbols)
+    if not config.model.plugins:  # parts of users' own may not know the device "meta"
+        with torch.device("meta"):
+            expected = SynthesizerTrn(n_symbols, config)
+        expected.leave_out(weights.generator)
+        check_shapes(expected.state_dict(), weights)
+    with uninitialised():
+        model = SynthesizerTrn(n_symbols, config)
+    model.leave_out(weights.generator)
     load_state(model, weights.generator, weights.source, "generator")
-    return absent
+    return model
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, raw: bool = False) -> Weights:
     """Read configuration and weights of a run folder, a checkpoint, a release folder or its model file.
+
+    Args:
+        path: of any of these.
+        raw: the weights as the last step left them, to which the optimizers' moments belong, not the moving average.
 
     Raises:
         FileNotFoundError: there is nothing to read.
         CheckpointError: it is damaged or not ours.
+        ValueError: raw weights are wanted of a release, which has one kind.
     """
     file = find(path)
     if file.suffix == ".safetensors":
+        if raw:
+            raise ValueError(f"{file} is a release, which holds one kind of weights; name the run, or leave --raw out")
         return _read_release(file)
     payload = load(file)
     missing = [part for part in ("config", "generator") if not isinstance(payload.get(part), dict)]
     if missing:
         raise CheckpointError(f"{file} holds no {' and no '.join(missing)}; expected a checkpoint that training wrote")
-    return Weights(payload["config"], payload.get("average") or payload["generator"], payload.get("discriminators"),
+    generator = payload["generator"] if raw else payload.get("average") or payload["generator"]
+    return Weights(payload["config"], generator, payload.get("discriminators"),
                    payload["step"], file)
+
+
+def config_of(weights: Weights, overrides: Sequence[str] = (), trust_plugins: bool = False) -> Config:
+    """The configuration of a voice that may be somebody else's; Python files that it names run if the user trusts them.
+
+    Args:
+        weights: with the configuration as it was read.
+        overrides: the user's own `section.key=value`; files that they name are trusted.
+        trust_plugins: run the files of model.plugins.
+
+    Raises:
+        ConfigError: it does not fit, naming the voice.
+        PluginError: it names Python files that are not trusted.
+        ValueError: it names a file of symbols.
+    """
+    try:
+        config = settings.from_dict(weights.config, overrides)
+    except settings.ConfigError as error:
+        raise settings.ConfigError(settings.prefixed(str(error), weights.source)) from None
+    own = settings.overridden(overrides)
+    if "data.symbols" not in own:
+        check_inside(config.data.symbols, weights.source)
+    if "model.plugins" not in own:
+        registry.check_trust("model.plugins", config.model.plugins, weights.source, trust_plugins)
+    registry.load_plugins(config.model.plugins)
+    if weights.source.suffix == ".safetensors":  # a release names no filelists, see `publish`, unless it was changed
+        dropped = {name: "" for name in ("training_files", "validation_files") if f"data.{name}" not in own}
+        config = settings.replace(config, "data", dropped)
+    return config
+
+
+def check_shapes(expected: Mapping[str, Tensor], weights: Weights) -> None:
+    """See that a generator's tensors are those of the network that the configuration describes.
+
+    Args:
+        expected: the network's state dict, which may be on torch's device "meta".
+        weights: of the voice.
+
+    Raises:
+        CheckpointError: naming what does not fit.
+    """
+    found = weights.generator
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name[:SHOWN]} is not known" for name in found if name not in expected]
+    faults += [f"{name} is {list(found[name].shape)}, expected {list(tensor.shape)}"
+               for name, tensor in expected.items() if name in found and found[name].shape != tensor.shape]
+    if faults:
+        shown = "\n".join(faults[:6] + ([f"... and {len(faults) - 6} more"] if faults[6:] else []))
+        raise CheckpointError(f"{weights.source}: its generator does not fit the configuration's: {shown}\nUse the "
+                              "configuration that it was trained with.")
 
 
 def publish(source: Path, folder: Path, with_discriminators: bool = False) -> list[Path]:
@@ -290,26 +435,36 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     """Write a release of weights, with their discriminators if there are any; see `publish`.
 
     float16 halves it; int8 quarters it, with a scale for each output of a weight, and leaves discriminators in float16.
+    The folder stays as it was until all of it is written.
     """
-    if newest(folder) is not None:
-        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
-    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
-        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
+    check_release_folder(folder)
     config = settings.from_dict(weights.config)
     # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
     config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
     if config.model.plugins:
         logger.warning("the voice needs %s to load; give it away with %s", ", ".join(config.model.plugins), folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n"
-    (folder / DISCRIMINATORS_FILE).unlink(missing_ok=True)  # another release's would not fit
-    files = [_write_tensors(folder / MODEL_FILE, weights.generator, weights.step, kind),
-             _write_whole(folder / "config.json", lambda file: file.write(text.encode()))]
-    if weights.discriminators is not None:
-        files.append(_write_tensors(folder / DISCRIMINATORS_FILE, weights.discriminators, weights.step,
-                                    torch.float16 if kind == torch.int8 else kind))
-    return files
+    names = [MODEL_FILE, "config.json"]
+    with staged(folder, stale=(DISCRIMINATORS_FILE,)) as made:  # another release's would not fit
+        _write_tensors(made / MODEL_FILE, weights.generator, weights.step, kind)
+        settings.save(config, made / "config.json")
+        if weights.discriminators is not None:
+            names.append(DISCRIMINATORS_FILE)
+            _write_tensors(made / DISCRIMINATORS_FILE, weights.discriminators, weights.step,
+                           torch.float16 if kind == torch.int8 else kind)
+    return [folder / name for name in names]
+
+
+def check_release_folder(folder: Path) -> None:
+    """Refuse to write a release over a run or somebody else's configuration.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if newest(folder) is not None:
+        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
+    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
+        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
 
 
 def _is_release(file: Path) -> bool:
@@ -327,9 +482,9 @@ def _read_release(file: Path) -> Weights:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; a release is the folder with {file.name} and config.json")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = settings.read_json(path)
     except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); fetch or export the release again") from None
+        raise CheckpointError(f"{error}; fetch or export the release again") from None
     # A folder that is to stay small may have them beside it: voices/en_rms.discriminators.safetensors.
     folder = file.parent.resolve()
     places = (folder / DISCRIMINATORS_FILE, folder.parent / f"{folder.name}.{DISCRIMINATORS_FILE}")
@@ -348,7 +503,18 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: t
     checksum = _digest(tensors, str(step))
     version = INT8_VERSION if kind == torch.int8 else RELEASE_VERSION
     metadata = {"format": RELEASE_FORMAT, "version": version, "step": str(step), "checksum": checksum}
-    return _write_whole(path, lambda file: file.write(safetensors.torch.save(tensors, metadata)))
+    return _write_whole(path, lambda file: file.write(_safetensors(tensors, metadata)))
+
+
+def _safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose metadata are in order: the library writes them in another order each time."""
+    content = safetensors.torch.save(dict(tensors), metadata)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:8 + length])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length:]
 
 
 def _in_int8(name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -385,7 +551,14 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
                               f"{INT8_VERSION}; update it")
     if metadata.get("checksum") != _digest(tensors, metadata.get("step", "")):
         raise CheckpointError(f"{path} is damaged, its checksum is wrong; fetch or export it again")
+    if not re.fullmatch(r"\d{1,18}", metadata.get("step", "")):
+        raise CheckpointError(f"{path} names the step {metadata.get('step', '')[:SHOWN]!r}, expected a whole number; "
+                              "fetch or export it again")
+    if fault := tensor_fault(tensors):
+        raise CheckpointError(f"{path} {fault}; fetch or export it again")
     scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(INT8_SCALE)}
+    if lost := [name for name in scales if name.removesuffix(INT8_SCALE) not in tensors]:
+        raise CheckpointError(f"{path} has {lost[0][:SHOWN]} without its weight; fetch or export it again")
     wide = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     for name, scale in scales.items():
         name = name.removesuffix(INT8_SCALE)
@@ -447,6 +620,8 @@ def _damage(path: Path) -> str | None:
             archive = zipfile.ZipFile(file)
             # torch reads nothing of a record whose flag says that it is a folder, and leaves memory as it was.
             folders = [record.filename for record in archive.infolist() if record.external_attr & 0x10]
+            if _is_compressed(archive):
+                return "it is compressed, which no checkpoint is"
             wrong = archive.testzip() or next(iter(folders), None)
             is_foreign = not any(name.endswith("/data.pkl") for name in archive.namelist())
     except Exception as error:  # a damaged directory makes zipfile raise whatever its bytes happen to mean
@@ -456,6 +631,11 @@ def _damage(path: Path) -> str | None:
     if wrong:
         return f"it is damaged (its record {wrong} is not what was written)"
     return "it is a zip archive of something else" if is_foreign else None
+
+
+def _is_compressed(archive: zipfile.ZipFile) -> bool:
+    """Whether a zip archive would need more memory than its size; torch stores its records as they are."""
+    return any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist())
 
 
 def _reason(error: Exception) -> str:

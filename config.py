@@ -11,21 +11,27 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import itertools
 import json
+import logging
 import math
 import types
 import typing
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from files import write_text_atomic
+
+logger = logging.getLogger("vits")
 
 
 class ConfigError(ValueError):
     """All faults of one configuration, one per line."""
 
 
-# Published key -> why it may be left out. Each gives one warning.
+# Published key -> why it may be left out. Each gives one line in the log.
 RETIRED = {
     "train.init_lr_ratio": "nothing in the published code reads it",
     "train.warmup_epochs": "nothing in the published code reads it",
@@ -39,6 +45,27 @@ RENAMED = {
     "model.use_sdp": ("model.duration_predictor", {True: "stochastic", False: "deterministic"}),
     "model.use_spectral_norm": ("discriminator.use_spectral_norm", {True: True, False: False}),
 }
+
+
+LARGEST = 2**63 - 1  # of a whole number that has no limit of its own
+LARGEST_JSON = 2**26  # bytes of a file
+SHOWN = 200  # characters of a value, in a message
+FAULTS, FAULT = 50, 600  # of a message, and characters of each
+KEYS = 500  # of an object that is read
+TEXT = 4096  # characters of a text
+ENTRIES = 64  # of a list that has no limit of its own
+
+
+def at_most(default: Any, most: float | None, least: float | None = None, entries: int = ENTRIES) -> Any:
+    """A field with limits, so that no file can ask for more memory than a machine has.
+
+    Args:
+        default: its value where none is given.
+        most: largest value; of a list, of each number in it. None: no limit but LARGEST.
+        least: smallest value.
+        entries: of a list.
+    """
+    return field(default=default, metadata={"most": most, "least": least, "entries": entries})
 
 
 @dataclass(frozen=True)
@@ -72,11 +99,11 @@ class TrainConfig:
     discriminator_lr_schedule: str | None = None  # as lr_schedule if not given
     discriminator_lr_warmup_steps: int | None = None  # from where they join; as lr_warmup_steps if not given
     grad_clip: float | None = None  # largest gradient norm of each optimizer; None clips nothing
-    batch_size: int = 64  # utterances of a process
+    batch_size: int = at_most(64, 65536)  # utterances of a process
     batch_seconds: float | None = None  # of a process, padding included; batch_size is then the most utterances
-    accumulate: int = 1  # batches whose gradients make one step
+    accumulate: int = at_most(1, 65536)  # batches whose gradients make one step
     speaker_temperature: float = 1.0  # each speaker's share is frequency ** (1 / temperature): 1 as recorded, 100 even
-    segment_size: int = 8192  # samples of each utterance that reach the generator in a step
+    segment_size: int = at_most(8192, 2**22)  # samples of each utterance that reach the generator in a step
     precision: str = "fp32"  # fp32, bf16, fp16; a device that lacks it trains in fp32 and says so
     compile: bool = False  # generator and discriminators by torch.compile, where there is a compiler for the device
     ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
@@ -96,17 +123,18 @@ class TrainConfig:
     c_dur: float = 1.0
     c_pitch: float = 20.0  # for generators that hear pitch
     c_stft: float = 0.0  # multi-resolution STFT loss, for training without discriminators
-    stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples, FFT sizes of that loss
-    num_workers: int = 2
-    num_threads: int | None = None  # CPU threads of the training process; None leaves torch's choice
+    stft_sizes: tuple[int, ...] = at_most((512, 1024, 2048), 2**16)  # samples, FFT sizes of that loss
+    num_workers: int = at_most(2, 1024)
+    num_threads: int | None = at_most(None, 1024)  # CPU threads of the training process; None leaves torch's choice
     memory_probe: bool = True  # before the first step: does the largest batch fit?
     trackers: tuple[str, ...] = ("console", "jsonl", "tensorboard")  # and aim, wandb
     callbacks: tuple[str, ...] = ()  # Python files that register callbacks of your own
     init_from: str | None = None  # run, checkpoint or release folder whose weights a new run starts from
     allow_partial: bool = False  # start from it even where its weights do not fit
     init_speaker: str | int | None = None  # which of several voices a model of one voice starts from
-    trainable: tuple[str, ...] = ("*",)  # patterns of generator parameters that train; "new_rows": only what is new
-    frozen: tuple[str, ...] = ()  # patterns of those that do not
+    trainable: tuple[str, ...] = at_most(("*",), None, entries=10_000)  # patterns of generator parameters that train;
+    # "new_rows": only what is new
+    frozen: tuple[str, ...] = at_most((), None, entries=10_000)  # patterns of those that do not
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
@@ -145,22 +173,23 @@ class DataConfig:
     validation_files: str = ""  # filelist
     text_cleaners: tuple[str, ...] = ("english_cleaners2",)
     language: str = "en-us"  # espeak-ng's name, for the cleaners that phonemize
-    symbols: str | tuple[str, ...] = "published"  # a table of text/, a file of one symbol a line, or the symbols
-    sampling_rate: int = 22050  # Hz
-    filter_length: int = 1024  # samples of the FFT
-    hop_length: int = 256  # samples
-    win_length: int = 1024  # samples
-    n_mel_channels: int = 80
+    symbols: str | tuple[str, ...] = at_most("published", None, entries=65_536)  # a table of text/, the symbols, or, in
+    # a configuration of your own, a file of one symbol a line
+    sampling_rate: int = at_most(22050, 768_000, least=1000)  # Hz
+    filter_length: int = at_most(1024, 2**16)  # samples of the FFT
+    hop_length: int = at_most(256, 2**16)  # samples
+    win_length: int = at_most(1024, 2**16)  # samples
+    n_mel_channels: int = at_most(80, 1024)
     mel_fmin: float = 0.0  # Hz
     mel_fmax: float | None = None  # Hz; None is half the sampling rate
     add_blank: bool = True
     begin_end: tuple[str, str] | None = None  # symbols before and behind every text, where the voice learned them
-    n_speakers: int = 0  # 0 and 1 are one voice
-    speakers: tuple[str, ...] = ()  # names by id; filled in from the filelist at training if it names speakers
+    n_speakers: int = at_most(0, 100_000)  # 0 and 1 are one voice
+    speakers: tuple[str, ...] = at_most((), None, entries=100_000)  # names by id; training takes them from the filelist
     cleaned_text: bool = True  # the filelists' text has been through the cleaners already
-    min_text_len: int = 1  # symbols, before blanks
-    max_text_len: int = 190  # symbols, before blanks
-    max_wav_seconds: float = 20.0
+    min_text_len: int = at_most(1, 10_000)  # symbols, before blanks
+    max_text_len: int = at_most(190, 10_000)  # symbols, before blanks
+    max_wav_seconds: float = at_most(20.0, 3600.0)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
@@ -190,34 +219,34 @@ class DataConfig:
 class ModelConfig:
     """The synthesizer's sizes and the names of its exchangeable parts."""
 
-    inter_channels: int = 192  # latent z
-    hidden_channels: int = 192
-    filter_channels: int = 768
-    n_heads: int = 2
-    n_layers: int = 6
-    kernel_size: int = 3
-    attention_window: int = 4  # tokens to each side that relative attention tells apart
+    inter_channels: int = at_most(192, 4096)  # latent z
+    hidden_channels: int = at_most(192, 8192)
+    filter_channels: int = at_most(768, 32_768)
+    n_heads: int = at_most(2, 256)
+    n_layers: int = at_most(6, 256)
+    kernel_size: int = at_most(3, 255)
+    attention_window: int = at_most(4, 1024)  # tokens to each side that relative attention tells apart
     p_dropout: float = 0.1
-    posterior_layers: int = 16
-    flow_couplings: int = 4
-    flow_layers: int = 4  # WaveNet layers in each coupling
-    wavenet_kernel_size: int = 5
+    posterior_layers: int = at_most(16, 128)
+    flow_couplings: int = at_most(4, 64)
+    flow_layers: int = at_most(4, 32)  # WaveNet layers in each coupling
+    wavenet_kernel_size: int = at_most(5, 255)
     duration_predictor: str = "stochastic"
-    duration_channels: int = 256  # deterministic predictor
-    duration_flows: int = 4  # stochastic predictor
+    duration_channels: int = at_most(256, 8192)  # deterministic predictor
+    duration_flows: int = at_most(4, 64)  # stochastic predictor
     p_dropout_duration: float = 0.5
     generator: str = "hifigan"
     resblock: str = "1"
-    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
-    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
-    upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
-    upsample_initial_channel: int = 512
-    upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
-    istft_channels: int = 512
-    istft_layers: int = 8
-    istft_expansion: int = 3  # hidden width of each ConvNeXt block over istft_channels
-    istft_kernel_size: int = 7
-    gin_channels: int = 0  # speaker embedding
+    resblock_kernel_sizes: tuple[int, ...] = at_most((3, 7, 11), 255, entries=16)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = at_most(((1, 3, 5), (1, 3, 5), (1, 3, 5)), 1024, entries=16)
+    upsample_rates: tuple[int, ...] = at_most((8, 8, 2, 2), 1024, entries=16)
+    upsample_initial_channel: int = at_most(512, 16_384)
+    upsample_kernel_sizes: tuple[int, ...] = at_most((16, 16, 4, 4), 4096, entries=16)
+    istft_channels: int = at_most(512, 8192)
+    istft_layers: int = at_most(8, 256)
+    istft_expansion: int = at_most(3, 16)  # hidden width of each ConvNeXt block over istft_channels
+    istft_kernel_size: int = at_most(7, 255)
+    gin_channels: int = at_most(0, 8192)  # speaker embedding
     plugins: tuple[str, ...] = ()  # Python files that register networks of your own
 
     def faults(self) -> list[str]:
@@ -271,15 +300,15 @@ class DiscriminatorConfig:
 
     kinds: tuple[str, ...] = ("scale", "period")
     use_spectral_norm: bool = False
-    n_scales: int = 1  # 1 is VITS, 3 is HiFi-GAN (each further one hears half the rate)
-    scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
-    scale_kernel_sizes: tuple[int, ...] = (15, 41, 41, 41, 41, 5)
-    scale_strides: tuple[int, ...] = (1, 4, 4, 4, 4, 1)
-    scale_groups: tuple[int, ...] = (1, 4, 16, 64, 256, 1)
-    periods: tuple[int, ...] = (2, 3, 5, 7, 11)  # samples
-    period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
-    stft_sizes: tuple[int, ...] = (512, 1024, 2048)  # samples
-    stft_channels: int = 32
+    n_scales: int = at_most(1, 16)  # 1 is VITS, 3 is HiFi-GAN (each further one hears half the rate)
+    scale_channels: tuple[int, ...] = at_most((16, 64, 256, 1024, 1024, 1024), 16_384, entries=16)
+    scale_kernel_sizes: tuple[int, ...] = at_most((15, 41, 41, 41, 41, 5), 1023, entries=16)
+    scale_strides: tuple[int, ...] = at_most((1, 4, 4, 4, 4, 1), 1024, entries=16)
+    scale_groups: tuple[int, ...] = at_most((1, 4, 16, 64, 256, 1), 16_384, entries=16)
+    periods: tuple[int, ...] = at_most((2, 3, 5, 7, 11), 4096, entries=16)  # samples
+    period_channels: tuple[int, ...] = at_most((32, 128, 512, 1024, 1024), 16_384, entries=16)
+    stft_sizes: tuple[int, ...] = at_most((512, 1024, 2048), 2**16)  # samples
+    stft_channels: int = at_most(32, 4096)
     augmentations: tuple[str, ...] = ()  # of what they hear: gain, polarity, shift, band_limit, noise
     augment_probability: float = 0.0  # of each of these, for each utterance; where it starts if it adapts
     augment_target: float | None = None  # adapt it so that this share of recordings is told as such; 0.8 is customary
@@ -295,6 +324,12 @@ class DiscriminatorConfig:
             faults.append(f"discriminator.augment_target is {self.augment_target}; it must lie in (0, 1)")
         if (self.augment_probability or self.augment_target) and not self.augmentations:
             faults.append("discriminator.augmentations is empty, though a probability or a target is given; name some")
+        for kind, sizes in (("scale", "scale_channels"), ("period", "periods"), ("period", "period_channels"),
+                            ("stft", "stft_sizes")):
+            if kind in self.kinds and not getattr(self, sizes):
+                faults.append(f"discriminator.{sizes} is empty, though discriminator.kinds has {kind}")
+        if not self.kinds:
+            faults.append("discriminator.kinds is empty; name one or more of scale, period, stft")
         if any(size < 32 for size in self.stft_sizes):
             faults.append(f"discriminator.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         scale = (self.scale_channels, self.scale_kernel_sizes, self.scale_strides, self.scale_groups)
@@ -333,8 +368,7 @@ class Config:
 
     def __post_init__(self) -> None:
         faults = [fault for section in _sections(self) for fault in section.faults()] or self._relation_faults()
-        if faults:
-            raise ConfigError("\n".join(faults))
+        _refuse(faults)
 
     def _relation_faults(self) -> list[str]:
         faults = []
@@ -365,6 +399,43 @@ class Config:
         return self.train.segment_size // self.data.hop_length
 
 
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds, however odd the file is.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON, nested too deeply, or too large.
+    """
+    path = Path(path)
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{path} has {size} bytes; expected JSON of at most {LARGEST_JSON}")
+    try:
+        return parse_json(path.read_text(encoding="utf-8-sig"), path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not JSON: byte {error.start} is not UTF-8") from None
+
+
+def parse_json(text: str, source: str | Path, pairs: Callable[[list], Any] | None = None) -> Any:
+    """What JSON text holds.
+
+    Args:
+        text: the JSON.
+        source: where it comes from, for messages.
+        pairs: what makes an object of its keys and values; None: a dict.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{source} is JSON that is nested too deeply to be read") from None
+    except ValueError:  # Python reads no whole number of more than 4300 digits
+        raise ValueError(f"{source} has a number of too many digits") from None
+
+
 def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
     """Read a JSON file, apply `section.key=value` overrides, and check everything at once.
 
@@ -378,13 +449,18 @@ def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
         hint = f"; there are {', '.join(known)}" if known else ""
         raise FileNotFoundError(f"no configuration {path}{hint}")
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+        tree = read_json(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     try:
         return from_dict(tree, overrides)
     except ConfigError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+        raise ConfigError(prefixed(str(error), path)) from None
+
+
+def prefixed(faults: str, source: str | Path) -> str:
+    """Faults, one a line, each with the file that they are of."""
+    return "\n".join(f"{source}: {line}" for line in faults.splitlines())
 
 
 def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
@@ -393,11 +469,14 @@ def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
         raise ConfigError(f"expected an object with the sections {', '.join(SECTIONS)}, found {_kind(tree)}")
     faults: list[str] = []
     flat: dict[str, Any] = {}
-    for section, values in tree.items():
+    for section, values in itertools.islice(tree.items(), KEYS):
         if section not in SECTIONS:
-            faults.append(f"unknown section {section!r}{_nearest(section, SECTIONS)}")
+            section = str(section)
+            faults.append(f"unknown section {section[:SHOWN]!r}{_nearest(section, SECTIONS)}")
         elif not isinstance(values, dict):
             faults.append(f"section {section!r} must be an object, found {_kind(values)}")
+        elif len(values) > KEYS:
+            faults.append(f"section {section!r} has {len(values)} keys; expected at most {KEYS}")
         else:
             flat.update({f"{section}.{key}": value for key, value in values.items()})
     overriding: dict[str, Any] = {}
@@ -410,8 +489,7 @@ def from_dict(tree: Any, overrides: typing.Sequence[str] = ()) -> Config:
     sections = _typed_sections(_translate(flat) | _translate(overriding), faults)
     for name, section in sections.items():  # value faults too, so that one run shows all
         faults += SECTIONS[name](**section).faults()
-    if faults:
-        raise ConfigError("\n".join(faults))
+    _refuse(faults)
     return Config(**{name: SECTIONS[name](**section) for name, section in sections.items()})
 
 
@@ -422,14 +500,23 @@ def to_dict(config: Config) -> dict:
 
 def save(config: Config, path: str | Path) -> None:
     """Write the configuration as JSON, whole or not at all."""
-    temporary = Path(path).with_suffix(".tmp")
-    temporary.write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text_atomic(path, json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n")
 
 
 def replace(config: Config, section: str, changes: dict[str, Any]) -> Config:
     """A copy with some values of one section changed; checked like any other."""
     return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **changes)})
+
+
+def overridden(overrides: typing.Sequence[str]) -> set[str]:
+    """The keys that `section.key=value` overrides name."""
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that reads a voice which somebody else may have made."""
+    parser.add_argument("--trust-plugins", action="store_true",
+                        help="run the Python files that the voice's own configuration names; without it none is run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -447,11 +534,11 @@ def _sections(config: Config) -> tuple:
 
 
 def _translate(flat: dict[str, Any]) -> dict[str, Any]:
-    """Retired keys leave with a warning, renamed ones arrive under their new name."""
+    """Retired keys leave with a line in the log, renamed ones arrive under their new name."""
     translated = {}
     for key, value in flat.items():
         if key in RETIRED:
-            warnings.warn(f"{key} is retired and ignored: {RETIRED[key]}", stacklevel=2)
+            logger.warning("%s is retired and ignored: %s", key, RETIRED[key])
         elif key in RENAMED and isinstance(value, bool):
             new_key, values = RENAMED[key]
             translated.setdefault(new_key, values[value])
@@ -467,13 +554,13 @@ def _typed_sections(flat: dict[str, Any], faults: list[str]) -> dict[str, dict[s
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for key, value in flat.items():
         if key not in types_by_key:
-            faults.append(f"unknown key {key!r}{_nearest(key, types_by_key)}")
+            faults.append(f"unknown key {key[:SHOWN]!r}{_nearest(key, types_by_key)}")
             continue
         try:
             section, name = key.split(".", 1)
             sections[section][name] = _convert(value, types_by_key[key])
-        except (TypeError, OverflowError):
-            faults.append(f"{key} is {json.dumps(value)}; expected {_describe(types_by_key[key])}")
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            faults.append(f"{key} is {_shown(value)}; expected {_describe(types_by_key[key])}")
     return sections
 
 
@@ -497,6 +584,8 @@ def _convert(value: Any, kind: Any) -> Any:
             return float(value)
     elif kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    elif kind is int and isinstance(value, int) and abs(value) > LARGEST:
+        raise OverflowError
     elif isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise TypeError
@@ -518,13 +607,13 @@ def _parse_value(text: str) -> Any:
     """An override's value: JSON if it is JSON, else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
 def _below_limits(section: str, config: Any, positive: tuple, not_negative: tuple) -> list[str]:
     """Numbers that are not above zero, or below it; of a list, each is looked at."""
-    faults = []
+    faults = _beyond_limits(section, config)
     limits = ((positive, lambda v: v > 0, "above 0"), (not_negative, lambda v: v >= 0, "0 or more"))
     for names, is_fine, claim in limits:
         for name in names:
@@ -536,8 +625,56 @@ def _below_limits(section: str, config: Any, positive: tuple, not_negative: tupl
     return faults
 
 
+def _refuse(faults: list[str]) -> None:
+    """Raise ConfigError with all faults, long ones cut, if there are any."""
+    if faults:
+        more = [f"and {len(faults) - FAULTS} more"] * (len(faults) > FAULTS)
+        raise ConfigError("\n".join([*(fault[:FAULT] for fault in faults[:FAULTS]), *more]))
+
+
+def _beyond_limits(section: str, config: Any) -> list[str]:
+    """Numbers and lists beyond what their fields allow; see `at_most`."""
+    faults = []
+    for each in dataclasses.fields(config):
+        value, limits = getattr(config, each.name), each.metadata
+        most, least = limits.get("most") or LARGEST, limits.get("least")
+        longest = max(map(len, _lists(value)), default=0)
+        if longest > (entries := limits.get("entries", ENTRIES)):
+            faults.append(f"{section}.{each.name} has {longest} entries; expected at most {entries}")
+            continue
+        leaves = _leaves(value)
+        if any(isinstance(leaf, str) and len(leaf) > TEXT for leaf in leaves):
+            faults.append(f"{section}.{each.name} has a text of more than {TEXT} characters")
+        numbers = [number for number in leaves if isinstance(number, (int, float))]
+        verb = "has" if isinstance(value, tuple) else "is"
+        if (largest := max(numbers, default=0)) > most:
+            faults.append(f"{section}.{each.name} {verb} {_shown(largest)}; it must be at most {most}")
+        if least is not None and (smallest := min(numbers, default=least)) < least:
+            faults.append(f"{section}.{each.name} {verb} {_shown(smallest)}; it must be at least {least}")
+    return faults
+
+
+def _lists(value: Any) -> list[tuple]:
+    """A value's lists: itself and those in it; none of a single number or text."""
+    return [value, *(inner for item in value for inner in _lists(item))] if isinstance(value, tuple) else []
+
+
+def _leaves(value: Any) -> list[Any]:
+    """What stands in a value's lists; of a single number or text, itself."""
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, tuple) else [value]
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError, RecursionError):  # not JSON, or a number too long to write out
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def _nearest(key: str, known: typing.Iterable[str]) -> str:
-    match = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(key[:SHOWN], list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
 

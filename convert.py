@@ -11,13 +11,19 @@ Where there are no discriminators, what is written is a release, which speaks an
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import config as settings
 import formats
-from utils import set_up_logging, user_errors
+from registry import load_plugins
+from utils import printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
     from formats import Imported
@@ -156,9 +162,10 @@ def main() -> None:
         imported = formats.read(args.source, args.config, name)
         config = settings.from_dict(settings.to_dict(imported.config), args.overrides)
         imported = imported._replace(config=config)
-        print(f"{args.source}: {name}, {found(imported)}")
+        load_plugins(config.model.plugins)  # only --set can name them: no format brings any along
+        print(printable(f"{args.source}: {name}, {found(imported)}"))
         for note in imported.notes:
-            print(f"note: {note}")
+            print(f"note: {printable(note)}")
         if args.teach_posterior:
             imported = with_posterior(imported, args.teach_posterior, args.posterior_steps)
         trains = imported.discriminators is not None

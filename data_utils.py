@@ -278,6 +278,8 @@ class _Crew:
         if not self._has_died():
             try:
                 return next(self._batches)
+            except AudioError as error:  # one of a worker's carries its traceback, the message behind it
+                raise AudioError(str(error).rpartition("AudioError: ")[2].strip() or str(error)) from None
             except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
                 # Whom a worker that is just dying hands a tensor sees the connection break before the process is gone.
                 if str(error).startswith("Caught") or not self._has_died(patience=5):
@@ -338,8 +340,9 @@ def _read_columns(filelist_path: str | os.PathLike, config: Config, text: TextPr
     numbers, speaker_ids = [], []
     for rows in filelist_rows(filelist_path, config.multispeaker):
         first = len(wav_paths)
-        encoded = text.encode_all(rows.texts if data.cleaned_text else text.clean(rows.texts))
-        faults += [(first + place, str(error)) for place, error in encoded.faults]
+        cleaned, damaged = (rows.texts, {}) if data.cleaned_text else text.clean_each(rows.texts)
+        encoded = text.encode_all(cleaned)
+        faults += [(first + place, damaged.get(place) or str(error)) for place, error in encoded.faults]
         symbols.extend(encoded.ids, encoded.lengths)
         wav_paths.extend_texts(rows.wav_paths)
         numbers.append(np.array(rows.numbers, dtype=np.int64))

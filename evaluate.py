@@ -14,6 +14,11 @@ What each number means, and which to watch: docs/evaluation.md.
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import logging
 import math
@@ -22,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config as settings
-from utils import set_up_logging, user_errors
+from utils import printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
     from evaluation import Plan, Source
@@ -65,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that measure (default 1)")
     how.add_argument("--device", default="auto", help="where the voice speaks: auto (default), cpu, cuda, mps")
     settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -136,7 +142,7 @@ def load_voice(path: Path, args: argparse.Namespace) -> tuple[Speaking, Source]:
     from synthesis import Voice
 
     file = checkpoint.find(path)
-    return (Voice.load(path, args.device, args.overrides),
+    return (Voice.load(path, args.device, args.overrides, trust_plugins=args.trust_plugins),
             Source(name_of(path), step_of(file), {"File": str(file), **best_of(file), **overrides_of(args)}))
 
 
@@ -212,7 +218,7 @@ def evaluate(path: Path, args: argparse.Namespace, out: Path | None = None) -> P
     if absent:
         card = dataclasses.replace(card, absent={**card.absent, **absent})
         card.save(folder)
-    print(describe(card))
+    print(printable(describe(card)))
     return folder
 
 
@@ -294,7 +300,7 @@ def compare(args: argparse.Namespace) -> None:
     first, second = (evaluated(path, args) for path in args.compare)
     folder = args.out or second
     page = report.write_comparison(first, second, folder / "comparison.html")
-    print(describe_comparison(Scorecard.load(first), Scorecard.load(second)))
+    print(printable(describe_comparison(Scorecard.load(first), Scorecard.load(second))))
     print(f"{page}: the same with players, for a browser")
 
 

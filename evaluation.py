@@ -30,12 +30,14 @@ from torch import Tensor
 
 import alignment_health
 import checkpoint
+import distributed
 import latents
 import listeners
 from confidence import bootstrap
 from config import Config
 from corpus import filelist_rows, speaker_id
 from data_utils import Collate, Utterance
+from files import write_bytes_atomic
 from mel_processing import griffin_lim, spectrogram
 from memory import peak_of
 from metrics import ALL, METERS, Heard, Meter, open_meters
@@ -266,7 +268,7 @@ def write_sound(folder: Path, prompt: Prompt, sound: Sound, sampling_rate: int) 
     picture = (folder / path).with_suffix(".png")
     picture.unlink(missing_ok=True)  # of an evaluation before
     if sound.symbols:
-        picture.write_bytes(alignment_png(sound.symbols, sampling_rate))
+        write_bytes_atomic(picture, alignment_png(sound.symbols, sampling_rate))
     return path.as_posix()
 
 
@@ -304,9 +306,16 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
     if jobs == 1:
         return _measure(settings, heard, f"all conditions: measuring {len(heard)} sounds")
     doing = f"all conditions: the share of one process of {jobs}"
+    known = multiprocessing.active_children()
     with ProcessPoolExecutor(jobs - 1, multiprocessing.get_context("spawn")) as pool:
-        others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
-        parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
+        try:
+            with distributed.interrupts_ignored():
+                others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
+            parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
+        except BaseException:  # or the pool would wait until they are done
+            for worker in set(multiprocessing.active_children()).difference(known):
+                worker.terminate()
+            raise
     values: list[dict[str, float]] = [{}] * len(heard)
     notes = [""] * len(heard)
     for job, part in enumerate(parts):

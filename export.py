@@ -11,12 +11,20 @@
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import config as settings
 import formats
+from files import atomic_path
 from utils import set_up_logging, user_errors
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ def export(args: argparse.Namespace) -> Written:
         ValueError: the form cannot carry this voice, or the discriminators.
     """
     import checkpoint  # seconds of imports, once the arguments are right
+    from speaking import find_voice
 
     if args.words is not None and args.to != "sherpa-onnx":
         raise ValueError(f"--words fills the lexicon of sherpa-onnx; {args.to} has none: leave it out")
@@ -41,7 +50,8 @@ def export(args: argparse.Namespace) -> Written:
     carries = formats.FORMATS.get(args.to)
     if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
-    weights = formats.read_weights(args.run)
+    weights = formats.read_weights(find_voice(args.run), args.raw)
+    checkpoint.config_of(weights, (), args.trust_plugins)  # refuses, or runs, the Python files that it names
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
     if checkpoint.newest(args.out) is not None:
@@ -53,14 +63,8 @@ def export(args: argparse.Namespace) -> Written:
         weights = weights._replace(discriminators=None)
     if args.to == RELEASE:
         return write_release(weights, args)
-    if args.words is not None:
-        words = args.words.read_text(encoding="utf-8").split()
-        return formats.module_of(args.to).write(weights, args.out, words)
-    written = formats.write(args.to, weights, args.out)
-    for kind in args.quantise:
-        narrow = formats.quantised(args.out / "voice.onnx", kind)
-        written = formats.Written(written.files + narrow.files, written.checks + narrow.checks)
-    return written
+    words = None if args.words is None else args.words.read_text(encoding="utf-8").split()
+    return formats.write(args.to, weights, args.out, words, args.quantise)
 
 
 def check_release(args: argparse.Namespace) -> None:
@@ -97,17 +101,22 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     forms = [RELEASE, *(name for name, carries in formats.FORMATS.items() if carries.writes)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-m", "--run", type=Path, required=True, help="a run folder, a checkpoint or a release folder")
+    parser.add_argument("-m", "--run", type=Path, required=True, help="a run folder, a checkpoint, a release "
+                        "folder, or the name of a voice in voices/")
     parser.add_argument("--to", choices=forms, default=RELEASE, help="the form (default release)")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write; made as needed")
     parser.add_argument("--with-discriminators", action="store_true",
                         help="also what others need to train the voice further where this training left off")
+    parser.add_argument("--raw", action="store_true",
+                        help="the weights as the last step left them, not their moving average; with --to published "
+                             "training goes on there from weights and moments that belong together")
     parser.add_argument("--words", type=Path,
                         help="a file of all words that a voice of phonemes shall say in sherpa-onnx")
     parser.add_argument("--quantise", nargs="+", choices=("fp16", "int8", "int8-static"), default=[],
                         help="with --to onnx: also files of narrower weights (int8-static computes so too), with "
                              "what that changes; in a release: its graph instead of the wide one")
     parser.add_argument("--zip", action="store_true", help="also put the folder into OUT.zip")
+    settings.add_trust_argument(parser)
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
     release.add_argument("--int8", action="store_true",
@@ -136,9 +145,19 @@ def main() -> None:
 
 
 def zipped(folder: Path) -> Path:
-    """The folder as a zip file beside it, in which everything lies below the folder's name."""
+    """The folder as a zip file beside it, in which everything lies below the folder's name.
+
+    It is whole or not there, and of the same files always the same: in order, and without their times.
+    """
     folder = folder.resolve()
-    return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+    target = folder.with_name(folder.name + ".zip")
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder.parent).as_posix())
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with file.open("rb") as source, archive.open(entry, "w") as written:
+                shutil.copyfileobj(source, written)
+    return target
 
 
 if __name__ == "__main__":

@@ -343,8 +343,7 @@ def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
         found = "is not given" if chosen is None else f"is {chosen!r}"
         raise FinetuningError(f"{weights.source} has {len(names)} speakers, this run one voice, and "
                               f"train.init_speaker {found}; choose one of {_some(names, 50)}")
-    model = SynthesizerTrn(len(_symbols_of(weights, old)), old)
-    checkpoint.load_speaking(model, weights)
+    model = checkpoint.network_of(weights, old)
     return bake_speaker(model, names.index(chosen)).state_dict()
 
 

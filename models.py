@@ -25,7 +25,6 @@ from attentions import Encoder
 from commons import (
     Registry,
     expand_tokens,
-    load_plugins,
     random_segment_starts,
     sequence_mask,
     slice_segments,
@@ -45,6 +44,7 @@ from modules import (
     same_padding,
 )
 from pitch import Pitch, PitchPredictor, pitch_loss, with_contour
+from registry import require_plugins
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
 # F FFT bins. Masks are [B, 1, L] or [B, 1, T].
@@ -312,7 +312,7 @@ class SynthesizerTrn(nn.Module):
     def __init__(self, n_vocab: int, config: Config):
         super().__init__()
         model, data = config.model, config.data
-        load_plugins(model.plugins)
+        require_plugins(model.plugins)
         if not config.multispeaker and model.gin_channels:
             model = dataclasses.replace(model, gin_channels=0)
         self.segment_frames = config.segment_frames

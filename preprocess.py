@@ -17,6 +17,11 @@ text of filelists, writing a.txt.cleaned beside a.txt:
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
 import os
 import shutil
@@ -45,22 +50,16 @@ from corpora.doctor import (
     write_findings,
     write_list,
 )
+from corpora.layouts import read_any, read_list, read_ljspeech, read_vctk, scan_corpus
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import (
-    Scan,
-    check_apart,
-    read_any,
-    read_list,
-    read_ljspeech,
-    read_sentences,
-    read_vctk,
-    scan_corpus,
-)
+from corpora.sources import Scan, check_apart, read_sentences
 from corpora.suspects import LIMIT, write_suspects
+from corpora.tables import ROLES, parse_columns
 from corpus import Line
-from utils import user_errors, write_text_atomic
+from text.symbols import check_inside
+from utils import printable, user_errors, write_text_atomic
 
 if TYPE_CHECKING:
     from synthesis import Voice
@@ -78,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
-                       ("folder", "folder of any of these layouts, or of audio with NAME.txt beside each NAME.wav"),
+                       ("folder", "folder of any known layout, or of audio with a transcript beside each"),
                        ("filelist", "path|text or path|speaker|text lines"), ("espeak", "file of one sentence a line"),
                        ("flite", "file of one sentence a line")):
         command = commands.add_parser(name, parents=[shared], help=what)
@@ -87,6 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--voice", default="en-us", help="espeak-ng's name; several, with commas, speak "
                                  "every sentence each")
             command.add_argument("--wpm", type=int, default=175, help="words per minute")
+        elif name in ("ljspeech", "folder", "filelist"):
+            _add_columns(command)
         elif name == "flite":
             command.add_argument("--voice", default="rms", help="flite's name of it; several, with commas")
     return parser
@@ -111,8 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
         if args.command == "flite":
             return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
-        readers = {"ljspeech": read_ljspeech, "vctk": read_vctk, "folder": read_any, "filelist": read_list}
-        return prepare(readers[args.command](args.source), plan)
+        if args.command == "vctk":
+            return prepare(read_vctk(args.source), plan)
+        readers = {"ljspeech": read_ljspeech, "folder": read_any, "filelist": read_list}
+        return prepare(readers[args.command](args.source, parse_columns(args.columns)), plan)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -134,8 +137,8 @@ def check(args: argparse.Namespace) -> int:
                          "them above 0 and in order")
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
-    voice = _voice(args.model)  # nor shall a wrong path
-    scan = scan_corpus(args.source)
+    voice = _voice(args.model, args.trust_plugins)  # nor shall a wrong path
+    scan = scan_corpus(args.source, parse_columns(args.columns))
     check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
     sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
@@ -144,12 +147,15 @@ def check(args: argparse.Namespace) -> int:
         findings = by_severity([*findings, *_unlike_texts(scan, findings, voice)])
     told = summary(scan, sounds, findings)
     leave_out = dropped(findings, args.drop)
-    kept = [source for source in scan.sources if source.place not in leave_out]
+    kept = [source for source in scan.sources if source.place not in leave_out and source.span is None]
+    parts = sum(source.span is not None for source in scan.sources)
     write_findings(out, findings)
     write_text_atomic(out / "summary.txt", told + "\n")
     write_list(out / "cleaned.txt", kept)
     count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
-    print(f"{told}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+    print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+          + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
+             if parts else "") +
           f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
           f"{out / 'suspects.html'}: {min(count, args.limit)} of {count} suspects")
     if repairs:
@@ -173,13 +179,13 @@ def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: arg
     print(f"{repairs.folder / 'filelist.txt'}: {len(written)} repaired utterances; {log} says what was done to each")
 
 
-def _voice(run: Path | None) -> Voice | None:
+def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
     """The trained voice that is to be asked."""
     if run is None:
         return None
     from synthesis import Voice  # torch and a model: only who names a voice waits for them
 
-    return Voice.load(run)
+    return Voice.load(run, trust_plugins=trust_plugins)
 
 
 def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
@@ -188,14 +194,14 @@ def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list
 
     bad = dropped(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
-             if source.place not in bad]
+             if source.place not in bad and source.span is None]
     # Only a filelist may be cleaned already.
     config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
                                                                              {"cleaned_text": False})
     try:
         fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
     except ValueError as error:  # what else was found shall not be lost
-        print(f"warning: the voice was not asked: {error}", file=sys.stderr)
+        print(f"warning: the voice was not asked: {printable(error)}", file=sys.stderr)
         return []
     return [Finding("unlike_text", fit.source, fit.wav_path, fit.text, f"{fit.reason} (suspicion {fit.suspicion:.1f})",
                     KINDS["unlike_text"].expected) for fit in fits if fit.reason]
@@ -210,7 +216,10 @@ def _config_to_check(args: argparse.Namespace) -> Config | None:
     if args.config is not None:
         return settings.load(args.config, args.overrides)
     if args.model is not None:
-        return settings.load(args.model / "config.json", args.overrides)
+        config = settings.load(args.model / "config.json", args.overrides)
+        if "data.symbols" not in settings.overridden(args.overrides):
+            check_inside(config.data.symbols, args.model)
+        return config
     return settings.from_dict({}, args.overrides) if args.overrides else None
 
 
@@ -251,6 +260,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--out", type=Path, help="folder for what is found (default: SOURCE.check)")
     command.add_argument("-c", "--config", type=Path, help="gives rate, longest audio and symbol table to check by")
     settings.add_arguments(command)
+    settings.add_trust_argument(command)
     command.add_argument("-m", "--model", type=Path, metavar="RUN", help="trained voice: what reads unlike its text "
                          "joins the findings; its configuration stands for -c")
     command.add_argument("--rate", type=int, help="Hz (default: the configuration's, else what most files have)")
@@ -262,7 +272,13 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
                          "out: kinds of findings, or errors, warnings, notes (default errors)")
     command.add_argument("--limit", type=int, default=LIMIT, help="suspects on the page (default %(default)s)")
     command.add_argument("--repair", metavar=",".join(NAMES), help="write a repaired copy into --out")
+    _add_columns(command)
     _add_workers(command)
+
+
+def _add_columns(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--columns", metavar="id,speaker,text", help="what the columns of the list are, of "
+                         f"{', '.join(ROLES)}; id is the audio file, - is left out (default: found out from all rows)")
 
 
 def _plan(args: argparse.Namespace) -> Plan:

@@ -15,7 +15,28 @@ from timings import Mark, Timings
 
 # Shapes: L text tokens, S samples.
 
-RAMP_SECONDS = 0.005  # of a change of volume or pitch, so that it does not click
+LONGEST_TOKEN = 1001  # frames that a network may give; `models.MAX_LOG_DURATION` keeps ours at 1000, before rounding
+RAMP_SECONDS = 0.005  # of a change of volume or pitch, and at a cut, so that it does not click
+SILENCE_DB = 38.0  # below the loudest frame
+
+
+def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
+    """Frames for each token as a voice's network gives them, [L].
+
+    Raises:
+        ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token.
+    """
+    frames = np.asarray(frames)
+    if frames.shape != (n_tokens,) or frames.dtype.kind not in "fiu":
+        raise ValueError(f"the voice gives durations of shape {list(frames.shape)} and kind {frames.dtype} for "
+                         f"{n_tokens} tokens; expected a number for each: its files do not belong together")
+    if not np.isfinite(frames).all():
+        raise ValueError("the voice's durations are not finite (NaN or infinity): its weights are damaged; take "
+                         "another checkpoint, or make the release or the ONNX files anew")
+    if n_tokens and not 0 <= frames.min() <= frames.max() <= LONGEST_TOKEN:
+        raise ValueError(f"the voice gives a token from {frames.min():g} to {frames.max():g} frames; expected 0 to "
+                         f"{LONGEST_TOKEN}: its weights are damaged")
+    return frames
 
 
 def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
@@ -39,6 +60,8 @@ def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
 def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
     """When everything is said. A blank belongs to the symbol before it, the first one is a pause.
 
+    A word that nothing says, such as a sign that the cleaners drop, lasts 0 samples at the end of the word before.
+
     Args:
         utterance: of L tokens.
         frames: [L].
@@ -53,10 +76,51 @@ def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sam
     first = symbols[0].start if symbols else n_samples
     if first:
         symbols.insert(0, Mark("", 0, first))
-    words = tuple(Mark(word.text, starts[word.first], starts[ends[word.end - 1]] if word.end > word.first
-                       else starts[word.first]) for word in utterance.words)
+    words: list[Mark] = []
+    for word in utterance.words:
+        before = words[-1].end if words else 0  # a word that nothing says is there, behind the blank of the one before
+        words.append(Mark(word.text, max(before, starts[word.first]), starts[ends[word.end - 1]])
+                     if word.end > word.first else Mark(word.text, before, before))
     bookmarks = tuple(Mark(name, starts[token], starts[token]) for name, token in utterance.bookmarks)
-    return Timings(sample_rate, n_samples, tuple(symbols), words, (Mark(utterance.text, 0, n_samples),), bookmarks)
+    sentence = Mark(utterance.text, 0, n_samples)
+    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (sentence,), bookmarks)
+
+
+def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop_length: int,
+              sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Without the silence at an end that joins the rest of its sentence, but for as much as the utterance wants.
+
+    Silence is what lies `SILENCE_DB` below the loudest; whole frames go, first those of the tokens at that end.
+
+    Args:
+        samples: float32 [S], the whole utterance.
+        utterance: of L tokens.
+        frames: int64 [L].
+        hop_length: samples of a frame.
+        sample_rate: Hz.
+
+    Returns:
+        What is left of the samples and of the frames.
+    """
+    if not utterance.is_join:
+        return samples, frames
+    levels = np.sqrt(np.square(samples.reshape(-1, hop_length)).mean(axis=1))  # [T]
+    loud = np.flatnonzero(levels > levels.max(initial=0) * 10 ** (-SILENCE_DB / 20))
+    if not len(loud):
+        return samples, frames
+    start, end = 0, len(levels)
+    if utterance.silence_before is not None:
+        start = max(0, int(loud[0]) - int(utterance.silence_before * sample_rate / hop_length))
+    if utterance.silence_after is not None:
+        end = min(end, int(loud[-1]) + 1 + int(utterance.silence_after * sample_rate / hop_length))
+    edges = np.clip(np.cumsum([0, *frames]), start, end)
+    kept = samples[start * hop_length : end * hop_length].copy()
+    ramp = np.linspace(0, 1, min(len(kept), int(RAMP_SECONDS * sample_rate)), dtype=np.float32)
+    if start:
+        kept[: len(ramp)] *= ramp
+    if end < len(levels):
+        kept[len(kept) - len(ramp) :] *= ramp[::-1]
+    return kept, np.diff(edges)
 
 
 def gains_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int,

@@ -64,7 +64,7 @@ class Retention:
     def prune(self, run_dir: Path, step: int) -> list[Path]:
         """Delete what need not stay; `step` stays, for after going back it may not be the newest. Returns what went."""
         ranking = checkpoint.read_ranking(run_dir)
-        steps = [each for each in checkpoint.list_steps(run_dir) if checkpoint.path_of(run_dir, each).is_file()]
+        steps = checkpoint.list_steps(run_dir)
         kept = {step, *steps[-self.last:], *(best.step for best in (ranking.best[: self.best] if ranking else ()))}
         gone = [checkpoint.path_of(run_dir, each) for each in steps
                 if each not in kept and not (self.every and each % self.every == 0)]

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import config as settings
 from utils import write_text_atomic
 
 FILE = "scorecard.json"
@@ -106,7 +107,7 @@ class Scorecard:
         if not path.is_file():
             raise ValueError(f"{folder} holds no {FILE}; python evaluate.py -m RUN makes one")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = settings.read_json(path)
             content["measures"] = tuple(Measure(*row) for row in content["measures"])
             content["items"] = tuple(Item(**row) for row in content["items"])
             for part in ("summary", "sentences"):

@@ -11,17 +11,34 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from text import TextProcessor
 from text.lexicon import Lexicon
-from text.markup import Break, Mark, Pause, Segment, Spoken, check_phonemes, is_ssml, parse_inline, parse_ssml
+from text.markup import (
+    Break,
+    Mark,
+    Pause,
+    Segment,
+    Spoken,
+    check_phonemes,
+    is_ssml,
+    parse_inline,
+    parse_ssml,
+    too_long,
+)
 from text.prosody import Manner
-from text.sentences import SentenceSplitter, split_sentences
+from text.sentences import LONGEST, Sentence, SentenceSplitter, cut_place, split_sentences
 from text.words import align_words
 
 # Shapes: L text tokens.
+
+# An utterance of more symbols than so many for each character that a sentence may have is cut once more.
+SYMBOLS_OF_A_CHARACTER, SHORTEST_LIMIT = 4, 400
+
+# Seconds on either side of a cut that the length guard made, behind a word and behind a comma or another mark.
+SILENCE_AT_WORD, SILENCE_AT_MARK = 0.01, 0.04
 
 
 class Word(NamedTuple):
@@ -43,6 +60,15 @@ class Utterance:
     words: tuple[Word, ...] = ()
     bookmarks: tuple[tuple[str, int], ...] = ()  # SSML's marks: name, and the token before which they stand
     unknown: tuple[str, ...] = ()  # symbols that the table lacks, said as what comes nearest
+    silence_before: float | None = None  # seconds at most, where the length guard cut a sentence; None: the voice's own
+    silence_after: float | None = None  # the same behind it
+
+    place: str = field(default="", compare=False)  # where its first word stands in SSML, as messages name it
+
+    @property
+    def is_join(self) -> bool:
+        """Whether it is a piece of a sentence that was too long."""
+        return self.silence_before is not None or self.silence_after is not None
 
     @property
     def speaker(self) -> str | None:
@@ -69,7 +95,12 @@ class ScriptReader:
 
     def __post_init__(self) -> None:
         if self.lexicon is not None:
-            self.lexicon.check(self.processor.symbols.ids)
+            self.lexicon.check(self.processor.symbols.ids, self.longest)
+
+    @property
+    def longest(self) -> int:
+        """Symbols of the longest utterance: several for each character, as numbers have when they are written out."""
+        return max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
 
     def read(self, source: str | Iterable[str]) -> Iterator[Utterance | Silence]:
         """Sentences and the pauses between them, in order.
@@ -82,15 +113,16 @@ class ScriptReader:
             MarkupError: SSML that is wrong, or phonemes that the voice does not know, with the place.
         """
         items = self._items(source)
-        waiting: Silence | None = None  # a pause is due only if something follows
+        waiting: _PauseBetween | None = None  # a pause is due only if something follows
         for item in items:
             if isinstance(item, _PauseBetween):
-                waiting = waiting or Silence(item.seconds)
+                waiting = item if waiting is None or waiting.is_join else waiting
                 continue
-            if isinstance(item, Silence):
-                waiting = None  # a pause that is asked for replaces the one that is due
-            elif waiting is not None and waiting.seconds > 0:
-                yield waiting
+            if isinstance(item, Utterance) and waiting is not None:  # a pause that is asked for replaces it
+                if waiting.is_join:
+                    item = replace(item, silence_before=waiting.seconds)
+                elif waiting.seconds > 0:
+                    yield Silence(waiting.seconds)
             waiting = None
             yield item
 
@@ -106,14 +138,16 @@ class ScriptReader:
         for piece in [source] if isinstance(source, str) else source:
             for start in range(0, len(piece), 10_000):  # so that the first sentence of a book need not wait for it
                 for sentence in splitter.feed(piece[start : start + 10_000]):
-                    yield from self._read_plain(sentence.text, sentence.ends_paragraph)
+                    yield from self._read_plain(sentence)
         for sentence in splitter.finish():
-            yield from self._read_plain(sentence.text, sentence.ends_paragraph)
+            yield from self._read_plain(sentence)
 
-    def _read_plain(self, text: str, ends_paragraph: bool) -> Iterator[Utterance | _PauseBetween]:
+    def _read_plain(self, sentence: Sentence) -> Iterator[Utterance | _PauseBetween]:
+        text = sentence.text
         segments = parse_inline(text) if "[[" in text else [Spoken(text, None, None, Manner(), 1, 1)]
-        yield from self._utterance([each for each in self._pronounced(segments) if isinstance(each, Spoken)], [])
-        yield self._pause(ends_paragraph)
+        pause = _join(text) if sentence.is_cut else self._pause(sentence.ends_paragraph)
+        yield from self._utterance([each for each in self._pronounced(segments) if isinstance(each, Spoken)], [], pause)
+        yield pause
 
     def _pronounced(self, segments: list[Segment]) -> list[Segment]:
         return segments if self.lexicon is None else self.lexicon.apply(segments)
@@ -153,18 +187,27 @@ class ScriptReader:
                    is_sentence: bool = False) -> Iterator[Utterance | _PauseBetween]:
         """One group of stretches as the sentences in it; one that is marked as a sentence is cut only if too long."""
         borders = _borders(stretches)
-        start = 0
-        for end in _sentence_ends(stretches, self.processor.language, self.max_characters, is_sentence):
+        start, pause = 0, None
+        for end, is_cut in _sentence_ends(stretches, self.processor.language, self.max_characters, is_sentence):
             part, first = _cut(stretches, start, end)
             inside = [(name, place - first) for name, place in marks if start <= borders[place] < end]
-            if start:
-                yield self._pause(ends_paragraph=False)
-            yield from self._utterance(part, inside)
+            if pause is not None:
+                yield pause
+            pause = _join(_text_of(part)) if is_cut else self._pause(ends_paragraph=False)
+            yield from self._utterance(part, inside, pause)
             start = end
 
-    def _utterance(self, stretches: list[Spoken], marks: list[tuple[str, int]]) -> Iterator[Utterance]:
-        """Stretches as tokens; nothing if there is nothing in them to say."""
+    def _utterance(self, stretches: list[Spoken], marks: list[tuple[str, int]],
+                   pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+        """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
+        for stretch in stretches:
+            said_instead = stretch.phonemes or stretch.respelling or ""
+            if len(said_instead) > self.longest:
+                raise too_long(said_instead, self.longest, stretch.place)
         said = _say(stretches, self.processor)
+        if len(said.cleaned) > self.longest:
+            yield from self._halves(stretches, marks, pause)
+            return
         encoded = self.processor.encode_lenient(said.cleaned)
         if not encoded.ids:
             return
@@ -181,10 +224,26 @@ class ScriptReader:
         bookmarks = [(name, next((token for token, owner in enumerate(owners) if owner >= stretch), len(owners)))
                      for name, stretch in marks]
         yield Utterance(
-            text="".join(stretch.text for stretch in stretches).strip(), ids=tuple(encoded.ids),
+            text=_text_of(stretches), ids=tuple(encoded.ids),
             symbols=tuple(said.cleaned[place] if place >= 0 else "" for place in encoded.places),
             manners=tuple(stretches[owner].manner for owner in owners), words=tuple(words),
-            bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown))
+            bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown),
+            silence_after=pause.seconds if pause.is_join else None, place=stretches[0].place)
+
+
+    def _halves(self, stretches: list[Spoken], marks: list[tuple[str, int]],
+                pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+        """Stretches that have too many symbols, cut in two; MarkupError if they cannot be."""
+        middle, borders = _middle(stretches), _borders(stretches)
+        if middle is None:
+            raise too_long(stretches[0].respelling or stretches[0].text, self.longest, stretches[0].place)
+        for start, end in ((0, middle), (middle, borders[-1])):
+            part, first = _cut(stretches, start, end)
+            behind = _join(_text_of(part)) if start == 0 else pause
+            inside = [(name, place - first) for name, place in marks if start <= borders[place] < end]
+            yield from self._utterance(part, inside, behind)
+            if start == 0:
+                yield behind
 
 
 def utterance_of_ids(ids: Iterable[int], processor: TextProcessor) -> Utterance:
@@ -199,6 +258,16 @@ class _PauseBetween(NamedTuple):
     """A pause that is due if something follows that is said."""
 
     seconds: float
+    is_join: bool = False  # within a sentence that was too long: at most so much silence on either side of the cut
+
+
+def _join(text: str) -> _PauseBetween:
+    """Between a piece of a sentence that the length guard cut and the next one: short, but for a breath at a mark."""
+    return _PauseBetween(SILENCE_AT_WORD if text[-1:].isalnum() else SILENCE_AT_MARK, is_join=True)
+
+
+def _text_of(stretches: Iterable[Spoken]) -> str:
+    return "".join(stretch.text for stretch in stretches).strip()
 
 
 class _Said(NamedTuple):
@@ -272,13 +341,17 @@ def _filled(owners: list[int | None], default: int = 0) -> list[int]:
     return filled
 
 
-def _sentence_ends(stretches: list[Spoken], language: str, max_characters: int | None, is_sentence: bool) -> list[int]:
-    """Where sentences end in the stretches' text put together; never within phonemes or a respelling."""
+def _sentence_ends(stretches: list[Spoken], language: str, max_characters: int | None,
+                   is_sentence: bool) -> list[tuple[int, bool]]:
+    """Where sentences end in the stretches' text put together, and whether the length guard made that end.
+
+    Never within phonemes or a respelling.
+    """
     text = "".join(stretch.text for stretch in stretches)
     if not text.strip():
-        return [len(text)] if any(stretch.phonemes or stretch.respelling for stretch in stretches) else []
+        return [(len(text), False)] if any(stretch.phonemes or stretch.respelling for stretch in stretches) else []
     if is_sentence and (max_characters is None or len(text) <= max_characters):
-        return [len(text)]
+        return [(len(text), False)]
     ends, position, borders = [], 0, _borders(stretches)
     for sentence in split_sentences(text, language, max_characters):
         end = sentence.end
@@ -286,11 +359,21 @@ def _sentence_ends(stretches: list[Spoken], language: str, max_characters: int |
             if low < end < high and (stretch.phonemes or stretch.respelling):
                 end = high
         if end > position:
-            ends.append(end)
+            ends.append((end, sentence.is_cut))
             position = end
-    if ends:
-        ends[-1] = len(text)
-    return ends
+    return [*ends[:-1], (len(text), False)] if ends else []
+
+
+def _middle(stretches: list[Spoken]) -> int | None:
+    """Where stretches are best cut in two, as a place in their texts put together; None if nowhere."""
+    text, borders = "".join(stretch.text for stretch in stretches), _borders(stretches)
+    if len(text) < 2:
+        return None
+    place = cut_place(text, max(1, 3 * len(text) // 4), len(text) / 2)
+    for stretch, low, high in zip(stretches, borders, borders[1:]):
+        if low < place < high and (stretch.phonemes or stretch.respelling):
+            place = low if 0 < low and (high == len(text) or place - low < high - place) else high
+    return place if 0 < place < len(text) else None
 
 
 def _borders(stretches: list[Spoken]) -> list[int]:
@@ -302,6 +385,8 @@ def _cut(stretches: list[Spoken], start: int, end: int) -> tuple[list[Spoken], i
     """What lies in characters [start, end) of the texts put together, and which stretch is the first of it."""
     borders, part, first = _borders(stretches), [], None
     for place, (stretch, low) in enumerate(zip(stretches, borders)):
+        if low >= end > start:
+            break
         text = stretch.text[max(0, start - low) : max(0, end - low)]
         if part or text.strip() or (start <= low < end and stretch.respelling):
             part.append(stretch._replace(text=text if part else text.lstrip()))

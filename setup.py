@@ -20,7 +20,7 @@ from setuptools.errors import BaseError, CCompilerError
 ROOT = Path(__file__).resolve().parent
 
 MODULES = (
-    "config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
+    "files config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
     "pitch generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses "
     "corpus prompts data_utils sampling scorecard confidence listeners cepstra metrics alignment_health ranking "
     "checkpoint retention finetuning optimizers trackers rendering speaking synthesis callbacks profiling "
@@ -28,10 +28,12 @@ MODULES = (
 PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
-EVALUATE = ["pyworld", "pesq", "pystoi", "pocketsphinx", "speechmos", "resemblyzer", "setuptools<82"]
+EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
+            "resemblyzer>=0.1.4", "setuptools<82"]
 
 # Programs of others that speak with our files, and what tests them.
-CLIENTS = ["onnx", "onnxruntime", "transformers", "piper-tts", "sherpa-onnx", "pytest", "hypothesis"]
+CLIENTS = ["onnx>=1.23", "onnxruntime>=1.23", "transformers>=5.20", "piper-tts>=1.8", "sherpa-onnx>=2.0", "pytest>=9.0",
+           "hypothesis>=6.168"]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
@@ -97,11 +99,11 @@ setup(
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
-        "ray": ["ray"],
-        "uroman": ["uroman"],
-        "loudness": ["pyloudnorm"],
-        "onnx": ["onnx", "onnxruntime"],
-        "numba": ["numba"],
+        "ray": ["ray>=2.60"],
+        "uroman": ["uroman>=1.3.1"],
+        "loudness": ["pyloudnorm>=0.2"],
+        "onnx": ["onnx>=1.23", "onnxruntime>=1.23"],
+        "numba": ["numba>=0.68"],
         "bench": ["monotonic-alignment-search==0.2.1", "coqui-tts==0.28.0", "six==1.17.0",  # coqui lacks six
                   "torchcodec==0.17.0", "transformers==5.23.0", "piper-tts==1.8.0", "onnx==1.23.2",
                   "onnxscript==0.7.2", "onnxruntime==1.31.1"],

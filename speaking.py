@@ -25,10 +25,12 @@ import audio as sound
 import noise
 from config import Config
 from pieces import PIECES, WHOLE, Pieces
-from rendering import gains_of, pitched, timings_of
+from rendering import gains_of, pitched, tightened, timings_of
 from script import ScriptReader, Silence, Utterance, utterance_of_ids
+from speakers import SpeakerSpec, parse_speaker, shares
 from text import TextProcessor
 from text.lexicon import Lexicon
+from text.markup import MarkupError
 from timings import Mark, Timings
 
 # Shapes: L text tokens, S samples.
@@ -36,6 +38,25 @@ from timings import Mark, Timings
 LARGEST_SPEED, SMALLEST_SPEED = 10.0, 0.1
 VOICES = Path(__file__).parent / "voices"
 DEFAULT_VOICE = "en_joe"
+
+
+class NothingToSayError(ValueError):
+    """A text has no sound."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    @property
+    def summary(self) -> str:
+        """Short, for a warning."""
+        return f"nothing to say in {self.text[:80]!r}"
+
+    def __str__(self) -> str:
+        return f"{self.summary}: it is empty, or this voice knows none of its characters; write words that it can say"
+
+
+TEXT_ERRORS = (NothingToSayError, MarkupError)  # of one text; others may be said
 
 
 @dataclass(frozen=True)
@@ -160,12 +181,13 @@ class Speaking(ABC):
             changes: of its fields, by name: `speak("Hello.", speed=1.2, seed=1)`.
 
         Raises:
-            ValueError: there is nothing to say, no such speaker, a number out of range; MarkupError for bad SSML.
+            NothingToSayError: the text has no sound.
+            MarkupError: SSML, or [[phonemes]], that are wrong, with the place.
+            ValueError: no such speaker, or a number out of range.
         """
         said = list(self._stream(text, self._delivery(delivery, changes), WHOLE))
         if not any(piece.text_ids for piece in said):
-            raise ValueError(f"nothing to say in {text[:80]!r}: the text is empty, or no symbol of it is in the "
-                             f"voice's table {self.text.symbols.name!r}")
+            raise NothingToSayError(text)
         return Audio.joined(said)
 
     def stream(self, text: str | Iterable[str], delivery: Delivery | None = None, pieces: Pieces = PIECES,
@@ -184,11 +206,10 @@ class Speaking(ABC):
     def _stream(self, text: str | Iterable[str], delivery: Delivery, pieces: Pieces) -> Iterator[Audio]:
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
         number = 0
-        for item in self._reader(delivery).read(text):
+        for item in self._read(self._reader(delivery), text):
             if isinstance(item, Silence):
                 yield self._pause(item)
                 continue
-            self._warn_of_unknown(item)
             yield from self._say(item, noise.candidate_seed(seed, number) if number else seed, delivery, pieces)
             number += 1
 
@@ -206,6 +227,17 @@ class Speaking(ABC):
         Raises:
             ValueError: as in `speak`, or not as many seeds as texts.
         """
+        spoken = self.try_all(texts, delivery, seeds, batch_size, **changes)
+        for number, each in enumerate(spoken):
+            if isinstance(each, NothingToSayError):
+                raise ValueError(f"nothing to say in text {number}, {each.text[:80]!r}") from None
+            if isinstance(each, ValueError):
+                raise each
+        return spoken
+
+    def try_all(self, texts: Sequence[str], delivery: Delivery | None = None, seeds: Sequence[int] | None = None,
+                batch_size: int = 16, **changes: Any) -> list[Audio | ValueError]:
+        """The same, but a text that has no sound, or wrong markup, does not stop the others: its error is returned."""
         delivery = self._delivery(delivery, changes)
         if seeds is None:
             seeds = [secrets.randbits(62) if delivery.seed is None else delivery.seed] * len(texts)
@@ -214,9 +246,23 @@ class Speaking(ABC):
         return self._speak_all(texts, delivery, seeds, batch_size)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
-                   batch_size: int) -> list[Audio]:
+                   batch_size: int) -> list[Audio | ValueError]:
         """One after the other, unless a voice can do better."""
-        return [self.speak(text, delivery, seed=seed) for text, seed in zip(texts, seeds)]
+        spoken: list[Audio | ValueError] = []
+        for text, seed in zip(texts, seeds):
+            try:
+                spoken.append(self.speak(text, delivery, seed=seed))
+            except TEXT_ERRORS as error:
+                spoken.append(error)
+        return spoken
+
+    def _read(self, reader: ScriptReader, text: str | Iterable[str]) -> Iterator[Utterance | Silence]:
+        """What a reader makes of a text, once the voice has the speakers that it names."""
+        for item in reader.read(text):
+            if isinstance(item, Utterance):
+                self._check_speaker(item)
+                self._warn_of_unknown(item)
+            yield item
 
     def _delivery(self, delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:
         """The delivery with its changes; what it leaves open is as the voice is meant to be spoken."""
@@ -259,12 +305,12 @@ class Speaking(ABC):
 
     def _say(self, utterance: Utterance, seed: int, delivery: Delivery, pieces: Pieces,
              durations: Sequence[int] | None = None) -> Iterator[Audio]:
-        """One utterance, in pieces if it can be."""
+        """One utterance, in pieces if it can be: not if its pitch is changed, or its ends join others."""
         prepared = self._prepared(utterance, seed, delivery, durations)
         is_pitched = any(delivery.pitch_semitones + manner.pitch_semitones for manner in utterance.manners)
         gains = gains_of(utterance, prepared.frames, self.config.data.hop_length, self.sample_rate, delivery.volume_db)
         done = 0
-        for wav in self._decode(prepared, WHOLE if is_pitched else pieces):
+        for wav in self._decode(prepared, WHOLE if is_pitched or utterance.is_join else pieces):
             samples = wav
             if is_pitched:
                 samples = pitched(wav, utterance, prepared.frames, self.sample_rate, sound.pitch_shifted,
@@ -275,12 +321,20 @@ class Speaking(ABC):
             done += len(wav)
 
     def _audio(self, samples: np.ndarray, prepared: Prepared | None) -> Audio:
-        """Samples; with what was prepared, the utterance's timings too."""
+        """Samples; with what was prepared, the utterance's timings too, and its ends as they join others.
+
+        Raises:
+            ValueError: samples are not finite.
+        """
+        if not np.isfinite(samples).all():
+            raise ValueError("the voice's sound is not finite (NaN or infinity): its weights are damaged; take another "
+                             "checkpoint, or make the release or the ONNX files anew")
         if prepared is None:
             return Audio(samples, self.sample_rate, np.empty(0, np.int64))
-        hop = self.config.data.hop_length
-        return Audio(samples, self.sample_rate, prepared.frames * hop, prepared.utterance.ids,
-                     timings_of(prepared.utterance, prepared.frames, hop, self.sample_rate))
+        hop, utterance = self.config.data.hop_length, prepared.utterance
+        samples, frames = tightened(samples, utterance, prepared.frames, hop, self.sample_rate)
+        return Audio(samples, self.sample_rate, frames * hop, utterance.ids,
+                     timings_of(utterance, frames, hop, self.sample_rate))
 
     def _pause(self, silence: Silence) -> Audio:
         n_samples = round(silence.seconds * self.sample_rate)
@@ -309,6 +363,19 @@ class Speaking(ABC):
         if not 0 <= int(spec) < n_speakers:
             raise ValueError(f"speaker id {spec} is not from 0 to {n_speakers - 1}")
         return int(spec)
+
+    def _check_speaker(self, utterance: Utterance) -> None:
+        """Refuse a <voice> that there is not; MarkupError names its place."""
+        if utterance.speaker is None:
+            return
+        try:
+            who = self._who(utterance.speaker, None)
+            spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
+            for each in spec.ends or (spec,):
+                if each.kind != "new":
+                    shares(self.speakers, each)
+        except ValueError as error:
+            raise MarkupError(f"{utterance.place}: <voice name={utterance.speaker!r}>: {error}") from None
 
     def _warn_of_unknown(self, utterance: Utterance) -> None:
         if utterance.unknown:

@@ -19,21 +19,20 @@ from torch import Tensor
 
 import audio as sound
 import checkpoint
-import config as settings
 import formats
 import latents
-from commons import choose_device, uninitialised
+from commons import choose_device
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pieces import PIECES, WHOLE, Pieces, plan
 from pitch import in_phase
-from rendering import gains_of, paced, pitched
+from rendering import checked_durations, gains_of, paced, pitched
 from rescoring import reading_score
 from script import Silence, Utterance
 from speakers import Timbre, find_timbre, parse_speaker
-from speaking import Audio, Delivery, Speaking, find_voice
+from speaking import TEXT_ERRORS, Audio, Delivery, NothingToSayError, Speaking, find_voice
 from streaming import bucketed, context_of, decode_batch, decode_in_pieces
 from text import TextProcessor
 from utils import read_wav, resample
@@ -66,7 +65,7 @@ class Voice(Speaking):
 
     @classmethod
     def load(cls, path: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = (),
-             compiled: bool = False) -> Voice:
+             compiled: bool = False, trust_plugins: bool = False) -> Voice:
         """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
@@ -75,46 +74,46 @@ class Voice(Speaking):
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
+            trust_plugins: run the Python files that the voice's configuration names in model.plugins.
 
         Raises:
             FileNotFoundError: there is nothing to load.
             CheckpointError: the file is damaged or not ours; FormatError if it is an ONNX file.
-            ConfigError: an override does not fit.
+            ConfigError: the configuration, or an override, does not fit.
+            PluginError: the voice names Python files that are not trusted.
         """
         weights = formats.read_weights(find_voice(path))
-        config = settings.from_dict(weights.config, overrides)
-        with uninitialised():
-            model = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config)
-        checkpoint.load_speaking(model, weights)
-        return cls(config, model, choose_device(device), compiled)
+        config = checkpoint.config_of(weights, overrides, trust_plugins)
+        return cls(config, checkpoint.network_of(weights, config), choose_device(device), compiled)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
-                   batch_size: int) -> list[Audio]:
+                   batch_size: int) -> list[Audio | ValueError]:
         """Sentences of similar length together; of several candidates each is made alone."""
         if delivery.candidates > 1:
             return super()._speak_all(texts, delivery, seeds, batch_size)
         reader = self._reader(delivery)
-        parts: list[list[Audio | None]] = []
+        parts: list[list[Audio | None] | ValueError] = []
         wanted: list[tuple[int, int, Utterance, int]] = []  # text, its part, what to say, seed
         for place, text in enumerate(texts):
-            said, number = [], 0
-            for item in reader.read(text):
-                if isinstance(item, Utterance):
-                    self._warn_of_unknown(item)
-                    seed = seeds[place]
-                    wanted.append((place, len(said), item, latents.candidate_seed(seed, number) if number else seed))
-                    number += 1
-                said.append(self._pause(item) if isinstance(item, Silence) else None)
-            if not number:
-                raise ValueError(f"nothing to say in text {place}, {text[:80]!r}")
-            parts.append(said)
+            try:
+                items = list(self._read(reader, text))
+                utterances = [(part, item) for part, item in enumerate(items) if isinstance(item, Utterance)]
+                if not utterances:
+                    raise NothingToSayError(text)
+            except TEXT_ERRORS as error:
+                parts.append(error)
+                continue
+            seed = seeds[place]
+            wanted.extend((place, part, item, latents.candidate_seed(seed, number) if number else seed)
+                          for number, (part, item) in enumerate(utterances))
+            parts.append([self._pause(item) if isinstance(item, Silence) else None for item in items])
         wanted.sort(key=lambda each: len(each[2].ids))
         for start in range(0, len(wanted), batch_size):
             chosen = wanted[start : start + batch_size]
             spoken = self._say_together([each[2] for each in chosen], [each[3] for each in chosen], delivery)
             for (place, part, _, _), audio in zip(chosen, spoken):
                 parts[place][part] = audio
-        return [Audio.joined(said) for said in parts]
+        return [said if isinstance(said, ValueError) else Audio.joined(said) for said in parts]
 
     def _say_together(self, utterances: list[Utterance], seeds: list[int], delivery: Delivery) -> list[Audio]:
         """Several utterances at once, each as if it were alone."""
@@ -156,6 +155,8 @@ class Voice(Speaking):
             noise = latents.duration_noise(seeds, lengths, delivery.strategy).to(self.device)
             predicted = self.model.predict_durations(prior, _stacked(timbres, lengths),
                                                      delivery.noise_scale_duration * noise).cpu().numpy()
+            for row, length in zip(predicted, lengths):
+                checked_durations(row[:length], length)
         else:
             predicted = np.asarray([durations], np.float64)
         frames = [paced(row[:length], [delivery.speed * manner.rate for manner in utterance.manners])

@@ -16,18 +16,28 @@
 
 from __future__ import annotations
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import argparse
+import io
 import itertools
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import config as settings
-from utils import user_errors
+from files import errors_named, write_atomic
+from timings import CUES
+from utils import printable, user_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +48,41 @@ if TYPE_CHECKING:
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
 TIMINGS = ("json", "srt", "vtt", "TextGrid")
+
+
+class Item(NamedTuple):
+    """A text to say as a sound of its own."""
+
+    text: str
+    place: str = ""  # file and line, as messages name it
+
+
+class Outcome:
+    """What became of the items: of several, one that has no sound or wrong markup is left out with a warning."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.n_said = 0
+
+    @contextmanager
+    def saying(self, item: Item) -> Iterator[None]:
+        """Within it an item is said; ValueError if it is the only one and cannot be."""
+        from speaking import TEXT_ERRORS, NothingToSayError
+
+        try:
+            yield
+        except TEXT_ERRORS as error:
+            if len(self.items) == 1:
+                raise ValueError(f"{item.place}: {error}" if item.place else str(error)) from None
+            reason = error.summary if isinstance(error, NothingToSayError) else error
+            print(f"warning: {item.place}: {reason}; left out", file=sys.stderr)
+        else:
+            self.n_said += 1
+
+    def check(self) -> None:
+        """Raise ValueError if nothing was said of all that there was."""
+        if self.items and not self.n_said:
+            raise ValueError(f"nothing was said: all {len(self.items)} lines were left out, see the warnings")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -78,9 +123,12 @@ def parse_arguments() -> argparse.Namespace:
     out.add_argument("--loudness", type=float, metavar="LUFS", help="-23 as in broadcasting, -16 as in podcasts")
     out.add_argument("--batch", type=int, default=1, metavar="N", help="sentences of several lines made together")
     out.add_argument("--timings", nargs="+", choices=TIMINGS, default=[], help="who is heard when, beside each sound")
+    out.add_argument("--cues", choices=CUES, default="sentences", help="what a subtitle of srt and vtt is; lines are "
+                     "at most two of 42 characters (default sentences)")
     out.add_argument("--json", action="store_true", help="a line of JSON for each sound on standard output")
     out.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
     settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -88,7 +136,7 @@ def main() -> None:
     """Load the voice, say everything, say where it went."""
     args = parse_arguments()
     args.text = args.words if args.text is None else args.text
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {printable(message)}", file=sys.stderr)
     with user_errors():
         if args.list_voices:
             print("\n".join(listed_voices()))
@@ -98,19 +146,16 @@ def main() -> None:
         from speaking import find_voice
 
         args.run = find_voice(args.run)
-        texts = [] if args.convert else read_texts(args)
-        paths = [] if is_piped(args) or not texts else output_paths(args.out, len(texts), args.ending)
+        items = [] if args.convert else read_items(args)
+        paths = [] if is_piped(args) or not items else output_paths(args.out, len(items), args.ending)
         form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
         voice = load_voice(args)
         if is_piped(args):
-            write_stream(sounds_of(voice, args, texts), form, has_header=not args.raw)
+            write_stream(sounds_of(voice, args, items), form, has_header=not args.raw)
         elif args.convert:
-            save(sounds_of(voice, args, texts), args.out, form, args)
-        elif args.batch > 1 and len(texts) > 1:
-            for audio, path in zip(voice.speak_all(texts, delivery_of(args), batch_size=args.batch), paths):
-                save([audio], path, form, args)
+            save(sounds_of(voice, args, items), args.out, form, args)
         else:
-            speak_each(voice, texts, paths, form, args)
+            speak_each(voice, items, paths, form, args)
 
 
 def listed_voices() -> list[str]:
@@ -170,7 +215,7 @@ def load_voice(args: argparse.Namespace) -> Speaking:
     from synthesis import Voice
 
     keep_freed_memory()
-    return Voice.load(args.run, args.device, args.overrides)
+    return Voice.load(args.run, args.device, args.overrides, trust_plugins=args.trust_plugins)
 
 
 def is_piped(args: argparse.Namespace) -> bool:
@@ -191,51 +236,64 @@ def delivery_of(args: argparse.Namespace) -> Delivery:
         lexicon=None if args.lexicon is None else Lexicon.load(args.lexicon))
 
 
-def sounds_of(voice: Speaking, args: argparse.Namespace, texts: list[str]) -> Iterator[Audio]:
+def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) -> Iterator[Audio]:
     """All that is asked for, in pieces as they are made."""
     if args.convert:
         yield from voice.stream_conversion(args.convert, args.source_speaker, args.speaker, args.seed)
-    for text in texts:
-        yield from voice.stream(text, delivery_of(args))
+    delivery, outcome = delivery_of(args), Outcome(items)
+    for item in items:
+        with outcome.saying(item):
+            yield from sound_of(voice, item, delivery)
+    outcome.check()
 
 
-def speak_each(voice: Speaking, texts: list[str], paths: list[Path], form: OutputFormat,
+def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
+    """One text in pieces as they are made; NothingToSayError if there are none."""
+    from speaking import NothingToSayError
+
+    pieces = voice.stream(item.text, delivery)
+    first = next(pieces, None)
+    if first is None:
+        raise NothingToSayError(item.text)
+    yield first
+    yield from pieces
+
+
+def speak_each(voice: Speaking, items: Sequence[Item], paths: Sequence[Path], form: OutputFormat,
                args: argparse.Namespace) -> None:
     """One sound for each text; a long one is written as it is made, so a book needs no more memory than a page."""
-    delivery = delivery_of(args)
-    for text, path in zip(watched(texts), paths):
-        if args.picture:
-            audio = voice.speak(text, delivery)
-            save([audio], path, form, args)
-            draw(voice, audio, text, args.picture)
-        else:
-            save(voice.stream(text, delivery), path, form, args, text)
+    delivery, outcome = delivery_of(args), Outcome(items)
+    together = args.batch > 1 and len(items) > 1
+    spoken = voice.try_all([item.text for item in items], delivery, batch_size=args.batch) if together else []
+    for item, path, made in itertools.zip_longest(watched(items), paths, spoken):
+        with outcome.saying(item):
+            if isinstance(made, ValueError):
+                raise made
+            if args.picture:
+                made = voice.speak(item.text, delivery)
+            save(sound_of(voice, item, delivery) if made is None else [made], path, form, args)
+            if args.picture:
+                draw(voice, made, item.text, args.picture)
+    outcome.check()
 
 
-def watched(texts: list[str]) -> Iterable[str]:
+def watched(items: Sequence[Item]) -> Iterable[Item]:
     """The texts, with a bar of progress on standard error if there are several and somebody watches it."""
-    if len(texts) == 1:
-        return texts
+    if len(items) == 1:
+        return items
     from tqdm import tqdm
 
-    return tqdm(texts, unit="line", disable=None)
+    return tqdm(items, unit="line", disable=None)
 
 
-def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace, text: str = "") -> None:
-    """Write a sound as it is made, and its timings, and say so; loudness alone wants it whole first.
-
-    Raises:
-        ValueError: there was nothing to say in the text.
-    """
+def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace) -> None:
+    """Write a sound of one piece or more as it is made, and its timings, and say so; loudness wants it whole first."""
     from audio import writing
     from speaking import Audio
     from timings import Timings
 
     pieces = iter(pieces)
-    first = next(pieces, None)
-    if first is None:
-        raise ValueError(f"nothing to say in {text[:80]!r}: the text is empty, or no symbol of it is in the voice's "
-                         "table")
+    first = next(pieces)
     timings: list[Timings] = []
     n_samples, rate = 0, form.sample_rate or first.sample_rate
     if form.loudness is not None:
@@ -272,49 +330,54 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
     """Write the timings, and one line."""
     written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
     for each in written:
-        timings.write(each)
+        timings.write(each, args.cues)
+    line = f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written)
     if args.json:
-        print(json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
-                         ensure_ascii=False), flush=True)
-    else:
-        print(f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written), flush=True)
+        line = json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
+                          ensure_ascii=False)
+    with errors_named("standard output"):
+        print(line, flush=True)
 
 
 def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
-    """Send samples to standard output as they are made; stop when nobody listens any more.
-
-    Raises:
-        ValueError: there was nothing to say.
-    """
+    """Send samples to standard output as they are made; stop when nobody listens any more."""
     from audio import RawWriter
 
-    first = next(pieces, None)
-    if first is None:
-        raise ValueError("nothing to say: the text is empty, or no symbol of it is in the voice's table")
+    first = next(pieces)
     rate = form.sample_rate or first.sample_rate
     writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
     samples = (piece.samples for piece in itertools.chain([first], pieces))
     for part in at_rate(samples, first.sample_rate, rate):
-        if not writer.write(part):
-            return
+        with errors_named("standard output"):
+            if not writer.write(part):
+                return
 
 
-def read_texts(args: argparse.Namespace) -> list[str]:
+def read_items(args: argparse.Namespace) -> list[Item]:
     """The texts to say, empty lines left out.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or the file is no UTF-8.
     """
+    from text.files import decoded
+
     if args.text is not None:
-        return [args.text]
+        return [Item(args.text)]
     if args.file is None and sys.stdin.isatty():
         raise ValueError("nothing to say: give a text, --file or standard input")
-    content = args.file.read_text(encoding="utf-8") if args.file else sys.stdin.read()
-    texts = [content] if args.whole else [line.strip() for line in content.splitlines()]
-    texts = [text for text in texts if text.strip()]
-    if not texts:
-        raise ValueError(f"{args.file or 'standard input'} holds no line of text")
-    return texts
+    source = str(args.file or "standard input")
+    if args.file:
+        content = decoded(args.file.read_bytes(), source)
+    elif isinstance(sys.stdin, io.TextIOWrapper):
+        content = decoded(sys.stdin.buffer.read(), source)
+    else:  # somebody put another stream in its place
+        content = sys.stdin.read()
+    lines = [content] if args.whole else [line.strip() for line in re.split(r"\r\n|\r|\n", content)]
+    items = [Item(line, source if args.whole else f"{source}:{number}")
+             for number, line in enumerate(lines, start=1) if line.strip()]
+    if not items:
+        raise ValueError(f"{source} holds no line of text")
+    return items
 
 
 def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
@@ -337,9 +400,9 @@ def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks], [mark.text for mark in marks],
-                text).savefig(path, dpi=120)
+    picture = plot_speech(voice.mel(audio), [(mark.end - mark.start) // hop for mark in marks],
+                          [mark.text for mark in marks], text)
+    write_atomic(path, lambda temporary: picture.savefig(temporary, dpi=120, format=path.suffix[1:] or "png"))
     print(f"{path}: mel and alignment")
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from files import write_bytes_atomic
+
 LINE_LENGTH = 42  # characters; two lines of that are what broadcasters put on the screen at once
 LINES_OF_A_PAGE = 2
 CUES = ("sentences", "lines", "words")
@@ -138,15 +140,8 @@ class Timings:
         Raises:
             ValueError: the ending names no format, or there is no such kind of cues.
         """
-        path = Path(path)
-        content = self.render(path.suffix, cues).encode("utf-8", errors="replace")  # half a surrogate becomes "?"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # not by `utils`, which needs soundfile
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        content = self.render(Path(path).suffix, cues)
+        write_bytes_atomic(path, content.encode("utf-8", errors="replace"))  # half a surrogate becomes "?"
 
 
 def tiled(texts: Iterable[str], lengths: Iterable[int]) -> tuple[Mark, ...]:

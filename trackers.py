@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from utils import write_text_atomic
+from files import atomic_path, errors_named, write_text_atomic
 
 logger = logging.getLogger("vits")
 
@@ -67,36 +68,44 @@ class NullTracker:
 
 
 class Trackers(NullTracker):
-    """Passes everything to each of several trackers."""
+    """Passes everything to each of several trackers; what one of them fails to write is a warning, once for each.
+
+    Numbers and pictures are not worth the end of a run of weeks: a full disk may be mended while it goes on.
+    """
 
     def __init__(self, trackers: Sequence[Tracker]):
         self.trackers = list(trackers)
+        self._failed: list[Tracker] = []
 
     def advance(self, step: int) -> None:
         """Pass on."""
-        for tracker in self.trackers:
-            tracker.advance(step)
+        self._pass_on(lambda tracker: tracker.advance(step))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Pass on."""
-        for tracker in self.trackers:
-            tracker.scalars(step, values)
+        self._pass_on(lambda tracker: tracker.scalars(step, values))
 
     def audio(self, step: int, name: str, samples: np.ndarray, sampling_rate: int) -> None:
         """Pass on."""
-        for tracker in self.trackers:
-            tracker.audio(step, name, samples, sampling_rate)
+        self._pass_on(lambda tracker: tracker.audio(step, name, samples, sampling_rate))
 
     def figure(self, step: int, name: str, figure: Figure) -> None:
         """Pass on."""
-        for tracker in self.trackers:
-            tracker.figure(step, name, figure)
+        self._pass_on(lambda tracker: tracker.figure(step, name, figure))
 
     def close(self) -> None:
-        """Close each, even after one that fails."""
-        with contextlib.ExitStack() as closing:
-            for tracker in reversed(self.trackers):  # the stack closes the last one first
-                closing.callback(tracker.close)
+        """Close each."""
+        self._pass_on(lambda tracker: tracker.close())
+
+    def _pass_on(self, call: Callable[[Tracker], None]) -> None:
+        for tracker in self.trackers:
+            try:
+                call(tracker)
+            except Exception as error:  # of whatever kind its library has for a full disk or a lost network
+                if tracker not in self._failed:
+                    self._failed.append(tracker)
+                    logger.warning("%s cannot write (%s); the run goes on, and what it should have written may be "
+                                   "missing there", type(tracker).__name__, error)
 
 
 class ConsoleTracker(NullTracker):
@@ -131,18 +140,30 @@ class ConsoleTracker(NullTracker):
 
 
 class JsonLinesTracker(NullTracker):
-    """One JSON object a call: step, wall time, numbers. Lines after the step that a run resumes from are dropped."""
+    """One JSON object a call: step, wall time, numbers. Lines after the step that a run resumes from are dropped.
+
+    A line is written whole or not at all; where that fails, the next one is tried again.
+    """
 
     def __init__(self, path: Path, first_step: int):
         if path.is_file():
             _drop_lines_after(path, first_step)
-        self.file = path.open("a", encoding="utf-8")
+        self.path = path
+        self.file = path.open("ab", buffering=0)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write one line; numbers that JSON cannot say (NaN, infinity) become null."""
         numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self.file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
-        self.file.flush()
+        line = json.dumps({"step": step, "time": round(time.time(), 3), **numbers}).encode() + b"\n"
+        end = self.file.seek(0, os.SEEK_END)
+        with errors_named(self.path):
+            try:
+                while line:  # a disk that is nearly full takes a part
+                    line = line[self.file.write(line):]
+            except OSError:
+                with contextlib.suppress(OSError):  # what is no file cannot be cut
+                    self.file.truncate(end)
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -150,29 +171,43 @@ class JsonLinesTracker(NullTracker):
 
 
 class TensorBoardTracker(NullTracker):
-    """Event files for `tensorboard --logdir RUN`."""
+    """Event files for `tensorboard --logdir RUN`. After a failure it writes no more until the next start."""
 
     def __init__(self, run_dir: Path, first_step: int):
         from torch.utils.tensorboard import SummaryWriter
 
+        self.run_dir = run_dir
         self.writer = SummaryWriter(str(run_dir), purge_step=first_step + 1 if first_step else None)
+        # Its thread would print a traceback of what it raises here again at the next call.
+        self._excepthook, threading.excepthook = threading.excepthook, self._leave_out_traceback
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Curves."""
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        with errors_named(self.run_dir / "events.out.tfevents"):
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
 
     def audio(self, step: int, name: str, samples: np.ndarray, sampling_rate: int) -> None:
         """Players."""
-        self.writer.add_audio(name, np.clip(samples, -1, 1)[None], step, sample_rate=sampling_rate)
+        with errors_named(self.run_dir / "events.out.tfevents"):
+            self.writer.add_audio(name, np.clip(samples, -1, 1)[None], step, sample_rate=sampling_rate)
 
     def figure(self, step: int, name: str, figure: Figure) -> None:
         """Pictures."""
-        self.writer.add_image(name, _pixels(figure), step, dataformats="HWC")
+        with errors_named(self.run_dir / "events.out.tfevents"):
+            self.writer.add_image(name, _pixels(figure), step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close."""
-        self.writer.close()
+        try:
+            with errors_named(self.run_dir / "events.out.tfevents"):
+                self.writer.close()
+        finally:
+            threading.excepthook = self._excepthook
+
+    def _leave_out_traceback(self, failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard."):
+            self._excepthook(failure)
 
 
 class AimTracker(NullTracker):
@@ -304,17 +339,12 @@ def make_trackers(names: Sequence[str], run_dir: Path, first_step: int, total_st
 
 def _drop_lines_after(path: Path, step: int) -> None:
     """Keep the lines up to that step; whole or not at all, line by line, since weeks of numbers may be large."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with path.open("rb") as lines, temporary.open("wb") as kept:
-            for line in lines:
-                if _step_of(line) <= step:
-                    kept.write(line.rstrip(b"\r\n") + b"\n")
-            kept.flush()
-            os.fsync(kept.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with path.open("rb") as lines, atomic_path(path) as temporary, temporary.open("wb") as kept:
+        for line in lines:
+            if _step_of(line) <= step:
+                kept.write(line.rstrip(b"\r\n") + b"\n")
+        kept.flush()
+        os.fsync(kept.fileno())
 
 
 def _step_of(line: bytes) -> float:

@@ -5,6 +5,11 @@
     python train.py -m runs/mine                            # go on with the run's own configuration
 """
 
+import distributed
+
+if __name__ == "__main__":
+    distributed.leave_on_interrupt()  # while what is below is imported
+
 import trainer
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one training loop, and everything that a run folder holds.
 
-    RUN/config.json    the configuration, as resolved: symbols and speaker names filled in
+    RUN/config.json    the configuration, as resolved, of the last start that did a step
+    RUN/train.lock     which process trains here; a second one is refused
     RUN/train.log, RUN/metrics.jsonl, RUN/events.out...    what happened, for people, programs and TensorBoard
     RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py and retention.py
     RUN/bad_steps/                                         batches whose loss or gradient was not finite
@@ -58,11 +59,14 @@ from data_utils import (
     report_faults,
 )
 from distributed import StopRequest
+from files import locked
 from jury import Jury
 from profiling import StepProfiler
+from registry import check_trust, load_plugins
 from retention import Retention, Writer
 from sampling import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from text import SymbolTable, TextProcessor
+from text.symbols import check_inside
 from trackers import make_trackers
 from training_step import (
     StepLosses,
@@ -78,7 +82,12 @@ from validation import validate
 
 logger = logging.getLogger("vits")
 
+LOCK_FILE = "train.lock"
 WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
+
+
+class RunInUse(ValueError):
+    """Another job trains in the same folder: which process, and what to do."""
 
 
 @dataclass
@@ -93,7 +102,6 @@ class Job:
     stop: StopRequest
     callbacks: Sequence[Callback] = ()  # beside those that train.callbacks names
     seen_faults: set[str] = field(default_factory=set)  # files that were reported
-    tried: set[int] = field(default_factory=set)  # steps to which the run has gone back
 
     def __post_init__(self) -> None:
         rank, world_size, batching = distributed.rank(), distributed.world_size(), Batching.from_config(self.config)
@@ -150,13 +158,24 @@ def _leave_signals_to_the_main_process(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = ()) -> TrainState:
+def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = (),
+        trust_plugins: bool = False, has_log: bool = False) -> TrainState:
     """Train until the configured number of steps, from the run's newest checkpoint if there is one.
 
+    The Python files of model.plugins and train.callbacks are run: the configuration is the caller's own, or one whose
+    files the caller trusts. Those that the voice of train.init_from names are run only with `trust_plugins`.
+
     SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Under torchrun all processes call this.
-    The callbacks join those that train.callbacks names.
+
+    Args:
+        config: of the whole run.
+        run_dir: made as needed.
+        device: to train on; of several GPUs each process takes its own.
+        callbacks: beside those that train.callbacks names.
+        has_log: show the log on the console and keep it in RUN/train.log, as the command does.
 
     Raises:
+        RunInUse: another process trains in this folder, in which nothing was touched.
         CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
         FilelistError, ValueError: the data cannot be used.
         BadStreak: the gradients stay non-finite.
@@ -164,12 +183,14 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
     """
+    load_plugins(config.model.plugins)
     if config.train.num_threads:
         torch.set_num_threads(config.train.num_threads)
     device = distributed.own_device(device)
-    with distributed.joined(device), distributed.stop_signals() as stop:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        state, config, text = begin(config, run_dir, device)
+    with distributed.joined(device), distributed.stop_signals() as stop, _alone_in(run_dir):
+        if has_log:
+            set_up_logging(run_dir / "train.log", distributed.is_main())
+        state, config, text = begin(config, run_dir, device, trust_plugins)
         job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
                   open_corpus(config.data.validation_files, config, text), stop, callbacks)
         _announce(state, job)
@@ -184,10 +205,34 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
             try:
                 return _attempt(state, job)
             except BadStreak as streak:
-                roll_back(state, config, run_dir, job.tried, streak)
+                roll_back(state, config, run_dir, streak)
 
 
-def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainState, Config, TextProcessor]:
+@contextlib.contextmanager
+def _alone_in(run_dir: Path) -> Iterator[None]:
+    """Within it no other job trains in the folder; the main process holds the lock for all processes of this one.
+
+    Raises:
+        RunInUse: another job does; of several processes the main one alone says so, the others leave.
+    """
+    with contextlib.ExitStack() as held:
+        failure: Exception | None = None
+        if distributed.is_main():
+            try:
+                run_dir.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(run_dir / LOCK_FILE))
+            except BlockingIOError as error:
+                failure = RunInUse(f"{run_dir} is being trained already, by {error}; wait until it ends or end it, or "
+                                   "name another folder with -m")
+            except OSError as error:
+                failure = error
+        if distributed.from_main(int(failure is not None)):
+            raise failure or SystemExit(2)
+        yield
+
+
+def begin(config: Config, run_dir: Path, device: torch.device,
+          trust_plugins: bool = False) -> tuple[TrainState, Config, TextProcessor]:
     """The state that a run goes on from: its newest checkpoint's, or that of other weights, or step 0."""
     config = resolve(config)
     text = TextProcessor.from_config(config.data)
@@ -195,7 +240,7 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
-        payload = checkpoint.load(newest)
+        payload = checkpoint.load_training(newest)
         began_from = payload["config"]["train"].get("init_from")
         _check_beginning(began_from, config.train.init_from, run_dir)
         config = settings.replace(config, "train", {"init_from": began_from})
@@ -206,6 +251,8 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
     elif config.train.init_from is not None:
         weights = formats.read_weights(Path(config.train.init_from))
+        if trust_plugins:
+            checkpoint.config_of(weights, (), trust_plugins)
         if weights.step <= weights.config["train"].get("adversarial_start", 0):
             weights = weights._replace(discriminators=None)  # if there are any, they have never trained
         start = finetuning.start_from(*networks, weights, config)
@@ -217,8 +264,6 @@ def begin(config: Config, run_dir: Path, device: torch.device) -> tuple[TrainSta
     else:
         config = _with_warm_up(config, 0)
         state = new_state(config, networks)
-    if distributed.is_main():
-        settings.save(config, run_dir / "config.json")
     return state, config, text
 
 
@@ -268,6 +313,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
     """The walk of a run, step by step."""
     train, jury, saver = job.config.train, Jury(job.config), Saver(state, job, writer)
     bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
+    first_step = state.step + 1
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
         for batches in steps:
             if job.must_stop():
@@ -277,6 +323,8 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
             losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
             state.step += 1
             run.step, is_last, values = state.step, state.step >= job.total_steps, {}
+            if state.step == first_step and distributed.is_main():  # a start that fails leaves the file as it was
+                settings.save(job.config, job.run_dir / "config.json")
             bad_steps.note(state, batches, losses)
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
@@ -285,7 +333,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
                 callbacks.on_validation(run, ValidationReport(state.step, *found))
                 values = {**dict.fromkeys(jury.names, math.nan), **found.values}  # some are not due each time
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
-            if (values or state.step % train.save_interval == 0) and not bad_steps.in_a_row:
+            if (values or state.step % train.save_interval == 0) and not state.bad_steps_in_a_row:
                 saver.save(values)
             for path in saver.finished():
                 callbacks.on_save(run, path)
@@ -382,6 +430,7 @@ def main(description: str, multispeaker: bool) -> None:
                         help="see where the time of N steps goes: a table, and RUN/profile.json for chrome://tracing")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
     args = parser.parse_args()
     distributed.recorded(partial(_run, args, multispeaker))
 
@@ -401,10 +450,31 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         if args.allow_partial:
             overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)
+        _check_trust(config, args, run_dir)
         _check_door(config, multispeaker)
-        set_up_logging(run_dir / "train.log", distributed.is_main())
         memory.keep_freed_memory()
-        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [])
+        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [],
+            trust_plugins=args.trust_plugins, has_log=True)
+
+
+def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> None:
+    """Refuse files that the configuration of a run or of a voice names, which may have come from somebody else.
+
+    What the user names is trusted: in a configuration of their own by -c, or by --set.
+
+    Raises:
+        PluginError: Python files would be run.
+        ValueError: a file would be read for its symbols.
+    """
+    source = args.config or run_dir / "config.json"
+    if args.config is not None and not checkpoint.holds_voice(args.config.parent):
+        return
+    own = settings.overridden(args.overrides)
+    if "data.symbols" not in own:
+        check_inside(config.data.symbols, source)
+    for key, paths in (("model.plugins", config.model.plugins), ("train.callbacks", config.train.callbacks)):
+        if key not in own:
+            check_trust(key, paths, source, args.trust_plugins)
 
 
 def _check_door(config: Config, multispeaker: bool) -> None:

@@ -68,6 +68,8 @@ class TrainState:
     augmenter: Augmenter
     step: int = 0
     rollbacks: int = 0  # how often the run has gone back to an earlier checkpoint
+    rolled_back_to: list[int] = field(default_factory=list)  # the steps of those checkpoints
+    bad_steps_in_a_row: int = 0  # whose loss or gradient was not finite, up to now
     new_rows: dict[str, list[int]] = field(default_factory=dict)  # of parameters that grew when fine-tuning began
     row_mask: RowMask | None = None
     wrapped_generator: nn.Module | None = None
@@ -84,7 +86,9 @@ class TrainState:
                 "average": self.average.state_dict() if self.average is not None else None,
                 "generator_updater": self.generator_updater.state_dict(),
                 "discriminator_updater": self.discriminator_updater.state_dict(),
-                "augmenter": self.augmenter.state_dict(), "rollbacks": self.rollbacks, "new_rows": self.new_rows}
+                "augmenter": self.augmenter.state_dict(), "rollbacks": self.rollbacks,
+                "rolled_back_to": self.rolled_back_to, "bad_steps_in_a_row": self.bad_steps_in_a_row,
+                "new_rows": self.new_rows}
 
     def load_state_dict(self, payload: dict[str, Any], path: Path) -> None:
         """Restore from a checkpoint's payload; see `checkpoint.load_state` for what may be wrong with it."""
@@ -95,11 +99,18 @@ class TrainState:
         try:
             self.generator_updater.load_state_dict(payload["generator_updater"])
             self.discriminator_updater.load_state_dict(payload["discriminator_updater"])
+            self.augmenter.load_state_dict(payload.get("augmenter", {}))
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from None
-        self.augmenter.load_state_dict(payload.get("augmenter", {}))
+        except (AttributeError, LookupError, RuntimeError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise CheckpointError(f"{path}: the state of its optimizers is not what training wrote "
+                                  f"({type(error).__name__}: {error})") from error
         self.step = payload["step"]
         self.rollbacks = payload.get("rollbacks", 0)
+        self.rolled_back_to = list(payload.get("rolled_back_to", ()))
+        self.bad_steps_in_a_row = payload.get("bad_steps_in_a_row", 0)
 
     @property
     def is_lowering_scale(self) -> bool:

@@ -1,4 +1,4 @@
-"""Wav files in and out, text files written whole, seeds, and where log lines go.
+"""Wav files in and out, seeds, and where log lines go.
 
 torch is imported where it is used: a voice that speaks without it writes its wavs here too.
 
@@ -17,8 +17,8 @@ import logging
 import math
 import os
 import random
+import re
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -30,6 +30,9 @@ import numpy as np
 import soundfile
 
 import distributed
+from files import atomic_path, drop_output, errors_named
+from files import write_atomic as write_atomic  # many modules import these two from here
+from files import write_text_atomic as write_text_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +44,15 @@ _SINC_ZEROS, _SINC_ROLLOFF, _SINC_BETA = 64, 0.9475937167399596, 14.769656459379
 _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
+_WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
+_RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
+_LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
+UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3")
+# How other things begin that are found under the name of an audio file, and what to do about them.
+_NOT_AUDIO = (
+    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"<!doctype", "a web page"),
+    (b"<html", "a web page"), (b"version https://git-lfs", "a Git LFS pointer, for which `git lfs pull` gets the file"))
 
 
 class AudioError(ValueError):
@@ -61,20 +73,22 @@ class WavInfo(NamedTuple):
     sampling_rate: int  # Hz
 
 
-def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None) -> Wav:
+def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None,
+             span: tuple[float, float] | None = None) -> Wav:
     """Read any audio file that libsndfile knows, as the mean of its channels.
 
     Args:
         path: WAV, FLAC, Ogg or MP3, whatever its name says.
         clip: cut samples beyond [-1, 1] to it, with a warning; float files may hold such. False keeps them.
-        max_seconds: give up on a longer file before it fills the memory.
+        max_seconds: give up on what is longer before it fills the memory.
+        span: read only from the first to the second, in seconds.
 
     Raises:
-        AudioError: missing, no file, unreadable, empty, not finite, or longer than `max_seconds`.
+        AudioError: missing, no file, unreadable, empty, not finite, far beyond 1, or longer than `max_seconds`.
     """
     blocks: list[np.ndarray] = []
     sampling_rate = count = 0
-    for block, sampling_rate in _blocks(path):
+    for block, sampling_rate in _blocks(path, span):
         blocks.append(block)
         count += len(block)
         if max_seconds is not None and count > max_seconds * sampling_rate:
@@ -209,29 +223,6 @@ def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) 
     return samples[max(0, loud[0] * hop - kept):(loud[-1] + 1) * hop + kept] if len(loud) else samples
 
 
-def write_text_atomic(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text whole or not at all; folders are made as needed."""
-    write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there; folders are made as needed."""
-    with atomic_path(path) as temporary:
-        write(temporary)
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, moved there at the end if all went well; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class PackageError(ImportError, ValueError):
     """A package that is not installed, or does not load; the message has the command that mends it."""
 
@@ -289,41 +280,79 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
     """
     logger = logging.getLogger("vits")
     for handler in list(logger.handlers):
-        if isinstance(handler, (_Console, logging.FileHandler)):
+        if isinstance(handler, (_Console, _LogFile)):
             logger.removeHandler(handler)
             handler.close()
     logger.setLevel(logging.INFO if is_main else logging.WARNING)
     handlers: list[logging.Handler] = [_Console()]
     if log_path is not None and is_main:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
+        handlers.append(_LogFile(log_path, encoding="utf-8"))
     process = _process()
     layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(layout, "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_Printable(layout, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     return logger
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Text as a terminal may show it: names in files of others can hold what moves its cursor or renames its window."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
+
+
+class _Printable(logging.Formatter):
+    """Records without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextlib.contextmanager
 def user_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Within it a user's mistake becomes a message on standard error and exit status 2, without a traceback.
 
+    Ctrl-C becomes one line and exit status 130.
+
     Args:
         kinds: further exceptions that count as such, besides ValueError, FileNotFoundError and other OSErrors. The
             traceback goes to the log file if there is one, and to the console if VITS_TRACEBACK is set.
     """
+    distributed.interruptible()
     try:
         yield
+        _flush_output()
     except (ValueError, OSError, *kinds) as error:
         _note_in_log_file(error)
         if os.environ.get("VITS_TRACEBACK"):
             raise
-        print(f"error{_process()}: {error}", file=sys.stderr)
+        print(f"error{_process()}: {printable(_explained(error))}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(distributed.report_interrupt())
     except Exception as error:
         _note_in_log_file(error)
         raise
+
+
+def _flush_output() -> None:
+    """Write what was printed; what cannot be written is dropped with an error that names standard output."""
+    try:
+        with errors_named("standard output"):
+            sys.stdout.flush()
+    except OSError:
+        drop_output(sys.stdout)
+        raise
+
+
+def _explained(error: Exception) -> str:
+    """An error's message; for a file in a folder's place, which the system calls `File exists`, what to do."""
+    if isinstance(error, FileExistsError) and error.filename:
+        return f"{error.filename} is a file, where a folder is expected; name another one"
+    return str(error)
 
 
 def _note_in_log_file(error: Exception) -> None:
@@ -332,7 +361,7 @@ def _note_in_log_file(error: Exception) -> None:
     trace = (type(error), error, error.__traceback__)
     record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "ended by an error: %s", (error,), trace)
     for handler in log.handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, _LogFile):
             handler.handle(record)
 
 
@@ -340,6 +369,24 @@ def _process() -> str:
     """Which process of several speaks; nothing where there is one."""
     world_size = distributed.world_size()
     return f" in process {distributed.rank()} of {world_size}" if world_size > 1 else ""
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that may fill its disk: one line on the console says so, and the run goes on without it."""
+
+    is_written = True
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Replace logging's traceback for each line that is lost."""
+        if self.is_written:
+            self.is_written = False
+            print(f"warning: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on, and lines "
+                  "are missing there", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close it, even if what is left cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _Console(logging.StreamHandler):
@@ -365,9 +412,36 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise AudioError(f"{path} {_absence(Path(path))}")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
+        if file.format == "MP3":
+            # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
+            file.seekable = lambda: False
     except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} is not readable as audio ({_reason(error)}); replace or remove it") from None
+        raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None
+    if not _RATES[0] <= file.samplerate <= _RATES[1]:
+        raise AudioError(f"{path} claims a rate of {file.samplerate} Hz, expected {_RATES[0]} to {_RATES[1]}; "
+                         "replace or remove it")
+    return file
+
+
+def _other_content(place: Path) -> str:
+    """What is in a file that libsndfile does not read, where its first bytes or its ending say it; else nothing."""
+    with open(place, "rb") as file:
+        start = file.read(64)
+    what = next((what for sign, what in _NOT_AUDIO if start.lower().startswith(sign.lower())), None)
+    if what is not None:
+        return f"is {what}, not audio; replace or remove it"
+    ending = place.suffix.lower()
+    if ending in UNREADABLE_ENDINGS:
+        return f"has an ending that cannot be read ({ending}); convert: ffmpeg -i {place} {place.with_suffix('.wav')}"
+    if start[4:8] == b"ftyp" or start.startswith(b"\x1aE\xdf\xa3"):
+        kind = "MPEG-4 (.m4a, .mp4)" if start[4:8] == b"ftyp" else "WebM or Matroska"
+        return f"holds {kind}, which cannot be read; convert: ffmpeg -i {place} {place.with_suffix('')}_converted.wav"
+    return ""
+
+
+def _unreadable(error: Exception) -> str:
+    return f"is not readable as audio ({_reason(error)}); replace or remove it"
 
 
 def _absence(place: Path) -> str:
@@ -381,30 +455,52 @@ def _absence(place: Path) -> str:
     return "is an empty file of 0 bytes; replace or remove it"
 
 
-def _blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
-    """Mono float32 pieces of a file with the sampling rate; at least one sample in all, and all finite."""
+def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    """Mono float32 pieces of a file, or of its `span` in seconds, with the rate; at least one sample."""
     count = 0
     with opened(path) as file:
         is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
-        while True:
+        left = sys.maxsize if span is None else _seek(file, path, span)
+        while left > 0:
             try:
-                block = file.read(_BLOCK, dtype="int16" if is_short else "float32", always_2d=True)  # [S, channels]
+                block = file.read(min(_BLOCK, left), dtype="int16" if is_short else "float32", always_2d=True)
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(f"{path} breaks off after {count} samples ({_reason(error)}); "
                                  "replace or remove it") from None
-            if len(block) == 0:
+            if len(block) == 0:  # of [S, channels]
                 break
             if is_short:
                 block = block * np.float32(2**-15)  # exactly what libsndfile makes of it
-            mono = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # [S]
-            if not is_short and not np.isfinite(mono).all():
-                where = count + int(np.argmin(np.isfinite(mono)))
-                raise AudioError(f"{path} holds {mono[where - count]} at sample {where}; "
-                                 "export it again, or remove it")
-            count += len(mono)
-            yield mono, file.samplerate
+            elif not np.abs(block).max() <= _LOUDEST:  # which a NaN is not
+                _refuse_samples(path, block, count)
+            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0], file.samplerate  # [S]
+            count += len(block)
+            left -= len(block)
     if count == 0:
-        raise AudioError(f"{path} holds 0 samples; replace or remove it")
+        raise AudioError(f"{path} holds 0 samples{'' if span is None else f' at {span[0]:.3f} seconds'}; "
+                         "replace or remove it")
+
+
+def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float, float]) -> int:
+    """Go to the begin of a span [seconds]; gives back how many samples it has."""
+    start, stop = (round(seconds * file.samplerate) for seconds in span)
+    before = max(0, min(start, file.frames) - _WARM_UP)
+    try:
+        file.seek(before)
+        file.read(min(start, file.frames) - before)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise AudioError(f"{path} cannot be read from {span[0]:.3f} seconds on ({_reason(error)}); "
+                         "convert it to wav") from None
+    return stop - start
+
+
+def _refuse_samples(path: str | os.PathLike, block: np.ndarray, count: int) -> None:
+    """Raise for a block [S, channels] that holds what no sound is, `count` samples into the file."""
+    row, channel = np.argwhere(~(np.abs(block) <= _LOUDEST))[0]
+    value = block[row, channel]
+    scaled = "; float samples lie between -1 and 1, so divide whole numbers by their greatest" \
+        if np.isfinite(value) else ""
+    raise AudioError(f"{path} holds {value:g} at sample {count + row}{scaled}; export it again, or remove it")
 
 
 def _reason(error: Exception) -> str:

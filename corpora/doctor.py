@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -49,12 +50,14 @@ KINDS = {
     "silent": Kind("error", "a peak of at least {silent_peak:g}", "record it again, or remove the line"),
     "too_short": Kind("error", "{min_seconds:g} seconds or more", "remove the line"),
     "too_long": Kind("error", "{max_seconds:g} seconds or less", "cut it into utterances"),
+    "no_text": Kind("error", "a text for each file", "write NAME.txt beside NAME.wav, or metadata.csv with audio|text"),
     "empty_text": Kind("error", "what is said", "write the text, or remove the line"),
+    "not_normalised": Kind("error", "a text that the cleaners can write out", "change the text, or remove the line"),
     "unknown_symbol": Kind("error", "symbols of the configuration's table",
                            "change the text, or data.text_cleaners, or data.symbols"),
     "crowded": Kind("error", "a text that the audio has time for", "the text belongs to another file; correct it"),
     "duplicate_conflict": Kind("error", "one text for one recording", "listen, and remove the line that is wrong"),
-    "truncated": Kind("warning", "all the audio that the header promises", "copy the file again from its origin"),
+    "truncated": Kind("warning", "all the audio as it was encoded", "copy the file again from its origin"),
     "clipped": Kind("warning", "no flat tops", "record it with less gain; it cannot be repaired"),
     "beyond_one": Kind("warning", "samples between -1 and 1", "prepare scales it down; so does --repair loudness"),
     "offset": Kind("warning", "a mean below {offset:g}", "--repair dc"),
@@ -112,6 +115,7 @@ class Finding(NamedTuple):
     text: str
     found: str
     expected: str
+    span: tuple[float, float] | None = None  # seconds of the audio file; None is all of it
 
     @property
     def severity(self) -> str:
@@ -135,8 +139,9 @@ class Spelling(NamedTuple):
 def listen(scan: Scan, limits: Limits, engine: str = "local", jobs: int = 1, journal: Path | None = None,
            ) -> Iterator[Sound]:
     """Measure the audio of each source, in order; what the journal knows of unchanged files is not read again."""
-    files = (Recording.of(source.origin, limits.longest) for source in scan.sources)
-    for values in run_map(measure, files, engine, jobs, journal and journal / f"audio-{VERSION}"):
+    files = (Recording.of(source.origin, limits.longest, source.span) for source in scan.sources)
+    for values in run_map(measure, files, engine, jobs, journal and journal / f"audio-{VERSION}",
+                          place_of=lambda number: scan.sources[number].place):
         yield Sound(*values)
 
 
@@ -152,7 +157,8 @@ def spell(scan: Scan, data: DataConfig, engine: str = "local", jobs: int = 1, jo
     data = replace(data, symbols=TextProcessor.from_config(data).symbols.symbols)
     texts = [source.text for source in scan.sources]
     blocks = [(data, tuple(texts[start:start + _TEXTS_AT_ONCE])) for start in range(0, len(texts), _TEXTS_AT_ONCE)]
-    results = run_map(_spelled, blocks, engine, min(jobs, len(blocks)), journal and journal / "text", shard=4)
+    results = run_map(_spelled, blocks, engine, min(jobs, len(blocks)), journal and journal / "text", shard=4,
+                      place_of=lambda number: _block_place(scan.sources[number * _TEXTS_AT_ONCE:][:_TEXTS_AT_ONCE]))
     return [Spelling(*values) for block in results for values in block]
 
 
@@ -177,7 +183,11 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
         _add(found, _same_names(scan.sources))
     _add(found, _same_audio(scan.sources, sounds))
     findings = [Finding("columns", row.place, "", "", row.found, row.expected) for row in scan.bad_rows]
-    findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names))
+    if not scan.has_texts:
+        folder = os.path.commonpath([os.path.dirname(source.place) for source in scan.sources])
+        findings.append(Finding("no_text", folder or os.curdir, "", "", scan.no_text, KINDS["no_text"].expected))
+    findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names),
+                         source.span)
                  for source, faults in zip(scan.sources, found) for kind, what in faults]
     return by_severity(findings)
 
@@ -220,12 +230,13 @@ def dropped(findings: Iterable[Finding], drop: Collection[str]) -> set[str]:
 def write_findings(out: Path, findings: Sequence[Finding]) -> None:
     """findings.jsonl: one finding a line."""
     rows = (json.dumps({"severity": finding.severity, **finding._asdict(), "advice": finding.advice},
-                       ensure_ascii=False) for finding in findings)
+                       ensure_ascii=False).replace('"span": null, ', "") for finding in findings)
     write_text_atomic(out / "findings.jsonl", "".join(row + "\n" for row in rows))
 
 
 def write_list(path: Path, sources: Sequence[Source]) -> None:
-    """A filelist: path|text, or path|speaker|text where there are several speakers."""
+    """A filelist: path|text, or path|speaker|text where there are several speakers; parts of files are left out."""
+    sources = [source for source in sources if source.span is None]
     with_speakers = len({source.speaker for source in sources}) > 1
     write_text_atomic(path, "".join("|".join([source.origin, *([source.speaker or ""] if with_speakers else []),
                                               source.text]) + "\n" for source in sources))
@@ -274,7 +285,7 @@ def _of_sound(source: Source, sound: Sound, limits: Limits, usual_rate: int) -> 
         ("channels", sound.channels > 1, f"{sound.channels} channels"),
         ("silent_channel", 0 < sound.silent_channels < sound.channels,
          f"{sound.silent_channels} of {sound.channels} channels silent"),
-        ("truncated", sound.missing > 0, f"{100 * sound.missing:.0f} % of it missing"),
+        ("truncated", bool(sound.damage), sound.damage),
         ("coarse", sound.kind.split(" ")[-1] in _COARSE, sound.kind),
         ("disguised", ending not in _ENDINGS_OF.get(container, (ending,)), f"{container} in {ending}"),
         ("beyond_one", sound.peak > 1, f"a peak of {sound.peak:.2f}"),
@@ -398,8 +409,13 @@ def _spelled(block: tuple[DataConfig, tuple[str, ...]]) -> list[Spelling]:
     """What is to be said of each text of a block."""
     data, texts = block
     processor = TextProcessor.from_config(data)
-    cleaned = processor.clean(list(texts)) if not data.cleaned_text else list(texts)
-    return [_encoded(processor.encode, written, symbols) for written, symbols in zip(texts, cleaned)]
+    cleaned, faults = processor.clean_each(texts) if not data.cleaned_text else (list(texts), {})
+    spelled = [_encoded(processor.encode, written, symbols) for written, symbols in zip(texts, cleaned)]
+    return [Spelling(0, faults[row], "not_normalised") if row in faults else each for row, each in enumerate(spelled)]
+
+
+def _block_place(sources: Sequence[Source]) -> str:
+    return f"{sources[0].place} to {sources[-1].place}"
 
 
 def _encoded(encode: Callable[[str], list[int]], written: str, cleaned: str) -> Spelling:

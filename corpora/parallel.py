@@ -16,7 +16,9 @@ import itertools
 import json
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -42,6 +44,14 @@ class Shard(NamedTuple):
         return hashlib.blake2b(repr(self.items).encode(), digest_size=16).hexdigest()
 
 
+class DiedError(Exception):
+    """Workers died again and again over one shard."""
+
+    def __init__(self, shard: Shard):
+        super().__init__(shard)
+        self.shard = shard
+
+
 class Workers(Protocol):
     """Who computes shards."""
 
@@ -53,7 +63,8 @@ class Workers(Protocol):
 
 
 def run_map(function: Callable[[Any], Any], items: Iterable, engine: str = "local", jobs: int = 1,
-            journal: Path | None = None, shard: int = 64) -> Iterator[Any]:
+            journal: Path | None = None, shard: int = 64, place_of: Callable[[int], str] | None = None,
+            ) -> Iterator[Any]:
     """Yield function(item) for each item, in the items' order.
 
     Args:
@@ -64,17 +75,18 @@ def run_map(function: Callable[[Any], Any], items: Iterable, engine: str = "loca
         jobs: processes, or Ray's tasks at a time; with one, "local" computes in this process.
         journal: folder where results are kept; None keeps none.
         shard: items that travel together.
+        place_of: what an item of that number is called in messages, such as "file:line"; None shows the item.
 
     Raises:
         ValueError: no such engine, or Ray is not installed.
-        ChildProcessError: workers die again and again.
+        ChildProcessError: workers die again and again over the same shard, which the message names.
     """
     if engine not in ENGINES:
         raise ValueError(f"--engine {engine}: expected {' or '.join(ENGINES)}")
     jobs = max(1, jobs)
     kept = _Journal(journal)
     shards = (Shard(number, part) for number, part in enumerate(_parts(items, shard)))
-    with _workers(function, engine, jobs) as workers:
+    with _named(shard, place_of), _workers(function, engine, jobs) as workers:
         under_way, ready = 0, {}
         for number in itertools.count():
             while number not in ready or under_way + len(ready) < _AHEAD * jobs:
@@ -106,7 +118,7 @@ class _Journal:
         self.digests: dict[int, str] = {}
         if folder is not None:
             for row in self._noted():
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):  # torn by a kill
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # torn by a kill
                     note = json.loads(row)
                     self.digests[note["shard"]] = note["digest"]
 
@@ -152,18 +164,26 @@ class _Here:
 
 
 class _Processes:
-    """Processes of this machine. If one dies, all are started anew and what was not finished is begun again."""
+    """Processes of this machine. If one dies, all are started anew and what was not finished is begun again.
+
+    Then one shard is under way at a time, until none is left of those: so it is known over which one they die.
+    """
 
     def __init__(self, function: Callable[[Any], Any], jobs: int):
         self._function = function
         self._jobs = jobs
         self._futures: dict[Future, Shard] = {}
+        self._held: list[Shard] = []
         self._deaths = 0
         self._pool = self._started()
 
     def submit(self, shard: Shard) -> None:
+        if self._held:
+            self._held.append(shard)
+            return
         try:
-            future = self._pool.submit(_results, self._function, shard.items)
+            with _interrupts_blocked():  # which the new processes inherit: Ctrl-C is for the main one
+                future = self._pool.submit(_results, self._function, shard.items)
         except BrokenProcessPool as error:  # it died since we looked
             future = Future()
             future.set_exception(error)
@@ -177,6 +197,8 @@ class _Processes:
             self._deaths = 0 if results else self._deaths + 1
             if len(whole) < len(done):
                 self._start_again()
+            elif not self._futures:
+                self._submit_held()
             if results:
                 return results
         return []
@@ -186,19 +208,26 @@ class _Processes:
         self._pool.shutdown(cancel_futures=True)
 
     def _start_again(self) -> None:
-        unfinished = sorted(self._futures.values())
+        unfinished = sorted(self._futures.values(), key=lambda shard: shard.number)
         if self._deaths >= _DEATHS:
-            raise ChildProcessError(_deaths(unfinished))
+            raise DiedError(unfinished[0])
         whole = {future: shard for future, shard in self._futures.items() if future.done() and not future.exception()}
         self._pool.shutdown()
         self._pool, self._futures = self._started(), whole
-        for shard in unfinished:
-            if shard not in whole.values():
-                self.submit(shard)
+        self._held = [shard for shard in unfinished if shard not in whole.values()] + self._held
+        if not whole:
+            self._submit_held()
+
+    def _submit_held(self) -> None:
+        """Begin the next of the shards that wait for one another."""
+        held, self._held = self._held, []
+        for first in held[:1]:
+            self.submit(first)
+        self._held = held[1:]
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-        return ProcessPoolExecutor(self._jobs, context, _use_one_thread)
+        return ProcessPoolExecutor(self._jobs, context, _begin_worker)
 
 
 class _Ray:
@@ -220,7 +249,7 @@ class _Ray:
         try:
             return [(self._shards[task], self._ray.get(task))]
         except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
-            raise ChildProcessError(_deaths([self._shards[task]])) from None
+            raise DiedError(self._shards[task]) from None
         finally:
             del self._shards[task]
 
@@ -273,11 +302,31 @@ def _results_in(folder: str, function: Callable[[Any], Any], items: list) -> lis
     return _results(function, items)
 
 
-def _use_one_thread() -> None:
-    """The processes share the cores, so none of them may want all."""
+def _begin_worker() -> None:
+    """A worker ends with the process that started it, and wants one thread, for all of them share the cores."""
+    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """Wait for the end of the parent, however it comes (SIGKILL leaves it no time to say so), and end this process."""
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Within it Ctrl-C waits; processes that are started within it do not get it at all."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _parts(items: Iterable, size: int) -> Iterator[list]:
@@ -286,7 +335,15 @@ def _parts(items: Iterable, size: int) -> Iterator[list]:
         yield part
 
 
-def _deaths(unfinished: list[Shard]) -> str:
-    first = unfinished[0].items[0] if unfinished else "none"
-    return (f"a worker process died {_DEATHS} times, and nothing was finished between; the first item that is not "
-            f"finished is {first!r}; if the memory is full, use fewer --jobs; if one file does it, remove that file")
+@contextlib.contextmanager
+def _named(size: int, place_of: Callable[[int], str] | None) -> Iterator[None]:
+    """Within it the death of workers over a shard is a message that names its first and last item."""
+    try:
+        yield
+    except DiedError as error:
+        shard = error.shard
+        first, last = shard.number * size, shard.number * size + len(shard.items) - 1
+        name = place_of or (lambda number: repr(shard.items[number - first]))
+        raise ChildProcessError(
+            f"a worker process died {_DEATHS} times over the same items, from {name(first)} to {name(last)}; if the "
+            "memory is full, use fewer --jobs; if one file or text does it, remove that line") from None

@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from config import DataConfig
 from corpora.parallel import run_map
+from corpora.recordings import damage
 from corpora.sources import Source, Spoken, check_apart
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
-from utils import AudioError, Wav, read_wav, resample, trim_silence, write_text_atomic, write_wav
+from utils import AudioError, Wav, printable, read_wav, resample, trim_silence, write_text_atomic, write_wav
 
 _MANIFEST = "manifest.jsonl"
 _SHOWN = 20  # lines of a list of complaints on the console
@@ -130,10 +131,13 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
             spoken, rate = _speak(source.text, source.origin)
             if len(spoken) == 0:
                 raise AudioError(f"{name} holds 0 samples; is there a word in it?")
-            wav = Wav(spoken.astype(np.float32) / 32768, rate)
+            wav, odd = Wav(spoken.astype(np.float32) / 32768, rate), ()
         else:
             name = source.origin
-            wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds)  # more than 9/10 silence is no speech
+            # more than 9/10 silence is no speech
+            wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
+            lost = damage(Path(name), len(wav.samples), source.span)
+            odd = (f"is damaged: {lost}",) if lost else ()
         try:
             samples, warnings = condition(wav, rules)
         except AudioError as error:
@@ -142,7 +146,7 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
         return Converted(str(error), (), 0.0)
     if write:
         write_wav(_target(source, plan), samples, rules.rate)
-    return Converted(None, tuple(f"{name} {warning}" for warning in warnings), len(samples) / rules.rate)
+    return Converted(None, tuple(f"{name} {warning}" for warning in odd + warnings), len(samples) / rules.rate)
 
 
 def _speak(text: str, spoken: Spoken) -> tuple[np.ndarray, int]:
@@ -171,7 +175,8 @@ def convert_all(sources: Sequence[Source], plan: Plan, write: bool) -> list[Conv
         # This manifest is the journal: it knows single files, and it knows when one has changed.
         jobs = plan.jobs if plan.engine != "local" else min(plan.jobs, len(stale) // 32)  # a process is slow to start
         finished = tqdm(run_map(partial(convert, plan=plan, write=write), stale, plan.engine, jobs,
-                                shard=_SHARD if jobs > 1 else 1), total=len(stale),
+                                shard=_SHARD if jobs > 1 else 1, place_of=lambda number: stale[number].place),
+                        total=len(stale),
                         desc="audio", unit="file", disable=None)  # None: no bar where there is no terminal
         for source, mark, (fault, warnings, seconds) in zip(stale, marks, finished):
             results[source.id] = result = Converted(fault, tuple(warnings), seconds)
@@ -191,18 +196,20 @@ def prepare(sources: list[Source], plan: Plan) -> int:
     """
     _check_ids(sources)
     check_apart(sources, plan.out / "wavs", [plan.out / f"{side}.txt" for side in SIDES])
+    texts, damaged = [source.text for source in sources], {}
     if plan.checked is not None:
-        _check_symbols(sources, TextProcessor.from_config(plan.checked))
-    texts = [source.text for source in sources]
+        damaged = _check_symbols(sources, TextProcessor.from_config(plan.checked))
     if plan.text_cleaners:
-        texts = text_processor(plan.text_cleaners, plan.language).clean(texts)
+        texts, more = text_processor(plan.text_cleaners, plan.language).clean_each(texts)
+        damaged |= more
     results = convert_all(sources, plan, write=not plan.strict)
-    faults = [_fault(source, text, result) for source, text, result in zip(sources, texts, results)]
+    faults = [damaged.get(place) or _fault(source, text, result)
+              for place, (source, text, result) in enumerate(zip(sources, texts, results))]
     bad = [f"{source.place}: {fault}" for source, fault in zip(sources, faults) if fault]
     if len(bad) == len(sources):
         raise ValueError(f"none of {len(sources)} utterances can be used:\n{FilelistError(bad)}")
     if bad and plan.strict:
-        print("\n".join(bad), file=sys.stderr)
+        print(printable("\n".join(bad)), file=sys.stderr)
         print(f"{len(bad)} of {len(sources)} utterances are bad; nothing is written, as --strict demands",
               file=sys.stderr)
         return 2
@@ -230,7 +237,9 @@ def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcess
     if faults:
         raise FilelistError(faults)
     for path, table in tables.items():
-        cleaned = text.clean([columns[text_index] for _, columns in table])
+        cleaned, damaged = text.clean_each([columns[text_index] for _, columns in table])
+        if damaged:
+            raise FilelistError([f"{table[row][0]}: {fault}" for row, fault in damaged.items()])
         for (_, columns), replacement in zip(table, cleaned):
             columns[text_index] = replacement
         write_text_atomic(f"{path}.{extension}", "".join("|".join(columns) + "\n" for _, columns in table))
@@ -260,9 +269,11 @@ def _check_ids(sources: Sequence[Source]) -> None:
         raise FilelistError(faults)
 
 
-def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> None:
+def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> dict[int, str]:
+    """Refuse symbols that the table lacks; gives back place -> why a text could not be cleaned."""
     faults = []
-    for source, cleaned in zip(sources, text.clean([source.text for source in sources])):
+    lines, damaged = text.clean_each([source.text for source in sources])
+    for source, cleaned in zip(sources, lines):
         try:
             if cleaned.strip():  # an empty text is a fault of that line alone
                 text.encode(cleaned)
@@ -270,6 +281,7 @@ def _check_symbols(sources: Sequence[Source], text: TextProcessor) -> None:
             faults.append(f"{source.place}: {error}")
     if faults:
         raise FilelistError(faults)
+    return damaged
 
 
 def _fault(source: Source, text: str, result: Converted) -> str | None:
@@ -306,7 +318,7 @@ def _mark(source: Source, rules: AudioRules) -> list:
         status = os.stat(source.origin)
     except OSError:
         return []
-    return [source.origin, status.st_size, status.st_mtime_ns, *astuple(rules)]
+    return [source.origin, status.st_size, status.st_mtime_ns, *(source.span or ()), *astuple(rules)]
 
 
 def _read_manifest(path: Path) -> dict[str, dict]:
@@ -316,7 +328,7 @@ def _read_manifest(path: Path) -> dict[str, dict]:
         try:
             record = json.loads(row)
             records[record["id"]] = record
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return records
 
@@ -349,7 +361,7 @@ def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
     for title, complaints in ((f"left out {len(bad)} utterances", bad), (f"{len(odd)} warnings", odd)):
         rows += [f"{title}:", *(f"  {complaint}" for complaint in complaints)] if complaints else []
         if complaints:
-            print("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])]))
+            print(printable("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])])))
         if len(complaints) > _SHOWN:
             print(f"  ... and {len(complaints) - _SHOWN} more in {plan.out / 'report.txt'}")
     write_text_atomic(plan.out / "report.txt", "".join(row + "\n" for row in rows))
@@ -359,12 +371,15 @@ def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
 def _print_settings(sources: Sequence[Source], plan: Plan) -> None:
     speakers = {source.speaker for source in sources if source.speaker is not None}
     are_ids = all(name.isascii() and name.isdecimal() for name in speakers)
-    values = {"training_files": (plan.out / "train.txt").as_posix(),
-              "validation_files": (plan.out / "val.txt").as_posix(),
+    held_out = plan.out / "val.txt"
+    if not held_out.is_file():
+        held_out = plan.out / "train.txt"
+        print("no utterance is held out for validation, so it takes those of training")
+    values = {"training_files": (plan.out / "train.txt").as_posix(), "validation_files": held_out.as_posix(),
               "sampling_rate": plan.rules.rate, "cleaned_text": str(bool(plan.text_cleaners)).lower(),
               "n_speakers": 0 if len(speakers) < 2 else max(map(int, speakers)) + 1 if are_ids else len(speakers)}
     if plan.text_cleaners:
         values |= {"text_cleaners": json.dumps(plan.text_cleaners), "language": plan.language}
     print("Next: train with these settings, in the configuration or by --set:")
     for key, value in values.items():
-        print(f"  data.{key}={value}")
+        print(printable(f"  data.{key}={value}"))

@@ -18,7 +18,7 @@ import numpy as np
 import utils
 from utils import AudioError, read_wav
 
-VERSION = 1  # of what is measured; another one does not believe what this one has kept
+VERSION = 2  # of what is measured; another one does not believe what this one has kept
 SILENCE_DB = -40.0  # below the loudest 10 ms, as prepare trims
 OUTLINE = 24  # pieces of an utterance whose levels say what it looks like
 _OUTLINE_STEP_DB = 0.2
@@ -34,15 +34,16 @@ class Recording(NamedTuple):
     size: int  # bytes; -1 where there is none
     changed: int  # ns
     longest: float  # seconds; of what is longer, only the length is measured
+    span: tuple[float, float] | None = None  # seconds of the file that are meant; None is all of it
 
     @classmethod
-    def of(cls, path: str, longest: float) -> Recording:
+    def of(cls, path: str, longest: float, span: tuple[float, float] | None = None) -> Recording:
         """Look at the file, whether it exists or not."""
         try:
             status = os.stat(path)
         except (OSError, ValueError):  # no file has a zero byte in its name
-            return cls(path, -1, 0, longest)
-        return cls(path, status.st_size, status.st_mtime_ns, longest)
+            return cls(path, -1, 0, longest, span)
+        return cls(path, status.st_size, status.st_mtime_ns, longest, span)
 
 
 class Sound(NamedTuple):
@@ -54,7 +55,7 @@ class Sound(NamedTuple):
     channels: int = 0
     kind: str = ""  # libsndfile's name: "WAV PCM_16"
     seconds: float = 0.0
-    missing: float = 0.0  # share of a wav that its header promises and the file does not hold
+    damage: str = ""  # what of the file is missing or changed, although it can be read
     peak: float = 0.0
     clipped: float = 0.0  # share of samples in flat tops
     offset: float = 0.0  # mean of the samples
@@ -91,15 +92,19 @@ def measure(file: Recording) -> Sound:
     try:
         with utils.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
-            seconds = opened.frames / rate
+            seconds = opened.frames / rate if file.span is None else file.span[1] - file.span[0]
+            is_true = file.span is None and seconds > file.longest and _holds_its_last_sample(opened)
         if seconds > file.longest:
+            if not is_true:  # what the header claims is no audio: the file breaks off, or is at least so long
+                seconds = min(seconds, utils.wav_info(file.path, file.longest).samples / rate)
             return Sound(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
-        samples = read_wav(file.path, clip=False, max_seconds=file.longest).samples
+        samples = read_wav(file.path, clip=False, max_seconds=file.longest, span=file.span).samples
     except AudioError as error:
-        return Sound("unreadable", str(error).removeprefix(file.path).strip().partition("; ")[0])
-    silent = 0 if channels == 1 else _silent_channels(file.path)
+        what, _, advice = str(error).removeprefix(file.path).strip().partition("; ")
+        return Sound("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
+    silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
     return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
-                                             missing=_missing_share(Path(file.path)))
+                                            damage=damage(Path(file.path), len(samples), file.span))
 
 
 def measured(samples: np.ndarray, rate: int) -> Sound:
@@ -146,9 +151,74 @@ def _silent_channels(path: str) -> int:
     """How many of several channels stay below -60 dBFS."""
     peaks = 0.0
     with utils.opened(path) as opened:
-        for block in opened.blocks(1 << 16, dtype="float32", always_2d=True):
+        while len(block := opened.read(1 << 16, dtype="float32", always_2d=True)):
             peaks = np.maximum(peaks, np.abs(block).max(axis=0))
     return int(np.count_nonzero(np.asarray(peaks) < 1e-3))
+
+
+def _holds_its_last_sample(file: utils.soundfile.SoundFile) -> bool:
+    """Whether the length in the header is that of the audio; a damaged file cannot be read at its end."""
+    try:
+        file.seek(file.frames - 1)
+        return len(file.read(1)) == 1
+    except (RuntimeError, OSError):  # libsndfile's errors are RuntimeErrors
+        return False
+
+
+def damage(path: Path, count: int, span: tuple[float, float] | None = None) -> str:
+    """What a file lacks although it can be read, of which libsndfile says nothing; empty if it is whole.
+
+    Args:
+        path: of the file.
+        count: samples that were read of it.
+        span: seconds of it that were to be read; None is all of it.
+    """
+    with utils.opened(path) as opened:
+        kind, promised = opened.format, opened.frames
+        if span is not None:
+            promised = round((span[1] - span[0]) * opened.samplerate)
+    if count < 0.98 * promised and (span is not None or kind == "MP3" and _tells_its_length(path)):
+        return f"{100 * (1 - count / promised):.0f} % of it missing"
+    if span is not None:
+        return ""
+    if kind == "OGG" and not _has_last_page(path):
+        return "the end of the stream is missing"
+    if kind == "FLAC" and not _flac_is_as_encoded(path):
+        return "the samples are not those that were encoded (MD5)"
+    share = _missing_share(path)
+    return f"{100 * share:.0f} % of it missing" if share else ""
+
+
+def _tells_its_length(path: Path) -> bool:
+    """Whether an MP3 has a header with its length; of others it is a guess."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 20)  # a tag with a picture may come first
+    return any(name in start for name in (b"Xing", b"Info", b"VBRI"))
+
+
+def _has_last_page(path: Path) -> bool:
+    """Whether the last page of an Ogg file is marked as the last one."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16)))  # a page is no longer
+        end = file.read()
+    page = end.rfind(b"OggS")
+    return page >= 0 and len(end) > page + 5 and bool(end[page + 5] & 4)
+
+
+def _flac_is_as_encoded(path: Path) -> bool:
+    """Whether the samples have the MD5 that the encoder wrote, if it wrote one."""
+    with open(path, "rb") as file:
+        head = file.read(42)
+    if head[:4] != b"fLaC" or not any(head[26:42]):
+        return True  # another container, or no MD5
+    with utils.opened(path) as opened:
+        width = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3}.get(opened.subtype, 0)
+        if not width or ((head[20] & 1) << 4 | head[21] >> 4) + 1 != 8 * width:
+            return True  # an odd number of bits
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in opened.blocks(1 << 16, dtype="int32", always_2d=True):  # the samples in the upper bits
+            digest.update(block.reshape(-1, 1).view(np.uint8)[:, 4 - width:].tobytes())
+    return digest.digest() == head[26:42]
 
 
 def _missing_share(path: Path) -> float:

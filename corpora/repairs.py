@@ -60,7 +60,7 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 def repair_all(sources: Sequence[Source], repairs: Repairs, engine: str = "local", jobs: int = 1,
                journal: Path | None = None) -> Iterator[Repaired]:
     """Write a repaired copy of the audio of each source, in order; a killed run goes on where it was."""
-    files = ((name, Recording.of(source.origin, repairs.longest), repairs)
+    files = ((name, Recording.of(source.origin, repairs.longest, source.span), repairs)
              for name, source in zip(_names(sources), sources))
     for values in run_map(_repaired, files, engine, jobs, journal):
         yield Repaired(*values)
@@ -97,7 +97,7 @@ def _repaired(file: tuple[str, Recording, Repairs]) -> Repaired:
     if target.exists() and Path(recording.path).exists() and target.samefile(recording.path):
         return Repaired(recording.path, "", ["left alone: the copy would take the place of the original"])
     try:
-        wav = read_wav(recording.path, clip=False, max_seconds=recording.longest)
+        wav = read_wav(recording.path, clip=False, max_seconds=recording.longest, span=recording.span)
         samples, rate, done = repaired(wav.samples, wav.sampling_rate, repairs)
         write_wav(target, samples, rate)
     except AudioError as error:

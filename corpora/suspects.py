@@ -57,18 +57,22 @@ def _suspect(group: Sequence[Finding]) -> Markup:
     faults = tag("ul", *(tag("li", tag("strong", f"{finding.severity}: {finding.kind}"),
                              f": {finding.found}; expected {finding.expected}; {finding.advice}") for finding in group))
     text = tag("p", f"“{first.text}”") if first.text else None
-    return tag("article", tag("h3", first.place), text, faults, _player(first.audio), class_="sentence")
+    return tag("article", tag("h3", first.place), text, faults, _player(first.audio, first.span), class_="sentence")
 
 
-def _player(audio: str) -> Markup | None:
+def _player(audio: str, span: tuple[float, float] | None) -> Markup | None:
     """The sound and its picture; None where there is nothing to hear, which the findings say."""
     if not audio:
         return None
     try:
-        wav = read_wav(audio, clip=False, max_seconds=_LONGEST)
+        wav = read_wav(audio, clip=False, max_seconds=_LONGEST, span=span)
     except AudioError:
         return None
     clip = Clip(wav.samples[:_SECONDS * wav.sampling_rate].clip(-1, 1), wav.sampling_rate)
+    try:
+        sound = sound_uri(clip)
+    except OSError:  # FLAC does not have every rate
+        return None
     cut = f", of which the first {_SECONDS} are here" if clip.seconds < len(wav.samples) / wav.sampling_rate else ""
     picture = None
     if importlib.util.find_spec("PIL"):  # one may look at a corpus without it
@@ -76,5 +80,5 @@ def _player(audio: str) -> Markup | None:
                                  alt=f"Mel spectrogram of {audio}"),
                       class_="picture")
     return tag("figure", tag("figcaption", f"{audio}, {len(wav.samples) / wav.sampling_rate:.1f} seconds{cut}"),
-               tag("audio", controls=True, preload="none", src=sound_uri(clip), aria_label=audio), picture,
+               tag("audio", controls=True, preload="none", src=sound, aria_label=audio), picture,
                class_="player")

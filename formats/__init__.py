@@ -9,13 +9,16 @@ A module of a format has `recognises(path) -> bool` and `read(path, config) -> I
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import config as settings
 from config import Config
+from files import staged
 
 if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
     from torch import Tensor
@@ -49,6 +52,10 @@ FORMATS: dict[str, Carries] = {
     "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
 """What is told apart when reading is tried in this order."""
+
+
+# What a reader meets where a file of somebody else's has another type, shape or size than its format says.
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError)
 
 
 class Imported(NamedTuple):
@@ -98,8 +105,9 @@ def recognise(path: Path) -> str:
         raise FileNotFoundError(f"{path} does not exist; expected a file or folder of somebody's voice")
     readable = [name for name, carries in FORMATS.items() if carries.reads]
     for name in readable:
-        if module_of(name).recognises(path):
-            return name
+        with contextlib.suppress(*_ODD):
+            if module_of(name).recognises(path):
+                return name
     if _is_ours(path):
         raise FormatError(f"{path} is a run or a release of this project already: use it as it is, such as python "
                           f"synthesize.py -m {path}")
@@ -149,11 +157,19 @@ def read(path: Path, config: Path | None = None, name: str | None = None) -> Imp
         FileNotFoundError: something is missing.
         FormatError: it is not what it should be.
     """
-    return module_of(name or recognise(path)).read(path, config)
+    name = name or recognise(path)
+    try:
+        return module_of(name).read(path, config)
+    except _ODD as error:
+        raise FormatError(f"{path} is not what {name} writes: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, raw: bool = False) -> Weights:
     """The weights of a run, a checkpoint or a release of this project, or of an ONNX file that `read` reads.
+
+    Args:
+        path: of any of these.
+        raw: see `checkpoint.read_weights`.
 
     Raises:
         FileNotFoundError: something is missing.
@@ -162,13 +178,21 @@ def read_weights(path: Path) -> Weights:
     import checkpoint
 
     if path.suffix != ".onnx" or not path.is_file():
-        return checkpoint.read_weights(path)
+        return checkpoint.read_weights(path, raw)
     imported = read(path)
     return checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, path)
 
 
-def write(name: str, weights: Weights, folder: Path) -> Written:
-    """A voice into a folder, which is made as needed.
+def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None = None,
+          quantise: Sequence[str] = ()) -> Written:
+    """A voice into a folder, which is made as needed and stays as it was until all of it is written.
+
+    Args:
+        name: of the format.
+        weights: of the voice.
+        folder: other files in it stay.
+        words: what a lexicon shall hold; of sherpa-onnx only.
+        quantise: kinds of narrower copies of voice.onnx; of onnx only.
 
     Raises:
         FormatError: the format cannot be written, or cannot carry this voice.
@@ -176,7 +200,13 @@ def write(name: str, weights: Weights, folder: Path) -> Written:
     if name in FORMATS and not FORMATS[name].writes:
         raise FormatError(f"{name} can be read, not written; can be written: "
                           f"{', '.join(each for each, carries in FORMATS.items() if carries.writes)}")
-    return module_of(name).write(weights, folder)
+    module = module_of(name)
+    with staged(folder) as made:
+        written = module.write(weights, made) if words is None else module.write(weights, made, words)
+        for kind in quantise:
+            narrow = quantised(made / "voice.onnx", kind)
+            written = Written(written.files + narrow.files, written.checks + narrow.checks)
+    return written._replace(files=[folder / file.name for file in written.files])
 
 
 def quantised(file: Path, kind: str) -> Written:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import shlex
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
@@ -95,7 +96,10 @@ def _summary(voice: Loaded) -> str:
 
 
 def _use(voice: Loaded, name: str, has_graph: bool) -> str:
-    who = f' --speaker "{voice.speakers[0]}"' if voice.speakers else ""
+    name = shlex.quote(name)
+    speaker = next(iter(voice.speakers), "")
+    is_plain = speaker.isprintable() and "`" not in speaker  # or it would leave the line, or the block
+    who = f" --speaker {shlex.quote(speaker) if is_plain else 0}" if voice.speakers else ""
     verb = "train_ms.py" if voice.speakers else "train.py"
     commands = [f'python synthesize.py -m {name}{who} --text "Hello." -o hello.wav']
     if has_graph:

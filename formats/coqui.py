@@ -23,6 +23,7 @@ from config import Config
 from formats import FormatError, Imported
 from formats.foreign import (
     check_fits,
+    check_tensors,
     model_sizes,
     placeholder,
     published_names,
@@ -71,6 +72,7 @@ def read(path: Path, config: Path | None) -> Imported:
         found = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
         raise FormatError(f"{file} is no VITS of Coqui: found {found}; expected model with text_encoder and "
                           "waveform_decoder")
+    check_tensors(content["model"], file)
     described = _description(file, config, content)
     arguments = described.get("model_args") or {}
     for name, reason in _REFUSED.items():

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from files import atomic_path
 from pages.report import read_metrics
 
 # Title -> the numbers of metrics.jsonl that are drawn in it.
@@ -50,7 +52,8 @@ def draw(metrics: Path, step: int, file: Path) -> bool:
         axes.tick_params(labelsize=8)
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8)
-    figure.savefig(file)
-    with Image.open(file) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    with Image.open(content) as picture, atomic_path(file) as temporary:
+        picture.convert("RGB").quantize(COLOURS).save(temporary, "PNG", optimize=True)
     return True

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import config as settings
+from checkpoint import tensor_fault
 from discriminators import Discriminators
 from formats import FormatError, Imported
 from models import SynthesizerTrn
@@ -35,12 +36,22 @@ def read_json(path: Path) -> dict[str, Any]:
         FormatError: it is not JSON, or no object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = settings.read_json(path)
     except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {error}") from None
+        raise FormatError(str(error)) from None
     if not isinstance(content, dict):
         raise FormatError(f"{path} holds a {type(content).__name__}, expected an object with the voice's settings")
     return content
+
+
+def check_tensors(tensors: Mapping[Any, Any], source: str | Path) -> None:
+    """See that a state dict which was read can be computed with.
+
+    Raises:
+        FormatError: a name is no text, or what it names is no tensor of numbers.
+    """
+    if fault := tensor_fault(tensors):
+        raise FormatError(f"{source} {fault}")
 
 
 def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
+from files import write_bytes_atomic
 from utils import import_package
 
 # Shapes: C channels, T time (frames or tokens).
@@ -177,8 +178,7 @@ class Graph:
         graph = helper.make_graph(self._nodes, path.stem, self._inputs, self._outputs, self._weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         helper.set_model_props(model, dict(metadata))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model.SerializeToString())
+        write_bytes_atomic(path, model.SerializeToString())
         return path
 
     def _add(self, kind: str, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any]) -> None:

@@ -25,8 +25,9 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
+from files import write_text_atomic
 from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, placeholder, published_names, read_json, speaking_notes
+from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor
@@ -116,7 +117,11 @@ def read(path: Path, config: Path | None) -> Imported:
     if constants or described.get("model_type") != "vits":
         raise FormatError(f"{described_at} is of a {described.get('model_type')!r}, expected 'vits'"
                           f"{''.join('; ' + each for each in constants)}; this project cannot build it")
-    tensors = published_names(checkpoint.load_foreign(file))
+    content = checkpoint.load_foreign(file)
+    if not isinstance(content, dict):
+        raise FormatError(f"{file} holds a {type(content).__name__}, expected tensors by name")
+    check_tensors(content, file)
+    tensors = published_names(content)
     ours, notes = _config(described, path, tensors)
     generator = dict(_ours(tensors, ours, file))
     imported = Imported(ours, generator, notes=(*notes, "no discriminators are in it: it speaks, and can be trained "
@@ -140,7 +145,7 @@ def write(weights: Weights, folder: Path) -> Written:
     for name, content in (("config.json", _described(config, len(text.symbols))), ("vocab.json", _vocabulary(text)),
                           ("tokenizer_config.json", _tokenizer(text))):
         files.append(folder / name)
-        files[-1].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text_atomic(files[-1], json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     reads = ("its tokenizer reads plain text, and drops what its vocabulary lacks" if _reads_letters(text) else
              f"its tokenizer reads what the cleaners {', '.join(text.cleaners)} make of a text, not the text itself")
     if importlib.util.find_spec("transformers") is None:

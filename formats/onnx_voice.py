@@ -16,7 +16,6 @@ configuration with its symbols; the graphs' metadata say sample_rate, hop_length
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +27,6 @@ from torch import Tensor
 import checkpoint
 import config as settings
 from checkpoint import Weights
-from commons import uninitialised
 from config import Config
 from formats import Written
 from formats.graph import Graph, Value, open_session
@@ -130,9 +128,7 @@ def load_voice(weights: Weights) -> Loaded:
     """The network of a checkpoint's weights, and its text code."""
     config = settings.from_dict(weights.config)
     text = TextProcessor.from_config(config.data)
-    with uninitialised():
-        model = SynthesizerTrn(len(text.symbols), config)
-    checkpoint.load_speaking(model, weights)
+    model = checkpoint.network_of(weights, config)
     fold_weight_norm(model)
     return Loaded(config, text, model.eval().requires_grad_(False))
 
@@ -151,7 +147,7 @@ def write_config(voice: Loaded, folder: Path) -> Path:
         "speakers": voice.speakers})
     config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
     path = folder / "voice.json"
-    path.write_text(json.dumps(settings.to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    settings.save(config, path)
     return path
 
 

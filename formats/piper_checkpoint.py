@@ -23,6 +23,7 @@ from checkpoint import CheckpointError
 from formats import FormatError, Imported
 from formats.foreign import (
     check_fits,
+    check_tensors,
     model_sizes,
     placeholder,
     published_names,
@@ -68,6 +69,7 @@ def read(path: Path, config: Path | None) -> Imported:
     if not _is_piper(content):
         found = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
         raise FormatError(f"{file} is no checkpoint of Piper: found {found}; expected a state_dict with model_g. keys")
+    check_tensors(content["state_dict"], file)
     described_at = config or _find_config(file)
     described = read_json(described_at)
     state, hyper = content["state_dict"], content.get("hyper_parameters") or {}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from checkpoint import Weights
+from files import write_text_atomic
 from formats import Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
@@ -38,7 +39,7 @@ def write(weights: Weights, folder: Path) -> Written:
     file, checks = write_graph(voice, folder / "voice.onnx", metadata_of(voice))
     description = file.with_name(file.name + ".json")
     content = _description(voice)
-    description.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text_atomic(description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return Written([file, description], (*checks, *_limits(voice)))
 
 

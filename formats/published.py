@@ -25,11 +25,12 @@ import config as settings
 from checkpoint import CheckpointError, Weights
 from config import Config
 from discriminators import Discriminators
+from files import write_text_atomic
 from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, published_names, read_json
+from formats.foreign import check_fits, check_tensors, published_names, read_json
 from models import SynthesizerTrn
 from text import TextProcessor
-from text.symbols import PUBLISHED
+from text.symbols import PUBLISHED, check_inside
 
 FILE = re.compile(r"([GD])_(\d+)\.pth")
 CLEANERS = ("basic_cleaners", "transliteration_cleaners", "english_cleaners", "english_cleaners2")
@@ -51,6 +52,10 @@ FIXED = {"data": ("symbols", "begin_end"),
                            "scale_groups", "periods", "period_channels")}
 # Our parts of the stochastic duration predictor in the order in which the published one has them.
 DURATION_PARTS = ("flows", "post_pre", "post_proj", "post_convs", "post_flows", "pre", "proj", "convs", "cond")
+
+
+# Settings of ours that no file of somebody else's decides: they run or read other files, or send data away.
+OUTSIDE = ("model.plugins", "train.callbacks", "train.init_from", "train.test_sentences", "train.trackers")
 
 
 class Files(NamedTuple):
@@ -162,13 +167,15 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
         raise FormatError(f"{source} has {', '.join(map(str, tree)) or 'nothing'}; expected the sections train, data "
                           "and model of a published configuration")
     known = settings.to_dict(Config())
-    kept, unknown = {}, []
+    kept, unknown, outside = {}, [], []
     for section, values in tree.items():
         # Some forks keep their symbols and the names of their speakers at the top.
         if section in ("symbols", "speakers") and isinstance(values, list):
             kept.setdefault("data", {}).setdefault(section, values)
         elif section in known and isinstance(values, dict):
-            names = {key: value for key, value in values.items() if f"{section}.{key}" not in settings.RETIRED}
+            outside += [f"{section}.{key}" for key in values if f"{section}.{key}" in OUTSIDE]
+            names = {key: value for key, value in values.items()
+                     if f"{section}.{key}" not in (*settings.RETIRED, *OUTSIDE)}
             fine = {key for key in names if key in known[section] or f"{section}.{key}" in settings.RENAMED}
             kept.setdefault(section, {}).update({key: names[key] for key in names if key in fine})
             unknown += [f"{section}.{key}" for key in names if key not in fine]
@@ -176,11 +183,15 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
             unknown.append(section)
     config = settings.from_dict(kept)
     try:
+        check_inside(config.data.symbols, source)
         TextProcessor.from_config(config.data)
     except ValueError as error:
         raise FormatError(f"{source}: {error}; give a copy of it that names a cleaner and a table that are here, with "
                           "--config") from None
-    return config, [f"left out of {source.name}, because nothing here reads it: {', '.join(unknown)}"] * bool(unknown)
+    notes = [f"left out of {source.name}, because they name what would be run or read here: {', '.join(outside)}; "
+             "name your own by --set"] * bool(outside)
+    notes += [f"left out of {source.name}, because nothing here reads it: {', '.join(unknown)}"] * bool(unknown)
+    return config, notes
 
 
 def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> dict[str, Any]:
@@ -241,7 +252,7 @@ def write(weights: Weights, folder: Path) -> Written:
         counts.append(f"{letter} has {len(model)} tensors, {sum(each.numel() for each in model.values()):,} numbers, "
                       f"{len(optimizer['state'])} moments")
     path = folder / "config.json"
-    path.write_text(json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text_atomic(path, json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n")
     return Written([*files, path], tuple(counts))
 
 
@@ -263,6 +274,7 @@ def _load(file: Path) -> dict[str, Any]:
         found = f"a dict of {', '.join(map(str, list(content)[:6]))}" if isinstance(content, dict) else (
             f"a {type(content).__name__}")
         raise FormatError(f"{file} holds {found}; expected a dict of model, iteration, optimizer and learning_rate")
+    check_tensors(content["model"], file)
     return content
 
 

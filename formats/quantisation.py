@@ -22,6 +22,7 @@ import torch
 import checkpoint
 import config as settings
 from config import DataConfig
+from files import atomic_path, write_bytes_atomic
 from formats import FormatError, Written
 from formats.graph import open_session
 from mel_processing import mel_spectrogram
@@ -60,10 +61,11 @@ def quantised(path: Path, kind: str) -> Written:
                           "that python export.py --to onnx wrote")
     file = path.with_suffix(f".{kind}.onnx")
     if kind == "int8-static":
-        _write_static(path, file)
+        with atomic_path(file) as temporary:
+            _write_static(path, temporary)
     else:
         _narrow(model.graph, kind)
-        file.write_bytes(model.SerializeToString())
+        write_bytes_atomic(file, model.SerializeToString())
     return Written([file], _measured(path, file, settings.load(path.with_name("voice.json")).data))
 
 

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 import checkpoint
-from checkpoint import MODEL_FILE, Weights
+from checkpoint import DISCRIMINATORS_FILE, MODEL_FILE, Weights
+from files import staged, write_text_atomic
 from formats import Written, curves
 from formats import card as cards
 from formats.card import Card
@@ -32,6 +33,8 @@ from scorecard import Scorecard
 
 SYMBOLS_FILE, SPEAKERS_FILE, CARD_FILE = "symbols.txt", "speakers.json", "README.md"
 GRAPH_FILE, DESCRIPTION_FILE, CURVES_FILE = "voice.onnx", "voice.json", "curves.png"
+OWN_FILES = (MODEL_FILE, DISCRIMINATORS_FILE, "config.json", SYMBOLS_FILE, SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE,
+             CURVES_FILE, CARD_FILE)  # those of another release go
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 
@@ -57,25 +60,25 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     if form.half or form.int8:
         _check_range(weights)
     kind = torch.int8 if form.int8 else torch.float16 if form.half else torch.float32
-    files = checkpoint.publish_weights(weights, folder, kind)
-    for name in (SPEAKERS_FILE, GRAPH_FILE, DESCRIPTION_FILE, CURVES_FILE, CARD_FILE):
-        (folder / name).unlink(missing_ok=True)  # another release's
-    files += write_lists(voice, folder)
-    narrowed = checkpoint.read_weights(folder)
-    reopened = load_voice(narrowed)
-    checks = compare(probe(voice), lambda feeds: spoken(reopened, feeds))
-    if form.onnx:
-        graph = _write_graph(narrowed if form.int8 else weights, folder, "int8" if form.int8 else form.quantise)
-        files, checks = files + graph.files, checks + graph.checks
-        if form.int8:
-            checks += (share_weights(folder / GRAPH_FILE, folder / MODEL_FILE),)
-    metrics = weights.source.parent / METRICS
-    has_curves = metrics.is_file() and curves.draw(metrics, weights.step, folder / CURVES_FILE)
-    files += [folder / CURVES_FILE] * has_curves
-    (folder / CARD_FILE).write_text(cards.text_of(voice, weights, folder.resolve().name, card, scores,
-                                                  cards.Beside(form.onnx, has_curves)), encoding="utf-8")
-    files.append(folder / CARD_FILE)
-    size = sum(file.stat().st_size for file in files) / 1e6
+    with staged(folder, stale=OWN_FILES) as made:
+        files = checkpoint.publish_weights(weights, made, kind)
+        files += write_lists(voice, made)
+        narrowed = checkpoint.read_weights(made)
+        reopened = load_voice(narrowed)
+        checks = compare(probe(voice), lambda feeds: spoken(reopened, feeds))
+        if form.onnx:
+            graph = _write_graph(narrowed if form.int8 else weights, made, "int8" if form.int8 else form.quantise)
+            files, checks = files + graph.files, checks + graph.checks
+            if form.int8:
+                checks += (share_weights(made / GRAPH_FILE, made / MODEL_FILE),)
+        metrics = weights.source.parent / METRICS
+        has_curves = metrics.is_file() and curves.draw(metrics, weights.step, made / CURVES_FILE)
+        files += [made / CURVES_FILE] * has_curves
+        write_text_atomic(made / CARD_FILE, cards.text_of(voice, weights, made.name, card, scores,
+                                                          cards.Beside(form.onnx, has_curves)))
+        files.append(made / CARD_FILE)
+        size = sum(file.stat().st_size for file in files) / 1e6
+    files = [folder / file.name for file in files]
     return Written(files, (*checks, f"{len(files)} files, {size:.1f} MB"))
 
 
@@ -85,6 +88,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         ValueError: naming it.
     """
+    checkpoint.check_release_folder(folder)
     card = folder / CARD_FILE
     if card.is_file() and cards.MARK not in card.read_text(encoding="utf-8", errors="replace"):
         raise ValueError(f"{card} is no voice card that export.py wrote; a release goes to a folder of its own")
@@ -96,13 +100,13 @@ def check_folder(folder: Path) -> None:
 def write_lists(voice: Loaded, folder: Path) -> list[Path]:
     """symbols.txt, a symbol a line by id; and speakers.json, ids by name, where there are several."""
     symbols = folder / SYMBOLS_FILE
-    symbols.write_text("".join(cards.symbol_line(row, symbol) for row, symbol in
-                               enumerate(voice.text.symbols.symbols)), encoding="utf-8")
+    write_text_atomic(symbols, "".join(cards.symbol_line(row, symbol) for row, symbol in
+                                       enumerate(voice.text.symbols.symbols)))
     if not voice.speakers:
         return [symbols]
     speakers = folder / SPEAKERS_FILE
     ids = {name: row for row, name in enumerate(voice.speakers)}
-    speakers.write_text(json.dumps(ids, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text_atomic(speakers, json.dumps(ids, indent=1, ensure_ascii=False) + "\n")
     return [symbols, speakers]
 
 

@@ -10,7 +10,9 @@ holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,11 +24,12 @@ import noise
 from config import Config
 from formats import FormatError
 from pieces import Pieces, plan
-from rendering import paced
+from rendering import checked_durations, paced
 from script import Utterance
 from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
 from text import TextProcessor
+from text.symbols import check_inside
 from utils import import_package
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.onnx"
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
+MOST_CHANNELS = 4096
 GIVEN_DURATIONS, PREDICTED_DURATIONS = "given_durations", "predicted_durations"
 FRAMES_A_TOKEN = 5  # noise is drawn for so many before the durations are known; voices say 1 to 4
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
@@ -137,7 +141,7 @@ class OnnxVoice(Speaking):
         if durations is None and all(rate == 1 for rate in rates):  # then one run says durations and sound
             n_drawn = FRAMES_A_TOKEN * len(utterance.ids)
             outputs = said(n_drawn, None)
-            frames = outputs["durations"][0]
+            frames = paced(checked_durations(outputs["durations"].reshape(-1), len(utterance.ids)), rates)
             if frames.sum() <= n_drawn:
                 return Prepared(utterance, frames, outputs)
         else:
@@ -145,18 +149,20 @@ class OnnxVoice(Speaking):
         return Prepared(utterance, frames, said(int(frames.sum()), frames))
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, int64 [L].
+        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives.
 
         A run computes the whole graph, whatever is asked of it; so it gets one frame to say, whose cost is small. A
         graph of an earlier version predicts only what it says.
         """
+        [n_tokens] = inputs["text_ids"].shape[1:]
         if PREDICTED_DURATIONS not in self._outputs:
-            return self._run(inputs)["durations"][0]
-        return self._run({**inputs, **_one_frame(inputs["text_ids"].shape[1])})[PREDICTED_DURATIONS][0]
+            return checked_durations(self._run(inputs)["durations"].reshape(-1), n_tokens)
+        said = self._run({**inputs, **_one_frame(n_tokens)})[PREDICTED_DURATIONS]
+        return checked_durations(said.reshape(-1), n_tokens)
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs of the graph by name."""
-        return dict(zip(self._outputs, self.graph.run(self._outputs, inputs)))
+        return dict(zip(self._outputs, _run(self.graph, self._outputs, inputs)))
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -164,14 +170,17 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield prepared.outputs["wav"][0, 0]
+            yield _checked_wav(prepared.outputs["wav"], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
         heard = {name: prepared.outputs[name] for name in wanted}
+        if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
+            raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
+                              f"{n_frames}]: the files do not belong together, so write them again by python export.py")
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
         for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
             part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
-            wav = self.decoder.run(["wav"], part)[0][0, 0]
+            wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (piece.high - piece.low) * hop)
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
     def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
@@ -225,7 +234,31 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
                                 "and says which text they take. Beside a Piper voice, VOICE.onnx, lies VOICE.onnx.json "
                                 "instead: put it there")
-    return settings.load(path, overrides)
+    config = settings.load(path, overrides)
+    if "data.symbols" not in settings.overridden(overrides):
+        check_inside(config.data.symbols, path)
+    return config
+
+
+def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Outputs of a graph; FormatError if it cannot compute them."""
+    try:
+        return session.run(names, inputs)
+    except Exception as error:  # onnxruntime has exceptions of its own, which share no other ancestor
+        raise FormatError(f"the ONNX voice cannot compute {', '.join(names)} ({str(error).splitlines()[0]}); write it "
+                          "again by python export.py --to onnx") from None
+
+
+def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:
+    """Samples [S] of a graph's wav [1, 1, S].
+
+    Raises:
+        FormatError: it has another shape.
+    """
+    if wav.shape != (1, 1, n_samples):
+        raise FormatError(f"the ONNX voice gives a wav of shape {list(wav.shape)}; expected [1, 1, {n_samples}]: its "
+                          "files do not belong together, so write them again by python export.py --to onnx")
+    return wav[0, 0]
 
 
 def _taken(session: InferenceSession) -> dict[str, NodeArg]:
@@ -240,6 +273,10 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
         FormatError: naming what it takes and says.
     """
     taken, said = _taken(session), [each.name for each in session.get_outputs()]
+    channels = taken["prior_noise"].shape[1:2] if "prior_noise" in taken else [1]
+    if not all(isinstance(each, int) and 0 < each <= MOST_CHANNELS for each in channels) or not channels:
+        raise FormatError(f"{path} takes a prior_noise of shape {taken['prior_noise'].shape}; expected [1, C, T] of up "
+                          f"to {MOST_CHANNELS} channels, as of a file that python export.py --to onnx wrote")
     expected = (*INPUTS, *(["speaker_id"] if multispeaker else []))
     if not taken.keys() >= set(expected) or not {output, "durations"} <= set(said):
         raise FormatError(f"{path} takes {', '.join(taken)} and says {', '.join(said)}; expected {', '.join(expected)} "
@@ -250,6 +287,15 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
     onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
                                                            "speaks")
+    if not path.stat().st_size:
+        raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # The key of external data, its length before it; onnxruntime too refuses other folders' files. A release's own
+        # weights may be shared.
+        is_foreign = re.search(rb"\x08location(?!\x12\x11model\.safetensors)", content) is not None
+        if is_foreign or content.find(b"\x08location") >= 0 and path.with_name(NOT_ALONE[1]).is_symlink():
+            raise FormatError(f"{path} takes weights from other files, which are not read; write it again by python "
+                              "export.py --to onnx, which puts all into one")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only

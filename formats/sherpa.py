@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from checkpoint import Weights
+from files import write_text_atomic
 from formats import FormatError, Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
@@ -62,7 +63,7 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
     files = [file, _write_tokens(voice.text.symbols.ids, folder)]
     if phonemizes(voice):
         files.append(folder / "lexicon.txt")
-        files[-1].write_text(_lexicon(voice, words), encoding="utf-8")
+        write_text_atomic(files[-1], _lexicon(voice, words))
     return Written(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
 
 
@@ -80,8 +81,8 @@ def _write_piper_form(voice: Loaded, folder: Path) -> Written:
 def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
     """tokens.txt, a symbol and its id a line; white space other than a space would be a gap in its line."""
     tokens = folder / "tokens.txt"
-    tokens.write_text("".join(f"{symbol} {row}\n" for symbol, row in ids.items()
-                              if symbol == " " or not symbol.isspace()), encoding="utf-8")
+    write_text_atomic(tokens, "".join(f"{symbol} {row}\n" for symbol, row in ids.items()
+                                      if symbol == " " or not symbol.isspace()))
     return tokens
 
 

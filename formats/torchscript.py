@@ -12,6 +12,7 @@ are compiled, for one kind of processor, and torch 2.11 compiles no convolution 
 
 from __future__ import annotations
 
+import io
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoint import Weights
+from files import write_bytes_atomic
 from formats import FormatError, Written
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, write_config
 from models import SynthesizerTrn
@@ -38,10 +40,9 @@ def write(weights: Weights, folder: Path) -> Written:
     """
     voice = load_voice(weights)
     program = traced(voice)
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
-    program.save(str(file), _extra_files={name: value.encode() for name, value in metadata_of(voice).items()})
-    _without_paths(file)
+    content = program.save_to_buffer({name: value.encode() for name, value in metadata_of(voice).items()})
+    write_bytes_atomic(file, _without_paths(content))
     program = opened(file)
 
     def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -100,14 +101,16 @@ class Program(nn.Module):
         return self.model.dec(latent.z, g), latent.durations
 
 
-def _without_paths(file: Path) -> None:
-    """Take out of a program where on this machine its sources lie; it is only read to say where something failed."""
-    with zipfile.ZipFile(file) as whole:
-        records = {info.filename: whole.read(info) for info in whole.infolist()}
-    with zipfile.ZipFile(file, "w") as kept:  # stored, as torch reads them
-        for name, content in records.items():
-            if not name.endswith(".debug_pkl"):
-                kept.writestr(zipfile.ZipInfo(name), content)
+def _without_paths(program: bytes) -> bytes:
+    """A program without where on this machine its sources lie, which is only read to say where something failed."""
+    kept = io.BytesIO()
+    # What is copied is stored, not packed, as torch reads it.
+    with zipfile.ZipFile(io.BytesIO(program)) as whole, zipfile.ZipFile(kept, "w") as copy:
+        for record in whole.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                name = record.filename.partition("/")[2]  # below torch's name for what has none, "archive"
+                copy.writestr(zipfile.ZipInfo(f"{Path(FILE).stem}/{name}"), whole.read(record))
+    return kept.getvalue()
 
 
 def prior_noise(mean: Tensor, durations: Tensor) -> Tensor:

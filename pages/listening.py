@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import config as settings
 from pages import join, tag, write_page
 from pages.media import Clip, sound_uri
 from utils import write_text_atomic
@@ -238,7 +239,7 @@ def _answers(file: Path, solution: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_json(path: Path, needed: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = settings.read_json(path)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({error}); expected a file of a listening test") from error
     if not isinstance(content, dict) or needed not in content:

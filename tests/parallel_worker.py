@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 
 def squared(item):
@@ -30,6 +31,13 @@ def deadly(item, folder, fatal):
 def always_deadly(item):
     if item == 5:
         os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def waiting(item, folder, seconds=600):
+    """Leaves its process's number in a file, and takes long."""
+    (folder / f"{os.getpid()}.pid").touch()
+    time.sleep(seconds)
     return item
 
 

@@ -275,6 +275,7 @@ def test_a_shift_moves_the_pitch_and_keeps_length_and_level(pitch, rate, semiton
     assert 20 * np.log10(np.std(shifted) / np.std(samples)) == pytest.approx(0, abs=0.3)
 
 
+@pytest.mark.filterwarnings("ignore:The `.*` parameter is deprecated:FutureWarning")  # librosa 1.0, of its own call
 @pytest.mark.parametrize("semitones", [-4, 4])
 def test_the_formants_stay_where_they_are(semitones):
     samples = vowel(120)

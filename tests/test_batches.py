@@ -84,6 +84,16 @@ def test_where_nothing_can_be_read_the_run_ends_with_the_first_file(corpus):
         corpus.__getitems__([3, 1])
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_where_nothing_can_be_read_any_more_the_error_is_one_message_with_workers_too(corpus, workers):
+    damage(corpus, *range(8))
+    with pytest.raises(AudioError) as error:
+        sequence(loader_of(corpus, workers, Batching(4)), 0, 1)
+    message = str(error.value)
+    assert "utterances in a row cannot be read; the first: " in message and message.endswith("is the disk still there?")
+    assert len(message.splitlines()) == 1 and "Traceback" not in message and "Caught" not in message
+
+
 def test_a_loader_passes_faults_on_and_each_file_is_reported_once(corpus, caplog):
     damage(corpus, 2, 3)
     seen = set()

@@ -1,10 +1,13 @@
 """Checkpoints: whole or not at all, every byte checked, found by the best and the newest; and what is published."""
 
 import errno
+import math
 import os
 import pickle
 import random
 import resource
+import shutil
+import struct
 import zipfile
 from pathlib import Path
 
@@ -13,8 +16,13 @@ import torch
 
 import checkpoint
 import config as settings
+import registry
+import synthesis
+import trainer
 from checkpoint import Best, CheckpointError, Ranking
 from tests.conftest import tiny
+from text import TextProcessor
+from training_step import new_networks, new_state
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -45,6 +53,16 @@ def test_the_newest_is_the_highest_step_even_beyond_eight_digits(tmp_path):
         write(tmp_path, step)
     assert checkpoint.newest(tmp_path) == checkpoint.path_of(tmp_path, 100_000_000)
     assert checkpoint.newest(tmp_path / "nowhere") is None
+
+
+def test_a_folder_that_is_named_like_a_checkpoint_is_none_and_a_link_to_nothing_is_not_passed_over(tmp_path):
+    write(tmp_path, 3, 1.0)
+    (tmp_path / "checkpoint_00000099.pt").mkdir()
+    assert checkpoint.list_steps(tmp_path) == [3] and checkpoint.newest(tmp_path) == checkpoint.find(tmp_path)
+    checkpoint.discard_after(tmp_path, 3)
+    assert (tmp_path / "checkpoint_00000099.pt").is_dir()
+    (tmp_path / "checkpoint_00000100.pt").symlink_to("a disk that is not there")
+    assert checkpoint.list_steps(tmp_path) == [3, 100]
 
 
 def test_a_flipped_byte_anywhere_is_an_error_or_harmless(tmp_path):
@@ -355,3 +373,140 @@ def test_a_checkpoint_without_weights_says_so(tmp_path):
     write(tmp_path, 1)
     with pytest.raises(CheckpointError, match="holds no generator; expected a checkpoint that training wrote"):
         checkpoint.read_weights(tmp_path)
+
+
+# Voices from outside
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A run of an untrained tiny voice, the content of its checkpoint, and its release."""
+    folder = tmp_path_factory.mktemp("voice")
+    config = tiny()
+    networks = new_networks(config, len(TextProcessor.from_config(config.data).symbols), torch.device("cpu"))
+    payload = {"config": settings.to_dict(config), **new_state(config, networks).state_dict()}
+    (folder / "run").mkdir()
+    checkpoint.save(folder / "run", 4, payload)
+    checkpoint.publish(folder / "run", folder / "release")
+    return folder, {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "step": 4, **payload}
+
+
+def outside(written, section, **changes):
+    """The weights of somebody whose configuration names something."""
+    weights = checkpoint.read_weights(written[0] / "release")
+    return weights._replace(config={**weights.config, section: {**weights.config[section], **changes}})
+
+
+def test_a_voice_runs_the_files_that_it_names_only_if_the_user_says_so(written, tmp_path, caplog):
+    plugin, trace = tmp_path / "evil.py", tmp_path / "trace"
+    plugin.write_text(f"open({str(trace)!r}, 'a').write('x')")
+    weights = outside(written, "model", plugins=[str(plugin)])
+    with pytest.raises(registry.PluginError, match=r"safetensors: model.plugins names .*evil.py.*--trust-plugins"):
+        checkpoint.config_of(weights)
+    assert not trace.exists()
+    with pytest.raises(registry.PluginError):  # what else the user names says nothing of these
+        checkpoint.config_of(weights, ["data.language=de"])
+    assert not trace.exists()
+    checkpoint.config_of(weights, trust_plugins=True)
+    assert trace.read_text() == "x" and str(plugin) in caplog.text
+    checkpoint.config_of(outside(written, "train", callbacks=[str(plugin)]))  # nobody who speaks calls them
+    checkpoint.config_of(weights, [f'model.plugins=["{plugin}"]'])  # named by the user
+    assert trace.read_text() == "xx"
+    assert checkpoint.config_of(weights, ["model.plugins=[]"]).model.plugins == ()
+
+
+def test_a_release_names_no_files_that_are_read(written):
+    with pytest.raises(ValueError, match="No file is read"):
+        checkpoint.config_of(outside(written, "data", symbols="../elsewhere.txt"))
+    named = {"training_files": "/etc/passwd", "validation_files": "/etc/passwd"}
+    config = checkpoint.config_of(outside(written, "data", **named))
+    assert config.data.training_files == config.data.validation_files == ""
+    assert checkpoint.config_of(outside(written, "data"), ["data.validation_files=mine.txt"]).data.validation_files
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"model": {"n_layers": 10**6}}, "model.n_layers is 1000000; it must be at most"),
+    ({"model": {"n_layers": 250}}, r"does not fit the configuration's: enc_p\.encoder\.\S+ is missing"),
+    ({"model": {"hidden_channels": 8192, "filter_channels": 32768, "n_layers": 256}}, "does not fit"),
+    ({"data": {"n_speakers": 100_000}, "model": {"gin_channels": 8192}}, "does not fit"),
+    ({"data": {"sampling_rate": 10**12}}, "data.sampling_rate is 1000000000000; it must be at most"),
+])
+def test_sizes_that_the_tensors_do_not_have_are_refused_before_memory_is_taken(written, changes, message, monkeypatch):
+    weights = checkpoint.read_weights(written[0] / "release")
+    tree = {section: {**values, **changes.get(section, {})} for section, values in weights.config.items()}
+    monkeypatch.setattr(checkpoint, "read_weights", lambda _: weights._replace(config=tree))
+    monkeypatch.setattr(synthesis, "uninitialised", lambda: pytest.fail("memory is taken"))
+    with pytest.raises(ValueError, match=message):
+        synthesis.Voice.load(written[0], "cpu")
+
+
+ODD = (None, True, -1, 2**70, math.inf, "x", [], [1], {1: 2}, {"a": 3}, torch.zeros(()), torch.zeros(2).to_sparse(),
+       torch.zeros(2, device="meta"), torch.zeros(2, dtype=torch.complex64), torch.zeros(1).expand(10**5, 10**5))
+
+
+def one_message_or_fine(use, *arguments):
+    """Call it; ValueError, of which each command makes one message, is all that it may raise."""
+    try:
+        use(*arguments)
+    except ValueError as error:
+        assert len(str(error)) < 5000
+
+
+@pytest.mark.parametrize("key", ["version", "step", "config", "generator", "discriminators", "average", "format",
+                                 "enc_p.emb.weight", "data"])
+def test_a_checkpoint_that_was_edited_is_one_message_or_fine(written, tmp_path, key):
+    path, few = tmp_path / "checkpoint_00000004.pt", {"enc_p.emb.weight": torch.zeros(2, 2)}
+    content = {**written[1], "generator": few, "average": few, "discriminators": few, "generator_updater": {},
+               "discriminator_updater": {}}
+    for value in ODD:
+        changed = {**content, key: value}
+        if key == "enc_p.emb.weight":
+            changed = {**content, "average": {**content["average"], key: value}}
+        if key == "data":
+            changed = {**content, "config": {**content["config"], key: value}}
+        torch.save(changed, path)
+        one_message_or_fine(lambda: checkpoint.config_of(checkpoint.read_weights(path)))
+        one_message_or_fine(checkpoint.load_training, path)
+    if key in content:
+        torch.save({name: value for name, value in content.items() if name != key}, path)
+        with pytest.raises(CheckpointError):
+            checkpoint.load_training(path)
+
+
+@pytest.mark.parametrize("key", ["generator_updater", "discriminator_updater", "new_rows"])
+def test_a_state_of_training_that_was_edited_is_one_message_or_trained_further(written, tmp_path, key):
+    for value in (None, {1: 2}, torch.zeros(2), {"names": 1, "optimizer": 2}, {"optimizer": {}, "scaler": []}):
+        torch.save({**written[1], key: value}, tmp_path / "checkpoint_00000004.pt")
+        one_message_or_fine(trainer.begin, tiny(), tmp_path, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("text", [
+    '{"measure": 1, "best": [{"step": Infinity, "value": 1}]}', "[]", "1", "null", '{"best": 3}', '{"best": [3]}',
+    '{"measure": 1, "best": [{"step": 1' + "0" * 5000 + ', "value": 1}]}', "[" * 100_000, '{"best": [{}]}'])
+def test_a_damaged_ranking_is_one_message(tmp_path, text):
+    (tmp_path / "best.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"best\.json is damaged .*delete it"):
+        checkpoint.read_ranking(tmp_path)
+
+
+@pytest.mark.parametrize("header", [
+    b"[" * 100_000, b'{"a":' * 50_000, b'{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4]}}', b"{}",
+    b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', b"null",
+    b'{"__metadata__":{"format":"vits-release","version":"1","step":"x","checksum":""}}'])
+def test_an_absurd_header_of_a_release_is_one_message(written, tmp_path, header):
+    shutil.copytree(written[0] / "release", tmp_path / "release")
+    for length in (len(header), 0, 2**40, 2**63, 2**64 - 1):
+        (tmp_path / "release" / "model.safetensors").write_bytes(struct.pack("<Q", length) + header + b"0000")
+        with pytest.raises(CheckpointError, match=r"model\.safetensors "):
+            checkpoint.read_weights(tmp_path / "release")
+
+
+def test_a_compressed_archive_is_not_unpacked_into_memory(tmp_path):
+    path = write(tmp_path, 12)
+    records = zipfile.ZipFile(path)
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in records.namelist():
+            bomb.writestr(name, records.read(name) + b"0" * 10**6)
+    for read in (checkpoint.load, checkpoint.load_foreign):
+        with pytest.raises(CheckpointError, match="it is compressed"):
+            read(tmp_path / "bomb.pt")

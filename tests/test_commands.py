@@ -1,21 +1,33 @@
 """The commands as a new user meets them: what they print, what they write, and how they refuse."""
 
+import contextlib
 import io
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
+import warnings
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+import checkpoint
 import config as settings
+import evaluate
+import export
+import preprocess
+import synthesize
+import train
 import trainer
+from models import SynthesizerTrn
 from synthesis import Voice
-from tests.conftest import ROOT, with_corpus, write_corpus
+from tests.conftest import ROOT, tiny, with_corpus, write_corpus
+from text import TextProcessor
 
 
 def command(name, *arguments, stdin=None):
@@ -224,7 +236,150 @@ def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
     assert done.returncode == 0 and soundfile.info(tmp_path / "bob.wav").frames > 0, done.stderr
 
 
+COMMANDS = ["train", "train_ms", "synthesize", "preprocess", "evaluate", "export", "convert"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_interrupt_while_a_command_imports_is_one_line(tmp_path, name):
+    """NumPy, which each of them imports, is replaced by a file that interrupts whoever imports it."""
+    (tmp_path / "numpy.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n")
+    done = subprocess.run([sys.executable, str(ROOT / f"{name}.py"), "--help"], cwd=ROOT, text=True, timeout=60,
+                          capture_output=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("arguments", [
+    ("synthesize", "-m", "en_rms", "--file", "PIPE", "-o", "OUT"),
+    ("export", "-m", "RUN", "--to", "sherpa-onnx", "--words", "PIPE", "-o", "OUT")], ids=lambda arguments: arguments[0])
+def test_an_interrupt_while_a_command_works_is_one_line_and_nothing_is_left(run, tmp_path, arguments):
+    """Each is known to work when it opens a pipe to read, which then stays silent."""
+    places = {"PIPE": tmp_path / "pipe", "OUT": tmp_path / "out", "RUN": run}
+    os.mkfifo(places["PIPE"])
+    name, *others = (str(places.get(each, each)) for each in arguments)
+    with subprocess.Popen([sys.executable, str(ROOT / f"{name}.py"), *others], cwd=ROOT, stderr=subprocess.PIPE,
+                          text=True) as process:
+        pipe = None
+        while pipe is None and process.poll() is None:
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                pipe = os.open(places["PIPE"], os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+        os.close(pipe)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
 @pytest.mark.parametrize("name", ["train", "train_ms", "synthesize", "preprocess"])
 def test_every_command_explains_itself(name):
     done = command(name, "--help")
     assert done.returncode == 0 and f"python {name}.py" in done.stdout
+
+
+@pytest.fixture
+def spoken(monkeypatch, capsys):
+    """Speaks by the command within this process; returns what it wrote to standard output and standard error."""
+    def run_it(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["synthesize.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        monkeypatch.chdir(ROOT)
+        with warnings.catch_warnings():
+            runpy.run_path(str(ROOT / "synthesize.py"), run_name="__main__")
+        return capsys.readouterr()
+    return run_it
+
+
+NOTHING = ["* * *", "...", "---", "…", "—", "()", "😀", "<speak></speak>", "<speak><p></p></speak>"]
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch", 4)])
+@pytest.mark.parametrize("by_stdin", [False, True])
+def test_lines_that_have_no_sound_are_left_out_with_a_warning(spoken, run, tmp_path, batch, by_stdin):
+    lines = ["Abc.", *NOTHING, "", "def", "<speak>a <brek/></speak>", "ghi"]
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    source, stdin = ((), path.read_text(encoding="utf-8")) if by_stdin else (("--file", path), "")
+    said = spoken("-m", run, *source, "-o", tmp_path / "out", "--set", "data.symbols=characters", *batch, stdin=stdin)
+    place = "standard input" if by_stdin else path
+    warned = [line for line in said.err.splitlines() if "left out" in line]
+    assert warned[:-1] == [f"warning: {place}:{number}: nothing to say in {line!r}; left out"
+                           for number, line in enumerate(lines, 1) if line in NOTHING]
+    assert warned[-1].startswith(f"warning: {place}:13: line 1, column 10: <brek> is not known")
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["0001.wav", "0011.wav", "0013.wav"]
+
+
+def test_nothing_said_of_all_lines_is_an_error(refused, run, tmp_path):
+    assert "error: nothing was said: all 2 lines were left out" in refused(
+        "synthesize", "-m", run, "-o", tmp_path / "out", stdin="* * *\n---\n")
+    assert "standard input:2: nothing to say in '* * *': it is empty, or" in refused(
+        "synthesize", "-m", run, "-o", tmp_path / "x.wav", stdin="\n* * *\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_byte_order_mark_is_not_said_and_cues_are_lines(spoken, run, tmp_path):
+    (tmp_path / "book.txt").write_text("abc def ghi " * 12, encoding="utf-8-sig")
+    spoken("-m", run, "--file", tmp_path / "book.txt", "--whole", "-o", tmp_path / "a.wav", "--timings", "srt", "json",
+           "--cues", "lines")
+    words = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["words"]
+    assert [word["text"] for word in words] == "abc def ghi".split() * 12
+    cues = (tmp_path / "a.srt").read_text(encoding="utf-8").strip().split("\n\n")
+    assert len(cues) > 1 and all(len(line) <= 42 for cue in cues for line in cue.split("\n")[2:])
+
+
+def test_a_file_in_another_encoding_is_refused_by_its_line(refused, run, tmp_path):
+    (tmp_path / "latin.txt").write_bytes("abc\ncafé\n".encode("latin-1"))
+    message = refused("synthesize", "-m", run, "--file", tmp_path / "latin.txt", "-o", tmp_path / "out")
+    assert f"{tmp_path / 'latin.txt'}:2: this is not UTF-8; save the file in that encoding" in message
+
+
+# A voice from outside
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A run that names code, and the file that the code would write."""
+    folder = tmp_path_factory.mktemp("hostile")
+    settings_of_it = tiny((f'model.plugins=["{folder}/evil.py"]', f'train.callbacks=["{folder}/evil.py"]'))
+    (folder / "evil.py").write_text(f"open({str(folder / 'trace')!r}, 'a').write('x')\nraise ValueError('it ran')")
+    (folder / "list.txt").write_text("a.wav|Hello.\n")
+    plain = tiny()
+    weights = SynthesizerTrn(len(TextProcessor.from_config(plain.data).symbols), plain).state_dict()
+    (folder / "run").mkdir()
+    checkpoint.save(folder / "run", 4, {"config": settings.to_dict(settings_of_it), "generator": weights})
+    settings.save(settings_of_it, folder / "run" / "config.json")
+    return folder
+
+
+@pytest.mark.parametrize("command, arguments", [
+    (synthesize, ["-m", "run", "--text", "abc.", "-o", "x.wav"]), (evaluate, ["-m", "run"]),
+    (export, ["-m", "run", "-o", "out"]), (export, ["-m", "run", "--to", "onnx", "-o", "out"]),
+    (preprocess, ["check", "list.txt", "-m", "run"]), (train, ["-m", "run"]),
+    (train, ["-c", "run/config.json", "-m", "new"]),
+])
+def test_no_command_runs_what_a_voice_names_unless_it_is_told_to(hostile, command, arguments, monkeypatch, capsys):
+    monkeypatch.chdir(hostile)
+    (hostile / "trace").unlink(missing_ok=True)
+
+    def call(*more):
+        monkeypatch.setattr(sys, "argv", ["command", *arguments, *more])
+        with contextlib.suppress(SystemExit):
+            trainer.main("", False) if command is train else command.main()
+        return capsys.readouterr().err
+
+    told = call()
+    assert "evil.py" in told and "--trust-plugins" in told and "Traceback" not in told
+    assert not (hostile / "trace").exists()
+    assert "it ran" in call("--trust-plugins") and (hostile / "trace").exists()
+
+
+def test_training_runs_what_the_users_own_configuration_names(hostile, monkeypatch, capsys):
+    monkeypatch.chdir(hostile)
+    (hostile / "mine.json").write_text((hostile / "run" / "config.json").read_text())
+    named = f'model.plugins=["{hostile}/evil.py"]'
+    for arguments in (["-c", "mine.json", "-m", "new"],
+                      ["-m", "run", "--set", named, "--set", f'train.callbacks=["{hostile}/evil.py"]']):
+        (hostile / "trace").unlink(missing_ok=True)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        with pytest.raises(SystemExit):
+            trainer.main("", False)
+        assert (hostile / "trace").exists() and "it ran" in capsys.readouterr().err

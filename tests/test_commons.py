@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import commons
+import registry
 from commons import Registry
 from generators import GENERATORS
 from models import SynthesizerTrn
@@ -77,6 +78,9 @@ def test_a_generator_of_the_users_own_joins_by_name_and_trains(tmp_path, restore
     path = tmp_path / "mine.py"
     path.write_text(PLUGIN)
     settings = tiny((f"model.plugins=[\"{path}\"]", "model.generator=mine"))
+    with pytest.raises(ValueError, match=r"model\.plugins names .*mine\.py, which was not run"):
+        SynthesizerTrn(40, settings)
+    commons.load_plugins(settings.model.plugins)
     net = SynthesizerTrn(40, settings)
     assert type(net.dec).__name__ == "Mine"
     spec = torch.rand(3, settings.spec_channels, 64)
@@ -199,3 +203,21 @@ def test_networks_to_be_loaded_are_not_initialised_and_others_are_again():
     assert torch.equal(state, torch.get_rng_state())
     assert torch.nn.init.zeros_(torch.ones(2)).sum() == 0
     assert 0 < torch.nn.Linear(50, 50).weight.abs().max() < 1
+
+
+def test_a_file_of_somebody_elses_configuration_is_named_and_not_run(tmp_path):
+    with pytest.raises(registry.PluginError, match=rf"config.json: model.plugins names {tmp_path}/mine.py.*Nothing was "
+                                                   r"run.*--trust-plugins"):
+        registry.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=False)
+    registry.check_trust("model.plugins", [], "config.json", is_trusted=False)
+
+
+def test_a_file_that_the_user_trusts_is_shown(tmp_path, caplog):
+    registry.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=True)
+    assert f"running {tmp_path / 'mine.py'}, which model.plugins of config.json names" in caplog.text
+
+
+def test_a_plugin_is_a_python_file(tmp_path):
+    (tmp_path / "mine.so").write_bytes(b"x")
+    with pytest.raises(registry.PluginError, match=r"names .*mine\.so; expected a Python file, whose name ends in"):
+        registry.load_plugins([str(tmp_path / "mine.so")])

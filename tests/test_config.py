@@ -4,6 +4,7 @@ import argparse
 import copy
 import dataclasses
 import json
+import logging
 import warnings
 from pathlib import Path
 
@@ -53,9 +54,17 @@ def faults_of(tree, overrides=()):
 
 
 def load_quietly(tree):
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        return config.from_dict(tree), [str(warning.message) for warning in seen]
+    """The configuration, and the lines of the log; Python's warnings, which show source, are errors."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    config.logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return config.from_dict(tree), lines
+    finally:
+        config.logger.removeHandler(handler)
 
 
 # Errors
@@ -267,7 +276,7 @@ def test_the_published_files_load_and_mean_what_ours_say(file):
     assert sorted(message.split()[0] for message in warned) == RETIRED_THERE
 
 
-def test_each_retired_key_gives_one_warning_that_says_why():
+def test_each_retired_key_gives_one_line_of_the_log_that_says_why():
     for key, reason in config.RETIRED.items():
         section, name = key.split(".")
         _, warned = load_quietly({section: {name: 1}})
@@ -334,3 +343,58 @@ def test_hop_and_upsampling_need_to_agree_for_hifigan_only():
 def test_derived_sizes_follow_from_the_settings():
     assert Config().spec_channels == 513
     assert Config().segment_frames == 32
+
+
+# Files from outside
+
+
+def every_key():
+    return [f"{section}.{key}" for section, values in config.to_dict(config.Config()).items() for key in values]
+
+
+@pytest.mark.parametrize("key", every_key())
+def test_any_value_of_any_key_is_a_configuration_or_one_short_error(key):
+    section, name = key.split(".")
+    odd = (None, True, -1, 0, 1, 10**9, 10**12, 2**70, 10**400, 1e300, float("nan"), float("inf"), "", "a", "x" * 9999,
+           "\ud800", [], {}, [[]], [None], [10**12], [1] * 9999, [[[1]]], ["a", 1], {"a": 1})
+    for value in odd:
+        try:
+            found = getattr(getattr(config.from_dict({section: {name: value}}), section), name)
+        except config.ConfigError as error:
+            assert len(str(error)) < 2000
+        else:
+            numbers = [found] if isinstance(found, (int, float)) else []
+            assert all(number < 2**63 or isinstance(number, float) for number in numbers)
+
+
+@pytest.mark.parametrize("key, value", [
+    (key, 10**12) for key in every_key()
+    if isinstance(getattr(getattr(config.Config(), key.split(".")[0]), key.split(".")[1]), int)
+    and key.split(".")[1].endswith(("_layers", "_channels", "_size", "_threads", "_workers", "_flows", "_couplings",
+                                    "_speakers", "_rate", "_length", "_len", "_heads", "_window", "_scales"))
+] + [("train.stft_sizes", [10**9]), ("discriminator.stft_sizes", [10**9]), ("model.upsample_rates", [10**9]),
+     ("model.resblock_dilation_sizes", [[1] * 99] * 3), ("model.upsample_kernel_sizes", [4] * 99),
+     ("data.sampling_rate", 1), ("train.num_threads", 10**6), ("train.batch_size", 10**9),
+     ("discriminator.kinds", []), ("discriminator.periods", [])])
+def test_a_size_that_no_machine_has_is_refused_by_its_name(key, value):
+    section, name = key.split(".")
+    with pytest.raises(config.ConfigError, match=rf"{section}\.{name} (is|has) .*(at most|at least|empty|;)"):
+        config.from_dict({section: {name: value}})
+
+
+def test_many_faults_make_a_short_message():
+    with pytest.raises(config.ConfigError) as raised:
+        config.from_dict({"data": {f"wrong_{i}": 1 for i in range(400)}})
+    assert str(raised.value).count("\n") <= 50 and "and 350 more" in str(raised.value)
+    with pytest.raises(config.ConfigError, match="section 'data' has 9999 keys"):
+        config.from_dict({"data": {f"wrong_{i}": 1 for i in range(9999)}})
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"[" * 100_000, "nested too deeply"), (b'{"a":' * 100_000, "nested too deeply"), (b"", "is not JSON: line 1"),
+    (b"\xff\xfe", "byte 0 is not UTF-8"), (b'{"a": 1' + b"0" * 5000 + b"}", "too many digits"),
+    (b"{", "is not JSON: line 1, column 2"), (b"null", "expected an object"), (b'"x"', "expected an object")])
+def test_json_that_cannot_be_read_is_one_message_with_the_file(tmp_path, content, message):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(config.ConfigError, match=rf"config\.json.*{message}"):
+        config.load(tmp_path / "config.json")

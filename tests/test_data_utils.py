@@ -3,6 +3,7 @@
 import logging
 import os
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from config import Config, DataConfig, ModelConfig
 from corpus import AudioIndex, FilelistError, index_path, write_index
 from data_utils import Collate, Utterance, open_corpus
 from text import TextProcessor
+from text.cleaners import CLEANERS
 from utils import AudioError, write_wav
 
 RATE = 22050
@@ -53,6 +55,23 @@ def test_a_corpus_gives_ids_sound_and_length_of_each_utterance(tmp_path):
     assert utterance.text_ids.dtype == torch.int64 and len(utterance.text_ids) == 2 * len("həlˈoʊ.") + 1
     assert utterance.wav.dtype == torch.float32 and utterance.wav.shape == (RATE,)
     assert dataset.left_out == {}
+
+
+def test_a_text_that_the_cleaners_cannot_read_is_named_with_its_line(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    config = config_of(cleaned_text=False, text_cleaners=("limited",), symbols="characters")
+    path = write_list(tmp_path, *(f"a.wav|{'9' * 5000 if row in (3, 700) else 'good words'}" for row in range(1000)))
+    counts = []
+
+    def limited(lines, language):
+        counts.append(len(lines))
+        return [str(int(line)) if line.isdecimal() else line for line in lines]  # Python's own limit is 4300 digits
+
+    with mock.patch.dict(CLEANERS, limited=limited), pytest.raises(FilelistError) as error:
+        opened(path, config)
+    assert [fault.split(": ")[0] for fault in error.value.faults] == [f"{path}:4", f"{path}:701"]
+    assert all("its text cannot be normalised (ValueError: Exceeds the limit" in fault for fault in error.value.faults)
+    assert sum(counts) < 4 * 1000  # work, and not its time
 
 
 def test_texts_are_cleaned_if_the_filelist_is_not(tmp_path):

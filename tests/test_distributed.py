@@ -13,6 +13,8 @@ import torch
 import checkpoint
 import config as settings
 import distributed
+import trainer
+from files import locked
 from tests import distributed_worker as worker
 from tests.conftest import ROOT, with_corpus, write_corpus
 
@@ -238,6 +240,17 @@ def test_a_users_mistake_in_several_processes_is_still_a_message(corpus, tmp_pat
     assert process.returncode != 0
     assert "error in process 0 of 2: no filelist" in text
     assert 'File "trainer.py"' not in text and "trainer.py\", line" not in text
+
+
+def test_a_second_job_in_a_folder_is_refused_once_and_touches_nothing(corpus, tmp_path):
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run" / trainer.LOCK_FILE):
+        process = start_training(with_corpus(corpus), tmp_path)
+        text = output_of(process)
+    assert process.returncode != 0
+    assert text.count(f"run is being trained already, by process {os.getpid()} on ") == 1
+    assert "error in process 0 of 2: " in text and "error in process 1" not in text
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [trainer.LOCK_FILE]
 
 
 @pytest.mark.slow

@@ -1,6 +1,10 @@
 """Export: what is written for others opens again and sounds the same to the bit."""
 
+import contextlib
 import json
+import os
+import re
+import resource
 import subprocess
 import sys
 import zipfile
@@ -11,10 +15,14 @@ import torch
 from safetensors import safe_open
 
 import checkpoint
+import export as command
 import formats
 import trainer
+from formats import published, release
+from formats.card import Card
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
+from tests.test_formats import CONSTANTS, tiny_weights
 
 
 def export(*arguments):
@@ -34,7 +42,7 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def release(run, tmp_path_factory):
+def released(run, tmp_path_factory):
     """The run, exported by the command with all that it can give."""
     folder = tmp_path_factory.mktemp("release") / "voice"
     done = export("-m", run, "--to", "release", "-o", folder, "--with-discriminators")
@@ -46,28 +54,28 @@ def release(run, tmp_path_factory):
     return folder
 
 
-def test_a_release_sounds_like_its_run_to_the_bit(run, release):
-    for path in (release, release / "model.safetensors"):
+def test_a_release_sounds_like_its_run_to_the_bit(run, released):
+    for path in (released, released / "model.safetensors"):
         ours, theirs = (Voice.load(each, "cpu").speak("abc def", speaker="alice", seed=1) for each in (run, path))
         assert np.array_equal(ours.samples, theirs.samples) and len(ours.samples) > 0
-    assert Voice.load(release, "cpu").speakers == ("alice", "bob")
+    assert Voice.load(released, "cpu").speakers == ("alice", "bob")
 
 
-def test_a_release_holds_published_names_as_fp32_and_says_what_it_is(run, release):
+def test_a_release_holds_published_names_as_fp32_and_says_what_it_is(run, released):
     payload = checkpoint.load(checkpoint.newest(run))
-    with safe_open(release / "model.safetensors", framework="pt") as file:
+    with safe_open(released / "model.safetensors", framework="pt") as file:
         assert set(file.keys()) == set(payload["average"]) and "dec.ups.0.weight_g" in file.keys()
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float32}
         assert all(torch.equal(file.get_tensor(name), payload["average"][name]) for name in file.keys())
         assert {"format": "vits-release", "version": "1", "step": "2"}.items() <= file.metadata().items()
-    with safe_open(release / "discriminators.safetensors", framework="pt") as file:
+    with safe_open(released / "discriminators.safetensors", framework="pt") as file:
         assert set(file.keys()) == set(payload["discriminators"])
 
 
-def test_a_release_tells_nothing_of_the_machine_that_trained(run, release):
-    config = json.loads((release / "config.json").read_text(encoding="utf-8"))
+def test_a_release_tells_nothing_of_the_machine_that_trained(run, released):
+    config = json.loads((released / "config.json").read_text(encoding="utf-8"))
     assert config["data"]["training_files"] == config["data"]["validation_files"] == ""
-    assert str(run.parent) not in (release / "config.json").read_text(encoding="utf-8")
+    assert str(run.parent) not in (released / "config.json").read_text(encoding="utf-8")
     assert config["data"]["speakers"] == ["alice", "bob"]
 
 
@@ -130,6 +138,89 @@ def test_a_graph_is_written_with_narrower_copies(run, tmp_path):
     assert names == {"voice.onnx", "voice.json", "voice.fp16.onnx", "voice.int8.onnx"}
     sizes = [(tmp_path / "out" / f"voice{kind}.onnx").stat().st_size for kind in ("", ".fp16")]
     assert sizes[1] < sizes[0] and "checked: " in done.stdout
+
+
+# What is written is whole, the same each time, and replaces what was there only at the end.
+
+FORMS = ["release", "zip", *(name for name, carries in formats.FORMATS.items() if carries.writes)]
+
+
+def write_form(name, folder, step=7):
+    """An untrained voice in a form."""
+    weights = tiny_weights(CONSTANTS if name == "published" else ())._replace(step=step)
+    if name == "release":
+        return release.write(weights, folder, Card(), release.Form(half=True, onnx=True, quantise="fp16"))
+    if name == "zip":
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "graph").write_bytes(np.random.default_rng(step).bytes(50_000))
+        return formats.Written([folder / "graph", command.zipped(folder)])
+    words = ["abc"] if name == "sherpa-onnx" else None
+    return formats.write(name, weights, folder, words, ("int8",) if name == "onnx" else ())
+
+
+def bytes_of(folder):
+    """What lies in a folder, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@contextlib.contextmanager
+def full_disk(limit):
+    """Within it no file grows beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_same_weights_are_the_same_bytes_and_a_full_disk_leaves_those_of_yesterday(tmp_path, monkeypatch, name):
+    if "onnx" in name or name in ("release", "piper"):
+        pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    monkeypatch.delitem(published.FIXED, "discriminator")
+    for day in ("yesterday", "today"):
+        written = write_form(name, tmp_path / day / "voice")
+    before = bytes_of(tmp_path / "yesterday")
+    assert len(before) == len(written.files)
+    if name != "torchscript":  # torch numbers the programs of a process within them; of two processes they are equal
+        assert bytes_of(tmp_path / "today") == before
+    assert all(file.is_file() and file.is_relative_to(tmp_path / "today") for file in written.files)
+    if name == "zip":
+        os.utime(tmp_path / "yesterday" / "voice" / "graph", (0, 0))
+        assert zipfile.ZipFile(command.zipped(tmp_path / "yesterday" / "voice")).testzip() is None
+        assert bytes_of(tmp_path / "yesterday") == before
+    for folder, expected in (("yesterday", before), ("never", {})):
+        target = tmp_path / folder / "voice"
+        with full_disk(20_000), pytest.raises(OSError, match=f"File too large: '{re.escape(str(target))}"):
+            if name == "zip":
+                command.zipped(tmp_path / "yesterday" / "voice")
+            else:
+                write_form(name, target, step=8)
+        assert bytes_of(tmp_path / folder) == expected
+        if name == "zip":
+            break
+
+
+def test_a_voice_of_the_project_is_exported_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["export.py", "-m", "en_rms", "-o", str(tmp_path / "out")])
+    monkeypatch.chdir(tmp_path)
+    read = []
+    monkeypatch.setattr(checkpoint, "read_weights", lambda path, raw: read.append(path) or sys.exit())
+    with pytest.raises(SystemExit):
+        command.main()
+    assert read == [ROOT / "voices" / "en_rms"]
+
+
+def test_raw_weights_are_those_that_the_last_step_left(run, tmp_path):
+    payload = checkpoint.load(checkpoint.newest(run))
+    done = export("-m", run, "--to", "release", "--raw", "-o", tmp_path / "raw")
+    assert done.returncode == 0, done.stderr
+    found = checkpoint.read_weights(tmp_path / "raw").generator
+    assert all(torch.equal(found[name], tensor) for name, tensor in payload["generator"].items())
+    assert any(not torch.equal(found[name], tensor) for name, tensor in payload["average"].items())
+    with pytest.raises(ValueError, match="is a release, which holds one kind of weights; name the run, or leave --raw"):
+        checkpoint.read_weights(tmp_path / "raw", raw=True)
 
 
 def test_the_command_explains_itself():

@@ -1,5 +1,6 @@
 """Formats of others: published VITS, MMS and Hugging Face, in and out, against the real client where there is one."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -594,3 +595,47 @@ def test_formats_that_are_not_there_and_not_readable_are_named():
     assert done.returncode == 2 and "invalid choice: 'piper'" in done.stderr
     with pytest.raises(FormatError, match="mms can be read, not written"):
         formats.write("mms", tiny_weights(()), ROOT / "nowhere")
+
+
+# Files that mean harm
+
+
+def test_a_published_configuration_brings_no_files_to_run_or_read(tmp_path, convert_here):
+    published_folder(tmp_path, parts=("G",))
+    trace = tmp_path / "trace"
+    (tmp_path / "evil.py").write_text(f"open({str(trace)!r}, 'w').write('x')")
+    tree = json.loads((tmp_path / "config.json").read_text())
+    tree["model"]["plugins"] = tree["train"]["callbacks"] = [str(tmp_path / "evil.py")]
+    tree["train"] |= {"test_sentences": "/etc/passwd", "init_from": "/etc", "trackers": ["wandb"]}
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    told = convert_here(tmp_path, "-o", tmp_path / "out")
+    assert "model.plugins" in told and "train.callbacks" in told and not trace.exists()
+    config = settings.load(tmp_path / "out" / "config.json")
+    assert config.model.plugins == config.train.callbacks == () and config.train.init_from is None
+    tree["data"]["symbols"] = str(tmp_path / "evil.py")
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    with pytest.raises(formats.FormatError, match="No file is read"):
+        formats.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model", "optimizer", "enc_p.emb.weight"])
+def test_a_published_file_with_odd_values_is_one_message_or_read(tmp_path, name):
+    published_folder(tmp_path, parts=("G",))
+    good = torch.load(tmp_path / "G_20.pth")
+    for value in (-1, {1: 2}, torch.zeros(()), torch.zeros(2, device="meta"), torch.zeros(1).expand(10**5, 10**5),
+                  {"state": 3}, {"state": {0: {"step": "x", "exp_avg": 1, "exp_avg_sq": 2}}, "param_groups": [{}]}):
+        changed = {**good, name: value} if name in good else {**good, "model": {**good["model"], name: value}}
+        torch.save(changed, tmp_path / "G_20.pth")
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            formats.read(tmp_path, name="published")
+
+
+@pytest.mark.parametrize("section, key", [("model", "n_layers"), ("model", "upsample_rates"), ("model", "use_sdp"),
+                                          ("data", "sampling_rate"), ("data", "n_speakers"), ("data", "symbols")])
+def test_a_published_configuration_with_odd_values_is_one_message_or_read(tmp_path, section, key):
+    published_folder(tmp_path, parts=("G",))
+    tree = json.loads((tmp_path / "config.json").read_text())
+    for value in (None, 10**6, 10**12, "/etc/passwd", [10**9]):
+        (tmp_path / "config.json").write_text(json.dumps({**tree, section: {**tree[section], key: value}}))
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            formats.read(tmp_path, name="published")

@@ -459,7 +459,7 @@ def test_a_malicious_pickle_does_not_run(tmp_path, module, name, where):
                where: {"x": Malicious(proof)}}
     torch.save(content, tmp_path / name)
     assert not module.recognises(tmp_path / name)
-    with pytest.raises(CheckpointError, match="asks for io.open to be executed, which is not done"):
+    with pytest.raises(CheckpointError, match="asks for _?io.open to be executed, which is not done"):
         module.read(tmp_path / name, None)
     assert not proof.exists()
     with contextlib.suppress(Exception):

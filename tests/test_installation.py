@@ -89,11 +89,11 @@ def test_the_lock_holds_one_version_of_every_requirement_and_within_its_range(py
 
 
 def test_what_the_lock_installs_for_torch_can_be_loaded_together():
-    """torchaudio 2.11.0 loads beside torch 2.11 only, and 2.11.1 beside 2.12 and later only."""
+    """torchaudio 2.11.0 loads beside torch 2.11 only, and 2.11.1 beside 2.13 and later only."""
     from packaging.version import Version
 
     versions = locked("3.11", "linux")
-    assert Version(versions["torch"]) >= Version("2.12") and Version(versions["torchaudio"]) >= Version("2.11.1")
+    assert Version(versions["torch"]) >= Version("2.13") and Version(versions["torchaudio"]) >= Version("2.11.1")
 
 
 def test_make_installs_by_the_lock_only():

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-ORDER = ["config", "distributed", "utils", "audio", "registry", "commons", "text", "timings", "script",
+ORDER = ["files", "config", "distributed", "utils", "audio", "registry", "commons", "text", "timings", "script",
          "monotonic_align", "mel_processing", "transforms", "modules", "attentions", "pitch", "generators", "pieces",
          "streaming", "augmentation", "discriminators", "noise", "latents", "models", "speakers", "rescoring",
          "losses", "corpus", "prompts", "data_utils", "sampling", "scorecard", "confidence", "listeners", "cepstra",

@@ -429,3 +429,9 @@ def test_marked_up_text_is_read_without_torch():
     code = "import sys, text.lexicon; text.lexicon.Lexicon({}).apply(text.markup.parse_ssml('<speak>a</speak>')); " \
            "sys.exit(bool({'torch', 'numpy', 'num2words'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_all_breaks_together_are_bounded():
+    with pytest.raises(MarkupError, match="line 1, column 131: <break>: all breaks together last more than 3600 s"):
+        parse_ssml("<speak>so " + "<break time='600s'/>" * 7 + "</speak>")
+    parse_ssml("<speak>so " + "<break time='600s'/>" * 6 + "</speak>")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -94,8 +95,58 @@ def test_a_worker_that_dies_loses_nothing_and_doubles_nothing(tmp_path):
 
 
 def test_workers_that_die_again_and_again_end_the_run_with_the_item_that_is_not_finished():
-    with pytest.raises(ChildProcessError, match=r"died 3 times.*the first item that is not finished is 4; .*--jobs"):
+    with pytest.raises(ChildProcessError, match=r"died 3 times .* from 4 to 7; .*--jobs"):
         list(run_map(always_deadly, range(8), jobs=2, shard=4))
+
+
+def test_the_items_over_which_workers_die_are_named_by_their_lines():
+    with pytest.raises(ChildProcessError, match="from list.txt:5 to list.txt:6; if the memory is full"):
+        list(run_map(always_deadly, range(20), jobs=2, shard=2, place_of=lambda number: f"list.txt:{number + 1}"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_process_that_started_it(tmp_path, number):
+    script = ("from functools import partial; from pathlib import Path; from corpora.parallel import run_map\n"
+              "from tests.parallel_worker import waiting\n"
+              f"list(run_map(partial(waiting, folder=Path({str(tmp_path)!r})), range(9), jobs=2, shard=1))")
+    main = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    os.kill(main.pid, number)
+    assert main.wait() == -number
+    workers = [int(file.stem) for file in tmp_path.glob("*.pid")]
+    wait_until(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def test_ctrl_c_is_for_the_main_process_and_no_worker_prints_a_traceback(tmp_path):
+    script = ("from functools import partial; from pathlib import Path; from corpora.parallel import run_map\n"
+              "from tests.parallel_worker import waiting\n"
+              "try:\n"
+              f"    work = partial(waiting, folder=Path({str(tmp_path)!r}), seconds=1)\n"
+              "    list(run_map(work, range(9), jobs=2, shard=1))\n"
+              "except KeyboardInterrupt:\n    print('stopped')")
+    main = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, start_new_session=True)
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    os.killpg(main.pid, signal.SIGINT)
+    assert main.communicate(timeout=60) == ("stopped\n", "")
+
+
+def wait_until(is_so, seconds=60):
+    """Look again and again; a test that waits for another process has no other way."""
+    for _ in range(20 * seconds):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen")
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")  # one that has ended and waits to be noticed is dead
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_an_error_of_the_function_ends_the_run():

@@ -13,10 +13,10 @@ import soundfile
 
 import preprocess
 from config import Config, DataConfig, ModelConfig
-from corpora import preparation, sources
+from corpora import layouts, preparation, sources
 from corpus import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
-from text import TextProcessor, flite
+from text import TextProcessor, cleaners, flite
 from utils import write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -123,8 +123,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path, ljspeech, monkeypatch)
         return convert(source, plan, write)
 
     monkeypatch.setattr(preparation, "convert", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        run("ljspeech", ljspeech, "--out", out)
+    assert run("ljspeech", ljspeech, "--out", out) == 130
     assert [json.loads(row)["id"] for row in lines_of(out / "manifest.jsonl")] == ["LJ1", "LJ2"]
     assert not (out / "train.txt").exists()
 
@@ -137,7 +136,7 @@ def test_bad_utterances_are_left_out_and_listed_with_their_lines(tmp_path, ljspe
     write_sound(ljspeech / "wavs" / "LJ7.wav", level=0.01)
     metadata = ljspeech / "metadata.csv"
     with open(metadata, "a") as file:
-        file.write(f"LJ5|five\nLJ6|six\nLJ7|{'seven ' * 4}\n")
+        file.write(f"LJ5|five|five\nLJ6|six|six\nLJ7|{'seven ' * 4}|\n")
     out = tmp_path / "out"
     assert run("ljspeech", ljspeech, "--out", out, "--max_seconds", 2) == 0
     assert sorted(prepared(out)) == ["LJ2.wav", "LJ4.wav", "LJ7.wav"]
@@ -241,7 +240,7 @@ def test_most_lines_decide_whether_there_are_speakers_and_the_others_are_named(t
     path = write_lines(tmp_path / "list.txt", "a|b.wav|hello", "a.wav|hello", "b.wav|hello")
     assert run("filelist", path, "--out", tmp_path / "out") == 2
     complaint = capsys.readouterr().err
-    assert "list.txt:1: found 3 columns, expected 2 (path|text)" in complaint and len(complaint.splitlines()) == 1
+    assert "list.txt:1: found 3 columns; expected 2 (audio|text)" in complaint and len(complaint.splitlines()) == 1
 
 
 def test_ids_that_come_twice_are_faults(tmp_path, capsys):
@@ -264,7 +263,7 @@ def test_absolute_and_relative_paths_to_the_same_audio_give_one_name(tmp_path, m
     write_sound(tmp_path / "wavs" / "a.wav")
     monkeypatch.chdir(tmp_path)
     for number, path in enumerate((tmp_path / "wavs" / "a.wav", "wavs/a.wav", "./wavs/../wavs/a.wav")):
-        found = sources.read_list(write_lines(tmp_path / f"{number}.txt", f"{path}|x"))
+        found = layouts.read_list(write_lines(tmp_path / f"{number}.txt", f"{path}|x"))
         assert [source.id for source in found] == ["a"]
 
 
@@ -295,9 +294,9 @@ def test_a_folder_is_prepared_whichever_layout_it_has(tmp_path, ljspeech, capsys
     printed = capsys.readouterr().out
     assert re.search(r"c\.wav: has no text, neither in a list nor in a \.txt or \.lab of its name beside it", printed)
     assert run("folder", ljspeech, "--out", tmp_path / "four") == 0 and len(prepared(tmp_path / "four")) == 4
-    write_lines(ljspeech / "metadata.csv", "a|b|c|d")
+    write_lines(ljspeech / "metadata.csv", "LJ1|one", "LJ2|two", "a|b|c|d")
     assert run("folder", ljspeech, "--out", tmp_path / "bad") == 2
-    assert "metadata.csv:1: found 4 columns; expected id|text" in capsys.readouterr().err
+    assert "metadata.csv:3: found 4 columns; expected 2 (audio|text); a '|' inside a text" in capsys.readouterr().err
     assert run("folder", tmp_path / "nowhere", "--out", tmp_path / "bad") == 2
     assert "nowhere holds no corpus; expected" in capsys.readouterr().err
 
@@ -310,8 +309,8 @@ def test_a_folder_of_another_kind_is_refused(tmp_path, capsys):
     write_lines(tmp_path / "metadata.csv", "a|b|c|d", "|text", "lonely")
     assert run("ljspeech", tmp_path, "--out", tmp_path / "out") == 2
     complaint = capsys.readouterr().err
-    assert "metadata.csv:1: found 4 columns; expected id|text or id|text|normalised text" in complaint
-    assert "metadata.csv:2: found 2 columns, the first one empty" in complaint and "metadata.csv:3" in complaint
+    assert "metadata.csv:1: found 4 columns; expected 2 (audio|text)" in complaint
+    assert "metadata.csv:2: found 2 columns, the id empty" in complaint and "metadata.csv:3" in complaint
 
 
 # --- splits
@@ -390,6 +389,45 @@ def test_no_command_says_which_there_are(capsys):
     with pytest.raises(SystemExit) as error:
         preprocess.main([])
     assert error.value.code == 2 and "say what to prepare: ljspeech, vctk, folder, filelist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refusing_cleaner(monkeypatch):
+    """A cleaner that cannot read numbers of ten and more digits, as Python's own limit is one of 4300."""
+    def refusing(lines, language):
+        if any(re.search(r"\d{10}", line) for line in lines):
+            raise OverflowError("cannot convert float infinity to integer")
+        return [line.lower() for line in lines]
+
+    monkeypatch.setitem(cleaners.CLEANERS, "refusing", refusing)
+
+
+@pytest.mark.parametrize("bad", [[3], [0], [0, 1, 6], [6]])
+def test_a_text_that_the_cleaners_cannot_read_costs_its_line_alone(tmp_path, refusing_cleaner, bad, capsys):
+    for number in range(7):
+        write_sound(tmp_path / f"{number}.wav")
+    path = write_lines(tmp_path / "list.txt", *(f"{number}.wav|Hello {'1' * 99 if number in bad else 'you'}."
+                                                for number in range(7)))
+    options = ("--set", 'data.text_cleaners=["refusing"]', "--set", "data.symbols=characters")
+    for more in (("--text_cleaners", "refusing"), (*options, "--set", "data.cleaned_text=false"), options):
+        out = tmp_path / f"out{len(more)}"
+        assert run("filelist", path, "--out", out, *more) == 0
+        assert sorted(prepared(out)) == [f"{number}.wav" for number in range(7) if number not in bad]
+        printed = capsys.readouterr().out
+        for number in bad:
+            assert f"{path}:{number + 1}: its text cannot be normalised (OverflowError: cannot convert" in printed
+    assert run("check", path, "--out", tmp_path / "check", *options, "--set", "data.cleaned_text=false") == 1
+    assert f"not_normalised      {len(bad):>7}  {path}:{bad[0] + 1}: " in capsys.readouterr().out
+    assert status_of(["--filelists", str(path), "--text_cleaners", "refusing"]) == 2
+    assert f"{path}:{bad[0] + 1}: its text cannot be normalised" in capsys.readouterr().err
+
+
+def test_a_language_that_does_not_exist_is_no_fault_of_every_line(tmp_path, capsys):
+    write_sound(tmp_path / "a.wav")
+    path = write_lines(tmp_path / "list.txt", *("a.wav|Hello." for _ in range(3)))
+    assert status_of(["--filelists", str(path), "--text_cleaners", "espeak", "--language", "xx"]) == 2
+    message = capsys.readouterr().err
+    assert "espeak-ng has no language 'xx'" in message and "list.txt" not in message
 
 
 # --- espeak

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import math
+import shlex
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 import checkpoint
 import finetuning
 from discriminators import Discriminators
-from formats import curves, release
+from formats import card, curves, release
 from formats.card import Card
 from formats.onnx_voice import load_voice, probe
 from formats.release import Form
@@ -48,7 +50,7 @@ def test_a_card_says_what_people_said_and_what_the_weights_are(tmp_path):
     assert text.startswith('---\nlanguage: en\n') and 'license_name: "CC BY 4.0"' in text
     for said in ("# Anna & Co.\n", "Trained on: twelve tones", "Licence: CC BY 4.0", "everything but vowels",
                  "3 speakers (anna, ben, cleo)", "8000 Hz", "none by this project", "Not measured.",
-                 '-m voice --speaker "anna" --text', "python train_ms.py -c CONFIG.json --init-from voice"):
+                 '-m voice --speaker anna --text', "python train_ms.py -c CONFIG.json --init-from voice"):
         assert said in text
     assert "voice.onnx" not in text
 
@@ -215,3 +217,12 @@ def test_a_release_with_a_graph_speaks_without_torch_as_with_it(tmp_path, monkey
         np.testing.assert_allclose(theirs.samples, ours.samples, atol=1e-5)
     else:
         assert len(theirs.samples) > 0
+
+
+def test_a_speakers_name_is_no_command_for_whoever_copies_the_card(tmp_path):
+    for name in ("$(touch x)", "a'b", 'a" ; rm -rf x', "two words", "a\nrm x", "```", "\x1b]0;x\x07"):
+        voice = SimpleNamespace(speakers=(name, "b"))
+        line = card._use(voice, "voice; x", True).splitlines()[1]
+        words = shlex.split(line)
+        assert words[:4] == ["python", "synthesize.py", "-m", "voice; x"] and words[4] == "--speaker"
+        assert words[5] in (name, "0") and words[6:8] == ["--text", "Hello."]

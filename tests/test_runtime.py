@@ -1,5 +1,7 @@
 """A voice in ONNX speaks as torch does, and without it."""
 
+import json
+import math
 import shutil
 import subprocess
 import sys
@@ -315,3 +317,65 @@ def test_a_graph_of_an_earlier_version_speaks_at_every_pace(solo, tmp_path, form
     for speed in (1.0, 1.4):
         assert_same(OnnxVoice.load(tmp_path / form).speak(LONG, seed=4, speed=speed),
                     OnnxVoice.load(solo / form).speak(LONG, seed=4, speed=speed))
+
+
+@pytest.mark.parametrize("durations, message", [
+    (lambda said: said * 0 + 10**9, "gives a token from 1e.09 to 1e.09 frames; expected 0 to 1001"),
+    (lambda said: said * 0 - 1, "from -1 to -1 frames"),
+    (lambda said: said * math.nan, "durations are not finite"),
+    (lambda said: said[:, :2], "durations of shape .2. and kind float32 for 7 tokens"),
+    (lambda said: np.full(said.shape, "x"), "durations of shape .7. and kind <U1 for 7 tokens")])
+def test_durations_that_no_voice_gives_are_refused(voice, monkeypatch, durations, message):
+    run = voice._run
+
+    def changed(inputs):
+        said = run(inputs)
+        return {**said, "durations": durations(said["durations"].astype(np.float32))}
+
+    monkeypatch.setattr(voice, "_run", changed)
+    with pytest.raises(ValueError, match=message):
+        voice.speak("abc", seed=1)
+
+
+class Answering:
+    """A session whose named outputs are changed."""
+
+    def __init__(self, session, change):
+        self.session, self.change = session, change
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+    def run(self, names, inputs, options=None):
+        said = self.session.run(names, inputs, options)
+        return [self.change(each) if name in ("wav", "z") else each for name, each in zip(names, said)]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda each: each[..., :-1], "expected .1, (1|C), "), (lambda each: each[0, 0], "expected .1, (1|C), "),
+    (lambda each: each * math.nan, "sound is not finite")])
+def test_a_sound_that_no_voice_gives_is_refused(solo, change, message):
+    for form in ("whole", "split"):
+        voice = OnnxVoice.load(solo / form)
+        voice.graph = Answering(voice.graph, change)
+        with pytest.raises(ValueError, match=message):
+            voice.speak("abc", seed=1)
+
+
+def test_an_onnx_voice_reads_no_other_file(solo, tmp_path):
+    shutil.copytree(solo / "whole", tmp_path / "voice")
+    tree = json.loads((tmp_path / "voice" / "voice.json").read_text())
+    changed = {**tree, "data": {**tree["data"], "symbols": "../x.txt"}}
+    (tmp_path / "voice" / "voice.json").write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match=r"voice\.json: data\.symbols is '\.\./x\.txt'.*No file is read"):
+        OnnxVoice.load(tmp_path / "voice")
+    (tmp_path / "voice" / "voice.json").write_text(json.dumps(tree))
+    graph = onnx.load(tmp_path / "voice" / "voice.onnx")
+    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd"):
+        onnx.external_data_helper.set_external_data(graph.graph.initializer[0], place)
+        (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
+        with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
+            OnnxVoice.load(tmp_path / "voice")
+    (tmp_path / "voice" / "voice.onnx").write_bytes(b"")
+    with pytest.raises(FormatError, match=r"voice\.onnx "):
+        OnnxVoice.load(tmp_path / "voice")

@@ -135,3 +135,11 @@ def test_whatever_is_written_gives_words_or_a_value_error(interpret_as, written,
     assert words.strip() == words != ""
     if language == "en-us":
         assert interpret_as in ("characters", "spell-out", "verbatim") or words == normalise(words)
+
+
+@pytest.mark.parametrize("language", ["en-us", "de"])
+@pytest.mark.parametrize("number", [
+    "1" * 40 + "#", "1 " * 40 + "#", "a1" * 40 + "#", "(" * 40 + "1#", "1-" * 5000 + "#"])
+def test_a_number_with_a_sign_that_is_not_known_is_refused_at_once(number, language):
+    with pytest.raises(ValueError, match="it takes a telephone number such as"):
+        respelled(number, "telephone", language=language)

@@ -1,9 +1,15 @@
 """What a text becomes before a voice says it: sentences, pauses, words, manners, each at its tokens."""
 
 import itertools
+from dataclasses import replace
+from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rendering import tightened, timings_of
 from script import ScriptReader, Silence, Utterance, utterance_of_ids
 from text import TextProcessor
 from text.lexicon import Lexicon
@@ -187,3 +193,110 @@ def test_begin_and_end_say_nothing(add_blank):
     assert read_out.symbols[0] == read_out.symbols[-1] == ""
     assert ["".join(read_out.symbols[word.first : word.end]) for word in read_out.words] == ["ab", "a"]
     assert utterance_of_ids(read_out.ids, both).symbols == read_out.symbols
+
+
+SIGNS = ("😀 ❤️ -> > < ~ √2 ≈ % ∞ || && | → • © ™ ° — - * ** # @ ^ _ \\ / + = $ € ( ) [ ] … « » ! ? , ; : ' "
+         "\u200b \u00ad \ufe0f 👩‍🚀 🇩🇪 1️⃣ \u0301 ½ ² № ☃ ✓ 🤠漢").split()
+WORDS = "hello world Dr. 5 3.14 21st Ich bin da 漢字 こんにちは don't 1,000 U.S.A. é".split()
+READERS = [ScriptReader(TextProcessor((cleaner,), language, SymbolTable.load("ipa"), add_blank), max_characters=60)
+           for cleaner, language, add_blank in [("english_cleaners2", "en-us", True), ("english", "en-us", False),
+                                                ("espeak", "de", True), ("basic_cleaners", "de", True)]]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(READERS), st.lists(st.sampled_from([*SIGNS, *WORDS]), min_size=1, max_size=9),
+       st.sampled_from([" ", ""]), st.sampled_from([None, "<emphasis>", "<sub alias='a sign'>"]), st.data())
+def test_marks_are_in_order_and_within_the_audio_whatever_signs_are_written(reader, parts, between, element, data):
+    if element is None:
+        source = between.join(parts)
+    else:
+        closing = f"</{element[1:].split()[0].rstrip('>')}> "
+        source = f"<speak>{''.join(element + escape(part) + closing for part in parts)}</speak>"
+    for item in reader.read(source):
+        if isinstance(item, Utterance):
+            frames = data.draw(st.lists(st.integers(0, 3), min_size=len(item.ids), max_size=len(item.ids)))
+            timings = timings_of(item, frames, hop_length=10, sample_rate=100)  # refuses marks out of order
+            assert len(timings.words) == len(item.words) and timings.n_samples == 10 * sum(frames)
+
+
+@pytest.mark.parametrize("source", ["a → b", "5 > 3", "I ❤️ you", "a > b 😀 c < d"])
+def test_a_sign_that_nothing_says_lasts_no_time_at_the_end_of_the_word_before(source):
+    [item] = READERS[1].read(source)
+    words = timings_of(item, [1] * len(item.ids), hop_length=10, sample_rate=100).words
+    silent = [number for number, word in enumerate(item.words) if word.first == word.end]
+    assert silent and [word.text for word in words] == source.split()
+    assert all(words[number].start == words[number].end == words[number - 1].end for number in silent)
+
+
+LONG = "the old man walked down to the river where the boats lay in the evening light and thought of all the years"
+
+
+@pytest.mark.parametrize("between, silence", [(" and ", 0.01), (", ", 0.04), ("; ", 0.04)])
+def test_pieces_of_a_sentence_that_is_too_long_are_joined_without_a_pause(letters, between, silence):
+    for source in (between.join([LONG[:59]] * 4), f"<speak><s>{between.join([LONG[:59]] * 4)}</s></speak>"):
+        items = read(letters, source)
+        assert len(items) > 2 and all(isinstance(item, Utterance) for item in items)
+        assert items[0].silence_before is None and items[-1].silence_after is None
+        for one, other in itertools.pairwise(items):
+            expected = silence if one.text[-1] in ",;" else 0.01
+            assert one.silence_after == other.silence_before == expected
+            assert one.is_join and other.is_join
+
+
+def test_a_sentence_that_ends_by_itself_keeps_its_pause(letters):
+    items = read(letters, f"{LONG}. Then.")
+    assert [type(item) for item in items] == [Utterance, Utterance, Silence, Utterance] and items[2].seconds == 0.2
+    assert items[1].silence_after is None and not items[3].is_join
+
+
+TOO_LONG = 4 * 190 + 1  # symbols, for the reader `english`
+
+
+@pytest.mark.parametrize("source, place", [
+    (f"Say [[{'a' * TOO_LONG}]].", "line 1, column 5"),
+    (f"<speak>Say <phoneme ph='{'a' * TOO_LONG}'>it</phoneme></speak>", "line 1, column 12"),
+    (f"<speak><sub alias='{'so it is ' * 100}'>it</sub></speak>", "line 1, column 8"),
+    (f"<speak>\n<say-as interpret-as='digits'>{'9' * 500}</say-as></speak>", "line 2, column 1"),
+    (f"<speak><say-as interpret-as='characters'>{'7' * 500}</say-as></speak>", "line 1, column 8")])
+def test_what_nothing_can_cut_is_refused_by_its_length(english, source, place):
+    with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*, and this voice says at most 760"):
+        read(english, source)
+
+
+def test_a_lexicon_with_an_entry_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="names: 'b': 'xxxxxxxxxxxxxxxxxxxx'... has too many symbols .900 as"):
+        ScriptReader(processor(), 190, lexicon=Lexicon({"a": "b", "b": "x" * 900}, "names"))
+
+
+@pytest.mark.parametrize("source", [
+    "9" * 2000, "1% " * 200, "1," * 500, f"<speak><sub alias='{'the ' * 150}'>x</sub></speak>",
+    "<speak>" + "<phoneme ph='abcabc'>x</phoneme>" * 400 + "</speak>",
+    "<speak>" + "<sub alias='so it is, they told us'>x</sub> " * 60 + "</speak>"])
+def test_no_utterance_is_longer_than_the_limit_and_nothing_is_lost(english, source):
+    items = [item for item in read(english, source) if isinstance(item, Utterance)]
+    assert max(len(item.ids) for item in items) <= 2 * english.longest + 1
+    assert sum(len(item.text.replace(" ", "")) for item in items) == len(
+        source.replace(" ", "") if source[0] != "<" else "x" * source.count(">x<"))
+
+
+def test_what_is_said_instead_of_a_word_is_said_once_in_its_own_sentence(letters):
+    source = ("<speak>One. <sub alias='two'>This</sub>. Three. <sub alias='four'>it</sub> "
+              "<phoneme ph='faɪv'>that</phoneme>. <sub alias='six'>we</sub></speak>")
+    items = [item for item in read(letters, source) if isinstance(item, Utterance)]
+    assert [said(item) for item in items] == ["one.", "two.", "three.", "four faɪv.", "six"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 40), st.integers(1, 30), st.integers(0, 40), st.sampled_from([None, 0.0, 0.02]),
+       st.sampled_from([None, 0.0, 0.02]))
+def test_silence_at_a_join_is_cut_to_what_is_wanted_and_sound_stays(before, loud, after, head, tail):
+    hop, rate = 10, 1000
+    [item] = READERS[2].read("da")
+    item = replace(item, silence_before=head, silence_after=tail)
+    frames = np.array([before, *[0] * (len(item.ids) - 3), loud, after])
+    samples = np.concatenate([np.zeros(before * hop), np.ones(loud * hop), np.zeros(after * hop)]).astype(np.float32)
+    kept, left = tightened(samples, item, frames, hop, rate)
+    expected = [length if wanted is None else min(length, round(wanted * rate / hop))
+                for length, wanted in ((before, head), (after, tail))]
+    assert len(kept) == hop * left.sum() == hop * (expected[0] + loud + expected[1])
+    assert left[0] == expected[0] and left[-1] == expected[1] and left[-2] == loud

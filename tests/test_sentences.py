@@ -152,6 +152,13 @@ def test_a_sentence_leaves_as_soon_as_it_is_sure(text, known_after):
     assert known == known_after
 
 
+def test_pieces_that_the_length_guard_ends_are_known():
+    text = "so it is and so it was and so it will be, they said and said. Then they left."
+    pieces = split_sentences(text, "en-us", 24)
+    assert [piece.is_cut for piece in pieces] == [piece.text[-1] != "." for piece in pieces]
+    assert sum(piece.is_cut for piece in pieces) > 1
+
+
 def test_places_are_those_in_all_that_was_fed():
     splitter = SentenceSplitter()
     found = fed(splitter, ["  One  two\nthree", ".  \r\n \r\n Fo", "ur. ", "Five"])

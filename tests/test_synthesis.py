@@ -19,6 +19,7 @@ from streaming import PIECES, Pieces
 from synthesis import Audio, Delivery, Voice
 from tests.conftest import tiny, with_corpus, write_corpus
 from text import TextProcessor
+from text.markup import MarkupError
 
 CPU = torch.device("cpu")
 
@@ -436,3 +437,38 @@ def test_saving_at_24_bits_is_finer(voice, tmp_path):
     audio.save(tmp_path / "a.wav", bits=24)
     read, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     assert np.abs(read - audio.samples).max() <= 1 / 2**23
+
+
+def test_pieces_of_a_sentence_that_is_too_long_are_joined_the_same_in_a_stream(voice):
+    text = "abc def ghi jkl mno pqr stu vwx yz " * 3
+    parts = list(voice.stream(text, seed=1, max_characters=40, pieces=Pieces(first=2, most=8)))
+    streamed, whole = Audio.joined(parts), voice.speak(text, seed=1, max_characters=40)
+    assert streamed.timings == whole.timings and np.array_equal(streamed.durations, whole.durations)
+    assert whole.durations.sum() == len(whole.samples) == whole.timings.n_samples  # no pause between them
+    assert np.abs(streamed.samples - whole.samples).max() < 1e-5
+    [together] = voice.speak_all([text], seeds=[1], max_characters=40)
+    assert np.array_equal(together.durations, whole.durations) and together.timings == whole.timings
+
+
+def test_weights_that_are_not_finite_are_named(run):
+    for part, message in (("dp", "the voice's durations are not finite"), ("dec", "the voice's sound is not finite")):
+        broken = Voice.load(run, "cpu")
+        with torch.no_grad():
+            for parameter in getattr(broken.model, part).parameters():
+                parameter.fill_(math.nan)
+        with pytest.raises(ValueError, match=rf"{message} \(NaN or infinity\): its weights are damaged"):
+            broken.speak("abc", seed=1)
+        with pytest.raises(ValueError, match=message):
+            broken.speak_all(["abc", "def"], seeds=[1, 2])
+
+
+def test_a_text_without_sound_does_not_stop_the_others(voice):
+    said = voice.try_all(["abc", " ", "<speak>a <brek/></speak>", "def"], seeds=[1, 2, 3, 4])
+    assert [type(each).__name__ for each in said] == ["Audio", "NothingToSayError", "MarkupError", "Audio"]
+    assert np.abs(said[3].samples - voice.speak("def", seed=4).samples).max() < 1e-4
+
+
+def test_a_speaker_that_markup_names_and_the_voice_lacks_is_an_error_with_its_place(voice, duo):
+    for them, message in ((voice, "this voice has one speaker"), (duo, "alice, bob")):
+        with pytest.raises(MarkupError, match=f"line 2, column 33: <voice name='en-US-JennyNeural'>: .*{message}"):
+            them.speak("<speak>\n<voice name='en-US-JennyNeural'>abc</voice></speak>", speaker=None)

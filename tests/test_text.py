@@ -6,6 +6,8 @@ import pickle
 import re
 import subprocess
 import sys
+import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import text
 from config import DataConfig
 from text import TextProcessor, UnknownSymbolError, cleaners, espeak, symbols
 from text.english import normalise
+from text.files import decoded
 from text.symbols import SymbolTable
 
 ROOT = Path(__file__).parent.parent
@@ -112,6 +115,9 @@ def test_all_faults_of_a_table_come_at_once():
     ("-5 degrees", "minus five degrees"), ("5 km", "five kilometers"), ("TV", "tv"), ("A TV set", "a t v set"),
     ("cats & dogs", "cats and dogs"), ("a (big) dog", "a, big, dog"), ("wait — what…", "wait, what..."), ("", ""),
     ("Café\n naïve", "cafe naive"), ("mother-in-law's", "mother-in-law's"), ("25:99", "twenty five to ninety nine"),
+    ("$" + "9" * 400, " ".join(["nine"] * 400) + " dollars"), ("£" + "1" * 5000, " ".join(["one"] * 5000) + " pounds"),
+    ("7" * 5000, " ".join(["seven"] * 5000)), ("$0.00", "zero dollars"), ("7,8,9", "seven, eight, nine"),
+    ("- first", "first"), ("a  \n - b", "a, b"),
 ])
 def test_english_is_written_out(written, said):
     assert normalise(written) == said
@@ -189,6 +195,10 @@ def test_every_line_keeps_its_marks(lines):
 
 
 def test_a_decimal_point_is_no_punctuation():
+    assert espeak.phonemize(["7,8,9", "1,000", "1,000,000.5"], "en-us") == [
+        "sˈɛvən, ˈeɪt, nˈaɪn", "wˈʌn θˈaʊzənd", "wˈʌn mˈɪliən pɔɪnt fˈaɪv"]
+    of_german = espeak.phonemize(["7,8,9 und 3,5", "3,14159", "1,23,4, ja"], "de")
+    assert [phonemes.count(",") for phonemes in of_german] == [2, 0, 3]
     assert espeak.phonemize(["3.14 is pi."], "en-us") == ["θɹˈiː pɔɪnt wˈʌn fˈɔːɹ ɪz pˈaɪ."]
 
 
@@ -464,3 +474,123 @@ def test_many_texts_at_once_give_the_ids_and_the_faults_of_each(texts):
             assert one_by_one.encode(written) == row.tolist() and place not in faults
         except ValueError as error:
             assert faults[place] == str(error)
+
+
+KILLERS = [("de", "🤠漢"), ("de", "🚼ヽ"), ("de", "Kaufe 🤠 heute Ѻ"), ("pt", "©Ҭ"), ("pt", "🤵 🥌 🥾 漢"),
+           ("am", "ⓜѺ"), ("ar", "⣿ 漢"), ("el", "🅰Ѻ"), ("de", "🤠  🠴 🚃"), ("hi", "ꩂCowboy忢"), ("mr", "ꜘé漢Cowboy"),
+           ("hi", "🛏ꩂCowboy忢🔪 👶"), ("de", "\ud83d\0漢")]
+
+
+def test_no_pictograph_ends_the_process():
+    code = ("import sys, ast; from text import espeak\n"
+            "for language, line in ast.literal_eval(sys.argv[1]): print(len(espeak.phonemize([line] * 5, language)))")
+    done = subprocess.run([sys.executable, "-c", code, ascii(KILLERS)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["5"] * len(KILLERS), done.stderr
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.one_of(st.characters(categories=["So", "Sk", "Cs", "Cc"]), st.sampled_from("ab漢. ,°\u200d\ufe0f")),
+               max_size=12))
+def test_espeak_gets_no_pictograph(line):
+    given_to_it = espeak._unreadable().sub(" ", line)
+    assert not {"So", "Cs"} & {unicodedata.category(sign) for sign in given_to_it} - {"°"} or "°" in line
+    assert not [sign for sign in given_to_it if unicodedata.category(sign) == "So" and sign not in "°℃℉№"]
+
+
+@pytest.mark.parametrize("language, nearest", [
+    ("zh", "cmn"), ("zh-CN", "cmn"), ("zh_TW", "cmn"), ("zh-HK", "yue"), ("jp", "ja"), ("iw", "he"), ("no", "nb"),
+    ("Deutsch", "de"), ("deu", "de"), ("de-DE", "de"), ("fr", "fr-fr"), ("français", "fr-fr"), ("en", "en-us"),
+    ("English", "en-us"), ("español", "es"), ("日本語", "ja"),
+    ("ger", "de"), ("ua", "uk"), ("kr", "ko"), ("sr-Latn", "sr")])
+def test_a_language_is_guessed_by_the_names_that_people_have_for_it(language, nearest):
+    with pytest.raises(ValueError, match=rf"no language '{language}'; did you mean '{nearest}' \("):
+        espeak.phonemize(["a"], language)
+
+
+@pytest.mark.parametrize("language", ["tl", "fil", "fil-PH", "Tagalog"])
+def test_a_language_that_espeak_lacks_is_named_as_such(language):
+    with pytest.raises(ValueError, match=r"for it does not speak Tagalog \(Filipino\)"):
+        espeak.phonemize(["a"], language)
+
+
+def test_every_name_of_a_language_leads_to_one_that_there_is():
+    assert set(espeak._OTHER_NAMES) <= set(espeak.languages())
+    names = [name for others in espeak._OTHER_NAMES.values() for name in others.split()]
+    assert len(names) == len(set(names))
+
+
+def test_a_process_that_forks_while_a_thread_phonemizes_goes_on():
+    code = """
+import os, threading
+from text.espeak import phonemize
+phonemize(["a"], "de")
+done = threading.Event()
+def work():
+    while not done.is_set():
+        phonemize(["Guten Morgen."] * 50, "de")
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(5):
+    child = os.fork()
+    if not child:
+        phonemize(["Guten Tag."], "de")
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+done.set()
+thread.join()
+"""
+    found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True,
+                           timeout=60)
+    assert found.returncode == 0 and found.stdout.split() == ["0"] * 5, found.stderr
+
+
+def test_digits_that_a_voice_drops_are_told():
+    dropping = processor(["mms_cleaners"], SymbolTable("letters", ("_", " ", *"abcdefghijklmnopqrstuvwxyz")))
+    with pytest.warns(UserWarning, match="letters and digits that this voice was not trained on are left out: 1 2 é"):
+        assert dropping.clean(["At 12, é!"]) == ["at"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dropping.clean(["So it is!"]) == ["so it is"]
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"one\ncaf\xe9\n", "lines.txt:2: this is not UTF-8; save the file in that encoding .byte 0xe9"),
+    ("a\nb".encode("utf-16-le"), "lines.txt:1: this is not UTF-8 text, for it has a byte 0x00"),
+    (b"\xff\xfea", "lines.txt:1: this is not UTF-16, as its first bytes say")])
+def test_a_text_in_another_encoding_is_refused_with_file_and_line(content, message):
+    with pytest.raises(ValueError, match=message):
+        decoded(content, "lines.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_text(encoding):
+    assert decoded("Grüße\n".encode(encoding), "lines.txt") == "Grüße\n"
+
+
+# Symbols of a voice from outside
+
+
+def test_an_error_of_a_file_of_symbols_quotes_nothing_of_it(tmp_path):
+    secrets = ["password: hunter2", "a", "b", "b", "", "42 Elm Street"]
+    (tmp_path / "other.txt").write_text("\n".join(secrets) + "\n")
+    with pytest.raises(ValueError) as raised:
+        SymbolTable.load(str(tmp_path / "other.txt"))
+    message = str(raised.value)
+    assert "line 1 has 17 characters" in message and "line 4 repeats line 3" in message
+    assert not any(secret in message for secret in ("hunter", "Elm", "'b'", "U+0070"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * 2**21, b"ab\n" * 9999])
+def test_a_file_that_is_no_table_is_one_short_message(tmp_path, content):
+    (tmp_path / "other.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=r"symbol table .*other\.bin: ") as raised:
+        SymbolTable.load(str(tmp_path / "other.bin"))
+    assert len(str(raised.value)) < 4000
+
+
+@pytest.mark.parametrize("spec", ["../elsewhere.txt", "/etc/passwd", "config.json", "LICENSE", "publishd", ""])
+def test_a_voice_names_no_file_for_its_symbols(spec):
+    with pytest.raises(ValueError, match=r"voice/config.json: data\.symbols is .*No file is read"):
+        symbols.check_inside(spec, "voice/config.json")
+    symbols.check_inside("published", "voice/config.json")
+    symbols.check_inside(("_", "a"), "voice/config.json")

@@ -4,7 +4,10 @@ import builtins
 import json
 import logging
 import math
+import os
+import resource
 import sys
+import time
 import types
 
 import numpy as np
@@ -14,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import config
 import trackers
 from tests.conftest import tiny
+from tests.test_checkpoint import failing
 from trackers import (
     AimTracker,
     ConsoleTracker,
@@ -233,9 +237,88 @@ def test_every_tracker_is_closed_even_after_one_that_fails():
         def close(self):
             raise OSError("disk")
 
-    with pytest.raises(OSError, match="disk"):
-        Trackers([Bad(), Last()]).close()
+    Trackers([Bad(), Last()]).close()
     assert closed == ["last"]
+
+
+@pytest.mark.parametrize("method, arguments", [
+    ("advance", (1,)), ("scalars", (1, {"a": 1.0})), ("audio", (1, "a", np.zeros(4), 8000)), ("figure", (1, "f", None)),
+    ("close", ())])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("database or disk is full")])
+def test_a_tracker_that_cannot_write_is_one_warning_and_the_others_get_everything(caplog, method, arguments, error):
+    calls = []
+    bad, good = NullTracker(), NullTracker()
+    setattr(bad, method, failing(error))
+    setattr(good, method, lambda *given: calls.append(given))
+    both = Trackers([bad, good])
+    for _ in range(3):
+        getattr(both, method)(*arguments)
+    assert calls == [arguments] * 3
+    [record] = caplog.records
+    assert "NullTracker cannot write" in record.getMessage() and str(error) in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_an_interrupt_within_a_tracker_stays_an_interrupt():
+    bad = NullTracker()
+    bad.advance = failing(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        Trackers([bad]).advance(1)
+
+
+class Full:
+    """A file on a disk that takes so many bytes more."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, content):
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        taken = self.file.write(content[:self.room])
+        self.room -= taken
+        return taken
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 60, 100])
+def test_json_lines_are_whole_where_the_disk_fills_and_go_on_when_it_has_room(tmp_path, room):
+    tracker = JsonLinesTracker(tmp_path / "m.jsonl", 0)
+    tracker.file = Full(tracker.file, room)
+    written = []
+    for step in range(1, 6):
+        try:
+            tracker.scalars(step, {"a": 0.5})
+            written.append(step)
+        except OSError as error:
+            assert error.filename == str(tmp_path / "m.jsonl")
+        if step == 3:
+            tracker.file.room = 10**6
+    assert written[-2:] == [4, 5] and len(written) < 5
+    assert [json.loads(line)["step"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == written
+
+
+def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(tmp_path):
+    """A limit on the size of files is as a full disk, for a process of its own."""
+    (tmp_path / "run").mkdir()
+    child = os.fork()
+    if child == 0:
+        with open(tmp_path / "errors", "w") as errors:
+            sys.stderr = errors
+            logging.getLogger("vits").addHandler(logging.StreamHandler(errors))
+            both = Trackers([TensorBoardTracker(tmp_path / "run", 0)])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+            for step in range(200):
+                both.scalars(step, {"train/mel": 0.25, "train/kl": 0.5})
+                time.sleep(0.001)
+            both.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    text = (tmp_path / "errors").read_text()
+    assert text.count("TensorBoardTracker cannot write ([Errno 27] File too large: ") == 1 == text.count("\n")
+    assert "events.out.tfevents" in text
 
 
 # Aim and Weights & Biases: which calls they get, then what they really keep

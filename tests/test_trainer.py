@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import trainer
 import training_step
 from bad_steps import MAX_DUMPS, BadStreak
 from tests.conftest import ROOT, with_corpus, write_corpus
+from tests.test_checkpoint import failing
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
@@ -295,6 +298,90 @@ def test_a_second_rollback_from_the_same_place_goes_further_back(tiny_corpus, tm
         trainer.fit(config, tmp_path / "run", CPU)
     assert "rollback 1 of 2: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert max(checkpoint.list_steps(tmp_path / "run")) == 6  # nothing was saved within the streak
+
+
+def test_steps_to_which_a_run_has_gone_back_are_known_after_a_restart(tiny_corpus, tmp_path, monkeypatch, caplog):
+    """The same streak again in a new process: the rollback goes one checkpoint further back than the first."""
+    monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 6))
+    config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
+                                       "train.max_bad_steps=2", "train.rollbacks=1"))
+    for rollbacks in (1, 2):
+        with pytest.raises(BadStreak):
+            trainer.fit(settings.replace(config, "train", {"rollbacks": rollbacks}), tmp_path / "run", CPU)
+    assert "rollback 1 of 1: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
+    assert state_of(tmp_path / "run", 4)["rolled_back_to"] == [6, 4]
+
+
+def test_a_streak_is_counted_on_after_a_restart(tiny_corpus, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 2))
+    config = with_corpus(tiny_corpus, ("train.total_steps=5", "train.max_bad_steps=4"))
+    trainer.fit(settings.replace(config, "train", {"total_steps": 4}), tmp_path / "run", CPU)  # two of them are bad
+    assert state_of(tmp_path / "run")["bad_steps_in_a_row"] == 2
+    with pytest.raises(BadStreak, match="4 steps in a row, from step 2"):
+        trainer.fit(settings.replace(config, "train", {"total_steps": 9}), tmp_path / "run", CPU)
+
+
+def test_a_checkpoint_that_does_not_know_of_streaks_and_steps_gone_back_to_is_read(tiny_corpus, tmp_path):
+    config = with_corpus(tiny_corpus)
+    trainer.fit(config, tmp_path / "run", CPU)
+    older = state_of(tmp_path / "run")
+    del older["rolled_back_to"], older["bad_steps_in_a_row"]
+    checkpoint.save(tmp_path / "run", 4, older)
+    assert trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "run", CPU).step == 5
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A corpus, and a run of two steps on it, to be copied."""
+    folder = tmp_path_factory.mktemp("begun")
+    corpus = write_corpus(folder, None)
+    trainer.fit(with_corpus(corpus, ("train.total_steps=2",)), folder / "run", CPU)
+    return corpus, folder / "run"
+
+
+@pytest.mark.parametrize("fault", [
+    "data.training_files=typo.txt", "data.validation_files=typo.txt", "data.sampling_rate=16000",
+    "data.max_wav_seconds=0.01", "data.symbols=[\"_\", \" \"]", "model.hidden_channels=32", "train.frozen=[\"dp.*\"]",
+    "train.best_measure=valid/mos", "train.callbacks=[\"typo.py\"]", "train.trackers=[\"typo\"]",
+    "train.init_from=elsewhere", "first step", "memory", "best.json"])
+def test_a_start_that_fails_leaves_the_configuration_of_the_run_as_it_was(begun, tmp_path, monkeypatch, fault):
+    (corpus, begun), run = begun, tmp_path / "run"
+    shutil.copytree(begun, run)
+    before = (run / "config.json").read_bytes()
+    changes = ["train.total_steps=6"]
+    if fault == "first step":
+        monkeypatch.setattr(trainer, "train_step", failing(RuntimeError("CUDA out of memory")))
+    elif fault == "memory":
+        monkeypatch.setattr(memory, "memory_of", lambda device: memory.Memory(used=10**8, free=10**6))
+    elif fault == "best.json":
+        (run / "best.json").write_text("{")
+    else:
+        changes.append(fault)
+    with pytest.raises((ValueError, OSError, RuntimeError)):
+        trainer.fit(with_corpus(corpus, tuple(changes)), run, CPU)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_a_second_training_in_a_folder_is_refused_by_name_until_the_first_is_gone_even_if_it_was_killed(
+        tiny_corpus, tmp_path):
+    config = with_corpus(tiny_corpus, ("train.total_steps=100000", "train.save_interval=100000",
+                                       "train.eval_interval=100000", "train.num_workers=2"))
+    process, run = start_process(config, tmp_path), tmp_path / "run"
+    log = run / "metrics.jsonl"
+    wait_for(lambda: log.is_file() and len(log.read_text().splitlines()) > 2, process)
+    (run / "checkpoint_00000001.pt.tmp").touch()  # as if it were saving
+    message = f"run is being trained already, by process {process.pid} on {socket.gethostname()}; wait until it ends"
+    changed = [*("--set", "train.total_steps=4"), *("--set", "train.num_workers=0")]
+    second = start_process(config, tmp_path, *changed)
+    assert message in (errors := second.communicate(timeout=60)[1]) and second.returncode == 2, errors
+    assert errors.count("\n") == 1 and str(second.pid) not in (run / "train.log").read_text()
+    with pytest.raises(trainer.RunInUse, match=message):
+        trainer.fit(config, run, CPU)
+    assert (run / "checkpoint_00000001.pt.tmp").is_file() and "ended by an error" not in (run / "train.log").read_text()
+    process.kill()
+    process.wait()  # its workers are still there for some seconds
+    trainer.fit(with_corpus(tiny_corpus), run, CPU)
+    assert [line["step"] for line in metrics_of(run) if "train/mel" in line] == [1, 2, 3, 4]
 
 
 def test_a_file_that_breaks_during_a_run_is_reported_once_and_left_out(tiny_corpus, tmp_path, monkeypatch, caplog):

@@ -3,6 +3,8 @@
 import logging
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 import soundfile
 import torch
 
+import utils
+from tests.conftest import ROOT
 from utils import (
     AudioError,
     PackageError,
     import_package,
+    printable,
     read_wav,
     resample,
     set_seed,
@@ -180,6 +185,50 @@ def _not_finite(folder):
     return folder / "nan.wav"
 
 
+@pytest.mark.parametrize("value", [1e30, -1e30, 3e38, 1e300, 32767.0, 101.0])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.filterwarnings("error")
+def test_a_sample_far_beyond_one_is_an_error_and_no_numpy_warning(tmp_path, value, subtype, channels):
+    samples = np.zeros((1000, channels))
+    samples[7] = value
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype=subtype)
+    for read in (read_wav, lambda path: read_wav(path, clip=False), wav_info):
+        with pytest.raises(AudioError, match=r"a.wav holds .* at sample 7.*; export it again, or remove it"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("content, what", [
+    (b"\x89PNG\r\n\x1a\n", "is a PNG image, not audio"), (b"\xff\xd8\xff\xe0 JFIF", "is a JPEG image"),
+    (b"%PDF-1.7", "is a PDF"),
+    (b"PK\x03\x04....", "is a zip archive"), (b"<!DOCTYPE html><html>", "is a web page"), (b"<HTML>", "is a web page"),
+    (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer, for which `git lfs pull` gets the file"),
+    (b"\0\0\0\x20ftypM4A ", "holds MPEG-4 (.m4a, .mp4), which cannot be read; convert: ffmpeg -i "),
+    (b"\x1aE\xdf\xa3....", "holds WebM or Matroska")])
+@pytest.mark.parametrize("ending", [".mp3", ".wav", ".flac"])
+def test_what_is_no_audio_is_called_what_it_is(tmp_path, content, what, ending):
+    (tmp_path / f"a{ending}").write_bytes(content + b"\0" * 100)
+    with pytest.raises(AudioError) as error:
+        read_wav(tmp_path / f"a{ending}")
+    assert str(error.value).startswith(f"{tmp_path}/a{ending} {what}")
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "opus"])
+def test_a_span_of_a_file_is_what_lies_between_its_times_and_blocks_join(tmp_path, ending, monkeypatch):
+    rate = 24000
+    options = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
+    soundfile.write(tmp_path / f"a.{ending}", 0.3 * np.sin(np.arange(3 * rate) ** 1.5 / 900), rate, **options)
+    whole = read_wav(tmp_path / f"a.{ending}").samples
+    for start, stop in ((0.0, 0.5), (1.25, 2.0), (2.5, 9.0)):
+        part = read_wav(tmp_path / f"a.{ending}", span=(start, stop)).samples
+        np.testing.assert_allclose(part, whole[round(start * rate):round(stop * rate)], atol=1e-3)
+    at_once = soundfile.read(tmp_path / f"a.{ending}")[0]  # as the decoder gives it without a stop
+    monkeypatch.setattr(utils, "_BLOCK", 10000)
+    np.testing.assert_allclose(read_wav(tmp_path / f"a.{ending}").samples, at_once, atol=1e-4)
+    with pytest.raises(AudioError, match="holds 0 samples at 4.000 seconds"):
+        read_wav(tmp_path / f"a.{ending}", span=(4.0, 5.0))
+
+
 @pytest.mark.parametrize("make, expected", [
     (_missing, "none.wav does not exist; check"), (_folder, "folder.wav is a directory; expected an audio file"),
     (_link, "link.wav is a link to nowhere.wav, which does not exist"), (_empty, "empty.wav is an empty file"),
@@ -311,6 +360,41 @@ def test_the_log_file_says_why_a_command_ended(tmp_path, capsys, error, status):
     set_up_logging(None, is_main=True)
 
 
+def test_a_log_file_on_a_full_disk_is_one_line_and_no_traceback(tmp_path, capsys, restored_logging):
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    logger = set_up_logging(tmp_path / "train.log", is_main=True)
+    for number in range(3):
+        logger.info("line %d", number)
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(" ")[2] for line in printed if "INFO line" in line] == ["0", "1", "2"]
+    [warning] = [line for line in printed if "INFO" not in line]
+    assert warning.startswith("warning: ") and "train.log cannot be written ([Errno 28] No space left" in warning
+
+
+def test_an_interrupt_is_one_line_and_status_130(capsys):
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130 and capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_file_where_a_folder_is_expected_is_named(tmp_path, capsys):
+    (tmp_path / "a").touch()
+    with pytest.raises(SystemExit) as caught, user_errors():
+        write_wav(tmp_path / "a" / "b.wav", np.zeros(8), 8000)
+    message = capsys.readouterr().err
+    assert caught.value.code == 2 and message == f"error: {tmp_path / 'a'} is a file, where a folder is expected; " \
+                                                 "name another one\n"
+
+
+def test_standard_output_that_cannot_be_written_is_named():
+    program = "from utils import user_errors\nwith user_errors():\n    print('x')"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device: 'standard output'\n")
+
+
 @pytest.mark.parametrize("name", ["mono.wav", "stereo.wav", "mono.flac"])
 def test_whole_numbers_are_read_exactly_as_libsndfile_makes_floats_of_them(tmp_path, name):
     samples = np.random.default_rng(0).integers(-32768, 32768, (5000, 2 if "stereo" in name else 1), dtype=np.int16)
@@ -319,3 +403,16 @@ def test_whole_numbers_are_read_exactly_as_libsndfile_makes_floats_of_them(tmp_p
     floats = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0]
     found = read_wav(tmp_path / name).samples
     assert found.dtype == np.float32 and np.array_equal(found, floats.mean(axis=1))
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text(capsys):
+    with pytest.raises(SystemExit), user_errors():
+        raise ValueError("choose one of \x1b]0;owned\x07, \x9b2J, \u202egnp, \udc80 é 你\nline two\t|")
+    told = capsys.readouterr().err
+    assert r"\x1b]0;owned\x07, \x9b2J, \u202egnp, \udc80 é 你" in told and "\nline two\t|" in told
+    assert printable("a\rb\x08") == r"a\rb\x08"
+
+
+def test_log_lines_show_no_control_characters(capsys):
+    set_up_logging(None, is_main=True).warning("the tensor %s", "\x1b[2J")
+    assert r"the tensor \x1b[2J" in capsys.readouterr().err

@@ -143,3 +143,20 @@ def test_the_english_voice_is_understood(folder, loaded):
         audio = loaded[folder].speak(sentences[i], seed=1)
         heard.append(listener.identify(audio.samples, audio.sample_rate) == i)
     assert np.mean(heard) >= 0.9
+
+
+WORDS = {"en": "and the old man walked down to the river", "de": "und der alte Mann ging hinunter an den breiten Fluss"}
+
+
+@pytest.mark.parametrize("between, longest_ms", [(" ", 120), (", ", 200)])
+def test_pieces_of_a_long_sentence_are_joined_as_words_are(folder, between, longest_ms):
+    from formats.runtime import OnnxVoice
+
+    voice = OnnxVoice.load(folder / "voice.onnx")
+    audio = voice.speak(between.join([WORDS[voice.config.data.language[:2]]] * 6), seed=1)
+    window = audio.sample_rate // 200  # 5 ms
+    windows = audio.samples[: len(audio.samples) // window * window].reshape(-1, window)
+    levels = np.sqrt(np.square(windows).mean(axis=1))
+    loud = np.flatnonzero(levels > 0.01 * np.abs(audio.samples).max())  # 40 dB below the peak
+    assert np.diff(loud).max() * 5 <= longest_ms
+    assert audio.durations.sum() == len(audio.samples) == audio.timings.n_samples

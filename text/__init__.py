@@ -10,6 +10,7 @@ A symbol that the table lacks is never dropped in silence: `encode` refuses it, 
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,7 +107,35 @@ class TextProcessor:
             lines = get_cleaner(name)(lines, self.language)
         if DROPPING.isdisjoint(self.cleaners):
             return lines
+        lost = sorted({symbol for symbol in set("".join(lines)) if symbol.isalnum() and symbol not in self.symbols.ids})
+        if lost:
+            warnings.warn(f"letters and digits that this voice was not trained on are left out: {' '.join(lost[:20])}; "
+                          "write numbers as words, and words in the voice's own letters", stacklevel=2)
         return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
+
+    def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
+        """As `clean`, but a line that the cleaners cannot write out, as a number of 5000 digits, costs itself alone.
+
+        Returns:
+            As many lines of symbols, empty for those, and place -> what is wrong with it.
+
+        Raises:
+            ValueError: what is wrong is no line's fault, but that of the cleaners or the language.
+        """
+        try:
+            return self.clean(list(lines)), {}
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            self.clean(["a"])
+            if len(lines) == 1:
+                what = f"{type(error).__name__}: {str(error)[:100]}"
+                return [""], {0: f"its text cannot be normalised ({what}); change the text"}
+        cleaned, faults = [], {}
+        step = min(256, -(-len(lines) // 2))  # halves alone would clean all that is right again and again
+        for start in range(0, len(lines), step):
+            part, others = self.clean_each(lines[start:start + step])
+            cleaned += part
+            faults |= {start + place: fault for place, fault in others.items()}
+        return cleaned, faults
 
     def encode(self, cleaned: str) -> list[int]:
         """Ids of a cleaned text.

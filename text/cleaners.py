@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 
 from text.espeak import phonemize
-from utils import import_package
 
 Cleaner = Callable[[list[str], str], list[str]]
 
@@ -102,6 +101,8 @@ def uroman(lines: list[str], language: str) -> list[str]:
 @functools.lru_cache(maxsize=1)
 def _romaniser() -> Any:
     """The library with its tables, which take seconds to read."""
+    from utils import import_package  # with NumPy, which a text is read without
+
     return import_package("uroman", otherwise="write the text in Latin letters and set data.text_cleaners="
                                               '["mms_cleaners"]').Uroman()
 

@@ -38,22 +38,32 @@ SIGNS = {"&": "and", "+": "plus", "=": "equals", "@": "at", "%": "percent", "°"
          "£": "pounds", "€": "euros", "¥": "yen"}
 
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_RANGE_END = r"\d[\d,.]{0,30}"  # bounded, or a list of numbers would be searched again from each of them
+_SENTENCE_ENDS = re.compile(r"[\"')\]]*(?:\s*$|\s+[A-Z\"'(])")
+_TEXT_ENDS = re.compile(r"[\"') ]*$")
+_CAPITAL_FOLLOWS = re.compile(r"\s+[A-Z]")
+_ENDS_IN_NAME = re.compile(r"[A-Z][\w']* $")
+_LONGEST_NAME = 40  # characters
 _ROMAN = re.compile(r"\b([A-Z][a-z]+) (X?(?:IX|IV|V?I{0,3}))(?![\w'])")
 
 
 def normalise(text: str) -> str:
-    """Write out everything that is not a word. Never fails, whatever the text."""
+    """Write out everything that is not a word. Never fails, whatever the text; takes time in proportion to its length.
+
+    No rule may look at the rest of the text for each of its matches, nor have a repeat in front of what may be missing.
+    """
     for rule in RULES:
         text = rule(text)
     return text
 
 
 def _to_ascii(text: str) -> str:
-    """Transliterate, but for the few signs that later rules read."""
+    """Transliterate, but for the few signs that later rules read; white space becomes single spaces."""
     from unidecode import unidecode
 
     text = text.replace("…", "...")
-    return re.sub(r"[^\x00-\x7f£€¥°–—]+", lambda match: unidecode(match[0]), text)
+    text = re.sub(r"[^\x00-\x7f£€¥°–—]+", lambda match: unidecode(match[0]), text)
+    return " ".join(text.split())
 
 
 def _expand_times(text: str) -> str:
@@ -73,9 +83,7 @@ def _expand_times(text: str) -> str:
 
 def _kept_point(match: re.Match) -> str:
     """The point of an abbreviation stays where it ends the sentence too."""
-    after = match.string[match.end():]
-    ends = re.match(r"[\"')\]]*(\s*$|\s+[A-Z\"'(])", after)
-    return "." if match[0].endswith(".") and ends else ""
+    return "." if match[0].endswith(".") and _SENTENCE_ENDS.match(match.string, match.end()) else ""
 
 
 def _expand_money(text: str) -> str:
@@ -86,8 +94,8 @@ def _expand_money(text: str) -> str:
         whole, _, cents = amount.partition(".")
         if scale or (cents and len(cents) != 2):
             return f"{_decimal(amount)} {scale + ' ' if scale else ''}{_plural(unit)}"
-        words = [f"{_cardinal(int(n))} {name if int(n) == 1 else _plural(name)}"
-                 for n, name in ((whole, unit), (cents or "0", part)) if int(n)]
+        words = [f"{_decimal(count)} {name if count == '1' else _plural(name)}"
+                 for count, name in ((whole.lstrip("0"), unit), (cents.lstrip("0"), part)) if count]
         return " and ".join(words) or f"zero {_plural(unit)}"
 
     signs = "".join(CURRENCIES)
@@ -101,8 +109,9 @@ def _expand_abbreviations(text: str) -> str:
         word = match[1].lower()
         if word in CAPITALISED_ONLY and match[1][0].islower():
             return match[0]
-        after_name = re.search(r"[A-Z][\w']* $", match.string[:match.start()])
-        before_name = re.match(r"\s+[A-Z]", match.string[match.end():])
+        start = match.start()
+        after_name = _ENDS_IN_NAME.search(match.string[max(0, start - _LONGEST_NAME):start])
+        before_name = _CAPITAL_FOLLOWS.match(match.string, match.end())
         if word in ("st", "dr") and after_name and not before_name:
             return {"st": "street", "dr": "drive"}[word] + _kept_point(match)
         return ABBREVIATIONS[word] + (_kept_point(match) if word in ENDS_A_NAME and _ends_text(match) else "")
@@ -115,7 +124,7 @@ def _expand_abbreviations(text: str) -> str:
 
 
 def _ends_text(match: re.Match) -> bool:
-    return not match.string[match.end():].strip("\"') ")
+    return _TEXT_ENDS.match(match.string, match.end()) is not None
 
 
 def _join_initials(text: str) -> str:
@@ -126,7 +135,7 @@ def _join_initials(text: str) -> str:
 
 
 def _kept_after(match: re.Match) -> str:
-    return "." if not match.string[match.end():].strip("\"') ") else " " if match[0][-1].isspace() else ""
+    return "." if _ends_text(match) else " " if match[0][-1].isspace() else ""
 
 
 def _spell_acronyms(text: str) -> str:
@@ -175,7 +184,7 @@ def _expand_ranges(text: str) -> str:
                   lambda match: ", ".join(_digits(part) for part in match[0].split("-")), text)
     text = re.sub(r"(?<![\w/])(\d/\d)(?![\w/])", lambda match: FRACTIONS.get(match[1], match[1]), text)
     text = re.sub(r"(?<=\d)\s?/\s?(?=\d)", " over ", text)
-    return re.sub(r"(?<![\d-])(\d[\d,.]*)\s?[-–—:]\s?(\d[\d,.]*)(?![\d-])", r"\1 to \2", text)
+    return re.sub(rf"(?<![\d-])({_RANGE_END})\s?[-–—:]\s?({_RANGE_END})(?![\d-])", r"\1 to \2", text)
 
 
 def _expand_ordinals(text: str) -> str:
@@ -205,11 +214,12 @@ def _tidy(text: str) -> str:
 
     for sign, word in SIGNS.items():
         text = text.replace(sign, f" {word} ")
-    text = re.sub(r"\s*(?:[()\[\]{}–—]|(?<!\w)--+|--+(?!\w)|--+|(?<=\s)-(?=\s))\s*", ", ", text)
+    text = " ".join(text.split())
+    text = re.sub(r" ?(?:[()\[\]{}–—]|--+|(?<![^ ])-(?![^ ])) ?", ", ", text)
     text = re.sub(r"[^a-z .,:;!?\"'-]", " ", unidecode(text).lower())
-    text = re.sub(r"\s+(?=[.,:;!?])", "", " ".join(text.split()))
-    text = re.sub(r"([,;:])(?:\s*,)+", r"\1", text)
-    return re.sub(r"^[,;: ]+|,(?=\s*[.;:!?])|[, ]+$", "", text)
+    text = re.sub(r" (?=[.,:;!?])", "", " ".join(text.split()))
+    text = re.sub(r"([,;:]),+", r"\1", text)
+    return re.sub(r"^[,;: ]+|,(?= ?[.;:!?])", "", text).rstrip(", ")
 
 
 def _cardinal(number: int) -> str:

@@ -13,6 +13,7 @@ import difflib
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,9 +27,40 @@ SAMPLING_RATE = 22050  # Hz, of speak()
 # The marks kept as they are written; everything else goes to espeak-ng. A point or comma between two digits is part of
 # a number ("3.14"). phonemizer has its own list and puts marks back by searching for them, which splits such numbers
 # at the wrong place and has lost lines, so text is split here and phonemizer sees only what lies between the marks.
-_MARKS = re.compile(r'(\s*(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
+_MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[,.]|[,.](?![0-9]))+\s*)')
+
+# Latin letters within a word of other scripts: espeak-ng 1.52 dies of some, such as a Cherokee letter, "Cowboy" and a
+# Han character in Hindi, so they become a word of their own.
+_OF_OTHERS = r"[^\x00-\u024f\u2000-\u206f\s]"
+_LATIN_BETWEEN = re.compile(rf"(?<={_OF_OTHERS})([A-Za-z\u00c0-\u024f]+)(?={_OF_OTHERS})")
+
+# Numbers parted by commas alone, in which each comma is a pause ("7,8,9"). Thousands ("1,000", "12,34,567") are not,
+# nor is one comma where it can be a decimal one ("3,5" in German).
+_COMMAS = re.compile(r"(?<![0-9,])[0-9]+(?:,[0-9]+)+")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")
 
 _ENGINE = threading.RLock()
+# A process forks only while no thread is inside the engine; else the child would wait for that thread for ever.
+os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
+
+# espeak-ng's name -> how else people write the language: other codes (ISO 639), what its speakers call it, and English.
+_OTHER_NAMES = {
+    "ar": "ara العربية", "be": "bel", "bg": "bul български", "bn": "ben বাংলা", "ca": "cat català",
+    "cmn": "zh zho chi cn 中文 汉语 漢語 普通话 chinese mandarin", "cs": "cz ces cze čeština", "cy": "wel cym cymraeg",
+    "da": "dk dan dansk", "de": "deu ger deutsch", "el": "gr ell gre ελληνικά", "en-gb": "uk british",
+    "en-us": "en eng english american", "es": "spa español castellano", "et": "est eesti", "eu": "baq eus euskara",
+    "fa": "per fas farsi فارسی", "fi": "fin suomi", "fr-fr": "fr fra fre français francais", "ga": "gle irish gaeilge",
+    "he": "iw heb עברית", "hi": "hin हिन्दी", "hr": "hrv hrvatski", "hu": "hun magyar", "hy": "arm hye",
+    "id": "in ind bahasa", "is": "ice isl íslenska", "it": "ita italiano", "ja": "jp jpn 日本語", "ka": "geo kat",
+    "kk": "kaz", "ko": "kr kor 한국어", "lt": "lit lietuvių", "lv": "lav latviešu", "mk": "mac mkd", "ms": "may msa",
+    "my": "bur mya burmese", "nb": "no nor nob norsk bokmål norwegian", "nl": "nld dut nederlands flemish",
+    "pl": "pol polski", "pt": "por português", "pt-br": "brazilian", "ro": "mo rum ron română", "ru": "rus русский",
+    "sk": "slo slk slovenčina", "sl": "slv slovenščina", "sq": "alb sqi shqip", "sr": "srp српски",
+    "sv": "se swe svenska", "sw": "swa kiswahili", "ta": "tam தமிழ்", "te": "tel", "th": "tha ไทย",
+    "tr": "tur türkçe turkce", "uk": "ua ukr українська", "ur": "urd اردو", "vi": "vn vie",
+    "yue": "zh-hk zh-yue 粵語 粤语 cantonese",
+}
+_NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "Norwegian Nynorsk": "nn nno nynorsk"}
 
 
 def phonemize(lines: list[str], language: str, with_stress: bool = True,
@@ -36,7 +68,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
 
     Args:
-        lines: any text; many lines in one call are faster than one by one.
+        lines: any text, in which pictographs are read as spaces; many lines in one call are faster than one by one.
         language: espeak-ng's name of it, such as "en-us", "de", "fr-fr".
         with_stress: keep the stress marks ˈ and ˌ.
         preserve_punctuation: keep ;:,.!?¡¿—…"«»“” in their places, else they become spaces.
@@ -46,15 +78,41 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
     """
     with _ENGINE:
         backend = _backend(language, with_stress)
-        lines = [line.replace("\0", " ") for line in lines]  # C would take it for the end
+        fewest = 1 if language.startswith("en") else 2  # commas of a list
+        lines = [_COMMAS.sub(lambda numbers: _parted(numbers[0], fewest), _readable(line)) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
-        chunks = [piece for line in pieces for piece in line[::2]]  # the odd ones are marks
+        # The odd ones are marks. phonemizer takes time in proportion to the square of a run of spaces.
+        chunks = [re.sub(r"\s{2,}", " ", piece) for line in pieces for piece in line[::2]]
         spoken = iter(backend.phonemize(chunks, strip=True))
     phonemes = []
     for line in pieces:
         line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
         phonemes.append("".join(line))
     return phonemes
+
+
+def _parted(numbers: str, fewest: int) -> str:
+    """A list of numbers with a space behind each comma, so that the commas are marks; a single number stays."""
+    if numbers.count(",") < fewest or _THOUSANDS.fullmatch(numbers):
+        return numbers
+    return numbers.replace(",", ", ")
+
+
+def _readable(text: str) -> str:
+    """A text without what espeak-ng must not get."""
+    return _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text))
+
+
+@cache
+def _unreadable() -> re.Pattern:
+    """What espeak-ng must not get: NUL, which is the end to C, halves of characters, and pictographs.
+
+    The names of some pictographs switch to another language ("Gesicht mit Cowboyhut"). What espeak-ng 1.52 reads
+    after one, even in a later call, is from a wrong place in memory: wrong phonemes, or a segmentation fault.
+    """
+    signs = [chr(code) for code in range(0xA6, 0x20000) if unicodedata.category(chr(code)) == "So"]
+    pictographs = "".join(sign for sign in signs if sign not in "°℃℉№")
+    return re.compile(f"[\\0\ud800-\udfff{pictographs}][\\ufe0e\\ufe0f\\u200d\\u20e3\U0001f3fb-\U0001f3ff]*")
 
 
 def languages() -> dict[str, str]:
@@ -131,13 +189,19 @@ def _identifier(voice: str) -> str:
 
 
 def _nearest_languages(language: str, known: dict[str, str]) -> str:
-    """The languages of the same family, and those whose code or English name looks alike."""
+    """The language that is called so elsewhere, those of its family, else those whose code or name looks alike."""
     wanted = language.lower().replace("_", "-")
-    family = [code for code in known if code.split("-")[0] == wanted.split("-")[0]]
+    code = wanted.split("-")[0]
+    for name, others in _NOT_SPOKEN.items():
+        if code in others.split():
+            return f", for it does not speak {name}; data.text_cleaners=[\"basic_cleaners\"] reads a text's letters"
+    family = [each for each in known if each.split("-")[0] == code]
     names = {name.lower(): code for code, name in known.items()}
-    alike = difflib.get_close_matches(wanted, list(known), n=3) or [
-        names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)
-    ] or [names[name] for name in difflib.get_close_matches(wanted, list(names), n=3)]
+    alike = [each for form in (wanted, code) for each, others in _OTHER_NAMES.items() if form in others.split()][:1]
+    if not (alike or family) and len(wanted) > 3:  # shorter ones look like many
+        alike = difflib.get_close_matches(wanted, list(known), n=3) or [
+            names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)
+        ] or [names[name] for name in difflib.get_close_matches(wanted, list(names), n=3)]
     nearest = list(dict.fromkeys(alike + family))[:6]
     if nearest:
         return "; did you mean " + ", ".join(f"{code!r} ({known[code]})" for code in nearest) + "?"
@@ -194,7 +258,7 @@ class _Speaker:
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
-        data = text.replace("\0", " ").encode() + b"\0"
+        data = _readable(text).encode() + b"\0"
         status = self._library.espeak_Synth(data, len(data), 0, self.CHARACTERS, 0, self.UTF8, None, None)
         if status != 0 or self._library.espeak_Synchronize() != 0:
             raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")

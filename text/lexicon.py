@@ -26,13 +26,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from text.markup import Segment, Spoken, check_phonemes, from_ipa
+from text.files import read_text
+from text.markup import Segment, Spoken, check_phonemes, from_ipa, too_long
 
 # Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff" \
            "\uff66-\uff9f\U00020000-\U0003ffff"
 
-_SEPARATOR = re.compile(r"[^\S\n]*\t[^\S\n]*|  +")
+_SEPARATOR = re.compile(r"(?<![^\S\n])[^\S\n]*\t[^\S\n]*|  +")
 
 
 class Entry(NamedTuple):
@@ -63,11 +64,7 @@ class Lexicon:
         if not path.is_file():
             raise FileNotFoundError(f"there is no lexicon {path}; give the path of a file with lines of a word, a tab "
                                     "and its pronunciation")
-        try:
-            source = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = path.read_bytes()[:error.start].count(b"\n") + 1
-            raise ValueError(f"{path}:{line}: this is not UTF-8; save the file in that encoding") from None
+        source = read_text(path)
         lexicon = cls({}, str(path))
         lexicon._add_all(_json_rows(source, path) if source.lstrip().startswith("{") else _rows(source, path))
         return lexicon
@@ -75,11 +72,14 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def check(self, known: Container[str]) -> None:
-        """Refuse phonemes that a voice does not know; ValueError lists all entries that have some."""
+    def check(self, known: Container[str], longest: int | None = None) -> None:
+        """Refuse phonemes that a voice does not know, and what is longer than that; ValueError lists all entries."""
         faults = []
         for entry in self._entries:
             try:
+                said = entry.phonemes or entry.respelling or ""
+                if longest is not None and len(said) > longest:
+                    raise too_long(said, longest, entry.place)
                 check_phonemes(entry.phonemes or "", known, entry.place)
             except ValueError as error:
                 faults.append(str(error))
@@ -202,6 +202,8 @@ def _json_rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: this begins as JSON and is none: {error.msg}, column "
                          f"{error.colno}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: this is JSON that is nested too deeply to be read") from None
     for word, said in pairs:
         if not isinstance(said, str):
             raise ValueError(f"{path}: {word!r} has {said!r}; a pronunciation is a string")

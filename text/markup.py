@@ -19,6 +19,7 @@ from xml.parsers import expat
 
 from text.prosody import (
     EMPHASIS,
+    LONGEST_SILENCE,
     PAUSES,
     Manner,
     named,
@@ -194,6 +195,16 @@ def check_phonemes(phonemes: str, known: Container[str], place: str) -> None:
                       f"{advice}")
 
 
+def too_long(said: str, longest: int, place: str) -> MarkupError:
+    """The error for phonemes, or words said instead of others, that are longer than a voice can say at a time.
+
+    Nothing can cut them, and the memory that a network takes grows with the square of the length.
+    """
+    shown = repr(said[:20]) + "..." * (len(said) > 20)
+    return MarkupError(f"{place}: {shown} has too many symbols ({len(said)} as written), and this voice says at most "
+                       f"{longest} without a place to cut; write it in several parts, or as text")
+
+
 class _Places:
     """Offsets in a text -> its lines and columns, from 1."""
 
@@ -303,6 +314,7 @@ class _Reader:
         self.segments = _Segments()
         self._language = language
         self._open: list[_Open] = []
+        self._silence = 0.0  # seconds of all breaks so far
         self._chunks: list[str] = []  # of the text since the last tag
         self._chunks_place: tuple[int, int] | None = None  # of its first character that is no white space
         self.parser = expat.ParserCreate("utf-8")
@@ -361,6 +373,10 @@ class _Reader:
         element = self._open.pop()
         written, place = self._taken_text()
         if name == "break":
+            self._silence += element.value
+            if self._silence > LONGEST_SILENCE:
+                raise self._fail(f"<break>: all breaks together last more than {LONGEST_SILENCE:g} s; make them "
+                                 "shorter, or speak the document in parts", element.place)
             self.segments.add(Pause(element.value))
         elif name == "mark":
             self.segments.add(Mark(element.value))

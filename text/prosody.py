@@ -28,6 +28,7 @@ SLOWEST, FASTEST = 0.2, 5.0
 LOUDEST_DB = 24.0
 FARTHEST_SEMITONES = 12.0  # as far as `audio.pitch_shifted` goes
 LONGEST_PAUSE = 600.0  # seconds
+LONGEST_SILENCE = 3600.0  # seconds, of all pauses of a document together
 
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _Value = TypeVar("_Value")

@@ -106,19 +106,20 @@ def _digits_elsewhere(text: str) -> str:
 def _telephone(text: str) -> str:
     """Digit by digit, a comma between groups; letters of a number such as 1-800-FLOWERS one by one."""
     groups = [", ".join(group.lower()) if group.isalpha() else normalise(" ".join(group))
-              for group in _telephone_groups(text, "[0-9]+|[A-Za-z]+")]
+              for group in _telephone_groups(text, "[0-9]+|[A-Za-z]+", "0-9A-Za-z")]
     return ("plus " if text.startswith("+") else "") + ", ".join(groups)
 
 
 def _telephone_elsewhere(text: str) -> str:
-    return ("+ " if text.startswith("+") else "") + ", ".join(map(" ".join, _telephone_groups(text, r"\d+")))
+    return ("+ " if text.startswith("+") else "") + ", ".join(map(" ".join, _telephone_groups(text, r"\d+", r"\d")))
 
 
-def _telephone_groups(text: str, group: str) -> list[str]:
+def _telephone_groups(text: str, group: str, characters: str) -> list[str]:
+    """What `group` finds in a number of such characters, and of the signs that people write between them."""
     wanted = "a telephone number such as +1 555 010-4477"
     if not re.search(r"\d", text):
         raise ValueError(f"it holds {_shortened(text)}; it takes {wanted}")
-    _match(rf"\+?(?:{group}|[ ()./-])+", text, wanted)
+    _match(rf"\+?[{characters} ()./-]+", text, wanted)
     return re.findall(group, text)
 
 

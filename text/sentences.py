@@ -49,6 +49,14 @@ class Sentence(NamedTuple):
     start: int  # index of its first character
     end: int  # behind its last
     ends_paragraph: bool  # an empty line, or the end of the text, follows
+    is_cut = False  # the length guard ended it, within a sentence
+
+
+class CutSentence(Sentence):
+    """A piece of a sentence, which the length guard ended."""
+
+    __slots__ = ()
+    is_cut = True
 
 
 def split_sentences(text: str, language: str = "en-us", max_characters: int | None = None) -> list[Sentence]:
@@ -259,13 +267,14 @@ class SentenceSplitter:
         """Give out a piece of about `ideal` of the first `length` characters; return how many are gone by that."""
         text = "".join(self._characters[:length])
         place = cut_place(text, self._longest, ideal, self._rules.conjunctions)
-        return self._give_out(place, False)
+        return self._give_out(place, False, is_cut=True)
 
-    def _give_out(self, end: int, ends_paragraph: bool) -> int:
+    def _give_out(self, end: int, ends_paragraph: bool, is_cut: bool = False) -> int:
         """Move the first `end` characters, without the space behind them, out; return how many are gone."""
         characters, places = self._characters, self._places
         if any(map(is_sound, characters[:end])):
-            self._done.append(Sentence("".join(characters[:end]), places[0], places[end - 1] + 1, ends_paragraph))
+            kind = CutSentence if is_cut else Sentence
+            self._done.append(kind("".join(characters[:end]), places[0], places[end - 1] + 1, ends_paragraph))
         gone = end + (characters[end:end + 1] == [" "])
         del characters[:gone], places[:gone]
         self._mark, self._ahead, self._line = (

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TABLES_DIR = Path(__file__).parent / "tables"
 PUBLISHED = "published"
+LARGEST_TABLE = 2**20  # bytes of a file
+SHOWN = 10  # faults of a table, and characters of a symbol, in a message
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ class SymbolTable:
     symbols: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        faults = _row_faults(self.symbols) + _duplicate_faults(self.symbols)
-        if faults:
-            raise ValueError("\n".join(f"symbol table {self.name}: {fault}" for fault in faults))
+        _refuse(self.name, _row_faults(self.symbols) + _duplicate_faults(self.symbols))
 
     @classmethod
     def load(cls, spec: str | tuple[str, ...]) -> SymbolTable:
@@ -45,11 +45,13 @@ class SymbolTable:
             ValueError: naming the known tables, or every faulty line of the table.
         """
         if not isinstance(spec, str):
-            return cls("given in the configuration", tuple(spec))
+            return cls("data.symbols", tuple(spec))
         if spec in builtin_tables():
             return cls(spec, _read_rows(TABLES_DIR / f"{spec}.txt"))
         if Path(spec).is_file():
-            return cls(spec, _read_rows(Path(spec)))
+            rows = _read_rows(Path(spec))
+            _refuse(spec, _row_faults(rows, quotes=False) + _duplicate_faults(rows, quotes=False))
+            return cls(spec, rows)
         known = builtin_tables()
         match = difflib.get_close_matches(spec, known, n=1, cutoff=0.5)
         hint = f"; did you mean {match[0]!r}?" if match else ""
@@ -96,6 +98,18 @@ def builtin_tables() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in TABLES_DIR.glob("*.txt")))
 
 
+def check_inside(spec: str | tuple[str, ...], source: str | Path) -> None:
+    """See that a voice of somebody else brings its symbols along, so that no file of this machine is read for them.
+
+    Raises:
+        ValueError: `spec` is neither the symbols nor the name of a built-in table.
+    """
+    if isinstance(spec, str) and spec not in builtin_tables():
+        raise ValueError(f"{source}: data.symbols is {spec!r}; a voice has its symbols in its configuration, or names "
+                         f"a table of this project ({', '.join(builtin_tables())}). No file is read for it: give one "
+                         "yourself by --set data.symbols=FILE")
+
+
 def __getattr__(name: str) -> list[str]:
     """`symbols`, the published list, for code that was written for the 2021 module; read when it is asked for."""
     if name == "symbols":
@@ -105,11 +119,24 @@ def __getattr__(name: str) -> list[str]:
 
 def _read_rows(path: Path) -> tuple[str, ...]:
     """Lines without their ends. Only line feeds end a line: a symbol may be a space, or something Unicode breaks at."""
-    rows = path.read_text(encoding="utf-8-sig").split("\n")
+    if path.stat().st_size > LARGEST_TABLE:
+        raise ValueError(f"symbol table {path}: expected one symbol a line, found {path.stat().st_size} bytes")
+    try:
+        rows = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"symbol table {path}: it is not UTF-8 text; expected one symbol a line") from None
     return tuple(rows[:-1] if rows[-1] == "" else rows)
 
 
-def _row_faults(symbols: tuple[str, ...]) -> list[str]:
+def _refuse(name: str, faults: list[str]) -> None:
+    """Raise ValueError with the first of a table's faults, if there are any."""
+    if faults:
+        more = [f"and {len(faults) - SHOWN} more"] * (len(faults) > SHOWN)
+        raise ValueError("\n".join(f"symbol table {name}: {fault}" for fault in [*faults[:SHOWN], *more]))
+
+
+def _row_faults(symbols: tuple[str, ...], quotes: bool = True) -> list[str]:
+    """Rows that hold no symbol, or several; a row of a file, which may be any file, is not quoted."""
     if not symbols:
         return ["it is empty; it needs at least a pad in its first row"]
     faults = []
@@ -118,13 +145,14 @@ def _row_faults(symbols: tuple[str, ...]) -> list[str]:
             faults.append(f"line {line} is empty; each line holds one symbol (a space there may have been trimmed by "
                           "an editor: put it back)")
         elif len(symbol) > 1:
-            codepoints = " ".join(f"U+{ord(character):04X}" for character in symbol)
-            faults.append(f"line {line} is {symbol!r} ({codepoints}), {len(symbol)} characters; text is encoded one "
-                          "character at a time, so give each a line of its own")
+            codepoints = " ".join(f"U+{ord(character):04X}" for character in symbol[:SHOWN])
+            found = f"is {symbol[:SHOWN]!r} ({codepoints}), {len(symbol)}" if quotes else f"has {len(symbol)}"
+            faults.append(f"line {line} {found} characters; text is encoded one character at a time, so give each a "
+                          "line of its own")
     return faults
 
 
-def _duplicate_faults(symbols: tuple[str, ...]) -> list[str]:
+def _duplicate_faults(symbols: tuple[str, ...], quotes: bool = True) -> list[str]:
     """Repeated symbols, except those of the published table and of tables that grow from it, which keep its rows."""
     published = _read_rows(TABLES_DIR / f"{PUBLISHED}.txt") if "'" in symbols[174:175] else ()
     settled = len(published) if symbols[:len(published)] == published else 0
@@ -132,6 +160,7 @@ def _duplicate_faults(symbols: tuple[str, ...]) -> list[str]:
     faults = []
     for line, symbol in enumerate(symbols, start=1):
         if symbol in first_lines and line > settled:
-            faults.append(f"line {line} repeats {symbol!r} of line {first_lines[symbol]}; remove one of them")
+            what = f"{symbol[:SHOWN]!r} of line" if quotes else "line"
+            faults.append(f"line {line} repeats {what} {first_lines[symbol]}; remove one of them")
         first_lines.setdefault(symbol, line)
     return faults

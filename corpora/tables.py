@@ -1,0 +1,360 @@
+"""Lists of utterances as people write them: separators, quotes, header rows, comments, and which column is what.
+
+    table = read_table(Path("metadata.csv"))
+    roles = roles_of(table, names_audio)      # ("id", "text", "speaker"), decided over all rows
+
+A column of numbers is a length or a speaker's number, one of few values that repeat is a speaker or a language, one
+that resembles the text is the normalised text. Where that does not decide it, the error describes the columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from corpus import FilelistError, numbered_rows
+
+ROLES = ("id", "text", "normalised", "speaker", "language", "seconds", "start", "end", "-")
+# What a header row or a manifest calls each role, most usual first.
+NAMES = {
+    "id": ("file_name", "filename", "audio_file", "audio_filepath", "audio_path", "audio", "wav_path", "wav_file",
+           "wav_filename", "wav", "path", "file_path", "filepath", "file", "clip", "file_id", "utterance_id", "utt_id",
+           "utt", "utterance", "key", "id", "name", "datei"),
+    "text": ("text", "sentence", "transcript", "transcription", "raw_text", "original_text", "raw_transcription",
+             "content", "prompt", "satz"),
+    "normalised": ("normalised", "normalized", "normalized_text", "normalised_text", "text_normalized",
+                   "text_normalised", "normalized_transcript", "norm_text", "clean_text", "cleaned_text"),
+    "speaker": ("speaker", "speaker_id", "speaker_name", "client_id", "spk", "spk_id", "reader", "reader_id", "voice",
+                "sprecher"),
+    "language": ("language", "lang", "locale", "lang_id", "language_id"),
+    "seconds": ("duration", "seconds", "length", "duration_ms", "audio_duration", "n_chars", "char_count"),
+    "start": ("start", "start_time", "begin", "begin_time", "start_ms", "offset"),
+    "end": ("end", "end_time", "stop", "stop_time", "end_ms"),
+}
+ROLE_OF = {name: role for role, names in NAMES.items() for name in names}
+_LANGUAGES = frozenset("af ar be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it "
+                       "ja ka kk kn ko la lb lt lv mk ml mr ms mt nb ne nl nn no pa pl ps pt ro ru sk sl sq sr sv sw "
+                       "ta te th tr uk ur uz vi yo zh".split())
+_FEW_ROWS = 4  # below so many no value can be seen to repeat
+_SAMPLED = 200  # rows that are compared
+_LONGEST_FIELD = 20  # lines of a quoted field that breaks lines
+
+
+class Table(NamedTuple):
+    """Rows of columns with their places."""
+
+    path: Path
+    separator: str
+    rows: list[tuple[str, list[str]]]  # ("file:number", columns)
+    header: list[str]  # lower-case names; empty where there are none
+    width: int  # columns that most rows have
+
+    @property
+    def full(self) -> list[list[str]]:
+        """The rows that have no column too many, filled up with empty ones."""
+        return [row + [""] * (self.width - len(row)) for _, row in self.rows if len(row) <= self.width]
+
+
+def read_table(path: Path, most_rows: int | None = None) -> Table:
+    """Read a list, its separator and quotes recognised; comments are left out.
+
+    Args:
+        path: UTF-8 text.
+        most_rows: read no more than so many.
+
+    Raises:
+        FilelistError: it is not UTF-8.
+    """
+    lines = [line for line, _ in zip(numbered_rows(path), range(most_rows or 1 << 62))]
+    hashed = sum(row.startswith("#") for _, row in lines)
+    separator = _separator([row for _, row in lines])
+    rows = _quoted_rows(lines, separator) if separator in ",;" else _split_rows(lines, separator)
+    header = _header(rows[0][1]) if rows else []
+    rows = [(place, row) for place, row in rows[bool(header):] if 2 * hashed > len(lines) or not row[0].startswith("#")]
+    counts = Counter(len(row) for _, row in rows)
+    width = len(header) or max(counts, key=lambda count: (counts[count], count > 1, -count), default=0)
+    return Table(path, separator, rows, header, width)
+
+
+def parse_columns(columns: str | None) -> tuple[str, ...]:
+    """The roles of `--columns id,speaker,text`.
+
+    Raises:
+        ValueError: a word that is no role, or one of id and text is missing.
+    """
+    if not columns:
+        return ()
+    others = {"path": "id", "file": "id", "audio": "id", "normalized": "normalised"}
+    roles = tuple(others.get(name, name) for name in map(str.strip, columns.split(",")))
+    unknown = [role for role in roles if role not in ROLES]
+    twice = [role for role in ROLES[:-1] if roles.count(role) > 1]
+    if unknown or twice or "id" not in roles or not {"text", "normalised"} & set(roles):
+        raise ValueError(f"--columns {columns}: expected a name for each column, once each, of {', '.join(ROLES)}, "
+                         "with id (the audio file) and text among them; - is left out")
+    return roles
+
+
+def roles_of(table: Table, names_audio: Callable[[str], bool], given: Sequence[str] = ()) -> tuple[str, ...]:
+    """What each column is: what is given, or the header says, or the values show.
+
+    Args:
+        table: all rows of a list.
+        names_audio: whether a value is the name of an audio file.
+        given: by the user.
+
+    Raises:
+        FilelistError: nothing decides it; the message describes the columns.
+    """
+    if given and len(given) != table.width:
+        raise FilelistError([f"{table.path}: --columns names {len(given)} columns, most lines have {table.width}"])
+    if given or table.width < 2:
+        return tuple(given) or ("id",)
+    columns = [_Column(list(values)) for values in zip(*table.full)] or [_Column([])] * table.width
+    roles = _roles_by_header(table.header, columns, names_audio) if table.header else \
+        _roles_by_values(columns, names_audio)
+    if "id" not in roles or not {"text", "normalised"} & set(roles):
+        raise FilelistError([_undecided(table, columns, names_audio)])
+    return roles
+
+
+class _Column:
+    """The values of a column, and what they are like."""
+
+    def __init__(self, values: list[str]):
+        self.values = values
+        filled = [value for value in values if value]
+        self.filled = filled
+        self.distinct = len(set(filled))
+        self.repeats = bool(filled) and 2 * self.distinct <= len(filled)
+        self.is_number = bool(filled) and all(map(is_number, filled))
+        self.is_whole = bool(filled) and all(value.isascii() and value.isdecimal() for value in filled)
+        self.words = sum(len(value.split()) for value in filled) / max(1, len(filled))
+        self.characters = sum(map(len, filled)) / max(1, len(filled))
+
+    @property
+    def is_label(self) -> bool:
+        """Whether the values are names of something, each for several rows, as far as so few rows can show it."""
+        return self.repeats or (len(self.filled) < _FEW_ROWS and self.words == 1)
+
+    def resembles(self, other: _Column) -> bool:
+        """Whether most rows share words, or, where words are not parted by spaces, pairs of characters."""
+        pairs = [(one, two) for one, two in zip(self.values, other.values) if one and two][:_SAMPLED]
+        parts = str.split if max(self.words, other.words) >= 1.5 else _pairs
+        shares = [_overlap(parts(_plain(one)), parts(_plain(two))) for one, two in pairs]
+        return bool(shares) and sum(shares) / len(shares) >= 0.4
+
+    def describe(self) -> str:
+        """What the values look like, with one of them."""
+        if not self.filled:
+            return "empty"
+        what = "numbers" if self.is_number else "sentences" if self.words >= 2 else "single words"
+        return f"{self.distinct} different {what}, such as {self.filled[0][:40]!r}"
+
+
+def _roles_by_header(header: Sequence[str], columns: Sequence[_Column], names_audio: Callable[[str], bool],
+                     ) -> tuple[str, ...]:
+    """Of several columns with one role the most usual name counts; of audio, the one whose files are there."""
+    roles = [ROLE_OF.get(name, "-") for name in header]
+    for role in set(roles) - {"-"}:
+        places = [place for place, each in enumerate(roles) if each == role]
+        best = min(places, key=lambda place: (
+            -_share(columns[place].values, names_audio) if role == "id" else 0, NAMES[role].index(header[place])))
+        for place in places:
+            roles[place] = role if place == best else "-"
+    return tuple(roles)
+
+
+def _roles_by_values(columns: Sequence[_Column], names_audio: Callable[[str], bool]) -> tuple[str, ...]:
+    """Roles of columns without a header; "?" where nothing shows it."""
+    shares = [_share(column.values, names_audio) for column in columns]
+    audio = 0 if shares[0] >= 0.5 or max(shares) == 0 else shares.index(max(shares))
+    roles = ["-" if not column.filled else "?" for column in columns]
+    roles[audio] = "id"
+    others = [place for place, role in enumerate(roles) if role == "?"]
+    texts = [place for place in others if not columns[place].is_number] or others
+    if len(texts) > 1 and all(columns[place].is_label and columns[place].words < 2 for place in texts):
+        # Single words said again and again beside names: only the layout of filelists says which is which.
+        is_filelist = len(columns) == 3 and _share(columns[audio].values, _has_ending) >= 0.5
+        return ("id", "speaker", "text") if is_filelist and audio == 0 else tuple(roles)
+    new = [place for place in texts if not columns[place].repeats] or texts
+    text = max(new, key=lambda place: (columns[place].words >= 2, columns[place].characters), default=None)
+    if text is None:
+        return tuple(roles)
+    roles[text] = "text"
+    alike = [place for place in texts if place == text or columns[place].resembles(columns[text])]
+    for place, role in zip(sorted(alike), ("text", "normalised", *("-",) * len(alike))):
+        roles[place] = role
+    for place in others:
+        if roles[place] == "?":
+            roles[place] = _minor_role(columns[place], columns[text], is_before=place < text)
+    if len(columns) == 3 and roles[1:] in (["text", "?"], ["?", "text"]) and len(columns[1].filled) < _FEW_ROWS:
+        roles[1:] = ["text", "normalised"]  # as LJSpeech: so few rows need not resemble each other
+    if "?" in roles or roles.count("speaker") > 1:
+        roles = ["?" if role in ("speaker", "text") else role for role in roles]
+    return tuple(roles)
+
+
+def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
+    """The role of a column that is neither audio nor text."""
+    if column.is_number:
+        return "speaker" if _are_speakers(column, text, is_before) else "seconds"
+    if not column.is_label:
+        return "?"
+    codes = {value.lower().replace("_", "-").split("-")[0] for value in column.filled}
+    return "language" if codes <= _LANGUAGES and column.words == 1 else "speaker"
+
+
+def _are_speakers(column: _Column, text: _Column, is_before: bool) -> bool:
+    """Whether numbers are speakers' and not lengths, which grow with the text."""
+    if not column.is_whole:
+        return False
+    if column.distinct == 1 or len(column.filled) < _FEW_ROWS:
+        return is_before
+    lengths = [len(value) for value in text.values]
+    numbers = [float(value or 0) for value in column.values]
+    grows = len(set(lengths)) > 1 and abs(np.corrcoef(numbers, lengths)[0, 1]) > 0.7
+    return column.repeats and not grows
+
+
+def _undecided(table: Table, columns: Sequence[_Column], names_audio: Callable[[str], bool]) -> str:
+    looks = [f"{place} has {column.describe()}" for place, column in enumerate(columns, start=1)]
+    audio = max(range(len(columns)), key=lambda place: (_share(columns[place].values, names_audio), -place))
+    text = max((place for place in range(len(columns)) if place != audio), key=lambda place: columns[place].characters)
+    example = ",".join({audio: "id", text: "text"}.get(place, "-") for place in range(len(columns)))
+    named = f" (its header: {', '.join(table.header)})" if table.header else ""
+    return (f"{table.path}: what its {len(columns)} columns are cannot be determined{named}: column "
+            f"{'; '.join(looks)}; name each of them with --columns, for example --columns {example}; the names are "
+            f"{', '.join(ROLES)}")
+
+
+def _separator(rows: Sequence[str]) -> str:
+    """Of a list's columns: a bar or tab where most rows have one, else the comma or semicolon that comes first."""
+    for mark in "|\t":
+        if 2 * sum(mark in row for row in rows) > len(rows):
+            return mark
+    firsts = Counter(min((row.find(mark), mark) for mark in ",;" if mark in row) [1]
+                     for row in rows if "," in row or ";" in row)
+    mark = max(firsts, key=firsts.get, default="|")
+    return mark if 2 * firsts[mark] > len(rows) else "|"
+
+
+def _split_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[str, list[str]]]:
+    """Rows without quoting rules, as LJSpeech's; quotes go where a program has plainly put them."""
+    rows = [(place, [cell.strip() for cell in row.split(separator)]) for place, row in lines]
+    quoted = sum(len(row) > 1 and all(_is_quoted(cell) for cell in row if cell) for _, row in rows)
+    everywhere = separator == "\t" or 2 * quoted > len(rows)
+    return [(place, [_unquoted(cell, everywhere) for cell in row]) for place, row in rows]
+
+
+def _is_quoted(cell: str) -> bool:
+    """Whether quotes are around it, and doubled within it."""
+    return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+
+
+def _unquoted(cell: str, everywhere: bool) -> str:
+    is_written = _is_quoted(cell) and (everywhere or '""' in cell[1:-1])
+    return cell[1:-1].replace('""', '"').strip() if is_written else cell
+
+
+def _quoted_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[str, list[str]]]:
+    """Rows by the rules of csv; a field with a line break continues on the next line."""
+    rows, number = [], 0
+    while number < len(lines):
+        place, text = lines[number]
+        following = number + 1
+        while text.count('"') % 2 and following < min(len(lines), number + _LONGEST_FIELD):
+            text = f"{text} {lines[following][1]}"
+            following += 1
+        if text.count('"') % 2:  # a quote that is not closed is an inch sign or a mistake, and ends nothing
+            text, following = lines[number][1], number + 1
+            cells = text.split(separator)
+        else:
+            cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
+        rows.append((place, [cell.strip() for cell in cells]))
+        number = following
+    return rows
+
+
+def _header(row: Sequence[str]) -> list[str]:
+    """Its names, if a row is one of names."""
+    names = [cell.lower().lstrip("#").strip().replace(" ", "_").replace("-", "_") for cell in row]
+    roles = [ROLE_OF.get(name) for name in names]
+    is_header = "id" in roles and len(set(roles) - {None}) > 1 or {"start", "end", "text"} <= set(roles)
+    return names if is_header else []
+
+
+def read_json_rows(path: Path) -> list[tuple[str, dict]]:
+    """The objects of a manifest with their places: one a line, or all in one list.
+
+    Raises:
+        FilelistError: a line is not JSON.
+    """
+    lines = list(numbered_rows(path))
+    if lines and lines[0][1].startswith("["):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise FilelistError([f"{path} is not JSON: {error}"]) from None
+        return [(f"{path}:{number}", row) for number, row in enumerate(content, start=1) if isinstance(row, dict)]
+    rows, faults = [], []
+    for place, line in lines:
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            faults.append(f"{place}: is not JSON: {error}")
+            continue
+        if isinstance(row, dict):
+            rows.append((place, row))
+        else:
+            faults.append(f"{place}: found {type(row).__name__}, expected an object")
+    if faults:
+        raise FilelistError(faults)
+    return rows
+
+
+def value_of(row: dict, role: str) -> str:
+    """What a manifest's object has for a role, as text; empty where it has none."""
+    lower = {key.lower(): value for key, value in row.items()}
+    return next((str(lower[name]).strip() for name in NAMES[role] if lower.get(name) not in (None, "")), "")
+
+
+def _share(values: Sequence[str], test: Callable[[str], bool]) -> float:
+    """How many of some values pass."""
+    step = max(1, len(values) // 50)
+    some = values[::step]
+    return sum(map(test, some)) / max(1, len(some))
+
+
+def _has_ending(value: str) -> bool:
+    return 2 < len(value.rpartition(".")[2]) < 5 and "." in value and " " not in value.rpartition(".")[2]
+
+
+def is_number(value: str) -> bool:
+    """Whether a cell holds a finite number, with a point or a comma."""
+    try:
+        return bool(np.isfinite(float(value.replace(",", "."))))
+    except ValueError:
+        return False
+
+
+def _plain(text: str) -> str:
+    """Letters, digits and spaces in one case."""
+    return "".join(character if character.isalnum() else " " for character
+                   in unicodedata.normalize("NFKC", text).casefold())
+
+
+def _pairs(text: str) -> list[str]:
+    text = "".join(text.split())
+    return [text[place:place + 2] for place in range(max(1, len(text) - 1))]
+
+
+def _overlap(one: Sequence[str], two: Sequence[str]) -> float:
+    shared = sum((Counter(one) & Counter(two)).values())
+    return shared / max(1, min(len(one), len(two)))
