@@ -371,11 +371,23 @@ def test_an_onnx_voice_reads_no_other_file(solo, tmp_path):
         OnnxVoice.load(tmp_path / "voice")
     (tmp_path / "voice" / "voice.json").write_text(json.dumps(tree))
     graph = onnx.load(tmp_path / "voice" / "voice.onnx")
-    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd"):
+    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd", "model.safetensors.bin", "x/model.safetensors",
+                  "../model.safetensors"):
         onnx.external_data_helper.set_external_data(graph.graph.initializer[0], place)
         (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
         with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
             OnnxVoice.load(tmp_path / "voice")
     (tmp_path / "voice" / "voice.onnx").write_bytes(b"")
     with pytest.raises(FormatError, match=r"voice\.onnx "):
+        OnnxVoice.load(tmp_path / "voice")
+
+
+def test_weights_that_a_graph_shares_with_its_release_are_no_link_to_elsewhere(solo, tmp_path):
+    shutil.copytree(solo / "whole", tmp_path / "voice")
+    graph = onnx.load(tmp_path / "voice" / "voice.onnx")
+    onnx.external_data_helper.set_external_data(graph.graph.initializer[0], "model.safetensors")
+    (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
+    (tmp_path / "secret").write_bytes(bytes(10**6))
+    (tmp_path / "voice" / "model.safetensors").symlink_to(tmp_path / "secret")
+    with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
         OnnxVoice.load(tmp_path / "voice")
