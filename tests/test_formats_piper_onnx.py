@@ -308,11 +308,12 @@ def test_a_posterior_encoder_learns_what_the_sound_says_of_the_latent(monkeypatc
     assert left[0] > 0.9 and left[-1] < 0.5
 
 
-def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path):
+def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 10**6)
     model, state = speaking_half(tiny(), 10)
     imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
     (tmp_path / "texts.txt").write_text("a\nb\n")
-    with pytest.raises(ValueError, match="texts.txt: of 2 lines none is spoken for 96 frames; expected sentences"):
+    with pytest.raises(ValueError, match="texts.txt: of 2 lines none is spoken for 1000000 frames; expected sentences"):
         convert.with_posterior(imported, tmp_path / "texts.txt", 1)
 
 
