@@ -184,7 +184,7 @@ def health_of(model: SynthesizerTrn, batches: Iterable[Batch], text: TextProcess
         batch = batch.to(device)
         seeds = [zlib.crc32(name.encode()) for name in batch.names]
         frames = (batch.wav_lengths // data.hop_length).tolist()
-        noise = latents.prior_noise("prior", seeds, model.enc_q.proj.out_channels // 2, frames)
+        noise = latents.prior_noise("prior", seeds, model.enc_p.proj.out_channels // 2, frames)
         noise = F.pad(noise, (0, max(1, batch.wav.shape[1] // data.hop_length) - noise.shape[2]))
         health += measure(align(model, batch, data, noise.to(device)), batch, text, data)
     return health
@@ -204,7 +204,7 @@ def align(model: SynthesizerTrn, batch: Batch, data: DataConfig, noise: Tensor |
     frames = batch.wav_lengths // data.hop_length
     g = model.speaker_embedding(batch.speaker_ids)
     prior = model.enc_p(batch.text_ids, batch.text_lengths)
-    posterior = model.enc_q(spec, frames, g, spec.new_zeros(1, 1, 1) if noise is None else noise)
+    posterior = model.encode_posterior(spec, frames, g, spec.new_zeros(1, 1, 1) if noise is None else noise)
     z_p = model.flow(posterior.z, posterior.mask, g)
     return Aligned(z_p, prior, monotonic_align.durations(alignment_scores(z_p, prior), batch.text_lengths, frames))
 

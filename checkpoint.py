@@ -27,8 +27,11 @@ from torch import Tensor
 
 import config as settings
 import registry
+from commons import uninitialised
 from config import Config
 from files import staged
+from models import SynthesizerTrn
+from text import TextProcessor
 from text.symbols import check_inside
 
 logger = logging.getLogger("vits")
@@ -36,7 +39,9 @@ logger = logging.getLogger("vits")
 FORMAT = "vits-checkpoint"
 VERSION = 1
 RELEASE_FORMAT = "vits-release"
-RELEASE_VERSION = "1"
+RELEASE_VERSION, INT8_VERSION = "1", "2"  # of a file with weights in 8 bits, which earlier code does not read
+INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of it is multiplied by, float32
+LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
 SHOWN = 80  # characters of a name that stands in a file, in a message
 FAULT = 600  # characters of what is wrong, in a message
@@ -312,6 +317,27 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 
 
+def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
+    """The generator of a voice; no memory is taken for it before its tensors are seen to fit the configuration.
+
+    Parts that only training needs (`models.TRAINING_PARTS`) may be absent as a whole, and are then left out.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    n_symbols = len(TextProcessor.from_config(config.data).symbols)
+    if not config.model.plugins:  # parts of users' own may not know the device "meta"
+        with torch.device("meta"):
+            expected = SynthesizerTrn(n_symbols, config)
+        expected.leave_out(weights.generator)
+        check_shapes(expected.state_dict(), weights)
+    with uninitialised():
+        model = SynthesizerTrn(n_symbols, config)
+    model.leave_out(weights.generator)
+    load_state(model, weights.generator, weights.source, "generator")
+    return model
+
+
 def read_weights(path: Path, raw: bool = False) -> Weights:
     """Read configuration and weights of a run folder, a checkpoint, a release folder or its model file.
 
@@ -406,8 +432,9 @@ def publish(source: Path, folder: Path, with_discriminators: bool = False) -> li
 
 
 def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
-    """Write a release of weights, with their discriminators if there are any; see `publish`. float16 halves it.
+    """Write a release of weights, with their discriminators if there are any; see `publish`.
 
+    float16 halves it; int8 quarters it, with a scale for each output of a weight, and leaves discriminators in float16.
     The folder stays as it was until all of it is written.
     """
     check_release_folder(folder)
@@ -423,7 +450,8 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
         settings.save(config, made / "config.json")
         if weights.discriminators is not None:
             names.append(DISCRIMINATORS_FILE)
-            _write_tensors(made / DISCRIMINATORS_FILE, weights.discriminators, weights.step, kind)
+            _write_tensors(made / DISCRIMINATORS_FILE, weights.discriminators, weights.step,
+                           torch.float16 if kind == torch.int8 else kind)
     return [folder / name for name in names]
 
 
@@ -466,10 +494,15 @@ def _read_release(file: Path) -> Weights:
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
     """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
-    tensors = {name: (tensor.to(kind) if tensor.is_floating_point() else tensor).contiguous()
-               for name, tensor in tensors.items()}
+    if kind == torch.int8:
+        narrow = [_in_int8(name, tensor) for name, tensor in tensors.items()]
+        tensors = {name: tensor for each in narrow for name, tensor in each.items()}
+    else:
+        tensors = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     checksum = _digest(tensors, str(step))
-    metadata = {"format": RELEASE_FORMAT, "version": RELEASE_VERSION, "step": str(step), "checksum": checksum}
+    version = INT8_VERSION if kind == torch.int8 else RELEASE_VERSION
+    metadata = {"format": RELEASE_FORMAT, "version": version, "step": str(step), "checksum": checksum}
     return _write_whole(path, lambda file: file.write(_safetensors(tensors, metadata)))
 
 
@@ -484,6 +517,24 @@ def _safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> byt
     return len(text).to_bytes(8, "little") + text + content[8 + length:]
 
 
+def _in_int8(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """A large weight as whole numbers and a scale for each of its first index; others as they are."""
+    if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() < LEAST_INT8:
+        return {name: tensor}
+    scale = tensor.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / 127
+    scale = scale.reshape(-1, *[1] * (tensor.dim() - 1)).float()
+    return {name: (tensor / scale).round().to(torch.int8), f"{name}{INT8_SCALE}": scale}
+
+
+def int8_places(path: Path) -> dict[bytes, tuple[int, int]]:
+    """Where the weights in 8 bits lie in a release's file: their bytes -> offset and length, for others to refer to."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")  # the format: length of the header, JSON, numbers
+    header = json.loads(content[8:begin])
+    spans = [entry["data_offsets"] for name, entry in header.items() if entry.get("dtype") == "I8"]
+    return {content[begin + low : begin + high]: (begin + low, high - low) for low, high in spans}
+
+
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
     """The tensors of a release's file, and the step that they are of."""
     try:
@@ -495,9 +546,9 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
     if metadata.get("format") != RELEASE_FORMAT:
         raise CheckpointError(f"{path} is not a release of this project; its format is {metadata.get('format')!r}, "
                               f"expected {RELEASE_FORMAT!r} as export.py writes it")
-    if metadata.get("version") != RELEASE_VERSION:
-        raise CheckpointError(f"{path} has version {metadata.get('version')}, this code reads {RELEASE_VERSION}; "
-                              "update it")
+    if metadata.get("version") not in (RELEASE_VERSION, INT8_VERSION):
+        raise CheckpointError(f"{path} has version {metadata.get('version')}, this code reads {RELEASE_VERSION} and "
+                              f"{INT8_VERSION}; update it")
     if metadata.get("checksum") != _digest(tensors, metadata.get("step", "")):
         raise CheckpointError(f"{path} is damaged, its checksum is wrong; fetch or export it again")
     if not re.fullmatch(r"\d{1,18}", metadata.get("step", "")):
@@ -505,7 +556,13 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
                               "fetch or export it again")
     if fault := tensor_fault(tensors):
         raise CheckpointError(f"{path} {fault}; fetch or export it again")
+    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(INT8_SCALE)}
+    if lost := [name for name in scales if name.removesuffix(INT8_SCALE) not in tensors]:
+        raise CheckpointError(f"{path} has {lost[0][:SHOWN]} without its weight; fetch or export it again")
     wide = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    for name, scale in scales.items():
+        name = name.removesuffix(INT8_SCALE)
+        wide[name] = wide[name].float() * scale
     return wide, int(metadata["step"])
 
 

@@ -344,6 +344,19 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True)
+class SpeakingConfig:
+    """How the voice is meant to be spoken, where nobody asks for something else."""
+
+    noise_scale: float = 0.667  # how much the sound varies, 0 to about 1
+    noise_scale_duration: float = 0.8  # how much the rhythm varies (stochastic duration predictor)
+    speed: float = 1.0  # 2 is twice as fast
+
+    def faults(self) -> list[str]:
+        """What is wrong within this section, one sentence each."""
+        return _below_limits("speaking", self, ("speed",), ("noise_scale", "noise_scale_duration"))
+
+
+@dataclass(frozen=True)
 class Config:
     """All sections, with the relations between them checked."""
 
@@ -351,6 +364,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    speaking: SpeakingConfig = field(default_factory=SpeakingConfig)
 
     def __post_init__(self) -> None:
         faults = [fault for section in _sections(self) for fault in section.faults()] or self._relation_faults()
@@ -511,11 +525,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="override one setting, e.g. --set train.batch_size=8; may be repeated")
 
 
-SECTIONS = {"train": TrainConfig, "data": DataConfig, "model": ModelConfig, "discriminator": DiscriminatorConfig}
+SECTIONS = {"train": TrainConfig, "data": DataConfig, "model": ModelConfig, "discriminator": DiscriminatorConfig,
+            "speaking": SpeakingConfig}
 
 
 def _sections(config: Config) -> tuple:
-    return config.train, config.data, config.model, config.discriminator
+    return config.train, config.data, config.model, config.discriminator, config.speaking
 
 
 def _translate(flat: dict[str, Any]) -> dict[str, Any]:

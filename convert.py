@@ -2,6 +2,8 @@
 
     python convert.py logs/ljs_base -o runs/ljs          # python train.py -m runs/ljs goes on with it
     python convert.py mms/ron -o runs/ron                # and python synthesize.py -m runs/ron speaks with it
+    python convert.py en_US-joe-medium.onnx -o joe       # a Piper voice, with its .onnx.json beside it
+    python convert.py en_US-joe-medium.onnx -o joe --teach-posterior filelists/en_sentences.txt
     python convert.py G_100000.pth --config ljs_base.json --set data.training_files=data/ljs/train.txt -o runs/ljs
 
 Where there are no discriminators, what is written is a release, which speaks and which a new run can start from.
@@ -67,11 +69,59 @@ def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]
 
 
 def write_release(imported: Imported, folder: Path) -> list[Path]:
-    """A release folder: what speaks, and nothing of a training."""
+    """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
     import checkpoint
+    from formats import release
+    from formats.card import Card
 
-    return checkpoint.publish_weights(checkpoint.Weights(
-        settings.to_dict(imported.config), imported.generator, None, imported.step, folder), folder)
+    weights = checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, folder)
+    if not (imported.data or imported.licence):
+        return checkpoint.publish_weights(weights, folder)
+    card = Card(title=None, data=imported.data or None, licence=imported.licence or None)
+    return release.write(weights, folder, card, release.Form()).files
+
+
+def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
+    """The voice with a posterior encoder, which learned from what the voice itself says of texts, a line each.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the voice has a posterior encoder, or no line of the file is long enough.
+    """
+    import torch
+    from tqdm import tqdm
+
+    import finetuning
+    from mel_processing import spectrogram
+    from models import SynthesizerTrn
+    from text import TextProcessor
+
+    config = imported.config
+    text = TextProcessor.from_config(config.data)
+    model = SynthesizerTrn(len(text.symbols), config).eval()
+    if "enc_q" not in model.leave_out(imported.generator):
+        raise ValueError("--teach-posterior: the voice has a posterior encoder already; leave it out")
+    model.load_state_dict(imported.generator)
+    examples, meant = [], config.speaking
+    lines = [line.strip() for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for i, said in enumerate(tqdm(text.clean(lines), "the voice speaks", unit="line", disable=None)):
+        ids = text.encode_lenient(said).ids
+        speaker = torch.tensor([i % config.data.n_speakers]) if config.multispeaker else None
+        out = model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker, noise_scale=meant.noise_scale,
+                          noise_scale_duration=meant.noise_scale_duration, seed=i)
+        if out.z.shape[2] >= finetuning.TAUGHT_FRAMES:
+            with torch.no_grad():
+                g = model.speaker_embedding(speaker)
+            examples.append(finetuning.Example(spectrogram(out.wav[:, 0], config.data)[0], out.z[0],
+                                               None if g is None else g[0]))
+    if not examples:
+        raise ValueError(f"{texts}: of {len(lines)} lines none is spoken for {finetuning.TAUGHT_FRAMES} frames; "
+                         "expected sentences, some hundred of them")
+    left = list(tqdm(finetuning.teach_posterior(model, config, examples, steps), "teaching", steps, disable=None))
+    print(f"posterior encoder: of the latents' variance {sum(left[-10:]) / len(left[-10:]):.0%} are not explained, "
+          f"after {steps} steps on {len(examples)} sentences")
+    taught = {name: tensor.detach() for name, tensor in model.state_dict().items() if name.startswith("enc_q.")}
+    return imported._replace(generator={**imported.generator, **taught})
 
 
 def found(imported: Imported) -> str:
@@ -96,6 +146,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="the folder to write")
     parser.add_argument("--config", type=Path, help="its JSON, where it does not lie beside it")
     parser.add_argument("--from", dest="name", choices=readable, help="its format; default: seen by its content")
+    parser.add_argument("--teach-posterior", type=Path, metavar="TEXTS", help="to a voice that only speaks: a "
+                        "posterior encoder, from what the voice says of a file's lines; takes minutes")
+    parser.add_argument("--posterior-steps", type=int, default=300, metavar="N", help="of teaching (default 300)")
     settings.add_arguments(parser)
     return parser.parse_args()
 
@@ -113,6 +166,8 @@ def main() -> None:
         print(printable(f"{args.source}: {name}, {found(imported)}"))
         for note in imported.notes:
             print(f"note: {printable(note)}")
+        if args.teach_posterior:
+            imported = with_posterior(imported, args.teach_posterior, args.posterior_steps)
         trains = imported.discriminators is not None
         files = (write_run if trains else write_release)(imported, args.out)
         for file in files:

@@ -184,16 +184,22 @@ def _sounds(voice: Speaking, prompts: Sequence[Prompt], recordings: Sequence[np.
             plan: Plan) -> Iterator[Sound]:
     """All that is to be measured, prompt by prompt."""
     held = sum(recording is not None for recording in recordings)
-    doing = f"{COPY}, {GRIFFIN_LIM}: of {held} recordings" if isinstance(voice, Voice) else f"{GRIFFIN_LIM}: of {held}"
+    copies = reads_recordings(voice)
+    doing = f"{COPY}, {GRIFFIN_LIM}: of {held} recordings" if copies else f"{GRIFFIN_LIM}: of {held}"
     for place in watched(range(len(prompts)), doing, "text"):
         prompt, recording, audio = prompts[place], recordings[place], said.audios[place]
         if recording is not None:
             yield Sound(place, RECORDING, recording)
-            copied = copy_of(voice, prompt, recording, plan.seed_of(prompt)) if isinstance(voice, Voice) else None
+            copied = copy_of(voice, prompt, recording, plan.seed_of(prompt)) if copies else None
             if copied is not None:
                 yield Sound(place, COPY, copied, symbols_of(voice, prompt, recording))
             yield Sound(place, GRIFFIN_LIM, griffin_lim(recording, voice.config.data))
         yield Sound(place, VOICE, audio.samples, audio.timings.symbols if audio.timings else ())
+
+
+def reads_recordings(voice: Speaking) -> bool:
+    """Whether a voice has a posterior encoder, without which there are no copies and no alignment."""
+    return isinstance(voice, Voice) and voice.model.enc_q is not None
 
 
 def watched(things: Sequence[Thing], doing: str, unit: str) -> Iterator[Thing]:
@@ -214,7 +220,7 @@ def copy_of(voice: Voice, prompt: Prompt, recording: np.ndarray, seed: int) -> n
     n_frames = spec.shape[2]
     noise = latents.prior_noise("prior", [seed], voice.config.model.inter_channels, [n_frames]).to(voice.device)
     g = model.speaker_embedding(_speaker_ids(voice.config, [prompt], voice.device))
-    posterior = model.enc_q(spec, torch.tensor([n_frames], device=voice.device), g, noise)
+    posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=voice.device), g, noise)
     return model.dec(model.heard(posterior.z, posterior.mask), g)[0, 0].float().clamp(-1, 1).cpu().numpy()
 
 
@@ -396,7 +402,7 @@ def _means(values: Sequence[Mapping[str, float]]) -> dict[str, Interval]:
 def _health(voice: Speaking, prompts: Sequence[Prompt],
             recordings: Sequence[np.ndarray | None]) -> tuple[dict[str, object], dict[str, str]]:
     """Alignment health of the recordings, and what is absent and why."""
-    if not isinstance(voice, Voice):
+    if not reads_recordings(voice):
         why = "this voice has no posterior encoder; evaluate the run that it was made from"
         return {}, {COPY: why, "alignment health": why}
     data = voice.config.data

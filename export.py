@@ -50,7 +50,7 @@ def export(args: argparse.Namespace) -> Written:
     carries = formats.FORMATS.get(args.to)
     if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
-    weights = checkpoint.read_weights(find_voice(args.run), args.raw)
+    weights = formats.read_weights(find_voice(args.run), args.raw)
     checkpoint.config_of(weights, (), args.trust_plugins)  # refuses, or runs, the Python files that it names
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
@@ -74,12 +74,15 @@ def check_release(args: argparse.Namespace) -> None:
         ValueError: naming them.
     """
     given = [f"--{name}" for name in CARD if getattr(args, name)]
-    given += ["--half"] * args.half + ["--with"] * bool(args.extras)
+    given += ["--half"] * args.half + ["--int8"] * args.int8 + ["--with"] * bool(args.extras)
     if given and args.to != RELEASE:
         raise ValueError(f"{', '.join(given)}: of --to release only, {args.to} has no place for it; leave it out")
     if args.quantise and args.to != "onnx" and not (args.to == RELEASE and args.extras):
         raise ValueError("--quantise narrows the graph of --to onnx, or of a release's --with onnx; "
                          f"{args.to} is left as it is: leave it out")
+    if args.int8 and (args.half or args.quantise):
+        raise ValueError("--int8 is given with --half or --quantise; it narrows weights and graph alike: leave those "
+                         "out")
     if args.to == RELEASE and len(args.quantise) > 1:
         raise ValueError(f"--quantise {' '.join(args.quantise)}: a release holds one graph; name one of them")
 
@@ -91,7 +94,7 @@ def write_release(weights: Weights, args: argparse.Namespace) -> Written:
 
     card = Card(**{name: getattr(args, name) for name in CARD})
     return release.write(weights, args.out, card, release.Form(
-        half=args.half, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
+        half=args.half, int8=args.int8, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -116,6 +119,8 @@ def parse_arguments() -> argparse.Namespace:
     settings.add_trust_argument(parser)
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
+    release.add_argument("--int8", action="store_true",
+                         help="large weights in 8 bits, a quarter of the size; a graph takes them from there")
     release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],
                          help="onnx: voice.onnx too, by which the release speaks without torch")
     release.add_argument("--title", help="of the card; default: the folder's name")

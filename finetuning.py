@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ import config as settings
 from checkpoint import Weights
 from config import Config, ConfigError, DataConfig
 from discriminators import Discriminators
-from models import SynthesizerTrn, bake_speaker
+from models import TRAINING_PARTS, PosteriorEncoder, SynthesizerTrn, bake_speaker
 from text import SymbolTable
 
 # Shapes: N rows of a table (symbols or speakers), C its columns.
@@ -40,6 +40,10 @@ CONDITION = re.compile(r"\.cond(_layer)?\.(weight|bias|weight_[gv]|parametrizati
 # from each other as the old ones do, so that they are told apart at once. A speaker starts near the average voice,
 # which is clear speech from the first step, and only so far off it that several new speakers do not stay one.
 SYMBOL_SPREAD, SPEAKER_SPREAD = 1.0, 0.1  # standard deviations
+
+# Of a posterior encoder that learns from the voice's own speech: segments of a step, frames of each.
+TAUGHT_BATCH, TAUGHT_FRAMES = 8, 96
+TAUGHT_LEARNING_RATE, TAUGHT_GRADIENT = 1e-3, 10.0  # largest norm of the gradient
 
 # Setting -> what no weight shows if it differs.
 HEARD_DIFFERENTLY = {
@@ -156,6 +160,7 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     explained = _moved_rows(matches, wanted, given, random)
     if config.multispeaker and not old.multispeaker:
         explained |= _neutral_conditions(wanted, given)
+    explained |= _absent_parts(wanted, given)
     spoken = _fit(wanted, given, explained)
     pieces = spoken.pieces + [Piece(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
                               for name, value in weights.generator.items() if name not in given]
@@ -171,6 +176,51 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     return Start(weights.source, weights.step, tuple(pieces + judged.pieces),
                  {name: rows for name, rows in new_rows.items() if rows},
                  all(piece.fate == "loaded" for piece in judged.pieces), tuple(_warn(old, config, matches)))
+
+
+class Example(NamedTuple):
+    """What a voice said, and the latent that it said it from."""
+
+    spec: Tensor  # [F, T]
+    z: Tensor  # [C, T]
+    g: Tensor | None  # [G, 1], of who speaks among several
+
+
+def teach_posterior(model: SynthesizerTrn, config: Config, examples: Sequence[Example],
+                    steps: int) -> Iterator[float]:
+    """Give a network that only speaks a posterior encoder, by maximum likelihood of the latents of its own speech.
+
+    No discriminators and no alignment are needed, for the latent of all that the voice says is known. The encoder
+    knows this voice's own sound only, until training further shows it recordings.
+
+    Args:
+        model: on the CPU; it gets a new `enc_q`, and nothing else of it changes.
+        config: of the voice.
+        examples: each of TAUGHT_FRAMES or more.
+        steps: of TAUGHT_BATCH segments each.
+
+    Yields:
+        the share of the latents' variance that is not explained, after each step.
+    """
+    random = torch.Generator().manual_seed(config.train.seed)
+    sizes = config.model if config.multispeaker else dataclasses.replace(config.model, gin_channels=0)
+    model.enc_q = PosteriorEncoder(config.spec_channels, sizes)
+    optimizer = torch.optim.AdamW(model.enc_q.parameters(), TAUGHT_LEARNING_RATE, betas=config.train.betas)
+    lengths = torch.full((TAUGHT_BATCH,), TAUGHT_FRAMES)
+    for _ in range(steps):
+        chosen = [examples[i] for i in torch.randint(len(examples), (TAUGHT_BATCH,), generator=random)]
+        starts = [int(torch.randint(each.z.shape[1] - TAUGHT_FRAMES + 1, (), generator=random)) for each in chosen]
+        spec, z = (torch.stack([values[:, start : start + TAUGHT_FRAMES] for values, start in zip(column, starts)])
+                   for column in ([each.spec for each in chosen], [each.z for each in chosen]))
+        g = None if chosen[0].g is None else torch.stack([each.g for each in chosen])
+        said = model.enc_q(spec, lengths, g)
+        error = (z - said.mean).square()
+        loss = (said.logstd + 0.5 * error * torch.exp(-2 * said.logstd)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.enc_q.parameters(), TAUGHT_GRADIENT)
+        optimizer.step()
+        yield float(error.detach().mean() / z.var())
 
 
 def speaker_names(data: DataConfig) -> tuple[str, ...]:
@@ -278,6 +328,13 @@ def _neutral_conditions(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor
     return neutral
 
 
+def _absent_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Explained]:
+    """Parts that a voice without its training lacks as a whole: they start afresh."""
+    absent = [f"{part}." for part in TRAINING_PARTS if not any(name.startswith(f"{part}.") for name in given)]
+    return {name: Explained(fresh, "new", "the source lacks this part, which only training needs")
+            for name, fresh in wanted.items() if name.startswith(tuple(absent))}
+
+
 def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
     """The source's state dict with the chosen one of its speakers in the biases."""
     names = speaker_names(old.data)
@@ -286,8 +343,7 @@ def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
         found = "is not given" if chosen is None else f"is {chosen!r}"
         raise FinetuningError(f"{weights.source} has {len(names)} speakers, this run one voice, and "
                               f"train.init_speaker {found}; choose one of {_some(names, 50)}")
-    model = SynthesizerTrn(len(_symbols_of(weights, old)), old)
-    checkpoint.load_state(model, weights.generator, weights.source, "generator")
+    model = checkpoint.network_of(weights, old)
     return bake_speaker(model, names.index(chosen)).state_dict()
 
 

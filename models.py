@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -53,12 +54,20 @@ DURATION_PREDICTORS: Registry[nn.Module] = Registry("duration predictor")
 `.predict(hidden, mask, g, noise [B, 2, L]) -> log-durations [B, 1, L]`."""
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+TRAINING_PARTS = ("enc_q", "dp.flows.1", "dp.post_flows", "dp.post_pre", "dp.post_convs", "dp.post_proj")
+"""Submodules that text is not spoken with; a voice that was read from a speaking graph lacks them."""
+
 MAX_LOG_DURATION = math.log(1000)  # frames of one token; an untrained predictor may say e^20
 
 
 def draw_normal(like: Tensor) -> Tensor:
     """Standard normal noise of `like`'s shape, type and device."""
     return torch.randn_like(like)
+
+
+NO_POSTERIOR = ("this voice has no posterior encoder (enc_q), which reads recordings: it was read from a file that "
+                "only speaks. Expected a voice with one: read it again by python convert.py VOICE.onnx -o RUN "
+                "--teach-posterior TEXTS, or train it further (--init-from)")
 
 
 class Prior(NamedTuple):
@@ -458,26 +467,55 @@ class SynthesizerTrn(nn.Module):
         noise = None
         if seed is not None:
             seeds = range(seed, seed + len(spec))
-            noise = latents.prior_noise("prior", seeds, self.enc_q.proj.out_channels // 2, spec_lengths.tolist())
+            channels = self.enc_p.proj.out_channels // 2
+            noise = latents.prior_noise("prior", seeds, channels, spec_lengths.tolist())
             noise = F.pad(noise, (0, spec.shape[2] - noise.shape[2])).to(spec)
         z = self.converted(spec, spec_lengths, source, target, noise)
         return self.dec(z, target)
 
+    def leave_out(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Remove each of TRAINING_PARTS of which no parameter is among the names of a state dict.
+
+        Returns:
+            what was removed; a part of which some names are there stays, so that a strict load finds the others.
+        """
+        present = dict(self.named_modules())
+        known = {name.rpartition(".")[0] for name in names}
+        absent = tuple(part for part in TRAINING_PARTS
+                       if part in present and not any(f"{name}.".startswith(f"{part}.") for name in known))
+        for part in absent:
+            parent, _, name = part.rpartition(".")
+            owner = self.get_submodule(parent)
+            setattr(owner, name, nn.Identity() if isinstance(owner, nn.ModuleList) else None)
+        return absent
+
+    def encode_posterior(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
+                         noise: Tensor | None = None) -> Posterior:
+        """What a recording says; arguments as of PosteriorEncoder.
+
+        Raises:
+            ValueError: this voice has no posterior encoder.
+        """
+        if self.enc_q is None:
+            raise ValueError(NO_POSTERIOR)
+        return self.enc_q(spec, spec_lengths, g, noise)
+
     def converted(self, spec: Tensor, spec_lengths: Tensor, source: Tensor, target: Tensor,
                   noise: Tensor | None = None) -> Tensor:
         """What the generator says in the target's voice: spec [B, F, T], both voices [B, G, 1] -> z [B, C, T]."""
-        posterior = self.enc_q(spec, spec_lengths, source, noise)
+        posterior = self.encode_posterior(spec, spec_lengths, source, noise)
         z_p = self.flow(posterior.z, posterior.mask, source)
         z = self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
         return self.heard(z, posterior.mask)
 
     @property
     def conversion_context(self) -> int | None:
-        """Frames on either side that a converted frame depends on; None if the generator does not tell.
+        """Frames on either side that a converted frame depends on; None if the generator does not tell, or nothing
+        can be converted.
 
         But for the phase of its pitch, which depends on all before it: see `pitch.in_phase`.
         """
-        if getattr(self.dec, "context_frames", None) is None:
+        if self.enc_q is None or getattr(self.dec, "context_frames", None) is None:
             return None
         flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
         pitch = self.pitch.context_frames if self.pitch is not None else 0

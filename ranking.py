@@ -26,7 +26,7 @@ from commons import sequence_mask, token_of_frame
 from config import Config
 from corpus import Line, speaker_id
 from data_utils import Batch, Collate, Utterance
-from models import SynthesizerTrn, alignment_scores
+from models import NO_POSTERIOR, SynthesizerTrn, alignment_scores
 from text import TextProcessor
 from utils import AudioError, read_wav, resample, write_text_atomic
 
@@ -82,8 +82,10 @@ def rank(model: SynthesizerTrn, config: Config, lines: Sequence[Line], text: Tex
         show: called as show(batches, their number), for a progress bar.
 
     Raises:
-        ValueError: too few lines can be scored to tell what is typical.
+        ValueError: the voice has no posterior encoder, or too few lines can be scored to tell what is typical.
     """
+    if model.enc_q is None:
+        raise ValueError(NO_POSTERIOR)
     encoded, faults = _encode(lines, config, text)
     # By length, so that the other texts of a batch are alike; equals in an order that the list's own does not change.
     by_length = sorted(encoded, key=lambda place: (len(encoded[place]), zlib.crc32(lines[place].wav_path.encode())))

@@ -57,7 +57,7 @@ def reading_score(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, dur
     spec = spectrogram(wav.to(device)[None], data)  # [1, F, T]
     prior = model.enc_p(text_ids.to(device)[None], torch.tensor([len(text_ids)], device=device))
     no_noise = torch.zeros(1, 1, 1, device=device)  # what the posterior draws would be a part of the score
-    posterior = model.enc_q(spec, torch.tensor([n_frames], device=device), g, no_noise)
+    posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=device), g, no_noise)
     scores = alignment_scores(model.flow(posterior.z, posterior.mask, g), prior)  # [1, T, L]
     token = token_of_frame(durations.to(device)[None], n_frames)  # [1, T]
     return float(scores.gather(2, token[:, :, None]).mean())

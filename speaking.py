@@ -37,7 +37,7 @@ from timings import Mark, Timings
 
 LARGEST_SPEED, SMALLEST_SPEED = 10.0, 0.1
 VOICES = Path(__file__).parent / "voices"
-DEFAULT_VOICE = "en_rms"
+DEFAULT_VOICE = "en_joe"
 
 
 class NothingToSayError(ValueError):
@@ -109,9 +109,9 @@ class Delivery:
     """How a text is delivered; each may be given to `speak` and its like by name."""
 
     speaker: str | int | None = None  # name, id, "alice:0.7+bob:0.3", "alice->bob" within a sentence, "new:7"
-    speed: float = 1.0  # 2 is twice as fast
-    noise_scale: float = 0.667  # how much the sound varies, 0 to about 1
-    noise_scale_duration: float = 0.8  # how much the rhythm varies (stochastic duration predictor)
+    speed: float | None = None  # 2 is twice as fast; None for this and the next two: as the voice is meant
+    noise_scale: float | None = None  # how much the sound varies, 0 to about 1
+    noise_scale_duration: float | None = None  # how much the rhythm varies (stochastic duration predictor)
     seed: int | None = None  # the same seed, the same sound
     strategy: str = "prior"  # how noise is drawn, a name in `noise.STRATEGIES`
     candidates: int = 1  # best of so many, by `rescoring.reading_score`
@@ -128,6 +128,8 @@ class Delivery:
                   "pitch_semitones": (-12, 12), "sentence_pause": (0, 600), "paragraph_pause": (0, 600)}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if not low <= value <= high or value == math.inf:
                 expected = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
                 raise ValueError(f"{name} is {value}; it must be {expected}")
@@ -183,7 +185,7 @@ class Speaking(ABC):
             MarkupError: SSML, or [[phonemes]], that are wrong, with the place.
             ValueError: no such speaker, or a number out of range.
         """
-        said = list(self._stream(text, with_changes(delivery, changes), WHOLE))
+        said = list(self._stream(text, self._delivery(delivery, changes), WHOLE))
         if not any(piece.text_ids for piece in said):
             raise NothingToSayError(text)
         return Audio.joined(said)
@@ -199,7 +201,7 @@ class Speaking(ABC):
             pieces: how many frames are decoded at a time.
             changes: as for `speak`.
         """
-        return self._stream(text, with_changes(delivery, changes), pieces)
+        return self._stream(text, self._delivery(delivery, changes), pieces)
 
     def _stream(self, text: str | Iterable[str], delivery: Delivery, pieces: Pieces) -> Iterator[Audio]:
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
@@ -236,7 +238,7 @@ class Speaking(ABC):
     def try_all(self, texts: Sequence[str], delivery: Delivery | None = None, seeds: Sequence[int] | None = None,
                 batch_size: int = 16, **changes: Any) -> list[Audio | ValueError]:
         """The same, but a text that has no sound, or wrong markup, does not stop the others: its error is returned."""
-        delivery = with_changes(delivery, changes)
+        delivery = self._delivery(delivery, changes)
         if seeds is None:
             seeds = [secrets.randbits(62) if delivery.seed is None else delivery.seed] * len(texts)
         if len(seeds) != len(texts):
@@ -261,6 +263,13 @@ class Speaking(ABC):
                 self._check_speaker(item)
                 self._warn_of_unknown(item)
             yield item
+
+    def _delivery(self, delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:
+        """The delivery with its changes; what it leaves open is as the voice is meant to be spoken."""
+        delivery = with_changes(delivery, changes)
+        meant = dataclasses.asdict(self.config.speaking)
+        return dataclasses.replace(delivery, **{name: value for name, value in meant.items()
+                                                if getattr(delivery, name) is None})
 
     def _reader(self, delivery: Delivery) -> ScriptReader:
         return ScriptReader(self.text, delivery.max_characters or self.config.data.max_text_len,
@@ -290,7 +299,7 @@ class Speaking(ABC):
         rows = len(self.text.symbols)
         if not len(ids) or not all(0 <= i < rows for i in ids):
             raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table")
-        delivery = with_changes(delivery, changes)
+        delivery = self._delivery(delivery, changes)
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
         return self._say(utterance_of_ids((int(i) for i in ids), self.text), seed, delivery, pieces, durations)
 

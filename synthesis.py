@@ -19,9 +19,9 @@ from torch import Tensor
 
 import audio as sound
 import checkpoint
+import formats
 import latents
-from checkpoint import Weights
-from commons import choose_device, uninitialised
+from commons import choose_device
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
@@ -69,7 +69,8 @@ class Voice(Speaking):
         """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
 
         Args:
-            path: of a run, a checkpoint or a release, or the name of a voice in voices/; without it, en_rms.
+            path: of a run, a checkpoint, a release or a Piper voice (VOICE.onnx with VOICE.onnx.json), or the name of
+                a voice in voices/; without it, en_joe.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
             compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
@@ -77,13 +78,13 @@ class Voice(Speaking):
 
         Raises:
             FileNotFoundError: there is nothing to load.
-            CheckpointError: the file is damaged or not ours.
+            CheckpointError: the file is damaged or not ours; FormatError if it is an ONNX file.
             ConfigError: the configuration, or an override, does not fit.
             PluginError: the voice names Python files that are not trusted.
         """
-        weights = checkpoint.read_weights(find_voice(path))
+        weights = formats.read_weights(find_voice(path))
         config = checkpoint.config_of(weights, overrides, trust_plugins)
-        return cls(config, network_of(weights, config), choose_device(device), compiled)
+        return cls(config, checkpoint.network_of(weights, config), choose_device(device), compiled)
 
     def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
                    batch_size: int) -> list[Audio | ValueError]:
@@ -257,22 +258,6 @@ class Voice(Speaking):
         if isinstance(speaker, int):
             return Timbre(table[speaker])
         return find_timbre(parse_speaker(speaker, self.speakers), self.speakers, table)
-
-
-def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
-    """The generator of a voice; no memory is taken for it before its tensors are seen to fit the configuration.
-
-    Raises:
-        CheckpointError: they do not.
-    """
-    n_symbols = len(TextProcessor.from_config(config.data).symbols)
-    if not config.model.plugins:  # parts of users' own may not know the device "meta"
-        with torch.device("meta"):
-            checkpoint.check_shapes(SynthesizerTrn(n_symbols, config).state_dict(), weights)
-    with uninitialised():
-        model = SynthesizerTrn(n_symbols, config)
-    checkpoint.load_state(model, weights.generator, weights.source, "generator")
-    return model
 
 
 def _stacked(timbres: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:

@@ -2,6 +2,7 @@
 
     python synthesize.py "Hello world."                              # the voice that comes with the project, out.wav
     python synthesize.py -m de_kerstin "Guten Morgen." -o morgen.wav # another of the folder voices/
+    python synthesize.py --list-voices
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
     python synthesize.py -m runs/demo --text "It sounds while it is made." -o - | aplay
     python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
@@ -24,6 +25,7 @@ import argparse
 import io
 import itertools
 import json
+import os
 import re
 import sys
 import warnings
@@ -88,9 +90,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="?", metavar="TEXT", help="what to say, as --text")
     parser.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx file of "
-                        "export.py, or the name of a voice in voices/ (default: en_rms)")
+                        "export.py or of Piper, or the name of a voice in voices/ (default: en_joe)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--onnx", action="store_true", help="speak by the voice.onnx of a release, without torch")
+    parser.add_argument("--list-voices", action="store_true", help="what voices/ holds: name, language, licence ...")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
     source.add_argument("--file", type=Path, help="a text file, one sound for each line; without it, standard input")
@@ -99,9 +102,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="the file is one text with paragraphs, not lines")
     how = parser.add_argument_group("how it is said")
     how.add_argument("--speaker", help='for several speakers: name or number, "a:0.7+b:0.3", "a->b", or "new:SEED"')
-    how.add_argument("--speed", type=float, default=1.0, help="2 is twice as fast (default 1)")
-    how.add_argument("--noise-scale", type=float, default=0.667, help="variation of the sound (default 0.667)")
-    how.add_argument("--noise-scale-duration", type=float, default=0.8, help="variation of rhythm (default 0.8)")
+    how.add_argument("--speed", type=float, help="2 is twice as fast (default: as the voice is meant, mostly 1)")
+    how.add_argument("--noise-scale", type=float, help="variation of the sound (default: the voice's, mostly 0.667)")
+    how.add_argument("--noise-scale-duration", type=float, help="of rhythm (default: the voice's, mostly 0.8)")
     how.add_argument("--seed", type=int, help="the same seed, the same sound")
     how.add_argument("--strategy", default="prior", help="of noise: prior (default), mode, truncated, antithetic")
     how.add_argument("--candidates", type=int, default=1, metavar="N", help="make each sentence N times, keep the best")
@@ -135,6 +138,9 @@ def main() -> None:
     args.text = args.words if args.text is None else args.text
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {printable(message)}", file=sys.stderr)
     with user_errors():
+        if args.list_voices:
+            print("\n".join(listed_voices()))
+            return
         check(args)
         from audio import OutputFormat  # imports that take their time, once the arguments are right
         from speaking import find_voice
@@ -150,6 +156,20 @@ def main() -> None:
             save(sounds_of(voice, args, items), args.out, form, args)
         else:
             speak_each(voice, items, paths, form, args)
+
+
+def listed_voices() -> list[str]:
+    """A line for each voice that comes with the project, the default first: name, language, rate, size, licence."""
+    from speaking import DEFAULT_VOICE, VOICES
+
+    lines = []
+    for folder in sorted(VOICES.glob("*/"), key=lambda each: (each.name != DEFAULT_VOICE, each.name)):
+        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"]
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        licence = card.partition("license_name: ")[2].partition("\n")[0].strip('"') or "not stated"
+        lines.append(f"{folder.name:<14} {data['language']:<8} {data['sampling_rate']} Hz  {size:4.1f} MB  {licence}")
+    return lines
 
 
 def check(args: argparse.Namespace) -> None:
@@ -188,6 +208,9 @@ def load_voice(args: argparse.Namespace) -> Speaking:
             raise ValueError(f"{args.run} is an ONNX voice, which speaks only; --convert and --picture need -m to name "
                              "a run, a checkpoint or a release")
         return OnnxVoice.load(args.run, args.device, args.overrides)
+    # OpenMP reads it when torch is loaded: waiting threads sleep instead of spinning, which on a busy machine
+    # takes seven times the CPU seconds and ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from memory import keep_freed_memory
     from synthesis import Voice
 

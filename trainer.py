@@ -32,6 +32,7 @@ import checkpoint
 import config as settings
 import distributed
 import finetuning
+import formats
 import memory
 from bad_steps import BadSteps, BadStreak, roll_back
 from callbacks import (
@@ -249,7 +250,7 @@ def begin(config: Config, run_dir: Path, device: torch.device,
         config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
     elif config.train.init_from is not None:
-        weights = checkpoint.read_weights(Path(config.train.init_from))
+        weights = formats.read_weights(Path(config.train.init_from))
         if trust_plugins:
             checkpoint.config_of(weights, (), trust_plugins)
         if weights.step <= weights.config["train"].get("adversarial_start", 0):

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import config as settings
 from config import Config
 from files import staged
 
@@ -43,6 +44,7 @@ FORMATS: dict[str, Carries] = {
     "huggingface": Carries("huggingface", True, True, True, False, False, "vocab.json and tokenizer_config.json"),
     "coqui": Carries("coqui", True, False, True, True, False, "config.json: characters or phonemes"),
     "piper-checkpoint": Carries("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
+    "piper-onnx": Carries("piper_onnx", True, False, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
     "onnx-streaming": Carries("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
     "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
@@ -66,6 +68,8 @@ class Imported(NamedTuple):
     # which a number stands for the parameter that is at this place among ours
     step: int = 0
     notes: tuple[str, ...] = ()  # what the user should know, such as that a text must be romanised first
+    data: str = ""  # what its makers say that it was trained on
+    licence: str = ""  # and of the licence
 
 
 class Written(NamedTuple):
@@ -129,6 +133,10 @@ def _contents(path: Path) -> str:
         return ", ".join(names[:8] + ["..."] * bool(names[8:])) or "nothing"
     import checkpoint
 
+    if path.suffix == ".onnx":
+        taken = module_of("piper-onnx").inputs_of(path)
+        ours = ", as python synthesize.py -m and OnnxVoice.load speak it" if "text_ids" in taken else ""
+        return f"an ONNX graph that takes {', '.join(taken)}{ours}"
     try:
         content = checkpoint.load_foreign(path)
     except checkpoint.CheckpointError as error:
@@ -154,6 +162,25 @@ def read(path: Path, config: Path | None = None, name: str | None = None) -> Imp
         return module_of(name).read(path, config)
     except _ODD as error:
         raise FormatError(f"{path} is not what {name} writes: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def read_weights(path: Path, raw: bool = False) -> Weights:
+    """The weights of a run, a checkpoint or a release of this project, or of an ONNX file that `read` reads.
+
+    Args:
+        path: of any of these.
+        raw: see `checkpoint.read_weights`.
+
+    Raises:
+        FileNotFoundError: something is missing.
+        ValueError: it cannot be read; FormatError of somebody else's file, CheckpointError of one of ours.
+    """
+    import checkpoint
+
+    if path.suffix != ".onnx" or not path.is_file():
+        return checkpoint.read_weights(path, raw)
+    imported = read(path)
+    return checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, path)
 
 
 def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None = None,

@@ -116,10 +116,13 @@ def _facts(voice: Loaded, weights: Weights) -> str:
     listening = sum(tensor.numel() for name, tensor in weights.generator.items() if name.startswith("enc_q.")) / 1e6
     adversarial = (f"adversarial from step {train.adversarial_start}" if train.adversarial_start <= weights.step else
                    "no adversarial losses")
+    training = (f"{weights.step} steps, batches of {train.batch_size}, {adversarial}, seed {train.seed}" if weights.step
+                else "none by this project")
     return table(["", ""], [
-        ["training", f"{weights.step} steps, batches of {train.batch_size}, {adversarial}, seed {train.seed}"],
+        ["training", training],
         ["network", f"{model.generator} generator, {model.duration_predictor} durations"],
-        ["parameters", f"{values:.1f} M, of which {listening:.1f} M serve training and conversion alone"],
+        ["parameters", f"{values:.1f} M, " + (f"of which {listening:.1f} M serve training and conversion alone"
+                                              if listening else "none of them for training alone")],
         ["sound", f"{data.sampling_rate} Hz, a frame each {data.hop_length} samples"],
         ["text", f"{len(voice.text.symbols)} symbols (symbols.txt), cleaners {cleaners}"],
         ["with", f"vits {_version()}, torch {torch.__version__}"]])

@@ -87,7 +87,8 @@ def speaking_notes(noise_scale: float, noise_scale_duration: float, length_scale
 def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
     """Fields of ModelConfig.
 
-    Upsampling rates are half their kernels and dilations are the customary ones, for no shape tells them.
+    What is not there, as training parts are not in a graph that only speaks, stays as ModelConfig has it. Upsampling
+    rates are half their kernels and dilations are the customary ones, for no shape tells them.
 
     Args:
         tensors: of a generator, weight norm as weight_g and weight_v.
@@ -105,6 +106,9 @@ def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
     def count(pattern: str) -> int:
         return len({match[0] for name in tensors if (match := re.match(pattern, name))})
 
+    def last(pattern: str) -> int:
+        return max((int(match[1]) for name in tensors if (match := re.match(pattern, name))), default=0)
+
     hidden = shape("enc_p.emb.weight")[1]
     relative = shape("enc_p.encoder.attn_layers.0.emb_rel_k")  # [1, 2 * window + 1, channels of a head]
     feed_forward = shape("enc_p.encoder.ffn_layers.0.conv_1.weight")
@@ -114,17 +118,18 @@ def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
     shape("dec.ups.0.weight_v")
     n_kernels = count(r"dec\.resblocks\.\d+\.") // n_ups
     upsample_kernels = tuple(shape(f"dec.ups.{i}.weight_v")[2] for i in range(n_ups))
+    n_posterior = count(r"enc_q\.enc\.in_layers\.\d+\.")  # a graph that only speaks has none
     is_deterministic = "dp.conv_1.weight" in tensors
     return {
         "inter_channels": shape("enc_p.proj.weight")[0] // 2, "hidden_channels": hidden,
         "filter_channels": feed_forward[0], "kernel_size": feed_forward[2], "n_heads": hidden // relative[2],
         "attention_window": (relative[1] - 1) // 2, "n_layers": count(r"enc_p\.encoder\.attn_layers\.\d+\."),
-        "posterior_layers": count(r"enc_q\.enc\.in_layers\.\d+\."),
-        "wavenet_kernel_size": shape("enc_q.enc.in_layers.0.weight_v")[2],
+        **({"posterior_layers": n_posterior} if n_posterior else {}),
+        "wavenet_kernel_size": shape("flow.flows.0.enc.in_layers.0.weight_v")[2],
         "flow_couplings": count(r"flow\.flows\.\d+\."), "flow_layers": count(r"flow\.flows\.0\.enc\.in_layers\.\d+\."),
         **({"duration_predictor": "deterministic", "duration_channels": shape("dp.conv_1.weight")[0]}
            if is_deterministic else
-           {"duration_predictor": "stochastic", "duration_flows": count(r"dp\.flows\.\d+\.pre\.weight")}),
+           {"duration_predictor": "stochastic", "duration_flows": (last(r"dp\.flows\.(\d+)\.pre\.weight") + 1) // 2}),
         "resblock": resblock,
         "resblock_kernel_sizes": tuple(shape(f"dec.resblocks.{i}.{first_conv}.weight_v")[2] for i in range(n_kernels)),
         "resblock_dilation_sizes": DILATIONS[resblock](n_kernels),
@@ -141,7 +146,9 @@ def check_fits(imported: Imported, source: str) -> None:
     """
     n_symbols = len(imported.config.data.symbols)
     with torch.device("meta"):  # shapes, without memory
-        faults = _misfits(imported.generator, SynthesizerTrn(n_symbols, imported.config))
+        network = SynthesizerTrn(n_symbols, imported.config)
+        network.leave_out(imported.generator)
+        faults = _misfits(imported.generator, network)
         if imported.discriminators is not None:
             faults += _misfits(imported.discriminators, Discriminators(imported.config.discriminator))
     if faults:

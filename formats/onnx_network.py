@@ -62,6 +62,7 @@ class LatentValues(NamedTuple):
 
     z: Value  # float32 [1, C, T], or what else the generator hears
     durations: Value  # int64 [1, L], frames
+    predicted_durations: Value  # int64 [1, L], frames, those that are given left aside
     speaker: Value | None  # float32 [1, G, 1]
 
 
@@ -71,8 +72,8 @@ def latent_of(graph: Graph, model: SynthesizerTrn, asked: Asked) -> LatentValues
     frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, asked), MAX_LOG_DURATION))
     # The only node of this kind: by it Piper's tools find how long each token lasts.
     durations = graph.op("Ceil", frames * asked.length_scale)  # [1, L, 1]
-    durations = graph.cast(durations, np.int64).reshaped(1, -1)
-    durations = _given_first(graph, asked.durations, durations, axis=1)
+    predicted = graph.cast(durations, np.int64).reshaped(1, -1)
+    durations = _given_first(graph, asked.durations, predicted, axis=1)
     statistics = graph.linear(hidden, model.enc_p.proj.weight, model.enc_p.proj.bias)  # [1, L, 2C]
     frame_statistics = graph.op("Gather", statistics, token_of_frame(graph, durations), axis=1)  # [1, T, 2C]
     channels = model.enc_p.proj.out_channels // 2
@@ -80,7 +81,8 @@ def latent_of(graph: Graph, model: SynthesizerTrn, asked: Asked) -> LatentValues
     noise = _given_first(graph, asked.prior_noise, graph.op("RandomNormalLike", mean), axis=2)
     z_p = mean + noise * asked.noise_scale * graph.op("Exp", logstd)
     z = flow_inverse(graph, model, z_p, asked.speaker)
-    return LatentValues(z if model.pitch is None else _with_contour(graph, model, z), durations, asked.speaker)
+    z = z if model.pitch is None else _with_contour(graph, model, z)
+    return LatentValues(z, durations, predicted, asked.speaker)
 
 
 def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | None) -> Value:

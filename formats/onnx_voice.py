@@ -8,7 +8,8 @@
 
 Only `text_ids` [1, L] must be given. May be given: `scales` (noise_scale, length_scale, noise_scale_duration),
 `speaker_id` [1] or `speaker_embedding` [1, G], and, as far as they reach, `duration_noise` [1, 2, L], `prior_noise`
-[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. A graph of several speakers says
+[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. `predicted_durations` [1, L] are the
+graph's own even where others are given, so that a run of one frame tells them. A graph of several speakers says
 `speaker` [1, G, 1] too, the embedding of whoever speaks, from which mixes are made. `voice.json` is the voice's
 configuration with its symbols; the graphs' metadata say sample_rate, hop_length, n_speakers and context_frames.
 """
@@ -23,16 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
 from formats import Written
 from formats.graph import Graph, Value, open_session
-from formats.onnx_network import Asked, latent_of, waveform_of
+from formats.onnx_network import Asked, LatentValues, latent_of, waveform_of
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import N_CONTOUR
-from synthesis import network_of
 from text import TextProcessor
 
 # Shapes: L tokens, T frames, S samples, C latent channels, G speaker channels.
@@ -73,7 +74,8 @@ def write(weights: Weights, folder: Path) -> Written:
     voice = load_voice(weights)
     graph = Graph()
     latent = latent_of(graph, voice.model, _inputs(graph, voice))
-    _write_outputs(graph, waveform_of(graph, voice.model, latent.z, latent.speaker), latent.durations)
+    graph.output("wav", waveform_of(graph, voice.model, latent.z, latent.speaker), np.float32, [1, 1, "samples"])
+    _write_durations(graph, latent)
     if latent.speaker is not None:
         graph.output("speaker", latent.speaker, np.float32, [1, voice.config.model.gin_channels, 1])
     file = graph.save(folder / "voice.onnx", metadata_of(voice))
@@ -100,7 +102,7 @@ def write_streaming(weights: Weights, folder: Path) -> Written:
     encoder, decoder = Graph(), Graph()
     latent = latent_of(encoder, voice.model, _inputs(encoder, voice))
     encoder.output("z", latent.z, np.float32, [1, channels, "frames"])
-    encoder.output("durations", latent.durations, np.int64, [1, "tokens"])
+    _write_durations(encoder, latent)
     z, speaker = decoder.input("z", np.float32, [1, channels, "frames"]), None
     if latent.speaker is not None:
         shape = [1, voice.config.model.gin_channels, 1]
@@ -113,7 +115,7 @@ def write_streaming(weights: Weights, folder: Path) -> Written:
 
     def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         said = dict(zip((output.name for output in sessions[0].get_outputs()), sessions[0].run(None, feeds)))
-        durations = said.pop("durations")
+        durations, _ = said.pop("durations"), said.pop("predicted_durations")
         [wav] = sessions[1].run(["wav"], said)
         return wav, durations
 
@@ -126,7 +128,7 @@ def load_voice(weights: Weights) -> Loaded:
     """The network of a checkpoint's weights, and its text code."""
     config = settings.from_dict(weights.config)
     text = TextProcessor.from_config(config.data)
-    model = network_of(weights, config)
+    model = checkpoint.network_of(weights, config)
     fold_weight_norm(model)
     return Loaded(config, text, model.eval().requires_grad_(False))
 
@@ -204,7 +206,9 @@ def sizes(file: Path, graph: Graph) -> tuple[str, ...]:
 def _inputs(graph: Graph, voice: Loaded) -> Asked:
     """Our graph's inputs, all but the first with a default."""
     text_ids = graph.input("text_ids", np.int64, [1, "tokens"])
-    scales = graph.input("scales", np.float32, [3], default=SCALES)
+    meant = voice.config.speaking
+    scales = graph.input("scales", np.float32, [3],
+                         default=(meant.noise_scale, 1 / meant.speed, meant.noise_scale_duration))
     noise_scale, length_scale, noise_scale_duration = scales.split([1, 1, 1], axis=0)
     speaker, noise, channels = None, None, voice.config.model.inter_channels
     if voice.speakers:
@@ -228,9 +232,10 @@ def speaker_of(graph: Graph, model: SynthesizerTrn, speaker_id: Value, given: Va
     return embedding.reshaped(1, -1, 1)
 
 
-def _write_outputs(graph: Graph, wav: Value, durations: Value) -> None:
-    graph.output("wav", wav, np.float32, [1, 1, "samples"])
-    graph.output("durations", durations, np.int64, [1, "tokens"])
+def _write_durations(graph: Graph, latent: LatentValues) -> None:
+    """Those that are said, and those that were predicted, which differ where some are given."""
+    graph.output("durations", latent.durations, np.int64, [1, "tokens"])
+    graph.output("predicted_durations", latent.predicted_durations, np.int64, [1, "tokens"])
 
 
 def _array(value: Tensor) -> np.ndarray:

@@ -29,7 +29,6 @@ from formats.foreign import (
     published_names,
     read_json,
     speaker_names,
-    speaking_notes,
 )
 
 PAD, BEGIN, END = "_", "^", "$"
@@ -75,9 +74,9 @@ def read(path: Path, config: Path | None) -> Imported:
     described = read_json(described_at)
     state, hyper = content["state_dict"], content.get("hyper_parameters") or {}
     generator = _part(state, "model_g.")
-    symbols, notes = _symbols(described, len(generator["enc_p.emb.weight"]), described_at)
-    tree = {"data": _data(described, hyper, generator, described_at) | {"symbols": symbols},
-            "model": _model(generator, hyper, file), "train": _train(hyper)}
+    symbols, notes = symbols_of(described, len(generator["enc_p.emb.weight"]), described_at)
+    tree = {"data": data_of(described, hyper, generator, described_at) | {"symbols": symbols},
+            "model": _model(generator, hyper, file), "train": _train(hyper), "speaking": speaking_of(described)}
     if not tree["data"]["n_speakers"]:
         generator = {name: tensor for name, tensor in generator.items() if ".cond" not in name}
     discriminators = _part(state, "model_d.") or None
@@ -86,13 +85,7 @@ def read(path: Path, config: Path | None) -> Imported:
         notes.append("its discriminators are spectrally normed, which is not read; training goes on with new ones")
     if any(name.startswith("model_mrd.") for name in state):
         notes.append("its multi-resolution discriminator hears other windows than this project's; it stays behind")
-    if tree["data"]["n_speakers"] and not tree["data"]["speakers"]:
-        notes.append("its speakers have no names; they are called by their numbers")
-    scales = described.get("inference") or {}
-    notes += speaking_notes(scales.get("noise_scale", 0.667), scales.get("noise_w", 0.8), scales.get("length_scale", 1))
-    if described.get("phoneme_type", "espeak") not in _CLEANERS:
-        notes.append(f"its texts are read by a front-end for {described['phoneme_type']} that is not here; give "
-                     "phonemes as [[phonemes]]")
+    notes += notes_of(tree["data"], described)
     # Lightning counts the steps of both optimizers.
     imported = Imported(settings.from_dict(tree), generator, discriminators, step=content.get("global_step", 0) // 2,
                         notes=tuple(notes))
@@ -133,8 +126,12 @@ def _find_config(file: Path) -> Path:
     return found[0]
 
 
-def _symbols(described: Mapping[str, Any], n_rows: int, source: Path) -> tuple[list[str], list[str]]:
-    """The symbol of each row of the embedding, and what to tell of rows that have none."""
+def symbols_of(described: Mapping[str, Any], n_rows: int, source: Path) -> tuple[list[str], list[str]]:
+    """The symbol of each row of the embedding, and notes on rows that have none.
+
+    Raises:
+        FormatError: the map of phonemes to ids is missing, or is one that cannot be read.
+    """
     id_map = described.get("phoneme_id_map")
     if not isinstance(id_map, dict) or any(symbol not in id_map for symbol in (PAD, BEGIN, END)):
         raise FormatError(f"{source} has no phoneme_id_map with {PAD} {BEGIN} {END}; expected the JSON of a Piper "
@@ -162,22 +159,45 @@ def _symbols(described: Mapping[str, Any], n_rows: int, source: Path) -> tuple[l
     return symbols, notes
 
 
-def _data(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: Mapping[str, Tensor],
+def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: Mapping[str, Tensor],
           source: Path) -> dict[str, Any]:
-    """The data section, without the symbols."""
+    """The data section, without the symbols, as the voice's JSON and its training's hyperparameters have it.
+
+    Raises:
+        FormatError: there is no sampling rate or no language.
+    """
     try:
         sampling_rate, language = described["audio"]["sample_rate"], described["espeak"]["voice"]
     except (KeyError, TypeError) as error:
         raise FormatError(f"{source} has no audio.sample_rate or no espeak.voice ({error}); expected the JSON of a "
                           "Piper voice") from None
     n_speakers = len(generator["emb_g.weight"]) if "emb_g.weight" in generator else 0
+    reads = "enc_q.pre.weight"  # of the spectrogram; a graph that only speaks has none, and Piper's is 1024 by default
     return {"text_cleaners": _CLEANERS.get(described.get("phoneme_type", "espeak"), ("decomposed",)),
             "language": language, "begin_end": (BEGIN, END), "sampling_rate": sampling_rate,
-            "filter_length": 2 * (generator["enc_q.pre.weight"].shape[1] - 1),
+            "filter_length": 2 * (generator[reads].shape[1] - 1) if reads in generator else 1024,
             "hop_length": hyper.get("hop_length", described.get("hop_length", 256)),
             "win_length": hyper.get("win_length", 1024), "n_mel_channels": hyper.get("mel_channels", 80),
             "mel_fmin": hyper.get("mel_fmin", 0.0), "mel_fmax": hyper.get("mel_fmax"), "n_speakers": n_speakers,
             "speakers": speaker_names(described.get("speaker_id_map") or {}, n_speakers)}
+
+
+def speaking_of(described: Mapping[str, Any]) -> dict[str, float]:
+    """The speaking section: how the voice is meant to be spoken."""
+    scales = described.get("inference") or {}
+    return {"noise_scale": scales.get("noise_scale", 0.667), "noise_scale_duration": scales.get("noise_w", 0.8),
+            "speed": 1 / (scales.get("length_scale") or 1)}
+
+
+def notes_of(data: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
+    """What to know of the speakers and of the text front-end."""
+    notes = []
+    if data["n_speakers"] and not data["speakers"]:
+        notes.append("its speakers have no names; they are called by their numbers")
+    if described.get("phoneme_type", "espeak") not in _CLEANERS:
+        notes.append(f"its texts are read by a front-end for {described['phoneme_type']} that is not here; give "
+                     "phonemes as [[phonemes]]")
+    return notes
 
 
 def _model(generator: Mapping[str, Tensor], hyper: Mapping[str, Any], file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from files import write_text_atomic
 from formats import Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
-from formats.onnx_voice import SCALES, Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
 
 PHONEMIZING = frozenset({"espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
 """Cleaners that ask espeak-ng, as Piper does by itself."""
@@ -35,8 +36,21 @@ def write(weights: Weights, folder: Path) -> Written:
         FormatError: the voice has a part that is not built in, or a library is missing.
     """
     voice = load_voice(weights)
+    file, checks = write_graph(voice, folder / "voice.onnx", metadata_of(voice))
+    description = file.with_name(file.name + ".json")
+    content = _description(voice)
+    write_text_atomic(description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return Written([file, description], (*checks, *_limits(voice)))
+
+
+def write_graph(voice: Loaded, file: Path, metadata: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
+    """The graph that Piper's clients run, and what was checked of it.
+
+    Raises:
+        FormatError: the voice has a part that is not built in, or a library is missing.
+    """
     graph = _graph(voice)
-    file = graph.save(folder / "voice.onnx", metadata_of(voice))
+    graph.save(file, metadata)
     session = open_session(file)
     speaks_of = probe(voice, scales=(0.0, 0.0))  # Piper's graphs draw their noise themselves
 
@@ -48,11 +62,7 @@ def write(weights: Weights, folder: Path) -> Written:
         wav, durations = session.run(["output", "durations"], asked)
         return wav[0], durations
 
-    description = file.with_name(file.name + ".json")
-    content = _description(voice)
-    write_text_atomic(description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    checks = (*compare(speaks_of, say), *sizes(file, graph), *_limits(voice))
-    return Written([file, description], checks)
+    return file, (*compare(speaks_of, say), *sizes(file, graph))
 
 
 def _graph(voice: Loaded) -> Graph:
@@ -74,13 +84,13 @@ def _graph(voice: Loaded) -> Graph:
 def _description(voice: Loaded) -> dict[str, Any]:
     """What Piper reads beside the graph."""
     data, model = voice.config.data, voice.config.model
-    noise_scale, length_scale, noise_w = SCALES
+    meant = voice.config.speaking
     return {
         "audio": {"sample_rate": data.sampling_rate},
         "espeak": {"voice": data.language},
         "phoneme_type": "espeak" if phonemizes(voice) else "text",
-        "inference": {"noise_scale": noise_scale, "length_scale": length_scale,
-                      "noise_w": noise_w if model.duration_predictor == "stochastic" else 0},
+        "inference": {"noise_scale": meant.noise_scale, "length_scale": 1 / meant.speed,
+                      "noise_w": meant.noise_scale_duration if model.duration_predictor == "stochastic" else 0},
         "num_symbols": len(voice.text.symbols),
         "num_speakers": max(1, len(voice.speakers)),
         "speaker_id_map": {name: i for i, name in enumerate(voice.speakers)},

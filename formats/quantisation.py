@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+import checkpoint
 import config as settings
 from config import DataConfig
 from files import atomic_path, write_bytes_atomic
@@ -104,6 +105,33 @@ def _stored(name: str, weight: np.ndarray, axis: int | None) -> tuple[dict[str, 
     nodes = [helper.make_node("Cast", [whole], [wide], to=TensorProto.FLOAT),
              helper.make_node("Mul", [wide, factor], [name])]
     return {whole: np.round(weight / scale).astype(np.int8), factor: scale.astype(np.float32)}, nodes
+
+
+def share_weights(path: Path, model_file: Path) -> str:
+    """Let an int8 graph take weights from the release beside it, wherever both store the same bytes.
+
+    Args:
+        path: of the graph, which is written anew.
+        model_file: with weights in 8 bits, in the same folder.
+
+    Returns:
+        what is to be said of it.
+    """
+    import onnx
+
+    model, places = onnx.load(path), checkpoint.int8_places(model_file)
+    n_shared = 0
+    for tensor in model.graph.initializer:
+        place = places.get(tensor.raw_data)
+        if place is None:
+            continue
+        n_shared += place[1]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in zip(("location", "offset", "length"), (model_file.name, *place)):
+            tensor.external_data.add(key=key, value=str(value))
+    path.write_bytes(model.SerializeToString())
+    return f"{path.name} takes {n_shared / 1e6:.1f} MB of its weights from {model_file.name} beside it"
 
 
 def _write_static(path: Path, file: Path) -> None:

@@ -25,7 +25,7 @@ from formats import card as cards
 from formats.card import Card
 from formats.onnx_voice import Loaded, compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
-from formats.quantisation import quantised
+from formats.quantisation import quantised, share_weights
 from pages.report import METRICS
 from scorecard import Scorecard
 
@@ -42,6 +42,7 @@ class Form(NamedTuple):
     """How a release is stored."""
 
     half: bool = False  # weights in 16 bits
+    int8: bool = False  # large weights in 8 bits, which the graph takes from there
     onnx: bool = False  # a graph too
     quantise: str | None = None  # how the graph is narrowed, of quantisation.KINDS
 
@@ -56,16 +57,20 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     check_folder(folder)
     scores = None if card.scorecard is None else Scorecard.load(card.scorecard)
     voice = load_voice(weights)
-    if form.half:
+    if form.half or form.int8:
         _check_range(weights)
+    kind = torch.int8 if form.int8 else torch.float16 if form.half else torch.float32
     with staged(folder, stale=OWN_FILES) as made:
-        files = checkpoint.publish_weights(weights, made, torch.float16 if form.half else torch.float32)
+        files = checkpoint.publish_weights(weights, made, kind)
         files += write_lists(voice, made)
-        reopened = load_voice(checkpoint.read_weights(made))
+        narrowed = checkpoint.read_weights(made)
+        reopened = load_voice(narrowed)
         checks = compare(probe(voice), lambda feeds: spoken(reopened, feeds))
         if form.onnx:
-            graph = _write_graph(weights, made, form.quantise)
+            graph = _write_graph(narrowed if form.int8 else weights, made, "int8" if form.int8 else form.quantise)
             files, checks = files + graph.files, checks + graph.checks
+            if form.int8:
+                checks += (share_weights(made / GRAPH_FILE, made / MODEL_FILE),)
         metrics = weights.source.parent / METRICS
         has_curves = metrics.is_file() and curves.draw(metrics, weights.step, made / CURVES_FILE)
         files += [made / CURVES_FILE] * has_curves

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import mmap
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +33,7 @@ from text.symbols import check_inside
 from utils import import_package
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg, RunOptions
+    from onnxruntime import InferenceSession, NodeArg
 
 # Shapes: L text tokens, T frames, S samples, C latent channels, G speaker channels.
 
@@ -40,18 +41,20 @@ VOICE_FILE, ENCODER_FILE, DECODER_FILE = "voice.onnx", "encoder.onnx", "decoder.
 DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
 MOST_CHANNELS = 4096
-GIVEN_DURATIONS = "given_durations"
+GIVEN_DURATIONS, PREDICTED_DURATIONS = "given_durations", "predicted_durations"
+FRAMES_A_TOKEN = 5  # noise is drawn for so many before the durations are known; voices say 1 to 4
 INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
 
 
 def find_graph(path: str | Path) -> Path | None:
     """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else.
 
-    A release that holds one too is spoken by torch, and by its graph where torch is not installed.
+    A release that holds one too is spoken by torch, and by its graph where torch is not installed. A voice of Piper,
+    beside which lies its JSON, is read into this project's network.
     """
     path = Path(path)
     if path.suffix == ".onnx" and not path.is_dir():
-        return path
+        return None if path.with_name(f"{path.name}.json").is_file() else path
     is_voice = (path / VOICE_FILE).is_file() or (path / ENCODER_FILE).is_file()
     is_alone = not any((path / name).exists() for name in NOT_ALONE) or importlib.util.find_spec("torch") is None
     return path / VOICE_FILE if is_voice and is_alone else None
@@ -62,7 +65,7 @@ class Prepared(NamedTuple):
 
     utterance: Utterance
     frames: np.ndarray  # int64 [L]
-    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]  # of the graph of the whole utterance
 
 
 class OnnxVoice(Speaking):
@@ -81,6 +84,7 @@ class OnnxVoice(Speaking):
         self.graph = graph
         self.decoder = decoder
         self._taken = _taken(graph)
+        self._outputs = [each.name for each in graph.get_outputs()]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", overrides: Sequence[str] = (),
@@ -127,24 +131,38 @@ class OnnxVoice(Speaking):
         if "duration_noise" in self._taken:  # of the stochastic predictor
             inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
         inputs |= self._speaker(utterance.speaker, delivery.speaker)
-        predicted = self._durations(inputs) if durations is None else np.asarray(durations, np.float64)
-        frames = paced(predicted, [delivery.speed * manner.rate for manner in utterance.manners])
-        channels = self._taken["prior_noise"].shape[1]
-        drawn = noise.prior_draw(delivery.strategy, seed, channels, max(1, int(frames.sum())))
-        return Prepared(utterance, frames, {**inputs, GIVEN_DURATIONS: frames[None], "prior_noise": drawn.T[None]})
+        rates = [delivery.speed * manner.rate for manner in utterance.manners]
+
+        def said(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
+            drawn = noise.prior_draw(delivery.strategy, seed, self._taken["prior_noise"].shape[1], max(1, n_frames))
+            given = {} if frames is None else {GIVEN_DURATIONS: frames[None]}
+            return self._run({**inputs, **given, "prior_noise": drawn.T[None]})
+
+        if durations is None and all(rate == 1 for rate in rates):  # then one run says durations and sound
+            n_drawn = FRAMES_A_TOKEN * len(utterance.ids)
+            outputs = said(n_drawn, None)
+            frames = paced(checked_durations(outputs["durations"].reshape(-1), len(utterance.ids)), rates)
+            if frames.sum() <= n_drawn:
+                return Prepared(utterance, frames, outputs)
+        else:
+            frames = paced(self._durations(inputs) if durations is None else durations, rates)
+        return Prepared(utterance, frames, said(int(frames.sum()), frames))
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives."""
+        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives.
+
+        A run computes the whole graph, whatever is asked of it; so it gets one frame to say, whose cost is small. A
+        graph of an earlier version predicts only what it says.
+        """
         [n_tokens] = inputs["text_ids"].shape[1:]
-        return checked_durations(self._said("durations", inputs).reshape(-1), n_tokens)
+        if PREDICTED_DURATIONS not in self._outputs:
+            return checked_durations(self._run(inputs)["durations"].reshape(-1), n_tokens)
+        said = self._run({**inputs, **_one_frame(n_tokens)})[PREDICTED_DURATIONS]
+        return checked_durations(said.reshape(-1), n_tokens)
 
-    def _said(self, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """One of the graph's outputs; only what it takes is computed."""
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True
-        return _run(self.graph, [output], inputs, options)[0]
+    def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs of the graph by name."""
+        return dict(zip(self._outputs, _run(self.graph, self._outputs, inputs)))
 
     def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
         n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
@@ -152,10 +170,10 @@ class OnnxVoice(Speaking):
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield _checked_wav(_run(self.graph, ["wav"], prepared.inputs)[0], n_frames * hop)
+            yield _checked_wav(prepared.outputs["wav"], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = dict(zip(wanted, _run(self.graph, wanted, prepared.inputs)))
+        heard = {name: prepared.outputs[name] for name in wanted}
         if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
             raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
                               f"{n_frames}]: the files do not belong together, so write them again by python export.py")
@@ -193,11 +211,16 @@ class OnnxVoice(Speaking):
         Raises:
             FormatError: an earlier version wrote the graph, and it does not say that.
         """
-        if all(each.name != "speaker" for each in self.graph.get_outputs()):
+        if "speaker" not in self._outputs:
             raise FormatError("this ONNX voice was written before speakers could be mixed; write it again by python "
                               "export.py --to onnx, or let -m name a run, a checkpoint or a release")
-        return self._said("speaker", {"text_ids": np.zeros((1, 1), np.int64),
-                                      "speaker_id": np.array([row], np.int64)})[:, :, 0]
+        return self._run({"text_ids": np.zeros((1, 1), np.int64), "speaker_id": np.array([row], np.int64),
+                          **_one_frame(1)})["speaker"][:, :, 0]
+
+
+def _one_frame(n_tokens: int) -> dict[str, np.ndarray]:
+    """Durations by which a graph says its first token for one frame and the others not at all."""
+    return {GIVEN_DURATIONS: np.eye(1, n_tokens, dtype=np.int64)}
 
 
 def _description(path: Path, overrides: Sequence[str]) -> Config:
@@ -209,18 +232,18 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
-                                "and says which text they take")
+                                "and says which text they take. Beside a Piper voice, VOICE.onnx, lies VOICE.onnx.json "
+                                "instead: put it there")
     config = settings.load(path, overrides)
     if "data.symbols" not in settings.overridden(overrides):
         check_inside(config.data.symbols, path)
     return config
 
 
-def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray],
-         *options: RunOptions) -> list[np.ndarray]:
+def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Outputs of a graph; FormatError if it cannot compute them."""
     try:
-        return session.run(names, inputs, *options)
+        return session.run(names, inputs)
     except Exception as error:  # onnxruntime has exceptions of its own, which share no other ancestor
         raise FormatError(f"the ONNX voice cannot compute {', '.join(names)} ({str(error).splitlines()[0]}); write it "
                           "again by python export.py --to onnx") from None
@@ -267,12 +290,16 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"\x08location") >= 0:  # the key of external data; onnxruntime too refuses other folders' files
+        # The key of external data, its length before it; onnxruntime too refuses other folders' files. A release's own
+        # weights may be shared.
+        is_foreign = re.search(rb"\x08location(?!\x12\x11model\.safetensors)", content) is not None
+        if is_foreign or content.find(b"\x08location") >= 0 and path.with_name(NOT_ALONE[1]).is_symlink():
             raise FormatError(f"{path} takes weights from other files, which are not read; write it again by python "
                               "export.py --to onnx, which puts all into one")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core each
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has exceptions of its own, which share no other ancestor

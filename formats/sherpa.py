@@ -2,14 +2,16 @@
 
     write(checkpoint.read_weights(run), Path("folder"))                      # a voice of letters
     write(checkpoint.read_weights(run), Path("folder"), words=["hello"])     # a voice of phonemes: words it shall know
+    write(checkpoint.read_weights("joe"), Path("folder"))                    # Piper's form: the caller gives phonemes
 
     config = sherpa_onnx.OfflineTtsVitsModelConfig(model="folder/model.onnx", tokens="folder/tokens.txt",
                                                    lexicon="folder/lexicon.txt")   # "" for letters
+    generation.phoneme_codepoints = [[ord(symbol) for symbol in "həlˈoʊ."]]     # of Piper's form
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,16 @@ from formats import FormatError, Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
-from formats.piper_voice import phonemizes
+from formats.piper_voice import phonemizes, symbol_ids, write_graph
 
 PUNCTUATION = ";:,.!?¡¿—…\""
 
 
 def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) -> Written:
     """model.onnx, tokens.txt and, for a voice of phonemes, lexicon.txt.
+
+    A voice with a symbol before and one behind each text (data.begin_end) is written in Piper's form, which has them,
+    and no lexicon: sherpa-onnx is given its phonemes.
 
     Args:
         weights: of the voice.
@@ -38,8 +43,7 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
     """
     voice = load_voice(weights)
     if voice.text.begin_end:
-        raise FormatError(f"{weights.source} says {voice.text.begin_end} around each text (data.begin_end), for which "
-                          "sherpa-onnx's published form has no place; write --to piper")
+        return _write_piper_form(voice, folder)
     if phonemizes(voice) and not words:
         raise FormatError(f"{weights.source} speaks phonemes, which sherpa-onnx looks up in a lexicon; found no words "
                           "to fill it with, expected a list of all that the voice shall be able to say")
@@ -56,16 +60,30 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
         wav, durations = session.run(["y", "durations"], asked)
         return wav, durations
 
-    tokens = folder / "tokens.txt"
-    table = voice.text.symbols.ids
-    # White space other than a space would be a gap in its line.
-    write_text_atomic(tokens, "".join(f"{symbol} {row}\n" for symbol, row in table.items()
-                                      if symbol == " " or not symbol.isspace()))
-    files = [file, tokens]
+    files = [file, _write_tokens(voice.text.symbols.ids, folder)]
     if phonemizes(voice):
         files.append(folder / "lexicon.txt")
         write_text_atomic(files[-1], _lexicon(voice, words))
     return Written(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
+
+
+def _write_piper_form(voice: Loaded, folder: Path) -> Written:
+    """model.onnx with what sherpa-onnx asks of Piper's voices, and tokens.txt."""
+    data = voice.config.data
+    file, checks = write_graph(voice, folder / "model.onnx", {
+        **metadata_of(voice), "model_type": "vits", "comment": "piper", "language": data.language,
+        "voice": data.language, "has_espeak": "1"})
+    tokens = {symbol: ids[0] for symbol, ids in symbol_ids(voice).items() if ids}
+    return Written([file, _write_tokens(tokens, folder)],
+                   (*checks, "sherpa-onnx has no phonemizer: give it phonemes as GenerationConfig.phoneme_codepoints"))
+
+
+def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
+    """tokens.txt, a symbol and its id a line; white space other than a space would be a gap in its line."""
+    tokens = folder / "tokens.txt"
+    write_text_atomic(tokens, "".join(f"{symbol} {row}\n" for symbol, row in ids.items()
+                                      if symbol == " " or not symbol.isspace()))
+    return tokens
 
 
 def _graph(voice: Loaded) -> Graph:

@@ -357,8 +357,8 @@ def test_a_foreign_or_incomplete_release_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, model, {"format": "pt"})
     with pytest.raises(CheckpointError, match="is not a release of this project; its format is 'pt'"):
         checkpoint.read_weights(tmp_path / "release")
-    save_file({"a": torch.zeros(1)}, model, {"format": checkpoint.RELEASE_FORMAT, "version": "2"})
-    with pytest.raises(CheckpointError, match="has version 2, this code reads 1; update it"):
+    save_file({"a": torch.zeros(1)}, model, {"format": checkpoint.RELEASE_FORMAT, "version": "3"})
+    with pytest.raises(CheckpointError, match="has version 3, this code reads 1 and 2; update it"):
         checkpoint.read_weights(tmp_path / "release")
     model.write_bytes(good)
     config.write_text("{")
@@ -434,8 +434,8 @@ def test_a_release_names_no_files_that_are_read(written):
 def test_sizes_that_the_tensors_do_not_have_are_refused_before_memory_is_taken(written, changes, message, monkeypatch):
     weights = checkpoint.read_weights(written[0] / "release")
     tree = {section: {**values, **changes.get(section, {})} for section, values in weights.config.items()}
-    monkeypatch.setattr(checkpoint, "read_weights", lambda _: weights._replace(config=tree))
-    monkeypatch.setattr(synthesis, "uninitialised", lambda: pytest.fail("memory is taken"))
+    monkeypatch.setattr(checkpoint, "read_weights", lambda *_: weights._replace(config=tree))
+    monkeypatch.setattr(checkpoint, "uninitialised", lambda: pytest.fail("memory is taken"))
     with pytest.raises(ValueError, match=message):
         synthesis.Voice.load(written[0], "cpu")
 

@@ -161,7 +161,7 @@ def test_a_number_too_large_for_a_float_is_a_fault_like_any_other():
 
 @pytest.mark.parametrize(("tree", "found"), [([], "a list"), ("x", "a string"), (None, "null"), (3, "3")])
 def test_a_file_that_holds_no_object_says_what_was_expected(tree, found):
-    assert faults_of(tree) == [f"expected an object with the sections train, data, model, discriminator, found {found}"]
+    assert faults_of(tree) == [f"expected an object with the sections {', '.join(config.SECTIONS)}, found {found}"]
 
 
 @pytest.mark.parametrize(("values", "found"), [([], "a list"), ("x", "a string"), (None, "null"), (True, "True")])

@@ -78,7 +78,7 @@ def test_a_voice_that_comes_with_the_project_is_known_by_its_name(run, evaluate,
     evaluate("-m", "run", *quickly(run, "--count", 0, "-o", tmp_path / "out"))
     assert Scorecard.load(tmp_path / "out").run == "run"
     monkeypatch.setattr(speaking, "VOICES", tmp_path)
-    with pytest.raises(ValueError, match="en_rms is missing; name a voice by -m"):
+    with pytest.raises(ValueError, match=f"{speaking.DEFAULT_VOICE} is missing; name a voice by -m"):
         speaking.find_voice(None)
 
 

@@ -214,7 +214,8 @@ def test_the_newest_pair_of_a_folder_is_taken_and_a_file_alone_has_no_discrimina
     (lambda tree: tree["data"].update(symbols="published"), "rows and the table 'published' 178 symbols"),
     (lambda tree: tree["data"].update(text_cleaners=["klingon_cleaners"]), "no text cleaner 'klingon_cleaners'"),
     (lambda tree: tree["model"].update(filter_channels=48), "conv_1.weight is"),
-    (lambda tree: tree.pop("model"), "has train, data, discriminator; expected the sections train, data and model"),
+    (lambda tree: tree.pop("model"), "has train, data, discriminator, speaking; expected the sections train, data and "
+     "model"),
 ])
 def test_a_configuration_of_another_voice_is_refused_with_the_names_of_the_weights(tmp_path, change, message):
     published_folder(tmp_path)

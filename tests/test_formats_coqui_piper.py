@@ -101,7 +101,7 @@ def test_a_checkpoint_of_piper_is_read_whole_and_speaks(tmp_path):
     assert model == TINY_MODEL and imported.step == 1234
     assert imported.config.train.discriminator_learning_rate == 1e-4
     assert any("3 of 10 rows" in note for note in imported.notes)
-    assert any("noise_scale=0.333, noise_scale_duration=0.8, speed=0.8" in note for note in imported.notes)
+    assert imported.config.speaking == settings.SpeakingConfig(0.333, 0.8, 1 / 1.25)
     voice = voice_of(imported, tmp_path)
     assert voice.text.encode("ab") == [1, 0, 4, 0, 5, 0, 2]
     spoken = voice.speak("ab a", seed=1)
@@ -482,7 +482,7 @@ def test_our_cleaners_say_what_pipers_phonemizer_says(language, sentences):
     from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP, phonemes_to_ids
     from piper.phonemize_espeak import EspeakPhonemizer
     described = PIPER_JSON | {"phoneme_id_map": DEFAULT_PHONEME_ID_MAP}
-    symbols, _ = piper_checkpoint._symbols(described, 256, Path("config.json"))
+    symbols, _ = piper_checkpoint.symbols_of(described, 256, Path("config.json"))
     ours = TextProcessor.from_config(settings.DataConfig(
         text_cleaners=("espeak", "decomposed"), language=language, symbols=tuple(symbols), begin_end=("^", "$")))
     theirs = EspeakPhonemizer()

@@ -91,7 +91,8 @@ def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     onnx_voice.write_streaming(weights, tmp_path)
     wanted = onnx_voice.probe(onnx_voice.load_voice(weights))
     latent = run(tmp_path / "encoder.onnx", wanted.feeds)
-    durations = latent.pop("durations")
+    durations, predicted = latent.pop("durations"), latent.pop("predicted_durations")
+    np.testing.assert_array_equal(predicted, durations)  # none were given
     decoder = open_session(tmp_path / "decoder.onnx")
     metadata = decoder.get_modelmeta().custom_metadata_map
     context, hop = int(metadata["context_frames"]), int(metadata["hop_length"])
@@ -112,7 +113,7 @@ def test_texts_of_any_length_are_said_as_torch_says_them(tmp_path):
     for length in (1, 2, 3, 4, 5, 9, 64, 300):
         ids = torch.arange(length)[None] % 40
         wanted = model.infer(ids, torch.tensor([length]), noise_scale=0.0)
-        wav, durations = session.run(None, {"text_ids": ids.numpy(), "scales": np.float32([0, 1, 0])})
+        wav, durations = session.run(["wav", "durations"], {"text_ids": ids.numpy(), "scales": np.float32([0, 1, 0])})
         np.testing.assert_array_equal(durations, wanted.durations)
         np.testing.assert_allclose(wav, wanted.wav, atol=1e-5)
 
@@ -286,10 +287,25 @@ def test_piper_says_the_begin_and_end_that_a_voice_knows(tmp_path):
     assert audio.phoneme_ids == ours.encode("hello.") and audio.phoneme_ids[0] == 1 and audio.phoneme_ids[-1] == 2
 
 
-def test_sherpa_refuses_a_voice_with_begin_and_end(tmp_path):
-    symbols = json.dumps(list("_^$ abc"))
-    with pytest.raises(FormatError, match=r"data.begin_end.*write --to piper"):
-        sherpa.write(untrained(f"data.symbols={symbols}", 'data.begin_end=["^", "$"]'), tmp_path)
+@pytest.mark.newest
+@pytest.mark.parametrize("overrides", [(), SPEAKERS])
+def test_sherpa_speaks_a_voice_with_begin_and_end_when_given_its_phonemes(tmp_path, overrides):
+    library = pytest.importorskip("sherpa_onnx", reason="pip install sherpa-onnx")
+    symbols = json.dumps(list("_^$ abcə"))
+    weights = untrained(f"data.symbols={symbols}", 'data.begin_end=["^", "$"]', 'data.text_cleaners=["espeak"]',
+                        *overrides)
+    sherpa.write(weights, tmp_path)
+    onnx_voice.write(weights, tmp_path)
+    vits = library.OfflineTtsVitsModelConfig(model=str(tmp_path / "model.onnx"), tokens=str(tmp_path / "tokens.txt"),
+                                             noise_scale=0.0, noise_scale_w=0.0)
+    tts = library.OfflineTts(library.OfflineTtsConfig(model=library.OfflineTtsModelConfig(vits=vits, num_threads=1)))
+    asked = library.GenerationConfig()
+    asked.phoneme_codepoints, asked.sid = [[ord(symbol) for symbol in "abə c"]], 2 if overrides else 0
+    audio = tts.generate("x", asked)
+    ids = onnx_voice.load_voice(weights).text.encode("abə c")
+    feeds = {"text_ids": [ids], "scales": np.float32([0, 1, 0]), **({"speaker_id": [2]} if overrides else {})}
+    wanted = run(tmp_path / "voice.onnx", feeds)["wav"][0, 0]
+    np.testing.assert_allclose(np.asarray(audio.samples)[:len(wanted)], wanted, atol=1e-4)
 
 
 def test_piper_is_told_of_capitals_and_of_marks_it_keeps_for_itself(tmp_path):

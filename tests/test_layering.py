@@ -13,8 +13,8 @@ ORDER = ["files", "config", "distributed", "utils", "audio", "registry", "common
          "streaming", "augmentation", "discriminators", "noise", "latents", "models", "speakers", "rescoring",
          "losses", "corpus", "prompts", "data_utils", "sampling", "scorecard", "confidence", "listeners", "cepstra",
          "metrics", "alignment_health", "ranking", "pages", "corpora", "checkpoint", "retention", "finetuning",
-         "optimizers", "trackers", "rendering", "speaking", "synthesis", "callbacks", "profiling", "training_step",
-         "bad_steps", "memory", "evaluation", "jury", "validation", "trainer", "formats"]
+         "optimizers", "trackers", "rendering", "speaking", "formats", "synthesis", "callbacks", "profiling",
+         "training_step", "bad_steps", "memory", "evaluation", "jury", "validation", "trainer"]
 VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
 # What only its owner may say, as a pattern over source lines -> the rooms that may.

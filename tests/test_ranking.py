@@ -53,7 +53,7 @@ class Reader(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))  # models have a device
-        self.enc_q = Ear()
+        self.enc_q = self.encode_posterior = Ear()
         self.means = {}
         for symbol_id in TEXT.encode(LETTERS):
             wav = torch.from_numpy(tone(symbol_id, 20).astype(np.float32))[None]

@@ -49,7 +49,7 @@ def test_a_card_says_what_people_said_and_what_the_weights_are(tmp_path):
     text = (written(tmp_path / "voice", *SPEAKERS, card=card) / "README.md").read_text(encoding="utf-8")
     assert text.startswith('---\nlanguage: en\n') and 'license_name: "CC BY 4.0"' in text
     for said in ("# Anna & Co.\n", "Trained on: twelve tones", "Licence: CC BY 4.0", "everything but vowels",
-                 "3 speakers (anna, ben, cleo)", "8000 Hz", "0 steps, batches of 4", "Not measured.",
+                 "3 speakers (anna, ben, cleo)", "8000 Hz", "none by this project", "Not measured.",
                  '-m voice --speaker anna --text', "python train_ms.py -c CONFIG.json --init-from voice"):
         assert said in text
     assert "voice.onnx" not in text
@@ -105,6 +105,36 @@ def test_half_the_bits_are_half_the_size_and_nearly_the_same_sound(tmp_path):
     wav, _ = release.spoken(voice, {**wanted.feeds, "given_durations": wanted.durations})
     assert 0 < np.abs(wav - wanted.wav).max() < 0.02 * np.abs(wanted.wav).max()
     assert len(Voice.load(tmp_path / "half", "cpu").speak("abc", seed=1).samples)
+
+
+@pytest.mark.parametrize("overrides", [(), SPEAKERS, ("model.generator=istft",)], ids=["one", "several", "istft"])
+def test_weights_in_8_bits_are_read_back_within_half_a_step(tmp_path, overrides):
+    weights = untrained(*overrides)
+    checkpoint.publish_weights(weights, tmp_path, torch.int8)
+    read = checkpoint.read_weights(tmp_path).generator
+    assert read.keys() == weights.generator.keys()
+    for name, tensor in weights.generator.items():
+        is_narrow = tensor.dim() > 1 and tensor.numel() >= checkpoint.LEAST_INT8
+        step = tensor.flatten(1).abs().amax(dim=1) / 127 if is_narrow else torch.zeros(1)
+        steps = step.reshape(-1, *[1] * (tensor.dim() - 1)) if is_narrow else 1e-7
+        assert ((read[name] - tensor).abs() <= 0.501 * steps).all() or not is_narrow and torch.equal(read[name], tensor)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs onnxruntime")
+@pytest.mark.parametrize("overrides", [(), SPEAKERS], ids=["one", "several"])
+def test_a_graph_in_8_bits_takes_its_weights_from_the_release_and_says_the_same(tmp_path, overrides):
+    folder = written(tmp_path / "voice", *overrides, form=Form(int8=True, onnx=True))
+    alone = written(tmp_path / "alone", *overrides, form=Form(onnx=True, quantise="int8"))
+    graph, model = folder / "voice.onnx", folder / "model.safetensors"
+    assert b"model.safetensors" in graph.read_bytes()
+    assert graph.stat().st_size < (alone / "voice.onnx").stat().st_size
+    who = {"speaker": 1} if overrides else {}
+    said, voice = Voice.load(folder, "cpu").speak("abc def", seed=1, **who), OnnxVoice.load(graph)
+    heard = voice.speak_ids(said.text_ids, seed=1, durations=(said.durations // 64).tolist(), **who)
+    assert np.abs(heard.samples - said.samples).max() < 0.1 * np.abs(said.samples).max()  # what else is in 16 bits
+    model.unlink()
+    with pytest.raises(ValueError, match="is no ONNX graph that onnxruntime .* can open"):
+        OnnxVoice.load(graph)
 
 
 def test_a_damaged_half_release_is_refused(tmp_path):

@@ -5,7 +5,6 @@ import math
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ from utils import PackageError, set_seed
 onnx = pytest.importorskip("onnx", reason="writes the voices that are spoken here")
 pytest.importorskip("onnxruntime", reason="speaks them")
 
-from formats import onnx_voice  # noqa: E402
+from formats import onnx_voice, runtime  # noqa: E402
 from formats.runtime import OnnxVoice, find_graph  # noqa: E402
 
 LONG = "abc def ghi, jkl mno. Pqr stu!\n\nVwx yz abc def ghi jkl mno pqr stu."
@@ -106,7 +105,7 @@ def test_a_mix_of_speakers_sounds_as_it_does_by_torch(duo, form, speaker):
 
 def test_a_graph_that_does_not_say_its_speakers_is_to_be_written_again(duo, monkeypatch):
     voice = OnnxVoice.load(duo / "whole")
-    monkeypatch.setattr(voice, "graph", SimpleNamespace(get_outputs=lambda: [SimpleNamespace(name="wav")]))
+    monkeypatch.setattr(voice, "_outputs", ["wav", "durations"])
     with pytest.raises(FormatError, match="was written before speakers could be mixed; write it again"):
         voice.speak("abc", speaker="alice:1+bob:1")
 
@@ -279,6 +278,47 @@ def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
         OnnxVoice.load(solo / "whole")
 
 
+class Counted:
+    """A session that writes down how many frames each run says."""
+
+    def __init__(self, session):
+        self.session, self.frames = session, []
+
+    def run(self, outputs, inputs):
+        found = self.session.run(outputs, inputs)
+        self.frames.append(int(found[outputs.index("durations")].sum()))
+        return found
+
+
+@pytest.mark.parametrize(("delivery", "extra"), [({}, []), ({"speed": 1.3}, [1]), ({"speed": 0.7}, [1])])
+def test_a_sentence_is_computed_once_and_its_durations_alone_at_another_pace(voice, monkeypatch, delivery, extra):
+    counted = Counted(voice.graph)
+    monkeypatch.setattr(voice, "graph", counted)
+    audio = voice.speak("abc def ghi jkl", seed=3, **delivery)
+    assert counted.frames == [*extra, int(audio.durations.sum()) // 64]
+
+
+@pytest.mark.parametrize("frames_a_token", [0, 1, 50])
+def test_how_much_noise_was_drawn_at_first_is_not_heard(voice, monkeypatch, frames_a_token):
+    expected = voice.speak(LONG, seed=2)
+    monkeypatch.setattr(runtime, "FRAMES_A_TOKEN", frames_a_token)
+    audio = voice.speak(LONG, seed=2)
+    assert np.array_equal(audio.samples, expected.samples) and np.array_equal(audio.durations, expected.durations)
+
+
+@pytest.mark.parametrize("form", ["whole", "split"])
+def test_a_graph_of_an_earlier_version_speaks_at_every_pace(solo, tmp_path, form):
+    shutil.copytree(solo / form, tmp_path / form)
+    file = tmp_path / form / ("voice.onnx" if form == "whole" else "encoder.onnx")
+    model = onnx.load(file)
+    [newer] = [each for each in model.graph.output if each.name == "predicted_durations"]
+    model.graph.output.remove(newer)
+    onnx.save(model, file)
+    for speed in (1.0, 1.4):
+        assert_same(OnnxVoice.load(tmp_path / form).speak(LONG, seed=4, speed=speed),
+                    OnnxVoice.load(solo / form).speak(LONG, seed=4, speed=speed))
+
+
 @pytest.mark.parametrize("durations, message", [
     (lambda said: said * 0 + 10**9, "gives a token from 1e.09 to 1e.09 frames; expected 0 to 1001"),
     (lambda said: said * 0 - 1, "from -1 to -1 frames"),
@@ -286,8 +326,13 @@ def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
     (lambda said: said[:, :2], "durations of shape .2. and kind float32 for 7 tokens"),
     (lambda said: np.full(said.shape, "x"), "durations of shape .7. and kind <U1 for 7 tokens")])
 def test_durations_that_no_voice_gives_are_refused(voice, monkeypatch, durations, message):
-    said = voice._said
-    monkeypatch.setattr(voice, "_said", lambda output, inputs: durations(said(output, inputs).astype(np.float32)))
+    run = voice._run
+
+    def changed(inputs):
+        said = run(inputs)
+        return {**said, "durations": durations(said["durations"].astype(np.float32))}
+
+    monkeypatch.setattr(voice, "_run", changed)
     with pytest.raises(ValueError, match=message):
         voice.speak("abc", seed=1)
 
@@ -326,11 +371,23 @@ def test_an_onnx_voice_reads_no_other_file(solo, tmp_path):
         OnnxVoice.load(tmp_path / "voice")
     (tmp_path / "voice" / "voice.json").write_text(json.dumps(tree))
     graph = onnx.load(tmp_path / "voice" / "voice.onnx")
-    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd"):
+    for place in ("elsewhere.bin", "../elsewhere.bin", "/etc/passwd", "model.safetensors.bin", "x/model.safetensors",
+                  "../model.safetensors"):
         onnx.external_data_helper.set_external_data(graph.graph.initializer[0], place)
         (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
         with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
             OnnxVoice.load(tmp_path / "voice")
     (tmp_path / "voice" / "voice.onnx").write_bytes(b"")
     with pytest.raises(FormatError, match=r"voice\.onnx "):
+        OnnxVoice.load(tmp_path / "voice")
+
+
+def test_weights_that_a_graph_shares_with_its_release_are_no_link_to_elsewhere(solo, tmp_path):
+    shutil.copytree(solo / "whole", tmp_path / "voice")
+    graph = onnx.load(tmp_path / "voice" / "voice.onnx")
+    onnx.external_data_helper.set_external_data(graph.graph.initializer[0], "model.safetensors")
+    (tmp_path / "voice" / "voice.onnx").write_bytes(graph.SerializeToString())
+    (tmp_path / "secret").write_bytes(bytes(10**6))
+    (tmp_path / "voice" / "model.safetensors").symlink_to(tmp_path / "secret")
+    with pytest.raises(FormatError, match=r"voice\.onnx takes weights from other files, which are not read"):
         OnnxVoice.load(tmp_path / "voice")

@@ -240,7 +240,7 @@ def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
     """200,000 characters; only the prior half of the voice is asked, for the pace is decided there."""
     sentence = "abc def ghi jkl mno pqr stu vwx yz, abc def ghi jkl mno. "
     book = sentence * (200_000 // len(sentence))
-    delivery = Delivery(seed=1, noise_scale_duration=0.8)
+    delivery = voice._delivery(Delivery(seed=1, noise_scale_duration=0.8), {})
     reader = ScriptReader(voice.text, voice.config.data.max_text_len)
     tracemalloc.start()
     frames, peaks = [], []

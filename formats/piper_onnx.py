@@ -1,0 +1,288 @@
+"""Piper's voices as they are given away, VOICE.onnx with VOICE.onnx.json, into this project.
+
+    imported = read(Path("en_US-joe-medium.onnx"), config=None)      # its JSON lies beside it
+    imported.generator.keys()                                        # all that speaks; no posterior encoder
+
+The graph was traced by torch from the published modules, so a weight keeps its name in the state dict unless the
+exporter computed with it; then the node that takes it still says its module: `/flow/flows.6/enc/in_layers.0/Conv`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import config as settings
+from formats import FormatError, Imported
+from formats import piper_checkpoint as piper
+from formats.foreign import check_fits, model_sizes, placeholder, published_names, read_json
+from utils import import_package
+
+if TYPE_CHECKING:
+    import onnx
+
+PARTS = ("enc_p", "flow", "dp", "dec", "emb_g")
+WEIGHT_NORMED = re.compile(r"dec\.(ups|resblocks)\..*|.*\.enc\.((in|res_skip)_layers\.\d+|cond_layer)")
+NORM = re.compile(r".*\.norm(s|_layers)?_\d(\.\d+)?")  # modules of the published layer norm
+MAX_TEXT_LEN = 400  # symbols; Piper cuts no sentence, and its longest ones are about so long
+TRAINED = 1.2  # a row of the embedding is untrained if its norm is at most so many times that of rows without symbols
+
+_SHOWN = 12  # symbols, in a note
+
+
+class Convolution(NamedTuple):
+    """What no shape tells of a convolution."""
+
+    stride: int
+    dilation: int
+
+
+def recognises(path: Path) -> bool:
+    """An ONNX file, or the one .onnx of a folder, that takes what Piper's graphs take."""
+    file = _find_graph(path)
+    if file is None or file.suffix != ".onnx":
+        return False
+    try:
+        return _is_piper(_load(file))
+    except FormatError:
+        return False
+
+
+def read(path: Path, config: Path | None) -> Imported:
+    """The voice, without what only training needs, which is not in the file.
+
+    Args:
+        path: the .onnx, or a folder with one.
+        config: the voice's JSON; None looks beside the .onnx for VOICE.onnx.json, then for config.json.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        FormatError: it is no graph of Piper, or its weights cannot be found in it.
+        PackageError: onnx is not installed, or does not load.
+    """
+    file = _find_graph(path)
+    if file is None:
+        raise FileNotFoundError(f"no single .onnx in {path}; expected a Piper voice: VOICE.onnx with VOICE.onnx.json")
+    model = _load(file)
+    if not _is_piper(model):
+        taken = ", ".join(given.name for given in model.graph.input)
+        raise FormatError(f"{file} takes {taken}; expected a graph of Piper, which takes input, input_lengths, scales "
+                          "and, with several speakers, sid")
+    described_at = config or _find_config(file)
+    described = read_json(described_at)
+    weights = _Weights(model.graph)
+    tensors = weights.found()
+    if "enc_p.emb.weight" not in tensors:
+        raise FormatError(f"{file} has no weights that are named as in a VITS state dict; expected a graph that Piper "
+                          "exported from its training")
+    generator = _weight_normed(tensors)
+    sizes = _sizes(generator, weights.convolutions, str(file))
+    rows = generator["enc_p.emb.weight"]
+    symbols, notes = piper.symbols_of(described, len(rows), described_at)
+    symbols, untrained = _without_untrained(symbols, rows)
+    if untrained:
+        shown = " ".join(untrained[:_SHOWN]) + f" and {len(untrained) - _SHOWN} more" * (len(untrained) > _SHOWN)
+        notes.append(f"its training never had {shown}: these are left out of the symbol table, and a text that has "
+                     "them is read with what comes nearest")
+    data = piper.data_of(described, {"hop_length": math.prod(sizes["upsample_rates"])}, generator, described_at)
+    tree = {"data": data | {"symbols": symbols, "max_text_len": MAX_TEXT_LEN}, "model": sizes,
+            "speaking": piper.speaking_of(described)}
+    notes += piper.notes_of(tree["data"], described)
+    notes.append("the file only speaks: it has no posterior encoder and no discriminators, which further training "
+                 "makes anew; until then there are no --candidates, no conversion and no alignment")
+    imported = Imported(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
+    check_fits(imported, str(file))
+    return imported
+
+
+class _Weights:
+    """The tensors of a graph by their names in the state dict."""
+
+    def __init__(self, graph: onnx.GraphProto):
+        self._numpy = import_package("onnx.numpy_helper", beside="protobuf", install="onnx").to_array
+        self._nodes = list(graph.node)
+        self._stored = {tensor.name: tensor for tensor in graph.initializer}
+        for node in self._nodes:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self._stored[node.output[0]] = node.attribute[0].t
+        # A tensor that is only handed on, or widened from 16 bits, is the one that is stored.
+        self._source = {node.output[0]: node.input[0] for node in self._nodes if node.op_type in ("Identity", "Cast")}
+        self.convolutions: dict[str, Convolution] = {}
+
+    def found(self) -> dict[str, Tensor]:
+        """All of them, float32; fills `convolutions` in too."""
+        named = {name: self._numpy(tensor) for name, tensor in self._stored.items()
+                 if name.partition(".")[0] in PARTS and "." in name}
+        for name, array in self._by_nodes():
+            named.setdefault(name, array)
+        return published_names({name: torch.from_numpy(np.array(array, np.float32)) for name, array in named.items()})
+
+    def _value(self, name: str) -> np.ndarray | None:
+        while name not in self._stored and name in self._source:
+            name = self._source[name]
+        return self._numpy(self._stored[name]) if name in self._stored else None
+
+    def _by_nodes(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What the nodes that take a tensor say of it: torch renames those it computed with, and stores equal ones
+        once, under the name of the first."""
+        for node in self._nodes:
+            module, kind = _module_of(node), node.op_type
+            if kind in ("Conv", "ConvTranspose"):
+                yield from self._of_convolution(node, module)
+            elif kind == "Gather" and (table := self._value(node.input[0])) is not None and table.ndim == 2:
+                for given, embedding in (("input", "enc_p.emb"), ("sid", "emb_g")):
+                    if node.input[1] == given or module == embedding:
+                        yield f"{embedding}.weight", table
+            elif kind in ("Mul", "Add") and NORM.fullmatch(module):
+                leaf = {"Mul": "gamma", "Add": "beta"}[kind]
+                yield from ((f"{module}.{leaf}", value) for value in self._constants(node) if value.ndim == 1)
+            elif module == "dp.flows.0":
+                yield from self._of_affine(node)
+
+    def _of_convolution(self, node: onnx.NodeProto, module: str) -> Iterator[tuple[str, np.ndarray]]:
+        for name in node.input[1:]:  # a graph whose nodes have no names
+            path, _, leaf = name.rpartition(".")
+            if not module and leaf in ("weight", "bias") and path.partition(".")[0] in PARTS:
+                module = path
+        if not module:
+            raise FormatError(f"the weights {', '.join(node.input[1:])} of a convolution have no name that tells their "
+                              "module; expected a graph as torch exports it, with the names of its modules")
+        given = {each.name: each.ints[0] for each in node.attribute if each.name in ("strides", "dilations")}
+        self.convolutions[module] = Convolution(given.get("strides", 1), given.get("dilations", 1))
+        for leaf, name in zip(("weight", "bias"), node.input[1:]):
+            if (value := self._value(name)) is not None:
+                yield f"{module}.{leaf}", value
+
+    def _of_affine(self, node: onnx.NodeProto) -> Iterator[tuple[str, np.ndarray]]:
+        """The first step of the durations' flow, (x - m) exp(-logs): its constant may be -logs or exp(-logs)."""
+        for value in self._constants(node):
+            if value.shape == (2, 1):
+                if node.op_type == "Exp":
+                    yield "dp.flows.0.logs", -value
+                elif node.op_type == "Mul":
+                    yield "dp.flows.0.logs", -np.log(value)
+                elif node.op_type == "Sub":
+                    yield "dp.flows.0.m", value
+
+    def _constants(self, node: onnx.NodeProto) -> Iterator[np.ndarray]:
+        values = (self._value(name) for name in node.input)
+        return (value for value in values if value is not None)
+
+
+def _module_of(node: onnx.NodeProto) -> str:
+    """`/flow/flows.6/enc/in_layers.0/Conv` -> flow.flows.6.enc.in_layers.0; "" for a node without such a name."""
+    return ".".join(node.name.strip("/").split("/")[:-1]) if node.name.startswith("/") else ""
+
+
+def _weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Folded weights as direction and norm again, where the layer is weight-normed in training."""
+    normed = {}
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        if leaf == "weight" and WEIGHT_NORMED.fullmatch(module):
+            normed[f"{module}.weight_v"] = tensor
+            normed[f"{module}.weight_g"] = tensor.flatten(1).norm(dim=1).reshape(-1, *[1] * (tensor.dim() - 1))
+        else:
+            normed[name] = tensor
+    return normed
+
+
+def _sizes(generator: Mapping[str, Tensor], convolutions: Mapping[str, Convolution], source: str) -> dict[str, Any]:
+    """The model section; what the training half shapes is as Piper has it, and the graph says rates and dilations."""
+    sizes = model_sizes(generator, source)
+    convs = "convs1" if sizes["resblock"] == "1" else "convs"
+    n_ups, n_kernels = len(sizes["upsample_kernel_sizes"]), len(sizes["resblock_kernel_sizes"])
+
+    def dilations(block: int) -> tuple[int, ...]:
+        inside = re.compile(rf"dec\.resblocks\.{block}\.{convs}\.(\d+)")
+        found = {int(match[1]): each.dilation for name, each in convolutions.items()
+                 if (match := inside.fullmatch(name))}
+        return tuple(found[i] for i in sorted(found))
+
+    return sizes | {"upsample_rates": tuple(convolutions[f"dec.ups.{i}"].stride for i in range(n_ups)),
+                    "resblock_dilation_sizes": tuple(dilations(block) for block in range(n_kernels))}
+
+
+def _without_untrained(symbols: list[str], rows: Tensor) -> tuple[list[str], list[str]]:
+    """The table with placeholders for symbols whose rows training never moved, and these symbols.
+
+    The rows that no symbol stands for show how long an untrained row is; without any, nothing can be told.
+    """
+    norms = rows.norm(dim=1)
+    private = [row for row, symbol in enumerate(symbols) if symbol == placeholder(row)]
+    if len(private) < 8:
+        return symbols, []
+    longest = float(norms[private].mean()) * TRAINED
+    kept = {piper.PAD, piper.BEGIN, piper.END}
+    untrained = [row for row, symbol in enumerate(symbols)
+                 if row not in private and symbol not in kept and norms[row] <= longest]
+    if len(untrained) > len(symbols) // 2:  # a voice that was hardly trained at all
+        return symbols, []
+    return ([placeholder(row) if row in untrained else symbol for row, symbol in enumerate(symbols)],
+            [symbols[row] for row in untrained])
+
+
+def _model_card(file: Path) -> dict[str, str]:
+    """What its makers say of data and licence, in the file MODEL_CARD beside it; nothing without one."""
+    card = file.with_name("MODEL_CARD")
+    if not card.is_file():
+        return {}
+    text = card.read_text(encoding="utf-8", errors="replace")
+    said = dict(re.findall(r"^\* *(URL|Licen[cs]e): *(.+?) *$", text, re.MULTILINE))
+    training = " ".join(text.partition("## Training")[2].split("##")[0].split())
+    licence = said.get("License", said.get("Licence", ""))
+    if licence and "tuned from" in training:
+        licence += ", as its makers say of its own data; the voice that it was fine-tuned from has terms of its own"
+    return {"data": ". ".join(filter(None, (said.get("URL"), training))), "licence": licence}
+
+
+def inputs_of(file: Path) -> list[str]:
+    """Names of what an ONNX graph takes.
+
+    Raises:
+        FormatError: it is no ONNX file, or a damaged one.
+    """
+    return [given.name for given in _load(file).graph.input]
+
+
+def _load(file: Path) -> onnx.ModelProto:
+    """The graph.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is no ONNX file, or a damaged one.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}")
+    onnx = import_package("onnx", beside="protobuf", otherwise="export the voice's checkpoint")
+    try:
+        return onnx.load(file)
+    except Exception as error:  # protobuf has exceptions of its own
+        raise FormatError(f"{file} cannot be read as ONNX ({type(error).__name__}: {str(error)[:80]}); its "
+                          f"{file.stat().st_size} bytes break off, or are of something else: fetch it again") from None
+
+
+def _is_piper(model: onnx.ModelProto) -> bool:
+    return {"input", "input_lengths", "scales"} <= {given.name for given in model.graph.input}
+
+
+def _find_graph(path: Path) -> Path | None:
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.onnx"))
+    return files[0] if len(files) == 1 else None
+
+
+def _find_config(file: Path) -> Path:
+    for beside in (file.with_name(file.name + ".json"), file.with_name("config.json")):
+        if beside.is_file():
+            return beside
+    raise FileNotFoundError(f"no {file.name}.json beside {file}; it comes with every Piper voice and says which "
+                            "symbols the ids stand for: fetch it too, or name it by --config")
