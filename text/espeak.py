@@ -41,7 +41,8 @@ _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")
 
 _ENGINE = threading.RLock()
 # A process forks only while no thread is inside the engine; else the child would wait for that thread for ever.
-os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
 
 # espeak-ng's name -> how else people write the language: other codes (ISO 639), what its speakers call it, and English.
 _OTHER_NAMES = {
