@@ -30,12 +30,13 @@ from text.markup import (
 )
 from text.prosody import Manner
 from text.sentences import LONGEST, Sentence, SentenceSplitter, cut_place, split_sentences
-from text.words import align_words
+from text.words import align_words, is_said
 
 # Shapes: L text tokens.
 
 # An utterance of more symbols than so many for each character that a sentence may have is cut once more.
 SYMBOLS_OF_A_CHARACTER, SHORTEST_LIMIT = 4, 400
+LONGEST_UTTERANCE = 2000  # symbols, whatever a voice's own settings claim: memory grows with the square of them
 
 # Seconds on either side of a cut that the length guard made, behind a word and behind a comma or another mark.
 SILENCE_AT_WORD, SILENCE_AT_MARK = 0.01, 0.04
@@ -100,7 +101,8 @@ class ScriptReader:
     @property
     def longest(self) -> int:
         """Symbols of the longest utterance: several for each character, as numbers have when they are written out."""
-        return max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
+        wanted = max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
+        return min(wanted, LONGEST_UTTERANCE)
 
     def read(self, source: str | Iterable[str]) -> Iterator[Utterance | Silence]:
         """Sentences and the pauses between them, in order.
@@ -209,8 +211,9 @@ class ScriptReader:
             yield from self._halves(stretches, marks, pause)
             return
         encoded = self.processor.encode_lenient(said.cleaned)
-        if not encoded.ids:
-            return
+        table, own = self.processor.symbols.symbols, zip(encoded.ids, encoded.places)
+        if not any(place >= 0 and is_said(table[each]) for each, place in own):
+            return  # punctuation alone has no sound
         owners = [said.owners[place] if place >= 0 else None for place in encoded.places]
         owners = _filled(owners)
         first_token = {place: token for token, place in reversed(list(enumerate(encoded.places))) if place >= 0}
