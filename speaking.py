@@ -369,6 +369,8 @@ class Speaking(ABC):
         if utterance.speaker is None:
             return
         try:
+            if not self.config.multispeaker:
+                raise ValueError("this voice has one speaker; leave the <voice> element out")
             who = self._who(utterance.speaker, None)
             spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
             for each in spec.ends or (spec,):

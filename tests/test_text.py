@@ -503,7 +503,8 @@ def test_espeak_gets_no_pictograph(line):
     ("English", "en-us"), ("español", "es"), ("日本語", "ja"),
     ("ger", "de"), ("ua", "uk"), ("kr", "ko"), ("sr-Latn", "sr"), ("Englisch", "en-us"), ("Hochdeutsch", "de"),
     ("us", "en-us"), ("at", "de"), ("ch", "de"), ("gsw", "de"), ("simple", "en-us"), ("Schweizer Deutsch", "de"),
-    ("Französisch", "fr-fr"), ("anglais", "en-us"), ("mx", "es-419"), ("it-CH", "it"), ("gb", "en-gb"), ("br", "pt-br")])
+    ("Französisch", "fr-fr"), ("anglais", "en-us"), ("mx", "es-419"), ("it-CH", "it"), ("gb", "en-gb"),
+    ("br", "pt-br")])
 def test_a_language_is_guessed_by_the_names_that_people_have_for_it(language, nearest):
     with pytest.raises(ValueError, match=rf"no language '{language}'; did you mean '{nearest}' \("):
         espeak.phonemize(["a"], language)

@@ -317,8 +317,8 @@ def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(tmp_path)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     text = (tmp_path / "errors").read_text()
-    assert text.count("TensorBoardTracker cannot write ([Errno 27] File too large: ") == 1 == text.count("\n")
-    assert "events.out.tfevents" in text
+    assert text.count("TensorBoardTracker cannot write (") == 1 == text.count("\n")
+    assert re.search(r"events\.out\.tfevents\S*: File too large\)", text)
 
 
 # Aim and Weights & Biases: which calls they get, then what they really keep
