@@ -360,7 +360,7 @@ def fitting(path: Path, trained: Mapping[str, Any], config: Config) -> Iterator[
         if not differing:
             raise
         raise CheckpointError(f"{path} does not fit: {'; '.join(differing)} when it was trained. Leave that as "
-                              "it was, or start a new run folder") from error
+                              "it was; another value needs a run of its own") from error
 
 
 def _shown(value: Any) -> str:

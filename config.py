@@ -523,7 +523,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         """Replace argparse's message, which has all options before it."""
-        self.exit(2, f"error: {message}; {self.prog} --help says what there is\n")
+        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
 
     def parse_args(self, args: typing.Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:
         """As argparse, but what no option takes has a message that says what to do."""
@@ -532,12 +532,12 @@ class CommandParser(argparse.ArgumentParser):
             return parsed
         option = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
         if option is None:
-            self.error(f"found {' '.join(rest)!r}, which no option takes; put a text, or a name, of several words in "
-                       "quotes")
+            self.error(f"found {' '.join(rest)[:SHOWN]!r}, which no option takes; put a text, or a name, of several "
+                       "words in quotes")
         known = self.options()
         same = OTHER_OPTIONS.get(option)
         hint = f"; did you mean {same}?" if same in known else _nearest(option, known)
-        self.error(f"there is no option {option}{hint}")
+        self.error(f"there is no option {option[:SHOWN]}{hint}")
 
     def options(self) -> list[str]:
         """All options, those of subcommands too."""

@@ -144,7 +144,7 @@ class ScriptReader:
         for sentence in splitter.finish():
             yield from self._read_plain(sentence)
 
-    def _read_plain(self, sentence: Sentence) -> Iterator[Utterance | _PauseBetween]:
+    def _read_plain(self, sentence: Sentence) -> Iterator[Utterance | Silence | _PauseBetween]:
         text = sentence.text
         segments = parse_inline(text) if "[[" in text else [Spoken(text, None, None, Manner(), 1, 1)]
         pause = _join(text) if sentence.is_cut else self._pause(sentence.ends_paragraph)
@@ -186,7 +186,7 @@ class ScriptReader:
             yield Silence(0.0, tuple(held))
 
     def _sentences(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                   is_sentence: bool = False) -> Iterator[Utterance | _PauseBetween]:
+                   is_sentence: bool = False) -> Iterator[Utterance | Silence | _PauseBetween]:
         """One group of stretches as the sentences in it; one that is marked as a sentence is cut only if too long."""
         borders = _borders(stretches)
         start, pause = 0, None
@@ -200,7 +200,7 @@ class ScriptReader:
             start = end
 
     def _utterance(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                   pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+                   pause: _PauseBetween) -> Iterator[Utterance | Silence | _PauseBetween]:
         """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
         for stretch in stretches:
             said_instead = stretch.phonemes or stretch.respelling or ""
@@ -213,6 +213,8 @@ class ScriptReader:
         encoded = self.processor.encode_lenient(said.cleaned)
         table, own = self.processor.symbols.symbols, zip(encoded.ids, encoded.places)
         if not any(place >= 0 and is_said(table[each]) for each, place in own):
+            if marks:
+                yield Silence(0.0, tuple(name for name, _ in marks))
             return  # punctuation alone has no sound
         owners = [said.owners[place] if place >= 0 else None for place in encoded.places]
         owners = _filled(owners)
@@ -235,7 +237,7 @@ class ScriptReader:
 
 
     def _halves(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+                pause: _PauseBetween) -> Iterator[Utterance | Silence | _PauseBetween]:
         """Stretches that have too many symbols, cut in two; MarkupError if they cannot be."""
         middle, borders = _middle(stretches), _borders(stretches)
         if middle is None:

@@ -251,14 +251,16 @@ def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) 
 
 
 def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
-    """One text in pieces as they are made; NothingToSayError if there are none."""
+    """One text in pieces as they are made; NothingToSayError if none of them has a word."""
     from speaking import NothingToSayError
 
     pieces = voice.stream(item.text, delivery)
-    first = next(pieces, None)
-    if first is None:
-        raise NothingToSayError(item.text)
-    yield first
+    begin: list[Audio] = []
+    while not (begin and begin[-1].text_ids):  # pauses may come first
+        if (piece := next(pieces, None)) is None:
+            raise NothingToSayError(item.text)
+        begin.append(piece)
+    yield from begin
     yield from pieces
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import sys
 import time
@@ -16,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import config
 import trackers
+from files import described
 from tests.conftest import tiny
 from tests.test_checkpoint import failing
 from trackers import (
@@ -255,7 +257,7 @@ def test_a_tracker_that_cannot_write_is_one_warning_and_the_others_get_everythin
         getattr(both, method)(*arguments)
     assert calls == [arguments] * 3
     [record] = caplog.records
-    assert "NullTracker cannot write" in record.getMessage() and str(error) in record.getMessage()
+    assert "NullTracker cannot write" in record.getMessage() and described(error) in record.getMessage()
     assert record.exc_info is None
 
 
