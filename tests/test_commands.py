@@ -341,7 +341,8 @@ def test_a_byte_order_mark_is_not_said_and_cues_are_lines(spoken, run, tmp_path)
     ("synthesize", ["Hallo", "-o", "/dev/null"], "-o /dev/null is a file, and its ending names no format to write"),
     ("synthesize", ["--file", "nowhere.txt"], "error: nowhere.txt: No such file or directory"),
     ("train", ["--confg", "a.json"], "there is no option --confg; did you mean '--config'?"),
-    ("preprocess", ["folder", "x", "--out", "y", "--seeed", "1"], "there is no option --seeed; did you mean '--seed'?"),
+    ("preprocess", ["folder", "x", "--out", "y", "--confg", "1"],
+     "there is no option --confg; did you mean '--config'?"),
     ("export", ["-m", "en_joe", "-o", "x", "--quantize", "int8"], "there is no option --quantize; did you mean"),
 ])
 def test_a_mistake_on_the_command_line_is_one_line_with_what_to_do(refused, name, arguments, message):
