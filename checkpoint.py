@@ -45,6 +45,7 @@ INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of i
 LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
 SHAPING = ("data.symbols", "data.n_speakers", "data.filter_length")  # settings that shape tensors, beside the networks'
+SHAPELESS = ("p_dropout", "augment", "plugins")  # beginnings of those of the networks' that shape none
 SHOWN = 80  # characters of a name that stands in a file, in a message
 FAULT = 600  # characters of what is wrong, in a message
 EXPANDED = 2**26  # bytes that a tensor of fewer stored numbers may stand for
@@ -356,6 +357,7 @@ def fitting(path: Path, trained: Mapping[str, Any], config: Config) -> Iterator[
         differing = [f"{section}.{key} is {_shown(value)}, and was {_shown(trained[section][key])}"
                      for section, values in settings.to_dict(config).items() for key, value in values.items()
                      if (section in ("model", "discriminator") or f"{section}.{key}" in SHAPING)
+                     and not key.startswith(SHAPELESS)
                      and isinstance(trained.get(section), dict) and trained[section].get(key, value) != value]
         if not differing:
             raise

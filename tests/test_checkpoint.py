@@ -282,10 +282,10 @@ def test_weights_of_another_kind_of_numbers_are_one_message(kind):
 def test_weights_that_a_changed_setting_no_longer_fits_name_that_setting(written, tmp_path, setting, message):
     torch.save(written[1], tmp_path / "checkpoint_00000004.pt")
     weights = checkpoint.read_weights(tmp_path)
-    config = checkpoint.config_of(weights, [setting])
+    config = checkpoint.config_of(weights, [setting, "model.p_dropout=0.3"])
     with pytest.raises(CheckpointError, match=message) as caught:
         checkpoint.network_of(weights, config)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "p_dropout" not in str(caught.value)
     with pytest.raises(CheckpointError, match=message):
         trainer.begin(tiny((setting,)), tmp_path, torch.device("cpu"))
 
