@@ -11,6 +11,7 @@ import config as settings
 import distributed
 from config import Config
 from data_utils import Batch
+from files import described
 from training_step import StepLosses, TrainState
 
 logger = logging.getLogger("vits")
@@ -83,7 +84,7 @@ class BadSteps:
         try:
             checkpoint.dump(folder / f"step_{step:08d}_process_{rank}.pt", content)
         except OSError as error:  # a full disk is no reason to end the run
-            logger.warning("the batch of step %d is not kept: %s", step, error)
+            logger.warning("the batch of step %d is not kept: %s", step, described(error))
 
 
 def roll_back(state: TrainState, config: Config, run_dir: Path, streak: BadStreak) -> None:

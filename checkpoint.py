@@ -16,7 +16,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -33,6 +33,7 @@ from files import staged
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import check_inside
+from utils import other_content
 
 logger = logging.getLogger("vits")
 
@@ -43,6 +44,8 @@ RELEASE_VERSION, INT8_VERSION = "1", "2"  # of a file with weights in 8 bits, wh
 INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of it is multiplied by, float32
 LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
+SHAPING = ("data.symbols", "data.n_speakers", "data.filter_length")  # settings that shape tensors, beside the networks'
+SHAPELESS = ("p_dropout", "augment", "plugins")  # beginnings of those of the networks' that shape none
 SHOWN = 80  # characters of a name that stands in a file, in a message
 FAULT = 600  # characters of what is wrong, in a message
 EXPANDED = 2**26  # bytes that a tensor of fewer stored numbers may stand for
@@ -131,8 +134,8 @@ def load(path: Path) -> dict[str, Any]:
                   if isinstance(error, pickle.UnpicklingError) else _reason(error))  # torch advises to execute them
         raise CheckpointError(f"{path} cannot be read: {reason}.\n{_way_out(path)}") from None
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        found = (f"the keys {', '.join(map(str, list(payload)[:6]))}" if isinstance(payload, dict) else
-                 f"a {type(payload).__name__}")
+        found = (f"the keys {', '.join(map(str, list(payload)[:6]))}" if isinstance(payload, dict) and payload else
+                 f"an empty {type(payload).__name__}" if payload in ({}, [], ()) else f"a {type(payload).__name__}")
         raise CheckpointError(f"{path} is not a checkpoint of this project; it holds {found}.\n{_way_out(path)}")
     version = payload.get("version")
     if _is_count(version) and version > VERSION:
@@ -204,6 +207,15 @@ def tensor_fault(tensors: Mapping[Any, Any]) -> str | None:
     return None
 
 
+def kind_fault(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """Which tensor holds whole numbers or truths where a network has floats, or the reverse; None if none does."""
+    for name, tensor in expected.items():
+        there = found.get(name)
+        if isinstance(there, Tensor) and there.is_floating_point() != tensor.is_floating_point():
+            return f"has {name} as {there.dtype}, expected {tensor.dtype}".replace("torch.", "")
+    return None
+
+
 def load_foreign(file: Path) -> Any:
     """What torch or safetensors wrote into a file of somebody else's, onto the CPU; nothing in it is executed.
 
@@ -225,6 +237,7 @@ def load_foreign(file: Path) -> Any:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = (f"it asks for {refused[1]} to be executed, which is not done; ask for the tensors alone, best as "
                   "safetensors" if refused else
+                  f"it is {what}" if (what := _foreign_kind(file)) else
                   f"its {file.stat().st_size} bytes break off, or are of something else than tensors, numbers and text")
         raise CheckpointError(f"{file} cannot be read: {reason}") from None
 
@@ -279,13 +292,19 @@ def read_ranking(run_dir: Path) -> Ranking | None:
         return None
     try:
         content = settings.read_json(file)
+    except ValueError as error:
+        raise _damaged_ranking(file, _reason(error)) from None
+    try:
         if "best" not in content:  # as it was while it named one checkpoint only
             content = {"measure": "valid/mel", "best": [content]}
         entries = tuple(Best(int(entry["step"]), float(entry["value"])) for entry in content["best"])
         return Ranking(str(content["measure"]), entries)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"{file} is damaged ({_reason(error)}); delete it, and the next validation writes it "
-                              "anew") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise _damaged_ranking(file, "expected a measure, and the best steps, each with its value") from None
+
+
+def _damaged_ranking(file: Path, fault: str) -> CheckpointError:
+    return CheckpointError(f"{file} is damaged ({fault}); delete it, and the next validation writes it anew")
 
 
 def write_ranking(run_dir: Path, ranking: Ranking) -> None:
@@ -305,8 +324,11 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
     """Load a state dict strictly.
 
     Raises:
-        CheckpointError: keys or shapes differ from the network that the configuration describes.
+        CheckpointError: keys, shapes or kinds differ from the network that the configuration describes.
     """
+    if fault := kind_fault(module.state_dict(), state):
+        raise CheckpointError(f"{path}: its {part} {fault}; something else than training changed it: fetch it "
+                              "again, or take another checkpoint")
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -317,6 +339,36 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
                               "configuration saved beside the checkpoint, or start a new run folder.") from None
 
 
+@contextlib.contextmanager
+def fitting(path: Path, trained: Mapping[str, Any], config: Config) -> Iterator[None]:
+    """Within it, weights that do not fit say which settings differ from those that they were trained with.
+
+    Args:
+        path: of the weights.
+        trained: the configuration beside them, as JSON.
+        config: what is wanted.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        differing = [f"{section}.{key} is {_shown(value)}, and was {_shown(trained[section][key])}"
+                     for section, values in settings.to_dict(config).items() for key, value in values.items()
+                     if (section in ("model", "discriminator") or f"{section}.{key}" in SHAPING)
+                     and not key.startswith(SHAPELESS)
+                     and isinstance(trained.get(section), dict) and trained[section].get(key, value) != value]
+        if not differing:
+            raise
+        raise CheckpointError(f"{path} does not fit: {'; '.join(differing)} when it was trained. Leave that as "
+                              "it was; another value needs a run of its own") from error
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:SHOWN]
+
+
 def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
     """The generator of a voice; no memory is taken for it before its tensors are seen to fit the configuration.
 
@@ -325,6 +377,11 @@ def network_of(weights: Weights, config: Config) -> SynthesizerTrn:
     Raises:
         CheckpointError: they do not.
     """
+    with fitting(weights.source, weights.config, config):
+        return _network_of(weights, config)
+
+
+def _network_of(weights: Weights, config: Config) -> SynthesizerTrn:
     n_symbols = len(TextProcessor.from_config(config.data).symbols)
     if not config.model.plugins:  # parts of users' own may not know the device "meta"
         with torch.device("meta"):
@@ -542,7 +599,8 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path} cannot be read: {_reason(error)}; fetch or export it again") from None
+        reason = f"it is {what}" if (what := _foreign_kind(path)) else _reason(error)
+        raise CheckpointError(f"{path} cannot be read: {reason}; fetch or export it again") from None
     if metadata.get("format") != RELEASE_FORMAT:
         raise CheckpointError(f"{path} is not a release of this project; its format is {metadata.get('format')!r}, "
                               f"expected {RELEASE_FORMAT!r} as export.py writes it")
@@ -616,7 +674,9 @@ def _damage(path: Path) -> str | None:
     try:
         with path.open("rb") as file:  # ZipFile(path) would not tell a file that may not be read from a damaged one
             if not zipfile.is_zipfile(file):
-                return f"its {path.stat().st_size} bytes break off, or were never a checkpoint"
+                what = _foreign_kind(path)
+                return f"it is {what}" if what else (
+                    f"its {path.stat().st_size} bytes break off, or were never a checkpoint")
             archive = zipfile.ZipFile(file)
             # torch reads nothing of a record whose flag says that it is a folder, and leaves memory as it was.
             folders = [record.filename for record in archive.infolist() if record.external_attr & 0x10]
@@ -638,8 +698,17 @@ def _is_compressed(archive: zipfile.ZipFile) -> bool:
     return any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist())
 
 
+def _foreign_kind(path: Path) -> str | None:
+    """What stands under a checkpoint's name, such as a web page; None if that is not sure, as of a zip's beginning."""
+    what = other_content(path)
+    return None if what == "a zip archive" else what
+
+
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(". ") if str(error).strip() else type(error).__name__
+    """An error's first line; of those whose words only a programmer understands, what they mean for a file."""
+    if isinstance(error, (LookupError, TypeError, AttributeError, ArithmeticError)) or not str(error).strip():
+        return "its content is not what was written"
+    return str(error).splitlines()[0].rstrip(". ")
 
 
 def _way_out(path: Path) -> str:
@@ -650,5 +719,7 @@ def _way_out(path: Path) -> str:
     for step in reversed(list_steps(path.parent)):
         older = path_of(path.parent, step).resolve()
         if step < int(named[1]) and _damage(older) is None:
-            return f"The one before it is {older}; delete or move {path.name}, and the run goes on from there."
-    return "There is no older checkpoint beside it; delete or move the file to start anew."
+            return (f"The one before it is {older}; delete or move {path.name}, and the run goes on from there. "
+                    "To speak, name that one.")
+    return ("There is no older checkpoint beside it. To speak, name another voice; to train, delete or move the file "
+            "to start anew.")

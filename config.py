@@ -180,8 +180,8 @@ class DataConfig:
     hop_length: int = at_most(256, 2**16)  # samples
     win_length: int = at_most(1024, 2**16)  # samples
     n_mel_channels: int = at_most(80, 1024)
-    mel_fmin: float = 0.0  # Hz
-    mel_fmax: float | None = None  # Hz; None is half the sampling rate
+    mel_fmin: float = at_most(0.0, math.inf)  # Hz, below
+    mel_fmax: float | None = at_most(None, math.inf)  # Hz; None is half the sampling rate, which bounds it
     add_blank: bool = True
     begin_end: tuple[str, str] | None = None  # symbols before and behind every text, where the voice learned them
     n_speakers: int = at_most(0, 100_000)  # 0 and 1 are one voice
@@ -204,7 +204,7 @@ class DataConfig:
         top = self.mel_fmax if self.mel_fmax is not None else self.sampling_rate / 2
         if not self.mel_fmin < top <= self.sampling_rate / 2:
             faults.append(f"data.mel_fmin {self.mel_fmin} and data.mel_fmax {top} must be in order and at most half "
-                          f"of data.sampling_rate {self.sampling_rate}")
+                          f"of data.sampling_rate {self.sampling_rate}, {self.sampling_rate / 2:g}")
         if self.speakers and self.n_speakers < len(self.speakers):
             faults.append(f"data.n_speakers is {self.n_speakers}, but there are {len(self.speakers)} names of "
                           f"speakers; set data.n_speakers={len(self.speakers)}")
@@ -511,6 +511,40 @@ def replace(config: Config, section: str, changes: dict[str, Any]) -> Config:
 def overridden(overrides: typing.Sequence[str]) -> set[str]:
     """The keys that `section.key=value` overrides name."""
     return {override.partition("=")[0].strip() for override in overrides}
+
+
+# What other programs call an option -> ours, where a command has it.
+OTHER_OPTIONS = {"--voice": "-m", "--model": "-m", "--checkpoint": "-m", "--output": "-o", "--input": "--file",
+                 "--lang": "--set", "--language": "--set", "--rhythm": "--speed", "--length-scale": "--speed"}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A command line whose mistakes are one message each, with the option that may be meant, and exit status 2."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        """Replace argparse's message, which has all options before it."""
+        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
+
+    def parse_args(self, args: typing.Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:
+        """As argparse, but what no option takes has a message that says what to do."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if not rest:
+            return parsed
+        option = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
+        if option is None:
+            self.error(f"found {' '.join(rest)[:SHOWN]!r}, which no option takes; put a text, or a name, of several "
+                       "words in quotes")
+        known = self.options()
+        same = OTHER_OPTIONS.get(option)
+        hint = f"; did you mean {same}?" if same in known else _nearest(option, known)
+        self.error(f"there is no option {option[:SHOWN]}{hint}")
+
+    def options(self) -> list[str]:
+        """All options, those of subcommands too."""
+        inner = [parser for action in self._actions if isinstance(action, argparse._SubParsersAction)
+                 for parser in action.choices.values()]
+        return [*(option for action in self._actions for option in action.option_strings),
+                *(option for parser in inner for option in parser.options())]
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:

@@ -141,7 +141,7 @@ def found(imported: Imported) -> str:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     readable = [name for name, carries in formats.FORMATS.items() if carries.reads]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the file or the folder")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="the folder to write")
     parser.add_argument("--config", type=Path, help="its JSON, where it does not lie beside it")

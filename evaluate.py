@@ -42,7 +42,7 @@ OVERRIDES = "Settings changed"  # the fact that names them
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx "
                       "file or its folder, or the name of a voice in voices/")

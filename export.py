@@ -100,7 +100,7 @@ def write_release(weights: Weights, args: argparse.Namespace) -> Written:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     forms = [RELEASE, *(name for name, carries in formats.FORMATS.items() if carries.writes)]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--run", type=Path, required=True, help="a run folder, a checkpoint, a release "
                         "folder, or the name of a voice in voices/")
     parser.add_argument("--to", choices=forms, default=RELEASE, help="the form (default release)")

@@ -61,6 +61,14 @@ def errors_named(name: str | os.PathLike, temporary: Path | None = None) -> Iter
         raise OSError(error.errno, error.strerror, str(name)) from error
 
 
+def described(error: BaseException) -> str:
+    """An error's message; of the system's own errors the file and the reason, without their number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' and '.join(names)}: {error.strerror}" if names else error.strerror
+
+
 @contextlib.contextmanager
 def staged(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
     """An empty folder beside `folder`, of the same name, whose files move into `folder` at the end if all went well.

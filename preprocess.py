@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """All options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--filelists", nargs="+", default=[], help="filelists whose text is to be cleaned")
     parser.add_argument("--text_index", type=int, default=1, help="column of the text; the first is 0")
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
@@ -225,7 +225,7 @@ def _config_to_check(args: argparse.Namespace) -> Config | None:
 
 def _shared_parser() -> argparse.ArgumentParser:
     rules, plan = AudioRules(), Plan(Path(), AudioRules())
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = settings.CommandParser(add_help=False)
     parser.add_argument("--out", type=Path, required=True, help="folder for wavs/, train.txt, val.txt")
     parser.add_argument("-c", "--config", type=Path, help="what the corpus is for: gives rate, longest audio, cleaners "
                         "and language where the options do not, and checks every text against its symbol table")

@@ -16,6 +16,7 @@ from timings import Mark, Timings
 # Shapes: L text tokens, S samples.
 
 LONGEST_TOKEN = 1001  # frames that a network may give; `models.MAX_LOG_DURATION` keeps ours at 1000, before rounding
+SHORTEST_MEAN, LONGEST_MEAN = 1e-3, 200  # frames of a token, over an utterance; trained voices give 1 to 5
 RAMP_SECONDS = 0.005  # of a change of volume or pitch, and at a cut, so that it does not click
 SILENCE_DB = 38.0  # below the loudest frame
 
@@ -24,7 +25,8 @@ def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
     """Frames for each token as a voice's network gives them, [L].
 
     Raises:
-        ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token.
+        ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token, or their mean
+            lies outside `SHORTEST_MEAN` to `LONGEST_MEAN`.
     """
     frames = np.asarray(frames)
     if frames.shape != (n_tokens,) or frames.dtype.kind not in "fiu":
@@ -36,6 +38,9 @@ def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
     if n_tokens and not 0 <= frames.min() <= frames.max() <= LONGEST_TOKEN:
         raise ValueError(f"the voice gives a token from {frames.min():g} to {frames.max():g} frames; expected 0 to "
                          f"{LONGEST_TOKEN}: its weights are damaged")
+    if n_tokens and not SHORTEST_MEAN <= frames.mean() <= LONGEST_MEAN:
+        raise ValueError(f"the voice gives {n_tokens} tokens {frames.mean():g} frames each on average; expected "
+                         f"{SHORTEST_MEAN:g} to {LONGEST_MEAN}: its weights are damaged")
     return frames
 
 

@@ -30,12 +30,13 @@ from text.markup import (
 )
 from text.prosody import Manner
 from text.sentences import LONGEST, Sentence, SentenceSplitter, cut_place, split_sentences
-from text.words import align_words
+from text.words import align_words, is_said
 
 # Shapes: L text tokens.
 
 # An utterance of more symbols than so many for each character that a sentence may have is cut once more.
 SYMBOLS_OF_A_CHARACTER, SHORTEST_LIMIT = 4, 400
+LONGEST_UTTERANCE = 2000  # symbols, whatever a voice's own settings claim: memory grows with the square of them
 
 # Seconds on either side of a cut that the length guard made, behind a word and behind a comma or another mark.
 SILENCE_AT_WORD, SILENCE_AT_MARK = 0.01, 0.04
@@ -100,7 +101,8 @@ class ScriptReader:
     @property
     def longest(self) -> int:
         """Symbols of the longest utterance: several for each character, as numbers have when they are written out."""
-        return max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
+        wanted = max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
+        return min(wanted, LONGEST_UTTERANCE)
 
     def read(self, source: str | Iterable[str]) -> Iterator[Utterance | Silence]:
         """Sentences and the pauses between them, in order.
@@ -142,7 +144,7 @@ class ScriptReader:
         for sentence in splitter.finish():
             yield from self._read_plain(sentence)
 
-    def _read_plain(self, sentence: Sentence) -> Iterator[Utterance | _PauseBetween]:
+    def _read_plain(self, sentence: Sentence) -> Iterator[Utterance | Silence | _PauseBetween]:
         text = sentence.text
         segments = parse_inline(text) if "[[" in text else [Spoken(text, None, None, Manner(), 1, 1)]
         pause = _join(text) if sentence.is_cut else self._pause(sentence.ends_paragraph)
@@ -184,7 +186,7 @@ class ScriptReader:
             yield Silence(0.0, tuple(held))
 
     def _sentences(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                   is_sentence: bool = False) -> Iterator[Utterance | _PauseBetween]:
+                   is_sentence: bool = False) -> Iterator[Utterance | Silence | _PauseBetween]:
         """One group of stretches as the sentences in it; one that is marked as a sentence is cut only if too long."""
         borders = _borders(stretches)
         start, pause = 0, None
@@ -198,7 +200,7 @@ class ScriptReader:
             start = end
 
     def _utterance(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                   pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+                   pause: _PauseBetween) -> Iterator[Utterance | Silence | _PauseBetween]:
         """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
         for stretch in stretches:
             said_instead = stretch.phonemes or stretch.respelling or ""
@@ -209,8 +211,11 @@ class ScriptReader:
             yield from self._halves(stretches, marks, pause)
             return
         encoded = self.processor.encode_lenient(said.cleaned)
-        if not encoded.ids:
-            return
+        table, own = self.processor.symbols.symbols, zip(encoded.ids, encoded.places)
+        if not any(place >= 0 and is_said(table[each]) for each, place in own):
+            if marks:
+                yield Silence(0.0, tuple(name for name, _ in marks))
+            return  # punctuation alone has no sound
         owners = [said.owners[place] if place >= 0 else None for place in encoded.places]
         owners = _filled(owners)
         first_token = {place: token for token, place in reversed(list(enumerate(encoded.places))) if place >= 0}
@@ -232,7 +237,7 @@ class ScriptReader:
 
 
     def _halves(self, stretches: list[Spoken], marks: list[tuple[str, int]],
-                pause: _PauseBetween) -> Iterator[Utterance | _PauseBetween]:
+                pause: _PauseBetween) -> Iterator[Utterance | Silence | _PauseBetween]:
         """Stretches that have too many symbols, cut in two; MarkupError if they cannot be."""
         middle, borders = _middle(stretches), _borders(stretches)
         if middle is None:

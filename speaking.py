@@ -53,7 +53,8 @@ class NothingToSayError(ValueError):
         return f"nothing to say in {self.text[:80]!r}"
 
     def __str__(self) -> str:
-        return f"{self.summary}: it is empty, or this voice knows none of its characters; write words that it can say"
+        return (f"{self.summary}: it is empty, or punctuation alone, or this voice knows none of its characters; write "
+                "words that it can say")
 
 
 TEXT_ERRORS = (NothingToSayError, MarkupError)  # of one text; others may be said
@@ -369,6 +370,8 @@ class Speaking(ABC):
         if utterance.speaker is None:
             return
         try:
+            if not self.config.multispeaker:
+                raise ValueError("this voice has one speaker; leave the <voice> element out")
             who = self._who(utterance.speaker, None)
             spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
             for each in spec.ends or (spec,):

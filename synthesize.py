@@ -87,7 +87,7 @@ class Outcome:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="?", metavar="TEXT", help="what to say, as --text")
     parser.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx file of "
                         "export.py or of Piper, or the name of a voice in voices/ (default: en_joe)")
@@ -123,7 +123,7 @@ def parse_arguments() -> argparse.Namespace:
     out.add_argument("--loudness", type=float, metavar="LUFS", help="-23 as in broadcasting, -16 as in podcasts")
     out.add_argument("--batch", type=int, default=1, metavar="N", help="sentences of several lines made together")
     out.add_argument("--timings", nargs="+", choices=TIMINGS, default=[], help="who is heard when, beside each sound")
-    out.add_argument("--cues", choices=CUES, default="sentences", help="what a subtitle of srt and vtt is; lines are "
+    out.add_argument("--cues", choices=CUES, help="what a subtitle of srt and vtt is; lines are "
                      "at most two of 42 characters (default sentences)")
     out.add_argument("--json", action="store_true", help="a line of JSON for each sound on standard output")
     out.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
@@ -187,6 +187,9 @@ def check(args: argparse.Namespace) -> None:
                          "need a file: let -o name one")
     if args.picture and (args.text is None or args.whole):
         raise ValueError("--picture draws a single text: give --text")
+    if args.cues and not {"srt", "vtt"} & set(args.timings):
+        raise ValueError(f"--cues {args.cues} says what a subtitle is; add --timings srt or --timings vtt, which write "
+                         "subtitles")
     if args.batch < 1:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
 
@@ -248,14 +251,16 @@ def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) 
 
 
 def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
-    """One text in pieces as they are made; NothingToSayError if there are none."""
+    """One text in pieces as they are made; NothingToSayError if none of them has a word."""
     from speaking import NothingToSayError
 
     pieces = voice.stream(item.text, delivery)
-    first = next(pieces, None)
-    if first is None:
-        raise NothingToSayError(item.text)
-    yield first
+    begin: list[Audio] = []
+    while not (begin and begin[-1].text_ids):  # pauses may come first
+        if (piece := next(pieces, None)) is None:
+            raise NothingToSayError(item.text)
+        begin.append(piece)
+    yield from begin
     yield from pieces
 
 
@@ -330,7 +335,7 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
     """Write the timings, and one line."""
     written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
     for each in written:
-        timings.write(each, args.cues)
+        timings.write(each, args.cues or CUES[0])
     line = f"{path}: {seconds:.2f} s" + "".join(f", {each}" for each in written)
     if args.json:
         line = json.dumps({"path": str(path), "seconds": round(seconds, 6), **(timings.as_dict() if timings else {})},
@@ -391,6 +396,9 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
     if out.suffix[1:] in ENDINGS:
         raise ValueError(f"{count} lines make {count} files; let -o name a folder instead of {out}, or add --whole to "
                          "read them as one text")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"-o {out} is a file, and its ending names no format to write; name a file that ends in "
+                         f"{' '.join(f'.{each}' for each in ENDINGS)}, or a folder")
     return [out / f"{number:04d}.{ending}" for number in range(1, count + 1)]
 
 

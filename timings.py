@@ -191,17 +191,14 @@ def _clock(milliseconds: int, point: str) -> str:
 
 
 def _timed_cues(timings: Timings, cues: str) -> list[Mark]:
-    """Cues with something to read, in milliseconds; each lasts at least one, and none overlaps the one before."""
+    """Cues with something to read, in milliseconds, one after another; what lasts less than half of one has none."""
     marks = _pages(timings) if cues == "lines" else getattr(timings, cues)
     timed = []
-    earliest = 0
     for text, start, end in marks:
         text = "\n".join(filter(None, map(_plain, text.split("\n")))) if cues == "lines" else _plain(text)
-        if text:
-            first, last = ((sample * 2000 // timings.sample_rate + 1) // 2 for sample in (start, end))
-            first = max(first, earliest)
-            earliest = max(last, first + 1)
-            timed.append(Mark(text, first, earliest))
+        first, last = ((sample * 2000 // timings.sample_rate + 1) // 2 for sample in (start, end))
+        if text and first < last:
+            timed.append(Mark(text, first, last))
     return timed
 
 

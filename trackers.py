@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from files import atomic_path, errors_named, write_text_atomic
+from files import atomic_path, described, errors_named, write_text_atomic
 
 logger = logging.getLogger("vits")
 
@@ -105,7 +105,7 @@ class Trackers(NullTracker):
                 if tracker not in self._failed:
                     self._failed.append(tracker)
                     logger.warning("%s cannot write (%s); the run goes on, and what it should have written may be "
-                                   "missing there", type(tracker).__name__, error)
+                                   "missing there", type(tracker).__name__, described(error))
 
 
 class ConsoleTracker(NullTracker):

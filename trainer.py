@@ -244,9 +244,10 @@ def begin(config: Config, run_dir: Path, device: torch.device,
         began_from = payload["config"]["train"].get("init_from")
         _check_beginning(began_from, config.train.init_from, run_dir)
         config = settings.replace(config, "train", {"init_from": began_from})
-        checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
-        state = new_state(config, networks, payload.get("new_rows"))
-        state.load_state_dict(payload, newest)
+        with checkpoint.fitting(newest, payload["config"], config):
+            checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
+            state = new_state(config, networks, payload.get("new_rows"))
+            state.load_state_dict(payload, newest)
         config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
         logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
     elif config.train.init_from is not None:
@@ -419,7 +420,7 @@ def _changes(before: dict[str, Any], config: Config) -> str:
 
 def main(description: str, multispeaker: bool) -> None:
     """The command line that `train.py` and `train_ms.py` share; they differ only in the configuration they refuse."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = settings.CommandParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--config", type=Path, help="JSON file; default: the run's own config.json")
     parser.add_argument("-m", "--run", type=Path, help="folder of the run; default: runs/NAME of the configuration")
     parser.add_argument("--init-from", type=Path, metavar="SOURCE",

@@ -105,8 +105,8 @@ class TrainState:
         except (AttributeError, LookupError, RuntimeError, TypeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise CheckpointError(f"{path}: the state of its optimizers is not what training wrote "
-                                  f"({type(error).__name__}: {error})") from error
+            raise CheckpointError(f"{path}: the state of its optimizers is not what training "
+                                  "wrote; take another checkpoint") from error
         self.step = payload["step"]
         self.rollbacks = payload.get("rollbacks", 0)
         self.rolled_back_to = list(payload.get("rolled_back_to", ()))

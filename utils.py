@@ -30,7 +30,7 @@ import numpy as np
 import soundfile
 
 import distributed
-from files import atomic_path, drop_output, errors_named
+from files import atomic_path, described, drop_output, errors_named
 from files import write_atomic as write_atomic  # many modules import these two from here
 from files import write_text_atomic as write_text_atomic
 
@@ -52,7 +52,8 @@ UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", "
 _NOT_AUDIO = (
     (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"<!doctype", "a web page"),
-    (b"<html", "a web page"), (b"version https://git-lfs", "a Git LFS pointer, for which `git lfs pull` gets the file"))
+    (b"<html", "a web page"), (b"<?xml", "an XML page"),
+    (b"version https://git-lfs", "a Git LFS pointer, for which `git lfs pull` gets the file"))
 
 
 class AudioError(ValueError):
@@ -352,7 +353,7 @@ def _explained(error: Exception) -> str:
     """An error's message; for a file in a folder's place, which the system calls `File exists`, what to do."""
     if isinstance(error, FileExistsError) and error.filename:
         return f"{error.filename} is a file, where a folder is expected; name another one"
-    return str(error)
+    return described(error)
 
 
 def _note_in_log_file(error: Exception) -> None:
@@ -380,8 +381,9 @@ class _LogFile(logging.FileHandler):
         """Replace logging's traceback for each line that is lost."""
         if self.is_written:
             self.is_written = False
-            print(f"warning: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on, and lines "
-                  "are missing there", file=sys.stderr)
+            reason = described(sys.exc_info()[1])
+            print(f"warning: {self.baseFilename} cannot be written ({reason}); the run goes on, and lines are missing "
+                  "there", file=sys.stderr)
 
     def close(self) -> None:
         """Close it, even if what is left cannot be written."""
@@ -424,11 +426,18 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
     return file
 
 
+def other_content(path: str | os.PathLike) -> str | None:
+    """What a file is that bears another kind's name (a web page, a Git LFS pointer), by its first bytes; or None."""
+    with open(path, "rb") as file:
+        start = file.read(256).lstrip().lower()
+    return next((what for sign, what in _NOT_AUDIO if start.startswith(sign.lower())), None)
+
+
 def _other_content(place: Path) -> str:
     """What is in a file that libsndfile does not read, where its first bytes or its ending say it; else nothing."""
     with open(place, "rb") as file:
         start = file.read(64)
-    what = next((what for sign, what in _NOT_AUDIO if start.lower().startswith(sign.lower())), None)
+    what = other_content(place)
     if what is not None:
         return f"is {what}, not audio; replace or remove it"
     ending = place.suffix.lower()

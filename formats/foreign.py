@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import config as settings
-from checkpoint import tensor_fault
+from checkpoint import kind_fault, tensor_fault
 from discriminators import Discriminators
 from formats import FormatError, Imported
 from models import SynthesizerTrn
@@ -160,5 +160,7 @@ def _misfits(tensors: Mapping[str, Tensor], network: nn.Module) -> list[str]:
     expected = network.state_dict()
     faults = [f"{name} is missing" for name in expected if name not in tensors]
     faults += [f"{name} is not known here" for name in tensors if name not in expected]
+    fault = kind_fault(expected, tensors)
+    faults += [f"it {fault}"] if fault else []
     return faults + [f"{name} is {list(tensors[name].shape)}, expected {list(expected[name].shape)}"
                      for name in expected if name in tensors and tensors[name].shape != expected[name].shape]

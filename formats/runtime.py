@@ -30,7 +30,7 @@ from speakers import parse_speaker, shares
 from speaking import Delivery, Speaking
 from text import TextProcessor
 from text.symbols import check_inside
-from utils import import_package
+from utils import import_package, other_content
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
@@ -289,6 +289,8 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
                                                            "speaks")
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
+    if what := other_content(path):
+        raise FormatError(f"{path} is {what}, no ONNX graph; fetch it again, or write it by python export.py --to onnx")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         # The key of external data, its length before it; onnxruntime too refuses other folders' files. A release's own
         # weights may be shared.

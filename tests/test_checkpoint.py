@@ -5,6 +5,7 @@ import math
 import os
 import pickle
 import random
+import re
 import resource
 import shutil
 import struct
@@ -20,6 +21,7 @@ import registry
 import synthesis
 import trainer
 from checkpoint import Best, CheckpointError, Ranking
+from formats import foreign, runtime
 from tests.conftest import tiny
 from text import TextProcessor
 from training_step import new_networks, new_state
@@ -116,6 +118,7 @@ def a_zip(path):
     (a_zip, "cannot be read: it is a zip archive of something else"),
     (lambda path: torch.save({"model": {}, "iteration": 3}, path),
      "is not a checkpoint of this project; it holds the keys model, iteration"),
+    (lambda path: torch.save({}, path), "is not a checkpoint of this project; it holds an empty dict"),
     (lambda path: torch.save([1, 2], path), "is not a checkpoint of this project; it holds a list"),
 ])
 def test_each_kind_of_foreign_file_has_its_message_which_names_the_whole_one_before(tmp_path, make, message):
@@ -128,7 +131,7 @@ def test_each_kind_of_foreign_file_has_its_message_which_names_the_whole_one_bef
         checkpoint.load(path)
     assert f"The one before it is {checkpoint.path_of(tmp_path, 1)}; delete or move" in str(caught.value)
     checkpoint.path_of(tmp_path, 1).unlink()
-    with pytest.raises(CheckpointError, match="no older checkpoint .* start anew"):
+    with pytest.raises(CheckpointError, match="no older checkpoint .* To speak, name another voice; .* start anew"):
         checkpoint.load(path)
 
 
@@ -240,6 +243,51 @@ def test_a_dump_is_read_by_torch_alone_and_is_no_checkpoint(tmp_path):
     assert torch.equal(torch.load(path, weights_only=True)["wav"], torch.ones(2))
     with pytest.raises(CheckpointError, match="it holds the keys wav, names"):
         checkpoint.load(path)
+
+
+@pytest.mark.parametrize(("content", "kind"), [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a Git LFS pointer, for which `git lfs pull`"),
+    (b"\n  <!DOCTYPE html>\n<html>", "a web page"), (b"<HTML><body>", "a web page"),
+    (b"<?xml version='1.0'?>", "an XML page"), (b"%PDF-1.7", "a PDF"), (b"\x1f\x8b\x08", "a gzip archive")])
+def test_what_stands_under_the_name_of_weights_is_named(tmp_path, content, kind):
+    released = tmp_path / "released"
+    checkpoint.publish(a_run(tmp_path / "run"), released)
+    (released / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"model.safetensors cannot be read: it is {kind}"):
+        checkpoint.read_weights(released)
+    for name, read in (("checkpoint_00000001.pt", checkpoint.load), ("a.pth", checkpoint.load_foreign),
+                       ("a.safetensors", checkpoint.load_foreign)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"{name} cannot be read: it is {kind}"):
+            read(tmp_path / name)
+    (tmp_path / "voice.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match=f"voice.onnx is {kind}"):
+        runtime._session(tmp_path / "voice.onnx", 1)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int8, torch.uint8, torch.bool])
+def test_weights_of_another_kind_of_numbers_are_one_message(kind):
+    module = torch.nn.Linear(2, 2)
+    state = {name: tensor.to(kind) if name == "bias" else tensor for name, tensor in module.state_dict().items()}
+    message = f"its generator has bias as {str(kind)[6:]}, expected float32"
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load_state(module, state, Path("a.pt"), "generator")
+    assert foreign._misfits(state, module) == [f"it has bias as {str(kind)[6:]}, expected float32"]
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("model.hidden_channels=8", "model.hidden_channels is 8, and was 16 when it was trained"),
+    ("model.n_layers=3", "model.n_layers is 3, and was 2 when it was trained"),
+    ('data.symbols=["_", "a"]', r'data.symbols is \["_", "a"\], and was "characters" when it was trained')])
+def test_weights_that_a_changed_setting_no_longer_fits_name_that_setting(written, tmp_path, setting, message):
+    torch.save(written[1], tmp_path / "checkpoint_00000004.pt")
+    weights = checkpoint.read_weights(tmp_path)
+    config = checkpoint.config_of(weights, [setting, "model.p_dropout=0.3"])
+    with pytest.raises(CheckpointError, match=message) as caught:
+        checkpoint.network_of(weights, config)
+    assert "\n" not in str(caught.value) and "p_dropout" not in str(caught.value)
+    with pytest.raises(CheckpointError, match=message):
+        trainer.begin(tiny((setting,)), tmp_path, torch.device("cpu"))
 
 
 # What is published
@@ -485,8 +533,10 @@ def test_a_state_of_training_that_was_edited_is_one_message_or_trained_further(w
     '{"measure": 1, "best": [{"step": 1' + "0" * 5000 + ', "value": 1}]}', "[" * 100_000, '{"best": [{}]}'])
 def test_a_damaged_ranking_is_one_message(tmp_path, text):
     (tmp_path / "best.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"best\.json is damaged .*delete it"):
+    with pytest.raises(CheckpointError, match=r"best\.json is damaged .*delete it") as caught:
         checkpoint.read_ranking(tmp_path)
+    pythons_words = r"'step'|NoneType|not (iterable|subscriptable)|invalid literal|cannot convert"
+    assert not re.search(pythons_words, str(caught.value))
 
 
 @pytest.mark.parametrize("header", [

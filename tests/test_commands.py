@@ -329,6 +329,39 @@ def test_a_byte_order_mark_is_not_said_and_cues_are_lines(spoken, run, tmp_path)
     assert len(cues) > 1 and all(len(line) <= 42 for cue in cues for line in cue.split("\n")[2:])
 
 
+@pytest.mark.parametrize(("name", "arguments", "message"), [
+    ("synthesize", ["Hello", "world"], "found 'world', which no option takes; put a text, or a name, of several"),
+    ("synthesize", ["Hello", "my", "world", "--seed", "1"], "found 'my world', which no option takes"),
+    ("synthesize", ["--voice", "de_kerstin", "Hallo"], "there is no option --voice; did you mean -m?"),
+    ("synthesize", ["--txt", "Hallo"], "there is no option --txt; did you mean '--text'?"),
+    ("synthesize", ["--sped=2", "Hallo"], "there is no option --sped; did you mean '--speed'?"),
+    ("synthesize", ["--seed", "x", "Hallo"], "argument --seed: invalid int value: 'x'"),
+    ("synthesize", ["Hallo", "--cues", "lines"], "add --timings srt or --timings vtt"),
+    ("synthesize", ["Hallo", "--cues", "words", "--timings", "json"], "add --timings srt or --timings vtt"),
+    ("synthesize", ["Hallo", "-o", "/dev/null"], "-o /dev/null is a file, and its ending names no format to write"),
+    ("synthesize", ["--file", "nowhere.txt"], "error: nowhere.txt: No such file or directory"),
+    ("train", ["--confg", "a.json"], "there is no option --confg; did you mean '--config'?"),
+    ("preprocess", ["folder", "x", "--out", "y", "--confg", "1"],
+     "there is no option --confg; did you mean '--config'?"),
+    ("export", ["-m", "en_joe", "-o", "x", "--quantize", "int8"], "there is no option --quantize; did you mean"),
+])
+def test_a_mistake_on_the_command_line_is_one_line_with_what_to_do(refused, name, arguments, message):
+    said = refused(name, *arguments)
+    assert message in said and said.startswith("error: ") and said.count("\n") == 1 and "[Errno" not in said
+
+
+def test_a_text_of_pauses_alone_leaves_no_file(refused, run, tmp_path):
+    for source in ("<speak><break time='1s'/></speak>", "<speak>…<break/><mark name='a'/>?!</speak>", "🙂🙃 …"):
+        assert "nothing to say" in refused("synthesize", "-m", run, "--text", source, "-o", tmp_path / "a.wav")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_voice_element_of_another_program_is_answered_in_its_own_words(refused, run, tmp_path):
+    message = refused("synthesize", "-m", run, "--text", "<speak><voice name='en-US-JennyNeural'>abc</voice></speak>",
+                      "-o", tmp_path / "a.wav")
+    assert "<voice name='en-US-JennyNeural'>: this voice has one speaker; leave the <voice> element out" in message
+
+
 def test_a_file_in_another_encoding_is_refused_by_its_line(refused, run, tmp_path):
     (tmp_path / "latin.txt").write_bytes("abc\ncafé\n".encode("latin-1"))
     message = refused("synthesize", "-m", run, "--file", tmp_path / "latin.txt", "-o", tmp_path / "out")

@@ -118,6 +118,7 @@ def test_all_faults_are_named_in_one_message_each_on_its_line():
     ("data.win_length=2000", "data.win_length 2000 is larger than data.filter_length 1024"),
     ("data.hop_length=255", "data.hop_length 255 must be at most data.win_length and differ"),
     ("data.mel_fmax=12000", "must be in order and at most half of data.sampling_rate 22050"),
+    ("data.mel_fmax=1e30", "must be in order and at most half of data.sampling_rate 22050, 11025"),
     ("data.mel_fmin=12000", "must be in order and at most half of data.sampling_rate 22050"),
     ('data.speakers=["a","b"]', "data.n_speakers is 0, but there are 2 names of speakers; set data.n_speakers=2"),
     ("data.min_text_len=500", "data.min_text_len 500 exceeds data.max_text_len 190"),

@@ -24,7 +24,7 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONT
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 FILE_ENDINGS = {"py", "log", "onnx", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
 OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py", "evaluate.py"}
-OTHERS_WORDS = ("[Errno 28] No space left on device: ...", "Root Cause (first observed failure)", "rank",
+OTHERS_WORDS = ("...: No space left on device", "Root Cause (first observed failure)", "rank",
                 "Connection closed by peer")  # the system's and torchrun's
 
 

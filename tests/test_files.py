@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import files
-from files import atomic_path, errors_named, locked, staged, write_bytes_atomic, write_text_atomic
+from files import atomic_path, described, errors_named, locked, staged, write_bytes_atomic, write_text_atomic
 from tests.conftest import ROOT
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -166,3 +166,12 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
     with locked(tmp_path / "lock"):
         pass
     assert "lock cannot be locked (No locks available): nothing keeps a second process away" in caplog.text
+
+
+@pytest.mark.parametrize("error, expected", [
+    (OSError(errno.ENOSPC, "No space left on device", "a.wav"), "a.wav: No space left on device"),
+    (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+    (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), "a and b: Invalid cross-device link"),
+    (FileNotFoundError("no filelist a.txt; make it"), "no filelist a.txt; make it"), (ValueError("x"), "x")])
+def test_an_error_of_the_system_is_described_without_its_number(error, expected):
+    assert described(error) == expected

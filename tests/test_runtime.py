@@ -322,6 +322,8 @@ def test_a_graph_of_an_earlier_version_speaks_at_every_pace(solo, tmp_path, form
 @pytest.mark.parametrize("durations, message", [
     (lambda said: said * 0 + 10**9, "gives a token from 1e.09 to 1e.09 frames; expected 0 to 1001"),
     (lambda said: said * 0 - 1, "from -1 to -1 frames"),
+    (lambda said: said * 0, "gives 7 tokens 0 frames each on average; expected 0.001 to 200: its weights are damaged"),
+    (lambda said: said * 0 + 900, "gives 7 tokens 900 frames each on average"),
     (lambda said: said * math.nan, "durations are not finite"),
     (lambda said: said[:, :2], "durations of shape .2. and kind float32 for 7 tokens"),
     (lambda said: np.full(said.shape, "x"), "durations of shape .7. and kind <U1 for 7 tokens")])

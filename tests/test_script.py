@@ -6,11 +6,11 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rendering import tightened, timings_of
-from script import ScriptReader, Silence, Utterance, utterance_of_ids
+from script import LONGEST_UTTERANCE, ScriptReader, Silence, Utterance, utterance_of_ids
 from text import TextProcessor
 from text.lexicon import Lexicon
 from text.markup import MarkupError
@@ -261,6 +261,35 @@ TOO_LONG = 4 * 190 + 1  # symbols, for the reader `english`
 def test_what_nothing_can_cut_is_refused_by_its_length(english, source, place):
     with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*, and this voice says at most 760"):
         read(english, source)
+
+
+@pytest.mark.parametrize("max_characters", [501, 10_000, 10**9, None])
+def test_no_setting_of_a_voice_raises_the_limit_of_an_utterance_beyond_the_absolute_one(max_characters):
+    reader = ScriptReader(processor(("basic_cleaners",)), max_characters)
+    assert reader.longest == LONGEST_UTTERANCE == 2000
+    for source in (f"[[{'a' * 9000}]]", f"<speak><sub alias='{'a' * 9000}'>it</sub></speak>"):
+        with pytest.raises(MarkupError, match="too many symbols .9000 as written.*at most 2000"):
+            read(reader, source)
+    assert all(len(item.ids) <= 4001 for item in reader.read("word " * 3000) if isinstance(item, Utterance))
+
+
+PUNCTUATION = "… ... ? ! ?! , ; : - — – ( ) [ ] \" ' « » „ “ * 🙂 🙃 🎬 👩‍🚀 ❤️".split()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(READERS), st.lists(st.sampled_from(PUNCTUATION), min_size=1, max_size=6),
+       st.sampled_from(["", " ", "\n\n"]), st.booleans())
+def test_punctuation_and_emoji_alone_are_nothing_to_say_in_every_mixture(reader, parts, between, is_ssml):
+    source = between.join(parts)
+    assume("[[" not in source or is_ssml)
+    assume(not any(map(str.isalnum, reader.processor.clean([source])[0])))  # cleaners that read a sign out
+    source = f"<speak>{escape(source)}</speak>" if is_ssml else source
+    assert not [item for item in reader.read(source) if isinstance(item, Utterance)]
+
+
+def test_a_bookmark_before_punctuation_alone_keeps_its_moment(letters):
+    items = read(letters, "<speak><s>One.</s><s><mark name='here'/>…</s></speak>")
+    assert [each.bookmarks for each in items] == [(), ("here",)] and isinstance(items[1], Silence)
 
 
 def test_a_lexicon_with_an_entry_that_is_too_long_is_refused():

@@ -462,6 +462,15 @@ def test_weights_that_are_not_finite_are_named(run):
             broken.speak_all(["abc", "def"], seeds=[1, 2])
 
 
+@pytest.mark.parametrize("bias", [-200.0, -20.0, 20.0, 200.0])
+def test_weights_that_give_a_text_no_time_or_endless_time_are_named(run, bias):
+    broken = Voice.load(run, "cpu")
+    broken.model.state_dict()["dp.flows.0.m"].fill_(bias)
+    for speak in (lambda: broken.speak("abc", seed=1), lambda: broken.speak_all(["abc", "def"], seeds=[1, 2])):
+        with pytest.raises(ValueError, match="gives .* tokens .* frames each on average; expected 0.001 to 200"):
+            speak()
+
+
 def test_a_text_without_sound_does_not_stop_the_others(voice):
     said = voice.try_all(["abc", " ", "<speak>a <brek/></speak>", "def"], seeds=[1, 2, 3, 4])
     assert [type(each).__name__ for each in said] == ["Audio", "NothingToSayError", "MarkupError", "Audio"]

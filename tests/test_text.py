@@ -501,7 +501,10 @@ def test_espeak_gets_no_pictograph(line):
     ("zh", "cmn"), ("zh-CN", "cmn"), ("zh_TW", "cmn"), ("zh-HK", "yue"), ("jp", "ja"), ("iw", "he"), ("no", "nb"),
     ("Deutsch", "de"), ("deu", "de"), ("de-DE", "de"), ("fr", "fr-fr"), ("français", "fr-fr"), ("en", "en-us"),
     ("English", "en-us"), ("español", "es"), ("日本語", "ja"),
-    ("ger", "de"), ("ua", "uk"), ("kr", "ko"), ("sr-Latn", "sr")])
+    ("ger", "de"), ("ua", "uk"), ("kr", "ko"), ("sr-Latn", "sr"), ("Englisch", "en-us"), ("Hochdeutsch", "de"),
+    ("us", "en-us"), ("at", "de"), ("ch", "de"), ("gsw", "de"), ("simple", "en-us"), ("Schweizer Deutsch", "de"),
+    ("Französisch", "fr-fr"), ("anglais", "en-us"), ("mx", "es-419"), ("it-CH", "it"), ("gb", "en-gb"),
+    ("br", "pt-br")])
 def test_a_language_is_guessed_by_the_names_that_people_have_for_it(language, nearest):
     with pytest.raises(ValueError, match=rf"no language '{language}'; did you mean '{nearest}' \("):
         espeak.phonemize(["a"], language)

@@ -131,6 +131,16 @@ def test_whatever_is_said_subtitles_stay_well_formed(cues, timings):
         found = parsed_cues(timings.render(ending, cues), point)
         if cues == "words":
             assert len(found) <= len(timings.words)
+        ends = [last for _, _, last in found]
+        assert all(last <= timings.seconds * 1000 + 0.5 for last in ends)
+
+
+@pytest.mark.parametrize("cues", ["sentences", "lines", "words"])
+def test_what_lasts_no_time_has_no_cue(cues):
+    timings = Timings(1000, 650, (Mark("b", 0, 650),), (Mark("Bye", 0, 650), Mark("🎬", 650, 650)),
+                      (Mark("Bye 🎬", 0, 650), Mark("🎬", 650, 650)))
+    [(text, first, last)] = parsed_cues(timings.render(".srt", cues), ",")
+    assert text == ("Bye" if cues == "words" else "Bye 🎬") and (first, last) == (0, 650)
 
 
 def test_a_sentence_is_one_cue_at_its_time():

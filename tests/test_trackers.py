@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import sys
 import time
@@ -16,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import config
 import trackers
+from files import described
 from tests.conftest import tiny
 from tests.test_checkpoint import failing
 from trackers import (
@@ -255,7 +257,7 @@ def test_a_tracker_that_cannot_write_is_one_warning_and_the_others_get_everythin
         getattr(both, method)(*arguments)
     assert calls == [arguments] * 3
     [record] = caplog.records
-    assert "NullTracker cannot write" in record.getMessage() and str(error) in record.getMessage()
+    assert "NullTracker cannot write" in record.getMessage() and described(error) in record.getMessage()
     assert record.exc_info is None
 
 
@@ -317,8 +319,8 @@ def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(tmp_path)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     text = (tmp_path / "errors").read_text()
-    assert text.count("TensorBoardTracker cannot write ([Errno 27] File too large: ") == 1 == text.count("\n")
-    assert "events.out.tfevents" in text
+    assert text.count("TensorBoardTracker cannot write (") == 1 == text.count("\n")
+    assert re.search(r"events\.out\.tfevents\S*: File too large\)", text)
 
 
 # Aim and Weights & Biases: which calls they get, then what they really keep

@@ -44,21 +44,31 @@ _ENGINE = threading.RLock()
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(before=_ENGINE.acquire, after_in_parent=_ENGINE.release, after_in_child=_ENGINE.release)
 
-# espeak-ng's name -> how else people write the language: other codes (ISO 639), what its speakers call it, and English.
+# espeak-ng's name -> how else people write the language: other codes (ISO 639), countries, what its speakers
+# call it, and what English, German, French and other neighbours do.
 _OTHER_NAMES = {
-    "ar": "ara العربية", "be": "bel", "bg": "bul български", "bn": "ben বাংলা", "ca": "cat català",
-    "cmn": "zh zho chi cn 中文 汉语 漢語 普通话 chinese mandarin", "cs": "cz ces cze čeština", "cy": "wel cym cymraeg",
-    "da": "dk dan dansk", "de": "deu ger deutsch", "el": "gr ell gre ελληνικά", "en-gb": "uk british",
-    "en-us": "en eng english american", "es": "spa español castellano", "et": "est eesti", "eu": "baq eus euskara",
-    "fa": "per fas farsi فارسی", "fi": "fin suomi", "fr-fr": "fr fra fre français francais", "ga": "gle irish gaeilge",
-    "he": "iw heb עברית", "hi": "hin हिन्दी", "hr": "hrv hrvatski", "hu": "hun magyar", "hy": "arm hye",
-    "id": "in ind bahasa", "is": "ice isl íslenska", "it": "ita italiano", "ja": "jp jpn 日本語", "ka": "geo kat",
-    "kk": "kaz", "ko": "kr kor 한국어", "lt": "lit lietuvių", "lv": "lav latviešu", "mk": "mac mkd", "ms": "may msa",
-    "my": "bur mya burmese", "nb": "no nor nob norsk bokmål norwegian", "nl": "nld dut nederlands flemish",
-    "pl": "pol polski", "pt": "por português", "pt-br": "brazilian", "ro": "mo rum ron română", "ru": "rus русский",
-    "sk": "slo slk slovenčina", "sl": "slv slovenščina", "sq": "alb sqi shqip", "sr": "srp српски",
-    "sv": "se swe svenska", "sw": "swa kiswahili", "ta": "tam தமிழ்", "te": "tel", "th": "tha ไทย",
-    "tr": "tur türkçe turkce", "uk": "ua ukr українська", "ur": "urd اردو", "vi": "vn vie",
+    "ar": "ara العربية arabisch arabe", "be": "bel", "bg": "bul български bulgarisch", "bn": "ben বাংলা",
+    "ca": "cat català katalanisch", "cmn": "zh zho chi cn 中文 汉语 漢語 普通话 chinese mandarin tw chinesisch chinois",
+    "cs": "cz ces cze čeština tschechisch tchèque", "cy": "wel cym cymraeg", "da": "dk dan dansk dänisch danois",
+    "de": "deu ger deutsch at ch gsw bar hochdeutsch österreichisch schweizerdeutsch allemand alemán tedesco",
+    "el": "gr ell gre ελληνικά griechisch grec", "en-gb": "uk british gb au nz britisch",
+    "en-us": "en eng english american us usa simple englisch anglais inglés inglese amerikanisch",
+    "es": "spa español castellano spanisch espagnol spagnolo", "es-419": "mx latam mexican",
+    "et": "est eesti ee estnisch", "eu": "baq eus euskara", "fa": "per fas farsi فارسی persisch",
+    "fi": "fin suomi finnisch finnois",
+    "fr-fr": "fr fra fre français francais französisch franzoesisch francés francese", "ga": "gle irish gaeilge",
+    "he": "iw heb עברית il hebräisch", "hi": "hin हिन्दी indisch", "hr": "hrv hrvatski kroatisch",
+    "hu": "hun magyar ungarisch hongrois", "hy": "arm hye", "id": "in ind bahasa", "is": "ice isl íslenska",
+    "it": "ita italiano italienisch italien", "ja": "jp jpn 日本語 japanisch japonais", "ka": "geo kat", "kk": "kaz",
+    "ko": "kr kor 한국어 koreanisch coréen", "lt": "lit lietuvių", "lv": "lav latviešu", "mk": "mac mkd",
+    "ms": "may msa", "my": "bur mya burmese", "nb": "no nor nob norsk bokmål norwegian norwegisch norvégien",
+    "nl": "nld dut nederlands flemish holländisch niederländisch hollands néerlandais",
+    "pl": "pol polski polnisch polonais", "pt": "por português portugiesisch portugais",
+    "pt-br": "brazilian br brasilianisch brasileiro", "ro": "mo rum ron română rumänisch roumain",
+    "ru": "rus русский russisch russe", "sk": "slo slk slovenčina slowakisch", "sl": "slv slovenščina slowenisch",
+    "sq": "alb sqi shqip", "sr": "srp српски rs serbisch", "sv": "se swe svenska schwedisch suédois",
+    "sw": "swa kiswahili", "ta": "tam தமிழ்", "te": "tel", "th": "tha ไทย", "tr": "tur türkçe turkce türkisch turc",
+    "uk": "ua ukr українська ukrainisch", "ur": "urd اردو", "vi": "vn vie vietnamesisch",
     "yue": "zh-hk zh-yue 粵語 粤语 cantonese",
 }
 _NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "Norwegian Nynorsk": "nn nno nynorsk"}
@@ -192,13 +202,14 @@ def _identifier(voice: str) -> str:
 def _nearest_languages(language: str, known: dict[str, str]) -> str:
     """The language that is called so elsewhere, those of its family, else those whose code or name looks alike."""
     wanted = language.lower().replace("_", "-")
-    code = wanted.split("-")[0]
+    code, *further = re.split(r"[-\s()]+", wanted)
     for name, others in _NOT_SPOKEN.items():
         if code in others.split():
             return f", for it does not speak {name}; data.text_cleaners=[\"basic_cleaners\"] reads a text's letters"
     family = [each for each in known if each.split("-")[0] == code]
     names = {name.lower(): code for code, name in known.items()}
-    alike = [each for form in (wanted, code) for each, others in _OTHER_NAMES.items() if form in others.split()][:1]
+    forms = (wanted, code) if family else (wanted, code, *further)
+    alike = [each for form in forms for each, others in _OTHER_NAMES.items() if form in others.split()][:1]
     if not (alike or family) and len(wanted) > 3:  # shorter ones look like many
         alike = difflib.get_close_matches(wanted, list(known), n=3) or [
             names[name] for name in names if name.startswith(wanted) or wanted.startswith(name)

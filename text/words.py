@@ -53,9 +53,9 @@ def written_words(text: str) -> list[tuple[int, int]]:
     for group in _GROUP.finditer(text):
         for part in _UNSPACED.finditer(text, *group.span()):
             start, end = part.span()
-            while start < end and not _is_said(text[start]):
+            while start < end and not is_said(text[start]):
                 start += 1
-            while start < end and not _is_said(text[end - 1]):
+            while start < end and not is_said(text[end - 1]):
                 end -= 1
             if start < end:
                 spans.append((start, end))
@@ -100,7 +100,8 @@ class _Sound(NamedTuple):
     leads: bool  # it is stress
 
 
-def _is_said(character: str) -> bool:
+def is_said(character: str) -> bool:
+    """Whether a character has a sound: it is neither white space nor punctuation that nobody reads out."""
     if character.isalnum():
         return True
     return not character.isspace() and (unicodedata.category(character)[0] != "P" or character in SPOKEN_MARKS)
@@ -111,7 +112,7 @@ def _sounds(cleaned: str) -> list[_Sound]:
     sounds = []
     for group, match in enumerate(_GROUP.finditer(cleaned)):
         for place, character in enumerate(match[0], match.start()):
-            if _is_said(character):
+            if is_said(character):
                 leads = character in _STRESS
                 carried = leads or character in _LENGTHS or unicodedata.category(character)[0] == "M"
                 symbol = "" if carried else character.lower()[0].translate(_VOWELS)
