@@ -227,7 +227,7 @@ def _plain(path: Path) -> Iterator[Cue]:
 
 
 def _json(path: Path) -> Iterator[Cue]:
-    """The first list of objects with a text and its times: Whisper's segments, Hugging Face's chunks, aeneas's fragments.
+    """A list of objects with a text and its times: Whisper's segments, Hugging Face's chunks, aeneas's fragments.
 
     A few of its objects may have no times, as the punctuation of Amazon Transcribe.
     """

@@ -208,7 +208,8 @@ def prepare(sources: list[Source], plan: Plan) -> int:
               for place, (source, text, result) in enumerate(zip(sources, texts, results))]
     bad = [f"{source.place}: {fault}" for source, fault in zip(sources, faults) if fault]
     if len(bad) == len(sources):
-        raise ValueError(f"none of {counted(len(sources), 'utterance')} can be used:\n{FilelistError(bad)}")
+        none = f"none of {len(bad)} utterances can" if len(bad) > 1 else "the only utterance cannot"
+        raise ValueError(f"{none} be used:\n{FilelistError(bad)}")
     if bad and plan.strict:
         print(printable("\n".join(bad)), file=sys.stderr)
         print(f"{len(bad)} of {len(sources)} utterances are bad; nothing is written, as --strict demands",

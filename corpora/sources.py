@@ -67,7 +67,8 @@ class Scan(NamedTuple):
     @property
     def no_text(self) -> str:
         """What is to be said of a corpus without a single text."""
-        return f"none of {counted(len(self.sources), 'file')} has a text{self.hint and '; ' + self.hint}"
+        none = f"none of {len(self.sources)} files has a text" if len(self.sources) != 1 else "the only file has no text"
+        return none + (self.hint and f"; {self.hint}")
 
 
 def counted(number: int, what: str) -> str:
