@@ -34,7 +34,8 @@ _LABEL = re.compile(rf"^\[?(?P<start>{_MOMENT})(?:\s*-+>?\s*|[\t ]+)(?P<end>{_MO
 _CLOCK = rf"(?:(?:\d+:)?\d{{1,2}}:\d{{2}}(?:[.,]\d+)?|{re.sub('[(](?![?])', '(?:', _SPELLED_TIME.pattern)})"
 _START = re.compile(rf"^(?P<bracket>[\[(<{{])?(?P<start>{_CLOCK})(?(bracket)[\])>}}]|(?=[\s:|,;–—-]|$))"
                     r"[\s:|]*(?:[-–—]\s+)?(?P<text>.*)$")
-_BEHIND = re.compile(rf"^(?P<text>.*?\S)(?:\s*(?P<bracket>[\[(<{{])|\s+)(?P<start>{_CLOCK})(?(bracket)[\])>}}])$")
+_BEHIND = re.compile(rf"(?:\s|(?P<bracket>[\[(<{{]))(?P<start>{_CLOCK})(?(bracket)[\])>}}])$")
+_LONGEST_STAMP = 30  # characters
 _TAG = re.compile(r"\[[A-Za-z#]+:.*\]")  # of LRC: [ar:who]
 _IN_TEXT = re.compile(r"(?<![\w:.,])[\[(<{]?\d{1,2}(?::\d{2})+(?:[.,]\d+)?[\])>}]?(?![\w:])|^0 \d{4,} ")
 _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment", re.IGNORECASE)
@@ -49,6 +50,7 @@ class Cue(NamedTuple):
     place: str  # "file:number", for messages
     is_sure: bool = True  # whether the line can be nothing else than a time and a text
     speaker: str | None = None
+    is_clock: bool = False  # written as 0:02: in no other unit than seconds
 
 
 def has_clock_times(text: str) -> bool:
@@ -85,7 +87,8 @@ def fitted(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list
     lists are empty where cues that are not sure do not fit the recording: their file is a plain text.
     """
     last = max(cue.start if math.isinf(cue.end) else cue.end for cue in cues)
-    units = [unit for unit in (1.0, 1e-3, 1 / rate, 1e-7) if last * unit <= 1.02 * seconds + 1]
+    known = (1.0,) if any(cue.is_clock for cue in cues) else (1.0, 1e-3, 1 / rate, 1e-7)
+    units = [unit for unit in known if last * unit <= 1.02 * seconds + 1]
     are_sure = all(cue.is_sure for cue in cues)
     unit = next((unit for unit in units if are_sure or _are_plausible(cues, unit, seconds)), None)
     if unit is None and not are_sure:
@@ -139,7 +142,7 @@ def _subtitles(path: Path) -> Iterator[Cue]:
         arrow = _ARROW.match(line)
         if arrow or not line.strip():
             if times:
-                yield Cue(*times, re.sub(r"<[^>]*>|\{\\[^}]*\}", "", " ".join(lines)), place)
+                yield Cue(*times, re.sub(r"<[^>]*>|\{\\[^}]*\}", "", " ".join(lines)), place, is_clock=True)
             times, place, lines = None, f"{path}:{number}", []
         if arrow:
             times = (_seconds(*arrow.group(2, 3, 4)), _seconds(*arrow.group(6, 7, 8)))
@@ -156,6 +159,7 @@ class _Stamp(NamedTuple):
     is_sure: bool
     place: str
     lines: list[str]
+    is_clock: bool
 
 
 def _labels(path: Path) -> Iterator[Cue]:
@@ -188,12 +192,14 @@ def _stamp(line: str, place: str) -> _Stamp | None:
     label = _LABEL.match(line)
     if label is not None:
         is_exact = bool(re.search(r"\t|-->|[.,]\d{3}", line[:label.end("end")]))
-        return _Stamp(_number(label["start"]), _number(label["end"]), label["text"] or "", is_exact, place, [])
-    label = _START.match(line) or _BEHIND.match(line)
+        return _Stamp(_number(label["start"]), _number(label["end"]), label["text"] or "", is_exact, place, [],
+                      ":" in label["start"])
+    label = _START.match(line) or _BEHIND.search(line, max(0, len(line) - _LONGEST_STAMP))
     if label is None:
         return None
-    return _Stamp(_number(label["start"]), math.inf, label["text"], bool(label["bracket"]) or "m" in label["start"],
-                  place, [])
+    own = label["text"] if label.re is _START else line[:label.start()].strip()
+    return _Stamp(_number(label["start"]), math.inf, own, bool(label["bracket"]) or "m" in label["start"], place, [],
+                  True)
 
 
 def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
@@ -216,7 +222,7 @@ def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
     for stamp, end in zip(stamps, ends):
         text = " ".join(stamp.lines if are_speakers else [stamp.own, *stamp.lines])
         yield Cue(stamp.start, end if math.isinf(stamp.end) else stamp.end, text, stamp.place, are_sure,
-                  stamp.own.strip(" :") or None if are_speakers else None)
+                  stamp.own.strip(" :") or None if are_speakers else None, stamp.is_clock)
 
 
 def _plain(path: Path) -> Iterator[Cue]:
@@ -356,7 +362,7 @@ def _sub_station(path: Path) -> Iterator[Cue]:
         if len(cells) == 10:
             start, end = (_number(cell.strip()) for cell in cells[1:3])
             text = re.sub(r"\{[^}]*\}", "", re.sub(r"\\[Nnh]", " ", cells[9]))
-            yield Cue(start, end, text, f"{path}:{number}", speaker=cells[4].strip() or None)
+            yield Cue(start, end, text, f"{path}:{number}", speaker=cells[4].strip() or None, is_clock=True)
 
 
 def _stm(path: Path) -> Iterator[Cue]:

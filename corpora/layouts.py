@@ -92,7 +92,8 @@ def _folders_of(sources: Sequence[Source]) -> list[str]:
     """The folder of each source below the one that has all of them, if there are several; splits are none."""
     above = [os.path.dirname(os.path.abspath(source.origin)) for source in sources]
     common = os.path.commonpath(above) if above else ""
-    parts = [[part for part in Path(os.path.relpath(folder, common)).parts if part.lower() not in _SPLITS]
+    parts = [[part for part in Path(os.path.relpath(folder, common)).parts
+              if part.lower() not in _SPLITS and not re.fullmatch(_AUDIO_FOLDERS, part, re.IGNORECASE)]
              for folder in above]
     folders = [names[0] if names else "" for names in parts]
     return folders if all(folders) and 2 <= len(set(folders)) <= len(folders) / 2 else []
@@ -190,8 +191,9 @@ def _festival_list(folder: Path) -> Path | None:
 
 def _read_festival(folder: Path) -> Found:
     """txt.done.data, in the folder or in etc/: ( NAME "text" ) on each line."""
-    files, sources, bad_rows = AudioFiles(folder), [], []
-    for place, row in numbered_rows(_festival_list(folder)):
+    listed = _festival_list(folder)
+    files, sources, bad_rows = AudioFiles(listed.parents[1] if listed.parent.name == "etc" else folder), [], []
+    for place, row in numbered_rows(listed):
         match = re.fullmatch(r'\(\s*(\S+)\s+"(.*)"\s*\)', row)
         if match is None:
             bad_rows.append(BadRow(place, row[:60], '( name "text" )'))

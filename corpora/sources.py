@@ -67,7 +67,8 @@ class Scan(NamedTuple):
     @property
     def no_text(self) -> str:
         """What is to be said of a corpus without a single text."""
-        none = f"none of {len(self.sources)} files has a text" if len(self.sources) != 1 else "the only file has no text"
+        count = len(self.sources)
+        none = "the only file has no text" if count == 1 else f"none of {count} files has a text"
         return none + (self.hint and f"; {self.hint}")
 
 

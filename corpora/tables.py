@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -257,7 +258,9 @@ def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
         return "speaker" if _are_speakers(column, text, is_before) else "seconds"
     if _label_of(column) and column.is_label:
         return "-"
-    if not column.is_label or len(column.filled) < len(column.values):  # what lacks in some rows is part of a text
+    are_sentences = 2 * sum(value.endswith((".", "?", "!", "…", "。")) for value in column.filled) > len(column.filled)
+    # What lacks in some rows is part of a text, and so is what ends as one.
+    if not column.is_label or len(column.filled) < len(column.values) or are_sentences:
         return "?"
     codes = {value.lower().replace("_", "-").split("-")[0] for value in column.filled}
     return "language" if codes <= _LANGUAGES and column.words == 1 else "speaker"
@@ -308,7 +311,11 @@ def _separator(rows: Sequence[str]) -> str:
     for mark in "|\t":
         if 2 * sum(mark in row for row in rows) > len(rows):
             return mark
-    firsts = Counter(min((row.find(mark), mark) for mark in ",;" if mark in row) [1]
+    named = next((mark for mark in ",;" if rows and _header(rows[0].split(mark))), None)
+    if named is not None:
+        return named
+    firsts = Counter(";" if re.match(r"\d+,\d+;", row) else  # 0,5;1,25;Text
+                     min((row.find(mark), mark) for mark in ",;" if mark in row)[1]
                      for row in rows if "," in row or ";" in row)
     mark = max(firsts, key=firsts.get, default="|")
     return mark if 2 * firsts[mark] > len(rows) else "|"
