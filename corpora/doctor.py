@@ -58,6 +58,7 @@ KINDS = {
                            "change the text, or data.text_cleaners, or data.symbols"),
     "crowded": Kind("error", "a text that the audio has time for", "the text belongs to another file; correct it"),
     "duplicate_conflict": Kind("error", "one text for one recording", "listen, and remove the line that is wrong"),
+    "same_name": Kind("error", "a name of its own for every utterance", "rename the file, or remove the line"),
     "truncated": Kind("warning", "all the audio as it was encoded", "copy the file again from its origin"),
     "clipped": Kind("warning", "no flat tops", "record it with less gain; it cannot be repaired"),
     "beyond_one": Kind("warning", "samples between -1 and 1", "prepare scales it down; so does --repair loudness"),
@@ -70,7 +71,6 @@ KINDS = {
     "tempo": Kind("warning", "characters a second as in the rest", "listen; too much or too little text?"),
     "duplicate_audio": Kind("warning", "every recording once", "remove one of the lines"),
     "near_duplicate": Kind("warning", "every recording once", "listen to both; if they are one, remove a line"),
-    "same_name": Kind("error", "a name of its own for every utterance", "rename the file, or remove the line"),
     "clock_times": Kind("warning", "a text without the times of a transcript", "take the times out of the text, or "
                         "give the transcript as NAME.srt beside NAME.wav, by which it is cut"),
     "unconvertible": Kind("warning", "audio that can be read", "convert it, or remove it"),
