@@ -31,11 +31,13 @@ _SPELLED_TIME = re.compile(r"(?:(\d+)h ?)?(\d{1,2})m ?(\d{1,2}(?:[.,]\d+)?)s")
 _ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*(?:-->|,)\s*({_TIME.pattern})")  # the comma is SBV's
 _MOMENT = r"(?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d+)?|-?\d+(?:[.,]\d+)?"
 _LABEL = re.compile(rf"^\[?(?P<start>{_MOMENT})(?:\s*-+>?\s*|[\t ]+)(?P<end>{_MOMENT})\]?:?(?:[\t ]+(?P<text>.*))?$")
-_CLOCK = rf"(?:(?:\d+:)?\d{{1,2}}:\d{{2}}(?:[.,]\d+)?|{re.sub('[(](?![?])', '(?:', _SPELLED_TIME.pattern)})"
-_START = re.compile(rf"^(?P<bracket>[\[(<{{])?(?P<start>{_CLOCK})(?(bracket)[\])>}}]|(?=[\s:|,;–—-]|$))"
+_CLOCK = (rf"(?:(?:\d+:)?\d{{1,2}}:\d{{2}}(?:[.,]\d+)?|{re.sub('[(](?![?])', '(?:', _SPELLED_TIME.pattern)}"
+          r"|\d+\.\d{1,3}|\d+(?=s))")
+_START = re.compile(rf"^(?P<bracket>[\[(<{{])?(?P<start>{_CLOCK})s?(?(bracket)[\])>}}]|(?=[\s:|,;–—-]|$))(?!:\d)"
                     r"[\s:|]*(?:[-–—]\s+)?(?P<text>.*)$")
-_BEHIND = re.compile(rf"(?:\s|(?P<bracket>[\[(<{{]))(?P<start>{_CLOCK})(?(bracket)[\])>}}])$")
+_BEHIND = re.compile(rf"(?:\s|(?P<bracket>[\[(<{{]))(?P<start>{_CLOCK})s?(?(bracket)[\])>}}])$")
 _LONGEST_STAMP = 30  # characters
+_NAMED = re.compile(r"(\w[\w.-]*(?: \w[\w.-]*){0,2}):\s+(\S.*)")  # Anna: what she says
 _TAG = re.compile(r"\[[A-Za-z#]+:.*\]")  # of LRC: [ar:who]
 _IN_TEXT = re.compile(r"(?<![\w:.,])[\[(<{]?\d{1,2}(?::\d{2})+(?:[.,]\d+)?[\])>}]?(?![\w:])|^0 \d{4,} ")
 _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment", re.IGNORECASE)
@@ -54,9 +56,13 @@ class Cue(NamedTuple):
 
 
 def has_clock_times(text: str) -> bool:
-    """Whether a text begins or ends with a clock time, or holds more than two, as time-stamped transcripts do."""
+    """Whether a text begins or ends with a clock time, holds one in brackets, or several, as transcripts do."""
     found = list(_IN_TEXT.finditer(text))
-    return bool(found) and (len(found) > 2 or found[0].start() == 0 or found[-1].end() == len(text.rstrip()))
+    if not found:
+        return False
+    is_from_zero = not found[0][0].strip("0:.")
+    return (found[0].start() == 0 or found[-1].end() == len(text.rstrip()) or len(found) > (1 if is_from_zero else 2)
+            or any(match[0][0] in "[(<{" for match in found))
 
 
 def read_cues(path: Path) -> list[Cue] | None:
@@ -198,8 +204,9 @@ def _stamp(line: str, place: str) -> _Stamp | None:
     if label is None:
         return None
     own = label["text"] if label.re is _START else line[:label.start()].strip()
-    return _Stamp(_number(label["start"]), math.inf, own, bool(label["bracket"]) or "m" in label["start"], place, [],
-                  True)
+    is_clock = ":" in label["start"] or "m" in label["start"]
+    is_sure = is_clock and (bool(label["bracket"]) or "m" in label["start"])
+    return _Stamp(_number(label["start"]), math.inf, own, is_sure, place, [], is_clock)
 
 
 def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
@@ -213,16 +220,19 @@ def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
             return
         if is_clock and not are_sure and stamp.own:
             return
-    elif not are_sure and not is_rising:
+    elif not are_sure and (not is_rising or not stamps[0].is_clock and math.isinf(stamps[0].end) and stamps[0].start):
         return
     own = [stamp.own for stamp in stamps]
     are_speakers = all(stamp.lines for stamp in stamps) and not any(
         len(name.split()) > 4 or name.endswith((".", "?", "!")) for name in own)
+    named = [_NAMED.match(name) for name in own]
     ends = [stamp.start for stamp in stamps[1:]] + [math.inf]
-    for stamp, end in zip(stamps, ends):
-        text = " ".join(stamp.lines if are_speakers else [stamp.own, *stamp.lines])
-        yield Cue(stamp.start, end if math.isinf(stamp.end) else stamp.end, text, stamp.place, are_sure,
-                  stamp.own.strip(" :") or None if are_speakers else None, stamp.is_clock)
+    for stamp, end, name in zip(stamps, ends, named):
+        speaker, text = (stamp.own.strip(" :"), []) if are_speakers else \
+            name.groups() if len(named) > 1 and all(named) else ("", stamp.own)
+        lines = stamp.lines if are_speakers else [text, *stamp.lines]
+        yield Cue(stamp.start, end if math.isinf(stamp.end) else stamp.end, " ".join(lines), stamp.place, are_sure,
+                  speaker or None, stamp.is_clock)
 
 
 def _plain(path: Path) -> Iterator[Cue]:

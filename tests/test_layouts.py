@@ -710,6 +710,9 @@ STARTS = {  # what a transcript with starts alone, one every two seconds, looks 
     "behind": "".join(f"{text} [{time}]\n" for time, text in zip(MINUTES, TEXTS)),
     "names": "".join(f"{name}  {time}\n{text}\n\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
     "names behind": "".join(f"{time} {name}\n{text}\n\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
+    "names in the text": "".join(f"[{time}] {name}: {text}\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
+    "decimals": "".join(f"{2 * row}.00 {text}\n" for row, text in enumerate(TEXTS)),
+    "seconds": "".join(f"[{2 * row}s] {text}\n" for row, text in enumerate(TEXTS)),
     "spelled": "".join(f"0h00m{2 * row:02d}s {text}\n" for row, text in enumerate(TEXTS)),
 }
 
@@ -747,6 +750,7 @@ def test_numbers_and_times_that_do_not_fit_the_recording_are_text(tmp_path, line
 @pytest.mark.parametrize("text, is_found", [
     ("0:00 Ich danke ihm.", True), ("Ich danke ihm. [0:04]", True), ("Ja (00:01:02) nein [0:04] gut 0:06 ja", True),
     ("00:00:01:12 Ich danke ihm.", True), ("Der Zug kam um 10:30 Uhr an.", False),
+    ("Ein Vortrag. 0:00 Ja, 0:04 nein.", True), ("Um (10:30) war es.", True),
     ("Es steht 3:2, 1:1 und 2:0.", False), ("Von 10:00 bis 11:00 Uhr.", False)])
 def test_texts_with_clock_times_are_a_finding_and_a_warning(tmp_path, text, is_found, capsys):
     write(write_corpus(tmp_path / "in") / "metadata.csv", [*rows_of("{n}|{t}")[:5], f"a005|{text}"])
