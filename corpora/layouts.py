@@ -81,7 +81,7 @@ def _scan(layout: str, found: Found, path: Path, by_folder: bool = False) -> Sca
         notes += (f"the audio lies in {len(names)} folders ({shown}) and no speaker is named; if each folder is a "
                   "speaker, add --speakers_by_folder",)
     has_texts = layout in _OF_LISTS or bool(bad_rows) or any(source.text for source in sources)
-    hint = "" if has_texts else _hint(path) or "; ".join(notes)
+    hint = "" if has_texts else _hint(path) or "; ".join(found.notes) or _office_file(path)
     named = {os.path.abspath(source.origin) for source in sources}
     is_by_list = path.is_dir() and not bad_rows and layout not in _WITHOUT_LISTS
     unlisted = [str(audio) for audio in audio_in(path) if os.path.abspath(audio) not in named] if is_by_list else []
@@ -384,11 +384,11 @@ def _hint(folder: Path) -> str:
     if several:
         return (f"{', '.join(path.name for path in several)} name its audio; give one of them, for example: "
                 f"preprocess.py filelist {several[0]}")
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    stamped = next((path for path in files if path.suffix.lower() in CUE_ENDINGS and _has_times(path)), None)
+    stamped = next((path for path in sorted(folder.iterdir())
+                    if path.suffix.lower() in CUE_ENDINGS and _has_times(path)), None)
     if stamped is not None:
         return f"{stamped.name} has times; name it as the recording that it is of"
-    return _above(folder) or _further_down(folder) or _office_file(files)
+    return _above(folder) or _further_down(folder)
 
 
 def _above(folder: Path) -> str:
@@ -418,12 +418,12 @@ def _further_down(folder: Path) -> str:
 
 
 def _named(listed: Path) -> str:
-    return f"{'an' if listed.name[0].lower() in 'aeiou' else 'a'} {listed.name}"
+    return f"{'an' if listed.name[0].lower() in 'aeio' else 'a'} {listed.name}"
 
 
-def _office_file(files: Iterable[Path]) -> str:
+def _office_file(folder: Path) -> str:
     """What to do with a list that an office program keeps."""
-    file = next((path for path in files if path.suffix.lower() in OFFICE_ENDINGS), None)
+    file = next((path for path in sorted(folder.iterdir()) if path.suffix.lower() in OFFICE_ENDINGS), None)
     return "" if file is None else (f"{file.name} cannot be read; if it holds the texts, save it as metadata.csv, with "
                                     "audio and text on each line, UTF-8")
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from config import DataConfig
 from corpora.cues import has_clock_times
 from corpora.parallel import run_map
-from corpora.recordings import damage
+from corpora.recordings import damage, quiet_decoder
 from corpora.sources import Source, Spoken, check_apart, counted
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
@@ -136,8 +136,9 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
         else:
             name = source.origin
             # more than 9/10 silence is no speech
-            wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
-            lost = damage(Path(name), len(wav.samples), source.span)
+            with quiet_decoder(name):
+                wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
+                lost = damage(Path(name), len(wav.samples), source.span)
             odd = (f"is damaged: {lost}",) if lost else ()
         try:
             samples, warnings = condition(wav, rules)

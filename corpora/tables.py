@@ -55,7 +55,7 @@ _LABELS = {
                          "surprise surprised calm bored boredom amused sleepy sleepiness excited excitement contempt "
                          "joy whisper whispering shouting fröhlich glücklich traurig wütend ängstlich freude trauer "
                          "wut ärger angst ekel überraschung gelangweilt langeweile ruhig begeistert".split()),
-    "quality": frozenset("true false yes no ok good bad clean noisy".split()),
+    "quality": frozenset("true false yes no ok good bad clean noisy nein gut schlecht wahr falsch".split()),
     "age": frozenset("teens twenties thirties fourties forties fifties sixties seventies eighties nineties child "
                      "adult young old".split()),
 }
@@ -256,12 +256,12 @@ def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
     """The role of a column that is neither audio nor text."""
     if column.is_number:
         return "speaker" if _are_speakers(column, text, is_before) else "seconds"
-    if _label_of(column) and column.is_label:
-        return "-"
     are_sentences = 2 * sum(value.endswith((".", "?", "!", "…", "。")) for value in column.filled) > len(column.filled)
     # What lacks in some rows is part of a text, and so is what ends as one.
     if not column.is_label or len(column.filled) < len(column.values) or are_sentences:
         return "?"
+    if _label_of(column):
+        return "-"
     codes = {value.lower().replace("_", "-").split("-")[0] for value in column.filled}
     return "language" if codes <= _LANGUAGES and column.words == 1 else "speaker"
 

@@ -532,6 +532,17 @@ def test_absolute_paths_make_names_behind_the_folder_that_they_share(tmp_path):
     assert [source.id for source in scan_corpus(tmp_path / "here").sources] == NAMES
 
 
+def test_the_decoder_of_a_damaged_mp3_says_nothing_without_a_name(tmp_path, capfd):
+    write_corpus(tmp_path / "in", "", NAMES[:1], ".mp3")
+    content = (tmp_path / "in" / "a000.mp3").read_bytes()
+    (tmp_path / "in" / "a000.mp3").write_bytes(content[:len(content) // 2] + b"\0\xff" * 200)
+    write(tmp_path / "in" / "a000.txt", "Ja.")
+    for command in ("check", "folder"):
+        run(command, tmp_path / "in", "--out", tmp_path / command)
+    assert "Illegal" not in (printed := capfd.readouterr()).err and "Xing" not in printed.err
+    assert f"{tmp_path}/in/a000.mp3" in printed.out
+
+
 # --- hints
 
 
