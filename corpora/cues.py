@@ -254,10 +254,28 @@ def _json(path: Path) -> Iterator[Cue]:
     for rows in sorted(_object_lists(content, 3), key=len):  # sentences are fewer than words
         timed = [(number, row, times) for number, row in enumerate(rows) for times in [_times(row)] if times]
         if 2 * len(timed) > len(rows) and any(_text_in(row) for _, row, _ in timed):
+            if any(_text_in(row) for row in rows if not _times(row)):
+                yield from _of_words(rows, path)
+                return
             for number, row, (start, end) in timed:
                 yield Cue(start, end, _text_in(row), f"{path}:segment {number}",
                           speaker=value_of(row, "speaker") or None)
             return
+
+
+def _of_words(rows: Sequence[dict], path: Path) -> Iterator[Cue]:
+    """The sentences of words that have times and marks that have none."""
+    words, start, end = [], 0.0, 0.0
+    for number, row in enumerate(rows):
+        times, text = _times(row), _text_in(row)
+        if times:
+            start, end = (start if words else times[0]), times[1]
+            words.append(text)
+        elif words:
+            words[-1] += text
+        if words and (not times and text in (".", "?", "!") or number == len(rows) - 1):
+            yield Cue(start, end, " ".join(words), f"{path}:segment {number}")
+            words = []
 
 
 def _object_lists(content: object, deepest: int) -> Iterator[list[dict]]:

@@ -401,7 +401,11 @@ def _above(folder: Path) -> str:
         return f"there is {_named(listed)} in {above}, give that folder"
     layouts = [*LAYOUTS, *(layout for layout in DEEP_LAYOUTS if layout.name == "parallel")]
     known = next((layout for layout in layouts if layout.recognises(above)), None)
-    return f"there is a corpus of the layout {known.name} in {above}, give that folder" if known else ""
+    if known is None or audio_in(folder) and not any(
+            source.text and Path(source.origin).resolve().is_relative_to(folder.resolve())
+            for source in known.read(above).sources):
+        return ""
+    return f"there is a corpus of the layout {known.name} in {above}, give that folder"
 
 
 def _further_down(folder: Path) -> str:

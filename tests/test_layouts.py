@@ -566,6 +566,14 @@ def test_a_part_of_a_corpus_leads_to_the_whole(tmp_path, layout, given, capsys):
     assert "there is a corpus of the layout" in printed and f"in {tmp_path}/all, give that folder" in printed
 
 
+@pytest.mark.parametrize("layout", [festival, kaldi, apart])
+def test_a_corpus_beside_a_folder_of_other_recordings_is_no_hint(tmp_path, layout, capsys):
+    layout(tmp_path / "all")
+    write_corpus(tmp_path / "all" / "other", "")
+    assert run("check", tmp_path / "all" / "other", "--out", tmp_path / "o") == 1
+    assert "give that folder" not in capsys.readouterr().out
+
+
 def test_the_texts_of_festival_find_the_audio_beside_their_folder(tmp_path):
     festival(tmp_path)
     assert texts_of(scan_corpus(tmp_path / "etc")) == list(TEXTS)
@@ -781,6 +789,11 @@ OTHERS = {  # transcripts that other programs write: ending, content
          "alternatives": [{"content": "x"}]} for _, start, _ in LABELS for word in range(5)], "audio_segments": [
             {"id": 0, "transcript": text, "start_time": f"{start}", "end_time": f"{end}"}
             for text, start, end in LABELS]}})),
+    "amazon's words": (".json", json.dumps({"results": {"items": [item for text, start, end in LABELS for item in [
+        *({"start_time": f"{start + place * (end - start) / len(words)}", "end_time":
+           f"{start + (place + 1) * (end - start) / len(words)}", "alternatives": [{"content": word}]}
+          for words in [text[:-1].split()] for place, word in enumerate(words)),
+        {"type": "punctuation", "alternatives": [{"content": text[-1]}]}]]}})),
     "sbv": (".sbv", "".join(f"0:00:{start:06.3f},0:00:{end:06.3f}\n{text}\n\n" for text, start, end in LABELS)),
     "ass": (".ass", "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Text\n" + "".join(
         f"Dialogue: 0,0:00:{start:05.2f},0:00:{end:05.2f},Default,,0,0,0,,{{\\an8}}{text}\n"
