@@ -46,15 +46,16 @@ from corpora.doctor import (
     listen,
     spell,
     summary,
+    unlisted,
     usual_rate,
     write_findings,
     write_list,
 )
-from corpora.layouts import read_any, read_list, read_ljspeech, read_vctk, scan_corpus
+from corpora.layouts import read_vctk, scan_corpus, scan_ljspeech
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import Scan, check_apart, read_sentences
+from corpora.sources import Scan, check_apart, counted, or_all_faults, read_sentences
 from corpora.suspects import LIMIT, write_suspects
 from corpora.tables import ROLES, parse_columns
 from corpus import Line
@@ -114,8 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_sentences(args.source, args.voice.split(","), engine="flite"), plan)
         if args.command == "vctk":
             return prepare(read_vctk(args.source), plan)
-        readers = {"ljspeech": read_ljspeech, "folder": read_any, "filelist": read_list}
-        return prepare(readers[args.command](args.source, parse_columns(args.columns)), plan)
+        scan = (scan_ljspeech if args.command == "ljspeech" else scan_corpus)(
+            args.source, parse_columns(args.columns), args.speakers_by_folder)
+        for note in (*scan.notes, *(what for _, _, what in unlisted(scan))):
+            print(printable(note))
+        return prepare(or_all_faults(scan), plan)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -138,7 +142,7 @@ def check(args: argparse.Namespace) -> int:
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
     voice = _voice(args.model, args.trust_plugins)  # nor shall a wrong path
-    scan = scan_corpus(args.source, parse_columns(args.columns))
+    scan = scan_corpus(args.source, parse_columns(args.columns), args.speakers_by_folder)
     check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
     sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
@@ -147,17 +151,18 @@ def check(args: argparse.Namespace) -> int:
         findings = by_severity([*findings, *_unlike_texts(scan, findings, voice)])
     told = summary(scan, sounds, findings)
     leave_out = dropped(findings, args.drop)
-    kept = [source for source in scan.sources if source.place not in leave_out and source.span is None]
+    is_usable = scan.has_texts or not {"errors", "no_text"} & set(args.drop)
+    kept = [source for source in scan.sources if is_usable and source.place not in leave_out and source.span is None]
     parts = sum(source.span is not None for source in scan.sources)
     write_findings(out, findings)
     write_text_atomic(out / "summary.txt", told + "\n")
     write_list(out / "cleaned.txt", kept)
     count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
-    print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {len(scan.sources)} lines\n"
+    print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {counted(len(scan.sources), 'line')}\n"
           + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
              if parts else "") +
-          f"{out / 'findings.jsonl'}: {len(findings)} findings\n"
-          f"{out / 'suspects.html'}: {min(count, args.limit)} of {count} suspects")
+          f"{out / 'findings.jsonl'}: {counted(len(findings), 'finding')}\n"
+          f"{out / 'suspects.html'}: {min(count, args.limit)} of {counted(count, 'suspect')}")
     if repairs:
         rate = limits.rate or usual_rate(sounds)
         _repair(scan, findings, Repairs(repairs, rate, out, longest=limits.longest), args)
@@ -176,7 +181,8 @@ def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: arg
                                    f"{'; '.join(result.done) or 'nothing to do'}\n" for result in results))
     written = [source._replace(origin=result.written) for source, result in zip(sources, results) if result.written]
     write_list(repairs.folder / "filelist.txt", written)
-    print(f"{repairs.folder / 'filelist.txt'}: {len(written)} repaired utterances; {log} says what was done to each")
+    print(f"{repairs.folder / 'filelist.txt'}: {counted(len(written), 'repaired utterance')}; {log} says what was done "
+          "to each")
 
 
 def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
@@ -279,6 +285,8 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 def _add_columns(command: argparse.ArgumentParser) -> None:
     command.add_argument("--columns", metavar="id,speaker,text", help="what the columns of the list are, of "
                          f"{', '.join(ROLES)}; id is the audio file, - is left out (default: found out from all rows)")
+    command.add_argument("--speakers_by_folder", "--speakers-by-folder", action="store_true",
+                         help="each folder of audio is a speaker, where nothing else names one")
 
 
 def _plan(args: argparse.Namespace) -> Plan:

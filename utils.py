@@ -47,7 +47,9 @@ _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
 _WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
 _RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
 _LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
-UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3")
+UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3",
+                      ".ape", ".wv", ".ra", ".rm", ".dsf", ".dff", ".tta", ".tak", ".spx", ".aax", ".weba", ".mpc",
+                      ".awb", ".dts", ".eac3", ".m4r", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".shn", ".dss")
 # How other things begin that are found under the name of an audio file, and what to do about them.
 _NOT_AUDIO = (
     (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from corpora.sources import ENDINGS
 from corpus import found_path
@@ -46,7 +46,8 @@ class AudioFiles:
     def relative(self, name: str, audio: str) -> str:
         """The name of an audio file within the corpus: from the list's folder on if it lies there, else as written."""
         path = os.path.abspath(audio)
-        is_within = not self._is_whole and path.startswith(self._root + os.sep)
+        is_far = os.path.isabs(name) or PureWindowsPath(name).is_absolute()
+        is_within = (not self._is_whole or is_far) and path.startswith(self._root + os.sep)
         return path[len(self._root) + 1:] if is_within else name.replace("\\", "/")
 
     def has(self, name: str) -> bool:

@@ -3,8 +3,8 @@
     cues = read_cues(Path("chapter01.srt"))             # None where the file holds no time stamps
     cues, faults = fitted(cues, seconds=612.4)
 
-Read are Audacity's labels, SRT, VTT, the JSON of Whisper and its relatives, Praat's TextGrid, ELAN's .eaf, and tables
-of start, end and text.
+Read are Audacity's labels, SRT, VTT, SBV, ASS, LRC and STM, the JSON of Whisper and its relatives, Praat's TextGrid,
+ELAN's .eaf, tables of start, end and text, and plain text with a clock time before, behind or above what is said.
 """
 
 from __future__ import annotations
@@ -21,15 +21,25 @@ from corpora.tables import ROLE_OF, read_table, value_of
 from corpus import FilelistError
 
 # Most exact first: where several lie beside one recording, the first that can be read counts.
-ENDINGS = (".TextGrid", ".textgrid", ".eaf", ".srt", ".vtt", ".json", ".tsv", ".csv", ".txt", ".lab")
-_UNITS = (1.0, 1e-3, 1e-7)  # seconds; milliseconds of tables; the 100 ns of HTK's labels
+ENDINGS = (".textgrid", ".eaf", ".srt", ".vtt", ".sbv", ".ass", ".ssa", ".lrc", ".stm", ".json", ".tsv", ".csv", ".txt",
+           ".lab")
+_FASTEST = 100  # characters per second; numbers that leave less time for the text behind them are part of it
 _OVERLAP = 0.2  # seconds that neighbours may share
 _SHORTEST = 0.2  # seconds; labels half of which are shorter are of words or sounds
 _TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
-_ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*-->\s*({_TIME.pattern})")
+_SPELLED_TIME = re.compile(r"(?:(\d+)h ?)?(\d{1,2})m ?(\d{1,2}(?:[.,]\d+)?)s")
+_ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*(?:-->|,)\s*({_TIME.pattern})")  # the comma is SBV's
 _MOMENT = r"(?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d+)?|-?\d+(?:[.,]\d+)?"
 _LABEL = re.compile(rf"^\[?(?P<start>{_MOMENT})(?:\s*-+>?\s*|[\t ]+)(?P<end>{_MOMENT})\]?:?(?:[\t ]+(?P<text>.*))?$")
-_START = re.compile(r"^(?P<bracket>\[)?(?P<start>(?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d+)?)(?(bracket)\])[\t :]+(?P<text>.*)$")
+_CLOCK = (rf"(?:(?:\d+:)?\d{{1,2}}:\d{{2}}(?:[.,]\d+)?|{re.sub('[(](?![?])', '(?:', _SPELLED_TIME.pattern)}"
+          r"|\d+\.\d{1,3}|\d+(?=s))")
+_START = re.compile(rf"^(?P<bracket>[\[(<{{])?(?P<start>{_CLOCK})s?(?(bracket)[\])>}}]|(?=[\s:|,;–—-]|$))(?!:\d)"
+                    r"[\s:|]*(?:[-–—]\s+)?(?P<text>.*)$")
+_BEHIND = re.compile(rf"(?:\s|(?P<bracket>[\[(<{{]))(?P<start>{_CLOCK})s?(?(bracket)[\])>}}])$")
+_LONGEST_STAMP = 30  # characters
+_NAMED = re.compile(r"(\w[\w.-]*(?: \w[\w.-]*){0,2}):\s+(\S.*)")  # Anna: what she says
+_TAG = re.compile(r"\[[A-Za-z#]+:.*\]")  # of LRC: [ar:who]
+_IN_TEXT = re.compile(r"(?<![\w:.,])[\[(<{]?\d{1,2}(?::\d{2})+(?:[.,]\d+)?[\])>}]?(?![\w:])|^0 \d{4,} ")
 _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment", re.IGNORECASE)
 
 
@@ -40,6 +50,19 @@ class Cue(NamedTuple):
     end: float  # seconds
     text: str
     place: str  # "file:number", for messages
+    is_sure: bool = True  # whether the line can be nothing else than a time and a text
+    speaker: str | None = None
+    is_clock: bool = False  # written as 0:02: in no other unit than seconds
+
+
+def has_clock_times(text: str) -> bool:
+    """Whether a text begins or ends with a clock time, holds one in brackets, or several, as transcripts do."""
+    found = list(_IN_TEXT.finditer(text))
+    if not found:
+        return False
+    is_from_zero = not found[0][0].strip("0:.")
+    return (found[0].start() == 0 or found[-1].end() == len(text.rstrip()) or len(found) > (1 if is_from_zero else 2)
+            or any(match[0][0] in "[(<{" for match in found))
 
 
 def read_cues(path: Path) -> list[Cue] | None:
@@ -63,13 +86,19 @@ def read_cues(path: Path) -> list[Cue] | None:
     return [cue for cue in found if cue.text] or ([] if found else None)
 
 
-def fitted(cues: Sequence[Cue], seconds: float) -> tuple[list[Cue], list[tuple[str, str]]]:
+def fitted(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list[Cue], list[tuple[str, str]]]:
     """The cues in seconds of a recording of that length, and what is wrong: (place, what was found).
 
-    Whole numbers beyond the recording's end are milliseconds or 100 ns.
+    Whole numbers beyond the recording's end are milliseconds, samples at its rate, or the 100 ns of HTK's labels. Both
+    lists are empty where cues that are not sure do not fit the recording: their file is a plain text.
     """
     last = max(cue.start if math.isinf(cue.end) else cue.end for cue in cues)
-    unit = next((unit for unit in _UNITS if last * unit <= 1.02 * seconds + 1), None)
+    known = (1.0,) if any(cue.is_clock for cue in cues) else (1.0, 1e-3, 1 / rate, 1e-7)
+    units = [unit for unit in known if last * unit <= 1.02 * seconds + 1]
+    are_sure = all(cue.is_sure for cue in cues)
+    unit = next((unit for unit in units if are_sure or _are_plausible(cues, unit, seconds)), None)
+    if unit is None and not are_sure:
+        return [], []
     if unit is None:
         return [], [(cues[0].place, f"labels up to {last:g} for a recording of {seconds:.2f} seconds")]
     cues = sorted((cue._replace(start=cue.start * unit, end=min(cue.end * unit, seconds)) for cue in cues),
@@ -88,6 +117,13 @@ def fitted(cues: Sequence[Cue], seconds: float) -> tuple[list[Cue], list[tuple[s
             good.append(cue)
             before = max(before, cue.end)
     return good, faults
+
+
+def _are_plausible(cues: Sequence[Cue], unit: float, seconds: float) -> bool:
+    """Whether the texts can be said in their times; a single one must last as long as the recording."""
+    spans = [min(cue.end * unit, seconds) - cue.start * unit for cue in cues]
+    is_time_enough = sum(len(cue.text) for cue in cues) <= _FASTEST * sum(spans)
+    return is_time_enough and (len(cues) > 1 or spans[0] >= 0.9 * seconds)
 
 
 def _decoded(path: Path) -> str:
@@ -112,7 +148,7 @@ def _subtitles(path: Path) -> Iterator[Cue]:
         arrow = _ARROW.match(line)
         if arrow or not line.strip():
             if times:
-                yield Cue(*times, re.sub(r"<[^>]*>|\{\\[^}]*\}", "", " ".join(lines)), place)
+                yield Cue(*times, re.sub(r"<[^>]*>|\{\\[^}]*\}", "", " ".join(lines)), place, is_clock=True)
             times, place, lines = None, f"{path}:{number}", []
         if arrow:
             times = (_seconds(*arrow.group(2, 3, 4)), _seconds(*arrow.group(6, 7, 8)))
@@ -120,27 +156,83 @@ def _subtitles(path: Path) -> Iterator[Cue]:
             lines.append(line)
 
 
+class _Stamp(NamedTuple):
+    """A line with a time, and the lines behind it that have none."""
+
+    start: float
+    end: float  # infinite where the line has a start alone
+    own: str  # what else the line holds
+    is_sure: bool
+    place: str
+    lines: list[str]
+    is_clock: bool
+
+
 def _labels(path: Path) -> Iterator[Cue]:
     """Audacity's: start, end and text on each line; a line with a backslash has the frequencies of the one before.
 
-    Also with an arrow between the times, as Whisper prints them, or with a start alone, which lasts until the next.
+    Also with an arrow between the times, as Whisper prints them, or with a start alone, which lasts until the next: at
+    the line's beginning or end, or above the text, perhaps with the speaker's name.
     """
-    cues, are_exact = [], True
+    stamps: list[_Stamp] = []
     for number, line in enumerate(_decoded(path).split("\n"), start=1):
         line = line.strip()
-        if not line or line.startswith(("\\", "#")):
+        if not line or line.startswith(("\\", "#")) or _TAG.fullmatch(line):
             continue
-        label = _LABEL.match(line) or _START.match(line)
-        if label is None:
-            if are_exact and len(cues) > 1:
-                raise FilelistError([f"{path}:{number}: found no times, which the lines before it have"])
+        stamp = _stamp(line, f"{path}:{number}")
+        if stamp is not None:
+            stamps.append(stamp)
+        elif not stamps:
             return  # a text
-        start, end = _number(label["start"]), label.groupdict().get("end")
-        are_exact = are_exact and bool(re.search(r"\t|-->|[.,]\d{3}", line[:label.end("end")] if end else ""))
-        cues.append(Cue(start, math.inf if end is None else _number(end), label["text"] or "", f"{path}:{number}"))
-    if are_exact or len(cues) > 1:  # "12 30 people came" is a sentence, and so is "10:30 is too late"
-        ends = [cue.start for cue in cues[1:]] + [math.inf]
-        yield from (cue._replace(end=min(cue.end, end)) if math.isinf(cue.end) else cue for cue, end in zip(cues, ends))
+        elif stamps[-1].own and not math.isinf(stamps[-1].end):
+            if len(stamps) > 1 and all(stamp.is_sure for stamp in stamps):
+                raise FilelistError([f"{path}:{number}: found no times, which the lines before it have"])
+            return
+        else:
+            stamps[-1].lines.append(line)
+    yield from _cues_of(stamps)
+
+
+def _stamp(line: str, place: str) -> _Stamp | None:
+    """The time of a line and the rest of it; None where it has no time."""
+    label = _LABEL.match(line)
+    if label is not None:
+        is_exact = bool(re.search(r"\t|-->|[.,]\d{3}", line[:label.end("end")]))
+        return _Stamp(_number(label["start"]), _number(label["end"]), label["text"] or "", is_exact, place, [],
+                      ":" in label["start"])
+    label = _START.match(line) or _BEHIND.search(line, max(0, len(line) - _LONGEST_STAMP))
+    if label is None:
+        return None
+    own = label["text"] if label.re is _START else line[:label.start()].strip()
+    is_clock = ":" in label["start"] or "m" in label["start"]
+    is_sure = is_clock and (bool(label["bracket"]) or "m" in label["start"])
+    return _Stamp(_number(label["start"]), math.inf, own, is_sure, place, [], is_clock)
+
+
+def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
+    """Each with its text; "12 30 people came" is a sentence, and so is "10:30 is too late"."""
+    are_sure = all(stamp.is_sure for stamp in stamps)
+    is_rising = all(one.start <= two.start for one, two in zip(stamps, stamps[1:]))
+    if len(stamps) == 1:
+        [stamp] = stamps
+        is_clock = math.isinf(stamp.end)
+        if stamp.start != 0 if is_clock else not are_sure and (stamp.start != 0 or stamp.end % 1):
+            return
+        if is_clock and not are_sure and stamp.own:
+            return
+    elif not are_sure and (not is_rising or not stamps[0].is_clock and math.isinf(stamps[0].end) and stamps[0].start):
+        return
+    own = [stamp.own for stamp in stamps]
+    are_speakers = all(stamp.lines for stamp in stamps) and not any(
+        len(name.split()) > 4 or name.endswith((".", "?", "!")) for name in own)
+    named = [_NAMED.match(name) for name in own]
+    ends = [stamp.start for stamp in stamps[1:]] + [math.inf]
+    for stamp, end, name in zip(stamps, ends, named):
+        speaker, text = (stamp.own.strip(" :"), []) if are_speakers else \
+            name.groups() if len(named) > 1 and all(named) else ("", stamp.own)
+        lines = stamp.lines if are_speakers else [text, *stamp.lines]
+        yield Cue(stamp.start, end if math.isinf(stamp.end) else stamp.end, " ".join(lines), stamp.place, are_sure,
+                  speaker or None, stamp.is_clock)
 
 
 def _plain(path: Path) -> Iterator[Cue]:
@@ -151,19 +243,58 @@ def _plain(path: Path) -> Iterator[Cue]:
 
 
 def _json(path: Path) -> Iterator[Cue]:
-    """The first list of objects with a text and its times: Whisper's segments, whisper.cpp's, Hugging Face's chunks."""
+    """A list of objects with a text and its times: Whisper's segments, Hugging Face's chunks, aeneas's fragments.
+
+    A few of its objects may have no times, as the punctuation of Amazon Transcribe.
+    """
     try:
         content = json.loads(_decoded(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise FilelistError([f"{path} is not JSON: {error}"]) from None
-    lists = content.values() if isinstance(content, dict) else [content]
-    for rows in lists:
-        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-            times = [_times(row) for row in rows]
-            if all(times):
-                for number, (row, (start, end)) in enumerate(zip(rows, times)):
-                    yield Cue(start, end, str(row.get("text", "")), f"{path}:segment {number}")
+    for rows in sorted(_object_lists(content, 3), key=len):  # sentences are fewer than words
+        timed = [(number, row, times) for number, row in enumerate(rows) for times in [_times(row)] if times]
+        if 2 * len(timed) > len(rows) and any(_text_in(row) for _, row, _ in timed):
+            if any(_text_in(row) for row in rows if not _times(row)):
+                yield from _of_words(rows, path)
                 return
+            for number, row, (start, end) in timed:
+                yield Cue(start, end, _text_in(row), f"{path}:segment {number}",
+                          speaker=value_of(row, "speaker") or None)
+            return
+
+
+def _of_words(rows: Sequence[dict], path: Path) -> Iterator[Cue]:
+    """The sentences of words that have times and marks that have none."""
+    words, start, end = [], 0.0, 0.0
+    for number, row in enumerate(rows):
+        times, text = _times(row), _text_in(row)
+        if times:
+            start, end = (start if words else times[0]), times[1]
+            words.append(text)
+        elif words:
+            words[-1] += text
+        if words and (not times and text in (".", "?", "!") or number == len(rows) - 1):
+            yield Cue(start, end, " ".join(words), f"{path}:segment {number}")
+            words = []
+
+
+def _object_lists(content: object, deepest: int) -> Iterator[list[dict]]:
+    """The lists of objects in a JSON value, and those in its objects."""
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        yield content
+    elif isinstance(content, dict) and deepest:
+        for value in content.values():
+            yield from _object_lists(value, deepest - 1)
+
+
+def _text_in(row: dict) -> str:
+    """What is said, by any of its usual names; `lines` are aeneas's, `alternatives` those of Amazon and Google."""
+    lines, others = row.get("lines"), row.get("alternatives")
+    if isinstance(lines, list):
+        return " ".join(map(str, lines))
+    if isinstance(others, list) and others and isinstance(others[0], dict):
+        return value_of(others[0], "text")
+    return value_of(row, "text")
 
 
 def _times(row: dict) -> tuple[float, float] | None:
@@ -182,27 +313,28 @@ def _times(row: dict) -> tuple[float, float] | None:
         return None
 
 
+# What columns without a header are. Of nine, ELAN's: tier, participant, begin, end and duration, each in two forms.
+_OF_WIDTH = {3: ["start", "end", "text"], 4: ["start", "end", "speaker", "text"],
+             9: ["-", "-", "start", "-", "end", "-", "-", "-", "text"]}
+
+
 def _table(path: Path) -> Iterator[Cue]:
-    """Columns of start, end and text: by the header's names, or the last two times and the text behind them."""
+    """Columns of start, end or duration, and text, perhaps with a speaker: by the header's names or their number."""
     table = read_table(path)
-    names = [ROLE_OF.get(name) for name in table.header]
+    roles = [ROLE_OF.get(name) for name in table.header] or _OF_WIDTH.get(table.width, [])
+    if not {"start", "text"} <= set(roles) or not {"end", "seconds"} & set(roles):
+        return
     for place, row in table.rows:
-        if {"start", "end", "text"} <= set(names):
-            cells = [(row + [""] * len(names))[names.index(role)] for role in ("start", "end", "text")]
-        elif len(row) == 3:
-            cells = row
-        elif len(row) == 9:  # ELAN's: tier, participant, begin, end and duration, each in two forms, and the text
-            cells = [row[2], row[4], row[8]]
-        else:
-            return
-        start, end = map(_number, cells[:2])
+        cells = dict(zip(reversed(roles), reversed(row + [""] * (len(roles) - len(row)))))  # of two names, the first
+        start, end = _number(cells["start"]), _number(cells.get("end", cells.get("seconds")))
         if start is None or end is None:
             return
-        yield Cue(start, end, cells[2], place)
+        yield Cue(start, end if "end" in cells else start + end, cells["text"], place,
+                  speaker=cells.get("speaker") or None)
 
 
 def _number(cell: str) -> float | None:
-    clock = _TIME.fullmatch(cell)
+    clock = _TIME.fullmatch(cell) or _SPELLED_TIME.fullmatch(cell)
     if clock:
         return _seconds(*clock.groups())
     try:
@@ -251,6 +383,26 @@ def _elan(path: Path) -> Iterator[Cue]:
     yield from _sentences(tiers)
 
 
+def _sub_station(path: Path) -> Iterator[Cue]:
+    """The dialogue lines of .ass and .ssa: layer, start, end, style, name, three margins, effect and text."""
+    for number, line in enumerate(_decoded(path).split("\n"), start=1):
+        cells = line.strip().partition("Dialogue:")[2].split(",", 9)
+        if len(cells) == 10:
+            start, end = (_number(cell.strip()) for cell in cells[1:3])
+            text = re.sub(r"\{[^}]*\}", "", re.sub(r"\\[Nnh]", " ", cells[9]))
+            yield Cue(start, end, text, f"{path}:{number}", speaker=cells[4].strip() or None, is_clock=True)
+
+
+def _stm(path: Path) -> Iterator[Cue]:
+    """NIST's segments: recording, channel, speaker, start, end, perhaps <labels>, and the text."""
+    for number, line in enumerate(_decoded(path).split("\n"), start=1):
+        cells = line.split(None, 5)
+        if len(cells) == 6 and not line.startswith(";;"):
+            yield Cue(float(cells[3]), float(cells[4]), re.sub(r"^<\S*>\s*", "", cells[5]), f"{path}:{number}",
+                      speaker=cells[2])
+
+
 _READERS: dict[str, Callable[[Path], Iterator[Cue]]] = {
-    ".textgrid": _text_grid, ".eaf": _elan, ".srt": _subtitles, ".vtt": _subtitles, ".json": _json, ".tsv": _table,
+    ".textgrid": _text_grid, ".eaf": _elan, ".srt": _subtitles, ".vtt": _subtitles, ".sbv": _subtitles,
+    ".ass": _sub_station, ".ssa": _sub_station, ".lrc": _plain, ".stm": _stm, ".json": _json, ".tsv": _table,
     ".csv": _table, ".txt": _plain, ".lab": _plain}

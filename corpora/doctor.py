@@ -20,12 +20,13 @@ from typing import NamedTuple
 import numpy as np
 
 from config import DataConfig
+from corpora.cues import has_clock_times
 from corpora.parallel import run_map
 from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK
 from corpora.recordings import OUTLINE, VERSION, Recording, Sound, measure
-from corpora.sources import Scan, Source
+from corpora.sources import Scan, Source, counted
 from text import TextProcessor
-from utils import write_text_atomic
+from utils import UNREADABLE_ENDINGS, write_text_atomic
 
 SEVERITIES = ("error", "warning", "note")  # cannot be used; sounds worse for it, or is wrong; should be known
 _TEXTS_AT_ONCE = 256  # espeak-ng is started once for so many
@@ -57,6 +58,7 @@ KINDS = {
                            "change the text, or data.text_cleaners, or data.symbols"),
     "crowded": Kind("error", "a text that the audio has time for", "the text belongs to another file; correct it"),
     "duplicate_conflict": Kind("error", "one text for one recording", "listen, and remove the line that is wrong"),
+    "same_name": Kind("error", "a name of its own for every utterance", "rename the file, or remove the line"),
     "truncated": Kind("warning", "all the audio as it was encoded", "copy the file again from its origin"),
     "clipped": Kind("warning", "no flat tops", "record it with less gain; it cannot be repaired"),
     "beyond_one": Kind("warning", "samples between -1 and 1", "prepare scales it down; so does --repair loudness"),
@@ -69,13 +71,16 @@ KINDS = {
     "tempo": Kind("warning", "characters a second as in the rest", "listen; too much or too little text?"),
     "duplicate_audio": Kind("warning", "every recording once", "remove one of the lines"),
     "near_duplicate": Kind("warning", "every recording once", "listen to both; if they are one, remove a line"),
-    "same_name": Kind("warning", "a name of its own for every utterance", "rename it: prepare takes one of a name"),
+    "clock_times": Kind("warning", "a text without the times of a transcript", "take the times out of the text, or "
+                        "give the transcript as NAME.srt beside NAME.wav, by which it is cut"),
+    "unconvertible": Kind("warning", "audio that can be read", "convert it, or remove it"),
     "unlike_text": Kind("warning", "what the trained voice expects of the text", "listen; correct the text"),
     "channels": Kind("note", "1 channel", "prepare and --repair take the mean of the channels"),
     "coarse": Kind("note", "16 bits or more", "use the original if there is one"),
     "disguised": Kind("note", "an ending that names the format", "rename the file; it is read all the same"),
     "short_for_training": Kind("note", "{segment_seconds:.2f} seconds, a training segment",
                                "training pads it with silence"),
+    "unlisted": Kind("note", "a line for each audio file", "add lines with their texts, or leave them out"),
     "duplicate_text": Kind("note", "other words", "none, if they were said twice"),
 }
 _COARSE = ("PCM_U8", "PCM_S8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")
@@ -186,10 +191,29 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
     if not scan.has_texts:
         folder = os.path.commonpath([os.path.dirname(source.place) for source in scan.sources])
         findings.append(Finding("no_text", folder or os.curdir, "", "", scan.no_text, KINDS["no_text"].expected))
+    findings += [Finding(kind, os.path.dirname(first), "", "", what, KINDS[kind].expected)
+                 for kind, first, what in unlisted(scan)]
     findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names),
                          source.span)
                  for source, faults in zip(scan.sources, found) for kind, what in faults]
     return by_severity(findings)
+
+
+def unlisted(scan: Scan) -> list[tuple[str, str, str]]:
+    """(kind, the first file, what was found) of audio that no line of a corpus names, readable or not."""
+    convertible = [path for path in scan.unlisted if Path(path).suffix.lower() in UNREADABLE_ENDINGS]
+    readable = [path for path in scan.unlisted if Path(path).suffix.lower() not in UNREADABLE_ENDINGS]
+    found = []
+    if convertible:
+        first, many = Path(convertible[0]), len(convertible) > 1
+        endings = ", ".join(sorted({Path(path).suffix.lower() for path in convertible}))
+        found.append(("unconvertible", str(first), f"{counted(len(convertible), 'file')} {'have' if many else 'has'} "
+                      f"an ending that cannot be read ({endings}); convert: ffmpeg -i {first} "
+                      f"{first.with_suffix('.wav')}"))
+    if readable:
+        found.append(("unlisted", readable[0], f"{counted(len(readable), 'audio file')} that no line names, such as "
+                      f"{readable[0]}"))
+    return found
 
 
 def usual_rate(sounds: Iterable[Sound]) -> int:
@@ -246,7 +270,8 @@ def summary(scan: Scan, sounds: Sequence[Sound], findings: Sequence[Finding]) ->
     """A few lines about the corpus, and how often each kind of finding occurs, with one example."""
     heard = [sound for sound in sounds if sound.digest]
     seconds = sum(sound.seconds for sound in sounds)
-    rows = [f"{len(scan.sources)} utterances ({scan.layout}), {seconds / 3600:.2f} hours of audio"]
+    rows = [f"{counted(len(scan.sources), 'utterance')} ({scan.layout}), {seconds / 3600:.2f} hours of audio",
+            *scan.notes]
     if heard:
         rates = Counter(sound.rate for sound in heard)
         middles = [float(np.median([getattr(sound, name) for sound in heard]))
@@ -308,6 +333,8 @@ def _of_text(source: Source, sound: Sound, spelling: Spelling | None, limits: Li
         return
     if "|" in source.text:
         yield "name", "a '|' in the text"
+    if has_clock_times(source.text):
+        yield "clock_times", _short(source.text)
     if spelling is not None and spelling.fault:
         yield spelling.kind, spelling.fault
     if not sound.speech_seconds:
@@ -353,11 +380,10 @@ def _same_texts(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
 
 
 def _same_names(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
-    """Other files under one name, as a.wav and a.flac are; the same file twice is told by its sound."""
+    """Utterances under one name, as a.wav and a.flac are, and a line that comes twice; they cannot be prepared."""
     for rows in _groups(source.id for source in sources):
         for row in rows[1:]:
-            if sources[row].origin != sources[rows[0]].origin:
-                yield row, "same_name", f"the name {sources[row].id!r}, as {sources[rows[0]].place} has"
+            yield row, "same_name", f"the name {sources[row].id!r}, as {sources[rows[0]].place} has"
 
 
 def _same_audio(sources: Sequence[Source], sounds: Sequence[Sound]) -> Iterator[tuple[int, str, str]]:

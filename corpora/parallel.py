@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -226,6 +227,7 @@ class _Processes:
         self._held = held[1:]
 
     def _started(self) -> ProcessPoolExecutor:
+        _start_quiet_tracker()
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         return ProcessPoolExecutor(self._jobs, context, _begin_worker)
 
@@ -289,6 +291,16 @@ def _ray_cluster(jobs: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _start_quiet_tracker() -> None:
+    """Start the process that frees the semaphores of one that was ended by a signal, without its words about them."""
+    before = list(sys.warnoptions)
+    sys.warnoptions.append("ignore:resource_tracker")  # the new process takes these as its own
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = before
 
 
 def _results(function: Callable[[Any], Any], items: list) -> list[str]:

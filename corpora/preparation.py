@@ -22,9 +22,10 @@ import numpy as np
 from tqdm import tqdm
 
 from config import DataConfig
+from corpora.cues import has_clock_times
 from corpora.parallel import run_map
-from corpora.recordings import damage
-from corpora.sources import Source, Spoken, check_apart
+from corpora.recordings import damage, quiet_decoder
+from corpora.sources import Source, Spoken, check_apart, counted
 from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from text import TextProcessor, UnknownSymbolError, espeak, flite
 from utils import AudioError, Wav, printable, read_wav, resample, trim_silence, write_text_atomic, write_wav
@@ -135,8 +136,9 @@ def convert(source: Source, plan: Plan, write: bool) -> Converted:
         else:
             name = source.origin
             # more than 9/10 silence is no speech
-            wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
-            lost = damage(Path(name), len(wav.samples), source.span)
+            with quiet_decoder(name):
+                wav = read_wav(name, clip=False, max_seconds=10 * rules.max_seconds, span=source.span)
+                lost = damage(Path(name), len(wav.samples), source.span)
             odd = (f"is damaged: {lost}",) if lost else ()
         try:
             samples, warnings = condition(wav, rules)
@@ -207,7 +209,8 @@ def prepare(sources: list[Source], plan: Plan) -> int:
               for place, (source, text, result) in enumerate(zip(sources, texts, results))]
     bad = [f"{source.place}: {fault}" for source, fault in zip(sources, faults) if fault]
     if len(bad) == len(sources):
-        raise ValueError(f"none of {len(sources)} utterances can be used:\n{FilelistError(bad)}")
+        none = f"none of {len(bad)} utterances can" if len(bad) > 1 else "the only utterance cannot"
+        raise ValueError(f"{none} be used:\n{FilelistError(bad)}")
     if bad and plan.strict:
         print(printable("\n".join(bad)), file=sys.stderr)
         print(f"{len(bad)} of {len(sources)} utterances are bad; nothing is written, as --strict demands",
@@ -232,7 +235,7 @@ def text_processor(cleaners: Sequence[str], language: str) -> TextProcessor:
 def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcessor, extension: str) -> None:
     """The published door: write each filelist again with one column cleaned."""
     tables = {path: [(place, row.split("|")) for place, row in numbered_rows(path)] for path in filelists}
-    faults = [f"{place}: found {len(columns)} columns, --text_index is {text_index} (the first is 0)"
+    faults = [f"{place}: found {counted(len(columns), 'column')}, --text_index is {text_index} (the first is 0)"
               for table in tables.values() for place, columns in table if not 0 <= text_index < len(columns)]
     if faults:
         raise FilelistError(faults)
@@ -243,7 +246,7 @@ def clean_filelists(filelists: Sequence[str], text_index: int, text: TextProcess
         for (_, columns), replacement in zip(table, cleaned):
             columns[text_index] = replacement
         write_text_atomic(f"{path}.{extension}", "".join("|".join(columns) + "\n" for _, columns in table))
-        print(f"{path} -> {path}.{extension}: {len(table)} lines")
+        print(f"{path} -> {path}.{extension}: {counted(len(table), 'line')}")
 
 
 def _move(places: dict[str, list[int]], to: str, place: int) -> None:
@@ -302,7 +305,9 @@ def _tempo(source: Source, result: Converted) -> str:
 
 def _warnings(source: Source, result: Converted) -> list[str]:
     """What is odd about a source: its audio, and a text too long or short for it."""
-    odd = [] if 1 <= len(source.text) / result.seconds <= FAST_TEMPO else [_tempo(source, result) + "; wrong text?"]
+    odd = [f"the text has clock times: {source.text[:60]!r}"] if isinstance(source.origin, str) and has_clock_times(
+        source.text) else []
+    odd += [] if 1 <= len(source.text) / result.seconds <= FAST_TEMPO else [_tempo(source, result) + "; wrong text?"]
     return [f"{source.place}: {warning}" for warning in (*result.warnings, *odd)]
 
 
@@ -345,7 +350,7 @@ def _write_lists(sources: Sequence[Source], texts: Sequence[str], seconds: Seque
             write_text_atomic(path, "".join(row + "\n" for row in rows))
             write_index(path, AudioIndex(np.array([round(seconds[place] * rate) for place in members], np.int64),
                                          np.full(len(members), rate, np.int32)))
-            print(f"{path}: {len(rows)} utterances")
+            print(f"{path}: {counted(len(rows), 'utterance')}")
         elif index_path(path).is_file():  # by which we know the list for one of ours
             for earlier in (path, index_path(path)):
                 earlier.unlink(missing_ok=True)
@@ -358,7 +363,8 @@ def _decibels(peak: float) -> str:
 def _report(bad: list[str], odd: list[str], seconds: float, plan: Plan) -> None:
     """Everything goes to report.txt, the beginning of it to the console."""
     rows = []
-    for title, complaints in ((f"left out {len(bad)} utterances", bad), (f"{len(odd)} warnings", odd)):
+    for title, complaints in ((f"left out {counted(len(bad), 'utterance')}", bad),
+                              (counted(len(odd), "warning"), odd)):
         rows += [f"{title}:", *(f"  {complaint}" for complaint in complaints)] if complaints else []
         if complaints:
             print(printable("\n".join([f"{title}:", *(f"  {complaint}" for complaint in complaints[:_SHOWN])])))

@@ -7,9 +7,12 @@ Shapes: S samples, F frames of 10 ms.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +92,11 @@ def measure(file: Recording) -> Sound:
         is_link = os.path.islink(file.path)
         return Sound("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else
                      f"no file {file.path}")
+    with quiet_decoder(file.path):
+        return _measured_file(file)
+
+
+def _measured_file(file: Recording) -> Sound:
     try:
         with utils.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
@@ -105,6 +113,27 @@ def measure(file: Recording) -> Sound:
     silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
     return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
                                             damage=damage(Path(file.path), len(samples), file.span))
+
+
+@contextlib.contextmanager
+def quiet_decoder(path: str) -> Iterator[None]:
+    """Within it the MP3 decoder writes nothing: its words on standard error name no file, and damage is found by us."""
+    is_mp3 = path.lower().endswith((".mp3", ".mp2", ".mpga"))
+    try:
+        before = os.dup(2) if is_mp3 else None
+    except OSError:  # there is no standard error
+        before = None
+    if before is None:
+        yield
+        return
+    sys.stderr.flush()
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def measured(samples: np.ndarray, rate: int) -> Sound:

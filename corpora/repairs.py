@@ -18,7 +18,7 @@ import numpy as np
 
 from audio import at_loudness
 from corpora.parallel import run_map
-from corpora.recordings import SILENCE_DB, Recording
+from corpora.recordings import SILENCE_DB, Recording, quiet_decoder
 from corpora.sources import Source
 from utils import AudioError, read_wav, resample, trim_silence, write_wav
 
@@ -97,7 +97,8 @@ def _repaired(file: tuple[str, Recording, Repairs]) -> Repaired:
     if target.exists() and Path(recording.path).exists() and target.samefile(recording.path):
         return Repaired(recording.path, "", ["left alone: the copy would take the place of the original"])
     try:
-        wav = read_wav(recording.path, clip=False, max_seconds=recording.longest, span=recording.span)
+        with quiet_decoder(recording.path):
+            wav = read_wav(recording.path, clip=False, max_seconds=recording.longest, span=recording.span)
         samples, rate, done = repaired(wav.samples, wav.sampling_rate, repairs)
         write_wav(target, samples, rate)
     except AudioError as error:

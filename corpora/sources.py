@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from corpus import FilelistError, numbered_rows
 
-ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph")
+ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph",
+           ".wave", ".snd", ".mpga", ".mp2", ".gsm", ".rf64")
 
 
 class Spoken(NamedTuple):
@@ -44,6 +45,14 @@ class BadRow(NamedTuple):
     expected: str
 
 
+class Found(NamedTuple):
+    """What the lists or folders of a layout name."""
+
+    sources: list[Source]
+    bad_rows: list[BadRow]
+    notes: tuple[str, ...] = ()  # what was decided, and what was seen and left out
+
+
 class Scan(NamedTuple):
     """A corpus with all that is bad in its lists."""
 
@@ -52,11 +61,20 @@ class Scan(NamedTuple):
     bad_rows: list[BadRow]
     has_texts: bool  # a folder of audio alone has none
     hint: str = ""  # where texts may be, if there are none
+    notes: tuple[str, ...] = ()  # what was decided, and what was seen and left out
+    unlisted: tuple[str, ...] = ()  # audio files of the folder that no line of its list names
 
     @property
     def no_text(self) -> str:
         """What is to be said of a corpus without a single text."""
-        return f"none of {len(self.sources)} files has a text{self.hint and '; ' + self.hint}"
+        count = len(self.sources)
+        none = "the only file has no text" if count == 1 else f"none of {count} files has a text"
+        return none + (self.hint and f"; {self.hint}")
+
+
+def counted(number: int, what: str) -> str:
+    """A number with what is counted: 1 file, 2 files."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def or_all_faults(scan: Scan) -> list[Source]:

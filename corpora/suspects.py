@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpora.doctor import SEVERITIES, Finding
+from corpora.recordings import quiet_decoder
 from pages import Markup, join, section, tag, write_page
 from pages.media import Clip, sound_uri, spectrogram_uri
 from utils import AudioError, read_wav
@@ -65,7 +66,8 @@ def _player(audio: str, span: tuple[float, float] | None) -> Markup | None:
     if not audio:
         return None
     try:
-        wav = read_wav(audio, clip=False, max_seconds=_LONGEST, span=span)
+        with quiet_decoder(audio):
+            wav = read_wav(audio, clip=False, max_seconds=_LONGEST, span=span)
     except AudioError:
         return None
     clip = Clip(wav.samples[:_SECONDS * wav.sampling_rate].clip(-1, 1), wav.sampling_rate)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,20 +29,37 @@ NAMES = {
            "wav_filename", "wav", "path", "file_path", "filepath", "file", "clip", "file_id", "utterance_id", "utt_id",
            "utt", "utterance", "key", "id", "name", "datei"),
     "text": ("text", "sentence", "transcript", "transcription", "raw_text", "original_text", "raw_transcription",
-             "content", "prompt", "satz"),
+             "content", "prompt", "satz", "inhalt", "transkript", "texte", "texto", "testo", "utterance_text"),
     "normalised": ("normalised", "normalized", "normalized_text", "normalised_text", "text_normalized",
                    "text_normalised", "normalized_transcript", "norm_text", "clean_text", "cleaned_text"),
     "speaker": ("speaker", "speaker_id", "speaker_name", "client_id", "spk", "spk_id", "reader", "reader_id", "voice",
-                "sprecher"),
+                "speaker_label", "participant", "sprecher"),
     "language": ("language", "lang", "locale", "lang_id", "language_id"),
-    "seconds": ("duration", "seconds", "length", "duration_ms", "audio_duration", "n_chars", "char_count"),
-    "start": ("start", "start_time", "begin", "begin_time", "start_ms", "offset"),
-    "end": ("end", "end_time", "stop", "stop_time", "end_ms"),
+    "seconds": ("duration", "seconds", "length", "duration_ms", "audio_duration", "n_chars", "char_count",
+                "dauer", "länge"),
+    "start": ("start", "start_time", "begin", "begin_time", "start_ms", "begin_ms", "starttime", "offset", "anfang",
+              "beginn", "startzeit", "von", "debut", "début", "inicio", "inizio"),
+    "end": ("end", "end_time", "stop", "stop_time", "end_ms", "endtime", "ende", "endzeit", "bis", "fin",
+            "fine"),
 }
 ROLE_OF = {name: role for role, names in NAMES.items() for name in names}
 _LANGUAGES = frozenset("af ar be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it "
                        "ja ka kk kn ko la lb lt lv mk ml mr ms mt nb ne nl nn no pa pl ps pt ro ru sk sl sq sr sv sw "
                        "ta te th tr uk ur uz vi yo zh".split())
+# Values of columns that say something else than who speaks.
+_LABELS = {
+    "gender": frozenset("m f male female man woman männlich weiblich w mann frau masculine feminine other divers "
+                        "male_masculine female_feminine".split()),
+    "split": frozenset("train training dev val valid validation test eval".split()),
+    "emotion": frozenset("neutral happy happiness sad sadness angry anger fear fearful afraid disgust disgusted "
+                         "surprise surprised calm bored boredom amused sleepy sleepiness excited excitement contempt "
+                         "joy whisper whispering shouting fröhlich glücklich traurig wütend ängstlich freude trauer "
+                         "wut ärger angst ekel überraschung gelangweilt langeweile ruhig begeistert".split()),
+    "quality": frozenset("true false yes no ok good bad clean noisy nein gut schlecht wahr falsch".split()),
+    "age": frozenset("teens twenties thirties fourties forties fifties sixties seventies eighties nineties child "
+                     "adult young old".split()),
+}
+_SHOWN_VALUES = 5
 _FEW_ROWS = 4  # below so many no value can be seen to repeat
 _SAMPLED = 200  # rows that are compared
 _LONGEST_FIELD = 20  # lines of a quoted field that breaks lines
@@ -124,6 +142,29 @@ def roles_of(table: Table, names_audio: Callable[[str], bool], given: Sequence[s
     return roles
 
 
+def notes_of(table: Table, roles: Sequence[str]) -> tuple[str, ...]:
+    """What was decided of the columns, with the values of those that name speakers or nothing that is used."""
+    columns = [_Column(list(values)) for values in zip(*table.full)]
+    if len(columns) != len(roles):
+        return ()
+    shown = [("audio" if role == "id" else role) + (f" ({column.few_values})" if role in ("speaker", "language", "-")
+                                                    and column.filled else "") for role, column in zip(roles, columns)]
+    notes = [f"columns: {', '.join(shown)}"]
+    for place, (role, column) in enumerate(zip(roles, columns)):
+        label = _label_of(column)
+        if role == "-" and label and "speaker" not in roles:
+            named = ",".join([*roles[:place], "speaker", *roles[place + 1:]])
+            notes.append(f"column {place + 1} ({column.few_values}) is taken for the {label} and left out; if "
+                         f"these are speakers, add --columns {named}")
+    return tuple(notes)
+
+
+def _label_of(column: _Column) -> str:
+    """What the values of a column say, if it is something else than who speaks."""
+    values = {value.casefold() for value in column.filled}
+    return next((label for label, known in _LABELS.items() if values and values <= known), "")
+
+
 class _Column:
     """The values of a column, and what they are like."""
 
@@ -142,6 +183,12 @@ class _Column:
     def is_label(self) -> bool:
         """Whether the values are names of something, each for several rows, as far as so few rows can show it."""
         return self.repeats or (len(self.filled) < _FEW_ROWS and self.words == 1)
+
+    @property
+    def few_values(self) -> str:
+        """How many different values it has, and the first of them."""
+        values = list(dict.fromkeys(self.filled))
+        return f"{len(values)}: {', '.join(values[:_SHOWN_VALUES])}{', ...' if len(values) > _SHOWN_VALUES else ''}"
 
     def resembles(self, other: _Column) -> bool:
         """Whether most rows share words, or, where words are not parted by spaces, pairs of characters."""
@@ -179,6 +226,10 @@ def _roles_by_values(columns: Sequence[_Column], names_audio: Callable[[str], bo
     roles[audio] = "id"
     others = [place for place, role in enumerate(roles) if role == "?"]
     texts = [place for place in others if not columns[place].is_number] or others
+    for place in [place for place in texts[1:] if columns[place].values == columns[texts[0]].values]:
+        texts.remove(place)  # the same text again
+        others.remove(place)
+        roles[place] = "-"
     if len(texts) > 1 and all(columns[place].is_label and columns[place].words < 2 for place in texts):
         # Single words said again and again beside names: only the layout of filelists says which is which.
         is_filelist = len(columns) == 3 and _share(columns[audio].values, _has_ending) >= 0.5
@@ -205,8 +256,12 @@ def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
     """The role of a column that is neither audio nor text."""
     if column.is_number:
         return "speaker" if _are_speakers(column, text, is_before) else "seconds"
-    if not column.is_label:
+    are_sentences = 2 * sum(value.endswith((".", "?", "!", "…", "。")) for value in column.filled) > len(column.filled)
+    # What lacks in some rows is part of a text, and so is what ends as one.
+    if not column.is_label or len(column.filled) < len(column.values) or are_sentences:
         return "?"
+    if _label_of(column):
+        return "-"
     codes = {value.lower().replace("_", "-").split("-")[0] for value in column.filled}
     return "language" if codes <= _LANGUAGES and column.words == 1 else "speaker"
 
@@ -225,13 +280,30 @@ def _are_speakers(column: _Column, text: _Column, is_before: bool) -> bool:
 
 def _undecided(table: Table, columns: Sequence[_Column], names_audio: Callable[[str], bool]) -> str:
     looks = [f"{place} has {column.describe()}" for place, column in enumerate(columns, start=1)]
+    named = f" (its header: {', '.join(table.header)})" if table.header else ""
+    quotes = " that has one, in double quotes" if table.separator in ",;" else " that has one, without it"
+    message = (f"{table.path}: what its {len(columns)} columns are cannot be determined{named}: column "
+               f"{'; '.join(looks)}; a {table.separator!r} inside a text counts as a separator: write each "
+               f"text{quotes}")
+    if _separates_words(table):
+        return message
     audio = max(range(len(columns)), key=lambda place: (_share(columns[place].values, names_audio), -place))
     text = max((place for place in range(len(columns)) if place != audio), key=lambda place: columns[place].characters)
     example = ",".join({audio: "id", text: "text"}.get(place, "-") for place in range(len(columns)))
-    named = f" (its header: {', '.join(table.header)})" if table.header else ""
-    return (f"{table.path}: what its {len(columns)} columns are cannot be determined{named}: column "
-            f"{'; '.join(looks)}; name each of them with --columns, for example --columns {example}; the names are "
+    return (f"{message}; or name each of them with --columns, for example --columns {example}; the names are "
             f"{', '.join(ROLES)}")
+
+
+def _separates_words(table: Table) -> bool:
+    """Whether the mark between a list's columns seems to stand inside its texts: then columns of it are no columns.
+
+    Rows have different numbers of it, or a space follows it wherever it is not the first.
+    """
+    if table.separator == "\t":
+        return False
+    behind = [cell for _, row in numbered_rows(table.path) for cell in row.split(table.separator)[2:]]
+    is_spaced = bool(behind) and 2 * sum(cell.startswith(" ") for cell in behind) > len(behind)
+    return is_spaced or len({len(row) for _, row in table.rows}) > 1
 
 
 def _separator(rows: Sequence[str]) -> str:
@@ -239,7 +311,11 @@ def _separator(rows: Sequence[str]) -> str:
     for mark in "|\t":
         if 2 * sum(mark in row for row in rows) > len(rows):
             return mark
-    firsts = Counter(min((row.find(mark), mark) for mark in ",;" if mark in row) [1]
+    named = next((mark for mark in ",;" if rows and _header(rows[0].split(mark))), None)
+    if named is not None:
+        return named
+    firsts = Counter(";" if re.match(r"\d+,\d+;", row) else  # 0,5;1,25;Text
+                     min((row.find(mark), mark) for mark in ",;" if mark in row)[1]
                      for row in rows if "," in row or ";" in row)
     mark = max(firsts, key=firsts.get, default="|")
     return mark if 2 * firsts[mark] > len(rows) else "|"
@@ -286,7 +362,8 @@ def _header(row: Sequence[str]) -> list[str]:
     """Its names, if a row is one of names."""
     names = [cell.lower().lstrip("#").strip().replace(" ", "_").replace("-", "_") for cell in row]
     roles = [ROLE_OF.get(name) for name in names]
-    is_header = "id" in roles and len(set(roles) - {None}) > 1 or {"start", "end", "text"} <= set(roles)
+    is_header = "id" in roles and len(set(roles) - {None}) > 1 or (
+        {"start", "text"} <= set(roles) and bool({"end", "seconds"} & set(roles)))
     return names if is_header else []
 
 
@@ -297,12 +374,13 @@ def read_json_rows(path: Path) -> list[tuple[str, dict]]:
         FilelistError: a line is not JSON.
     """
     lines = list(numbered_rows(path))
-    if lines and lines[0][1].startswith("["):
+    if lines and (lines[0][1].startswith("[") or path.suffix.lower() == ".json" and not _is_row(lines[0][1])):
         try:
             content = json.loads(path.read_text(encoding="utf-8-sig"))
         except (json.JSONDecodeError, RecursionError) as error:
             raise FilelistError([f"{path} is not JSON: {error}"]) from None
-        return [(f"{path}:{number}", row) for number, row in enumerate(content, start=1) if isinstance(row, dict)]
+        return [(f"{path}:{number}", row) for number, row in enumerate(_objects(content), start=1)
+                if isinstance(row, dict)]
     rows, faults = [], []
     for place, line in lines:
         try:
@@ -317,6 +395,27 @@ def read_json_rows(path: Path) -> list[tuple[str, dict]]:
     if faults:
         raise FilelistError(faults)
     return rows
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line alone is an object that names its audio: of a file with one object a line."""
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return isinstance(row, dict) and bool(value_of(row, "id"))
+
+
+def _objects(content: object) -> list:
+    """The rows of a manifest: a list, one in an object, or an object of {audio: text} or {audio: {...}}."""
+    if not isinstance(content, dict):
+        return content if isinstance(content, list) else []
+    if value_of(content, "id"):
+        return [content]
+    rows = next((value for value in content.values() if isinstance(value, list)), None)
+    return rows if rows is not None else [
+        {"text": value, "id": name} if isinstance(value, str) else {**value, "id": name}
+        for name, value in content.items() if isinstance(value, (str, dict))]
 
 
 def value_of(row: dict, role: str) -> str:

@@ -216,7 +216,7 @@ def test_two_files_of_one_name_are_told_before_prepare_refuses_them(tmp_path):
     for name in ("a.wav", "a.flac", "b.wav"):
         write_wav(tmp_path / name, speech(seed=ord(name[-1]) + ord(name[0])), RATE)
     path = write_list(tmp_path / "list.txt", "a.wav|Well said.", "a.flac|Said otherwise.", "b.wav|Something else.")
-    assert check(path) == 0
+    assert check(path) == 1
     assert found(tmp_path / "list.txt.check") == {"2": ["same_name"]}
 
 
@@ -227,11 +227,11 @@ def test_each_bad_line_is_named_with_what_was_found_what_was_expected_and_what_t
                       "", "c.wav|Something said.", "c.wav|Said otherwise.", "d.wav|well  Said indeed.")
     out = tmp_path / "list.txt.check"
     assert check(path) == 1
-    assert found(out) == {"2": ["empty_text"], "3": ["missing"], "4": ["columns"], "7": ["duplicate_conflict"],
-                          "8": ["duplicate_text"]}
+    assert found(out) == {"2": ["empty_text"], "3": ["missing"], "4": ["columns"],
+                          "7": ["same_name", "duplicate_conflict"], "8": ["duplicate_text"]}
     finding = json.loads((out / "findings.jsonl").read_text().splitlines()[0])
     assert finding == {
-        "severity": "error", "kind": "columns", "place": f"{path}:4", "audio": "", "text": "", "found": "1 columns",
+        "severity": "error", "kind": "columns", "place": f"{path}:4", "audio": "", "text": "", "found": "1 column",
         "expected": "2 (audio|text); a '|' inside a text counts as a separator",
         "advice": "a '|' inside a name or a text counts as a separator; repair the line"}
     printed = capsys.readouterr().out
@@ -348,7 +348,7 @@ def test_the_layout_is_recognised(tmp_path, capsys):
         "lj": ("ljspeech", ["Some words."]), "vctk": ("vctk", ["Please call."]),
         "plain": ("audio", ["Beside it.", ""]), "bare": ("audio", [""])}
     assert [row.found for row in scans["lj"].bad_rows] == ["4 columns"] and scans["vctk"].sources[0].speaker == "p1"
-    assert check(tmp_path / "bare") == 1 and "none of 1 files has a text" in capsys.readouterr().out
+    assert check(tmp_path / "bare") == 1 and "the only file has no text" in capsys.readouterr().out
     assert check(tmp_path / "plain", "--out", tmp_path / "o") == 1 and "empty_text" in found(tmp_path / "o")[
         str(tmp_path / "plain" / "deep" / "b.wav")]
     (tmp_path / "nothing").mkdir()

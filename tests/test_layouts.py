@@ -288,8 +288,76 @@ def vctk_second_microphone(folder):
     return ["p1", "p2"]
 
 
-LAYOUTS = [m_ailabs, libri_tts, libri_speech, common_voice, hugging_face, hugging_face_json, css10, thorsten, piper,
-           nemo, kaldi, festival, multilingual_libri_speech, mimic, metadata_txt, vctk_second_microphone]
+def apart(folder):
+    write_corpus(folder, "wav")
+    for name, text in zip(NAMES, TEXTS):
+        write(folder / "txt" / f"{name}.txt", text)
+
+
+def apart_by_speaker(folder):
+    for row, speaker in enumerate(("p0", "p1") * 3):
+        write_corpus(folder / "wav16" / speaker, "", [NAMES[row]])
+        write(folder / "txt" / speaker / f"{NAMES[row]}.txt", TEXTS[row])
+    return ["p0", "p1"]
+
+
+def timit(folder):
+    write_corpus(folder, "", [name.upper() for name in NAMES], ".WAV")
+    for name, text in zip(NAMES, TEXTS):
+        write(folder / f"{name.upper()}.TXT", f"0 {int(0.4 * RATE)} {text}")
+
+
+def libri_tts_original(folder):
+    speakers = libri_tts(folder)
+    for path in folder.rglob("*.normalized.txt"):
+        path.with_name(path.name.replace("normalized", "original")).write_text(path.read_text())
+        path.unlink()
+    return speakers
+
+
+def original_texts(folder):
+    write_corpus(folder, "")
+    for name, text in zip(NAMES, TEXTS):
+        write(folder / f"{name}.original.txt", text)
+
+
+def jsut(folder):
+    for below, part in (("basic5000", slice(0, 3)), ("travel1000", slice(3, 6))):
+        write_corpus(folder / below, "wav", NAMES[part])
+        write(folder / below / "transcript_utf8.txt", map("{}:{}".format, NAMES[part], TEXTS[part]))
+
+
+def jvs(folder):
+    for speaker, part in (("jvs001", slice(0, 3)), ("jvs002", slice(3, 6))):
+        below = folder / speaker / "parallel100"
+        write_corpus(below, "wav24kHz16bit", [f"VOICE_{row}" for row in range(3)])
+        write(below / "transcripts_utf8.txt", [f"VOICE_{row}:{text}" for row, text in enumerate(TEXTS[part])])
+    return ["jvs001", "jvs002"]
+
+
+def aishell(folder):
+    for speaker, part in (("SSB0005", slice(0, 3)), ("SSB0009", slice(3, 6))):
+        write_corpus(folder / "train" / "wav" / speaker, "", [f"{speaker}{row:04d}" for row in range(3)])
+        with open(folder / "train" / "content.txt", "a", encoding="utf-8") as file:
+            file.write("".join(f"{speaker}{row:04d}.wav\t{text}\n" for row, text in enumerate(TEXTS[part])))
+    return ["SSB0005", "SSB0009"]
+
+
+def metadata_json(folder):
+    write(write_corpus(folder) / "metadata.json", json.dumps(
+        {f"{name}.wav": text for name, text in zip(NAMES, TEXTS)}, indent=1))
+
+
+def metadata_json_of_objects(folder):
+    write(write_corpus(folder) / "metadata.json", json.dumps(
+        {name: {"text": text, "speaker": speaker} for name, text, speaker in zip(NAMES, TEXTS, SPEAKERS)}))
+    return list(SPEAKERS)
+
+
+LAYOUTS = [apart, apart_by_speaker, timit, libri_tts_original, original_texts, jsut, jvs, aishell, metadata_json,
+           metadata_json_of_objects, m_ailabs, libri_tts, libri_speech, common_voice, hugging_face, hugging_face_json,
+           css10, thorsten, piper, nemo, kaldi, festival, multilingual_libri_speech, mimic, metadata_txt,
+           vctk_second_microphone]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -335,6 +403,211 @@ def test_texts_in_the_folder_above_and_in_one_of_several_lists_are_named(tmp_pat
     (tmp_path / "metadata.csv").rename(tmp_path / "more.csv")
     assert run("check", tmp_path, "--out", tmp_path / "o") == 1
     assert "metadata_shuf.csv, more.csv name its audio; give one of them" in capsys.readouterr().out
+
+
+# --- what was decided, and what is left out
+
+
+@pytest.mark.parametrize("values, what", [
+    (("happy", "sad"), "emotion"), (("Neutral", "Angry"), "emotion"), (("fröhlich", "traurig"), "emotion"),
+    (("m", "f"), "gender"), (("male", "female"), "gender"), (("weiblich", "männlich"), "gender"),
+    (("train", "test"), "split"), (("true", "false"), "quality"), (("twenties", "teens"), "age")])
+@pytest.mark.parametrize("shape", ["{n}|{t}|{s}", "{n}|{s}|{t}", "{n}.wav|{s}|{t}"])
+def test_labels_that_name_no_speaker_are_left_out_and_said(tmp_path, values, what, shape, capsys):
+    rows = [row.replace("anna", values[0]).replace("tom", values[1]) for row in rows_of(shape)]
+    write(write_corpus(tmp_path / "in") / "metadata.csv", rows)
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    named = "id,text,speaker" if shape == "{n}|{t}|{s}" else "id,speaker,text"
+    assert "data.n_speakers=0" in printed and f"- (2: {values[0]}, {values[1]})" in printed
+    assert f"is taken for the {what} and left out; if these are speakers, add --columns {named}" in printed
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "out", "--columns", named) == 0
+    assert "data.n_speakers=2" in capsys.readouterr().out
+
+
+def test_the_columns_that_were_decided_are_printed(tmp_path, capsys):
+    write(write_corpus(tmp_path / "in") / "metadata.csv", rows_of("{n}|{s}|de|{t}"))
+    for arguments in (("folder", "--out", tmp_path / "out"), ("check", "--out", tmp_path / "o")):
+        assert run(arguments[0], tmp_path / "in", *arguments[1:]) == 0
+        assert "columns: audio, speaker (2: anna, tom), language (1: de), text\n" in capsys.readouterr().out
+
+
+def by_folder(folder):
+    for name, part in (("anna", slice(0, 3)), ("ben", slice(3, 6))):
+        write_corpus(folder / name, "", NAMES[part])
+        for audio, text in zip(NAMES[part], TEXTS[part]):
+            write(folder / name / f"{audio}.txt", text)
+
+
+def list_in_each_folder(folder):
+    for name, part in (("anna", slice(0, 3)), ("ben", slice(3, 6))):
+        write(write_corpus(folder / name, names=NAMES[part]) / "metadata.csv", rows_of("{n}|{t}")[part])
+
+
+def one_list_of_folders(folder):
+    for name, part in (("anna", slice(0, 3)), ("ben", slice(3, 6))):
+        write_corpus(folder / "wavs" / name, "", NAMES[part])
+    write(folder / "metadata.csv", rows_of("{n}|{t}"))
+
+
+def split_folders(folder):
+    for split, (name, part) in zip(("train", "test"), (("anna", slice(0, 3)), ("ben", slice(3, 6)))):
+        write_corpus(folder / split, f"wavs/{name}", NAMES[part])
+        write(folder / split / "metadata.csv", rows_of("{n}|{t}")[part])
+
+
+@pytest.mark.parametrize("layout", [by_folder, list_in_each_folder, one_list_of_folders, split_folders])
+def test_folders_may_be_speakers_and_a_line_says_how(tmp_path, layout, capsys):
+    folder = tmp_path / "in"
+    layout(folder)
+    for command in ("folder", "check"):
+        run(command, folder, "--out", tmp_path / command)
+        assert "the audio lies in 2 folders (anna, ben) and no speaker is named; if each folder is a speaker, add " \
+            "--speakers_by_folder" in capsys.readouterr().out
+    assert run("folder", folder, "--out", tmp_path / "out", "--speakers_by_folder") == 0
+    printed = capsys.readouterr().out
+    assert "data.n_speakers=2" in printed and "no speaker is named" not in printed
+    scan = scan_corpus(folder, by_folder=True)
+    assert {source.text: source.speaker for source in scan.sources} == dict(zip(TEXTS, ["anna"] * 3 + ["ben"] * 3))
+
+
+def test_one_folder_is_no_speaker(tmp_path, capsys):
+    write(write_corpus(tmp_path / "one") / "metadata.csv", rows_of("{n}|{t}"))
+    assert run("folder", tmp_path / "one", "--out", tmp_path / "out", "--speakers_by_folder") == 2
+    assert "does not lie in a folder for each speaker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [".m4a", ".ape", ".wv", ".ra", ".dsf", ".tta", ".spx", ".aax", ".weba", ".avi"])
+def test_audio_that_no_line_names_is_said_readable_or_not(tmp_path, ending, capsys):
+    folder = tmp_path / "in"
+    write(write_corpus(folder) / "metadata.csv", rows_of("{n}|{t}")[:5])
+    (folder / "wavs" / f"r1{ending}").write_bytes(b"\0\1\2\3 whatever")
+    for command in ("folder", "check"):
+        assert run(command, folder, "--out", tmp_path / command) == 0
+        printed = capsys.readouterr().out
+        assert f"1 audio file that no line names, such as {folder}/wavs/a005.wav" in printed
+        assert f"1 file has an ending that cannot be read ({ending}); convert: ffmpeg -i {folder}/wavs/r1{ending} " \
+            f"{folder}/wavs/r1.wav" in printed
+
+
+@pytest.mark.parametrize("ending", [".wave", ".mpga", ".snd"])
+def test_endings_that_libsndfile_reads_are_audio(tmp_path, ending):
+    write_corpus(tmp_path, "", NAMES[:1], ending)
+    write(tmp_path / "a000.txt", "Ja.")
+    assert texts_of(scan_corpus(tmp_path)) == ["Ja."]
+
+
+@pytest.mark.parametrize("rows, names", [
+    (["a000|Ja gern.", "a001|Nein.", "a000|Ja gern."], NAMES[:2]), (["a000.wav|Ja.", "a000.flac|Nein."], ["a000"]),
+    (["a000|Ja.", "wavs/a000.wav|Ja.", "a001|Nein."], NAMES[:2])])
+def test_what_prepare_refuses_is_an_error_that_the_cleaned_list_leaves_out(tmp_path, rows, names, capsys):
+    write(write_corpus(tmp_path / "in", names=names) / "metadata.csv", rows)
+    write_audio(tmp_path / "in" / "wavs" / "a000.flac", seed=7)
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "p") == 2
+    assert run("check", tmp_path / "in", "--out", tmp_path / "o") == 1
+    assert "error     same_name" in capsys.readouterr().out
+    assert run("filelist", tmp_path / "o" / "cleaned.txt", "--out", tmp_path / "q") == 0
+    assert run("check", tmp_path / "o" / "cleaned.txt", "--out", tmp_path / "r") == 0
+
+
+def test_without_texts_the_cleaned_list_is_empty(tmp_path, capsys):
+    write_corpus(tmp_path / "in", "")
+    assert run("check", tmp_path / "in", "--out", tmp_path / "o") == 1
+    assert "cleaned.txt: 0 of 6 lines" in capsys.readouterr().out and (tmp_path / "o" / "cleaned.txt").read_text() == ""
+
+
+def test_absolute_paths_make_names_behind_the_folder_that_they_share(tmp_path):
+    folders = ("one", "two", "two", "two/deep")
+    for name, below in zip(NAMES, folders):
+        write_corpus(tmp_path / "far" / below, "", [name])
+    rows = [f"{tmp_path}/far/{below}/{name}.wav|{text}" for name, below, text in zip(NAMES, folders, TEXTS)]
+    path = write(tmp_path / "elsewhere" / "list.txt", rows)
+    assert [source.id for source in scan_corpus(path).sources] == ["one/a000", "two/a001", "two/a002", "two/deep/a003"]
+    path = write(path, rows[1:3])
+    assert [source.id for source in scan_corpus(path).sources] == ["a001", "a002"]
+    assert run("filelist", path, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "wavs" / "a001.wav").is_file()
+    rows = [f"C:\\data\\wavs\\{row}" for row in rows_of("{n}.wav|{t}")]
+    write(write_corpus(tmp_path / "here") / "metadata.csv", rows)
+    assert [source.id for source in scan_corpus(tmp_path / "here").sources] == NAMES
+
+
+def test_the_decoder_of_a_damaged_mp3_says_nothing_without_a_name(tmp_path, capfd):
+    write_corpus(tmp_path / "in", "", NAMES[:1], ".mp3")
+    content = (tmp_path / "in" / "a000.mp3").read_bytes()
+    (tmp_path / "in" / "a000.mp3").write_bytes(content[:len(content) // 2] + b"\0\xff" * 200)
+    write(tmp_path / "in" / "a000.txt", "Ja.")
+    for command in ("check", "folder"):
+        run(command, tmp_path / "in", "--out", tmp_path / command)
+    assert "Illegal" not in (printed := capfd.readouterr()).err and "Xing" not in printed.err
+    assert f"{tmp_path}/in/a000.mp3" in printed.out
+
+
+# --- hints
+
+
+def test_a_list_of_the_folder_above_that_names_other_recordings_is_no_hint(tmp_path, capsys):
+    write(write_corpus(tmp_path) / "metadata.csv", rows_of("{n}|{t}"))
+    write_corpus(tmp_path / "other", "")
+    write_corpus(tmp_path / "more", "", ["b1"])
+    for name in ("other", "more"):
+        assert run("check", tmp_path / name, "--out", tmp_path / "o") == 1
+        assert "give that folder" not in capsys.readouterr().out
+    assert run("check", tmp_path / "wavs", "--out", tmp_path / "o") == 1
+    assert f"there is a metadata.csv in {tmp_path}, give that folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout, given", [(festival, "wav"), (apart, "wav"), (apart, "txt"), (kaldi, "wavs"),
+                                           (apart_by_speaker, "wav16"), (vctk_second_microphone, "txt")])
+def test_a_part_of_a_corpus_leads_to_the_whole(tmp_path, layout, given, capsys):
+    layout(tmp_path / "all")
+    assert run("check", tmp_path / "all" / given, "--out", tmp_path / "o") == (2 if given == "txt" else 1)
+    printed = "".join(capsys.readouterr())
+    assert "there is a corpus of the layout" in printed and f"in {tmp_path}/all, give that folder" in printed
+
+
+@pytest.mark.parametrize("layout", [festival, kaldi, apart])
+def test_a_corpus_beside_a_folder_of_other_recordings_is_no_hint(tmp_path, layout, capsys):
+    layout(tmp_path / "all")
+    write_corpus(tmp_path / "all" / "other", "")
+    assert run("check", tmp_path / "all" / "other", "--out", tmp_path / "o") == 1
+    assert "give that folder" not in capsys.readouterr().out
+
+
+def test_the_texts_of_festival_find_the_audio_beside_their_folder(tmp_path):
+    festival(tmp_path)
+    assert texts_of(scan_corpus(tmp_path / "etc")) == list(TEXTS)
+
+
+@pytest.mark.parametrize("ending", [".docx", ".xlsx", ".ods"])
+def test_a_list_of_an_office_program_is_named(tmp_path, ending, capsys):
+    write_corpus(tmp_path / "in", "")
+    write(tmp_path / "in" / f"texte{ending}", "PK")
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "o") == 2
+    assert f"texte{ending} cannot be read; if it holds the texts, save it as metadata.csv" in capsys.readouterr().err
+
+
+# --- separators inside texts
+
+
+@pytest.mark.parametrize("rows", [
+    [f"{name},{text} Ja, nein, gut." for name, text in zip(NAMES, TEXTS)],
+    [f"{name};{text}; {other}" for name, text, other in zip(NAMES, TEXTS, TEXTS[1:] + TEXTS[:1])],
+    [f"{name};{text}; Alles gut." for name, text in zip(NAMES, TEXTS)],
+    [f"{name}|{text}{' | ja' if row < 4 else ''}" for row, (name, text) in enumerate(zip(NAMES, TEXTS))],
+    [f"{name}|{text}{' | gut' if row < 4 else ''}" for row, (name, text) in enumerate(zip(NAMES, TEXTS))]])
+def test_a_separator_inside_texts_is_named_and_no_text_is_dropped(tmp_path, rows, capsys):
+    write(write_corpus(tmp_path / "in") / "metadata.csv", rows)
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "out") == 2
+    message = capsys.readouterr().err
+    assert "inside a text counts as a separator" in message and "--columns" not in message
+    assert ("double quotes" in message) == (rows[0][4] in ",;")
+
+
+@pytest.mark.parametrize("texts", [["eins", "zwei"] * 3, [f"wort{row}" for row in range(6)], TEXTS])
+def test_of_equal_columns_either_is_the_text(tmp_path, texts):
+    rows = [f"{name}|{text}|{text}" for name, text in zip(NAMES, texts)]
+    assert texts_of(scan_corpus(write(write_corpus(tmp_path) / "metadata.csv", rows).parent)) == list(texts)
 
 
 # --- transcripts with times
@@ -443,6 +716,122 @@ def test_times_that_cut_no_utterances_are_refused_by_name(tmp_path, times, messa
     assert run("folder", tmp_path, "--out", tmp_path / "out") == 2
     printed = capsys.readouterr().err
     assert message in printed and "chapter01.txt:" in printed
+
+
+MINUTES = [f"0:{2 * row:02d}" for row in range(6)]
+STARTS = {  # what a transcript with starts alone, one every two seconds, looks like
+    "above": "".join(f"{time}\n{text}\n" for time, text in zip(MINUTES, TEXTS)),
+    "above, wrapped": "".join(f"{time}\n{text[:5]}\n{text[5:]}\n\n" for time, text in zip(MINUTES, TEXTS)),
+    "lyrics": "[ar:who]\n" + "".join(f"[00:{2 * row:02d}.00]{text}\n" for row, text in enumerate(TEXTS)),
+    "round": "".join(f"({time}) {text}\n" for time, text in zip(MINUTES, TEXTS)),
+    "bare": "".join(f"{time} {text}\n" for time, text in zip(MINUTES, TEXTS)),
+    "dashes": "".join(f"{time} - {text}\n" for time, text in zip(MINUTES, TEXTS)),
+    "behind": "".join(f"{text} [{time}]\n" for time, text in zip(MINUTES, TEXTS)),
+    "names": "".join(f"{name}  {time}\n{text}\n\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
+    "names behind": "".join(f"{time} {name}\n{text}\n\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
+    "names in the text": "".join(f"[{time}] {name}: {text}\n" for name, time, text in zip(SPEAKERS, MINUTES, TEXTS)),
+    "decimals": "".join(f"{2 * row}.00 {text}\n" for row, text in enumerate(TEXTS)),
+    "seconds": "".join(f"[{2 * row}s] {text}\n" for row, text in enumerate(TEXTS)),
+    "spelled": "".join(f"0h00m{2 * row:02d}s {text}\n" for row, text in enumerate(TEXTS)),
+}
+
+
+@pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.parametrize("ending", [".txt", ".lrc", ".TXT"])
+def test_clock_times_before_behind_or_above_a_text_cut_it(tmp_path, kind, ending):
+    write_audio(tmp_path / "a.wav", 12)
+    write(tmp_path / f"a{ending}", STARTS[kind])
+    scan = scan_corpus(tmp_path)
+    assert [" ".join(text.split()) for text in texts_of(scan)] == [
+        f"{text[:5].strip()} {text[5:].strip()}" if "wrapped" in kind else text for text in TEXTS]
+    assert [source.span for source in scan.sources] == [(2.0 * row, 2.0 * row + 2) for row in range(6)]
+    assert speakers_of(scan) == (list(SPEAKERS) if "names" in kind else [None] * 6)
+
+
+@pytest.mark.parametrize("line", ["0 46797 Ich danke ihm.", "0 23398 Ich danke ihm.", "0 2925 Ich danke ihm."])
+def test_one_line_with_the_samples_or_milliseconds_of_the_whole_recording_is_its_text(tmp_path, line):
+    write_audio(tmp_path / "a.wav", 46797 / 16000 if "46797" not in line else 46797 / RATE)
+    write(tmp_path / "a.txt", line)
+    assert [(source.text, source.span, source.id) for source in scan_corpus(tmp_path).sources] == [
+        ("Ich danke ihm.", None, "a")]
+
+
+@pytest.mark.parametrize("lines", [
+    ("1914 1918 Der Krieg begann.", "1939 1945 Der Krieg kam."), ("0 5 people came",), ("10:30 is too late.",),
+    ("10:30 is too late.", "We waited.", "11:00 was better."), ("12:00 noon", "11:00 before it"),
+    ("3 4 each", "5 6 more")])
+def test_numbers_and_times_that_do_not_fit_the_recording_are_text(tmp_path, lines):
+    write_audio(tmp_path / "a.wav", 2)
+    write(tmp_path / "a.txt", lines)
+    assert texts_of(scan_corpus(tmp_path)) == [" ".join(lines)]
+
+
+@pytest.mark.parametrize("text, is_found", [
+    ("0:00 Ich danke ihm.", True), ("Ich danke ihm. [0:04]", True), ("Ja (00:01:02) nein [0:04] gut 0:06 ja", True),
+    ("00:00:01:12 Ich danke ihm.", True), ("Der Zug kam um 10:30 Uhr an.", False),
+    ("Ein Vortrag. 0:00 Ja, 0:04 nein.", True), ("Um (10:30) war es.", True),
+    ("Es steht 3:2, 1:1 und 2:0.", False), ("Von 10:00 bis 11:00 Uhr.", False)])
+def test_texts_with_clock_times_are_a_finding_and_a_warning(tmp_path, text, is_found, capsys):
+    write(write_corpus(tmp_path / "in") / "metadata.csv", [*rows_of("{n}|{t}")[:5], f"a005|{text}"])
+    assert run("check", tmp_path / "in", "--out", tmp_path / "o") == 0
+    assert ("warning   clock_times" in capsys.readouterr().out) == is_found
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "p") == 0
+    assert ("the text has clock times" in capsys.readouterr().out) == is_found
+
+
+LABELS = [(text, *time) for text, time in zip(TEXTS, TIMES)]
+OTHERS = {  # transcripts that other programs write: ending, content
+    "aeneas": (".json", json.dumps({"fragments": [{"begin": f"{start:.3f}", "end": f"{end:.3f}", "lines": [text]}
+                                                  for text, start, end in LABELS]})),
+    "a list": (".json", json.dumps([{"begin": start, "end": end, "lines": [text]} for text, start, end in LABELS])),
+    "amazon": (".json", json.dumps({"jobName": "x", "results": {"transcripts": [{"transcript": "all"}], "items": [
+        {"start_time": f"{start + 0.1 * word}", "end_time": f"{start + 0.1 * word + 0.1}", "type": "pronunciation",
+         "alternatives": [{"content": "x"}]} for _, start, _ in LABELS for word in range(5)], "audio_segments": [
+            {"id": 0, "transcript": text, "start_time": f"{start}", "end_time": f"{end}"}
+            for text, start, end in LABELS]}})),
+    "amazon's words": (".json", json.dumps({"results": {"items": [item for text, start, end in LABELS for item in [
+        *({"start_time": f"{start + place * (end - start) / len(words)}", "end_time":
+           f"{start + (place + 1) * (end - start) / len(words)}", "alternatives": [{"content": word}]}
+          for words in [text[:-1].split()] for place, word in enumerate(words)),
+        {"type": "punctuation", "alternatives": [{"content": text[-1]}]}]]}})),
+    "sbv": (".sbv", "".join(f"0:00:{start:06.3f},0:00:{end:06.3f}\n{text}\n\n" for text, start, end in LABELS)),
+    "ass": (".ass", "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Text\n" + "".join(
+        f"Dialogue: 0,0:00:{start:05.2f},0:00:{end:05.2f},Default,,0,0,0,,{{\\an8}}{text}\n"
+        for text, start, end in LABELS)),
+    "stm": (".stm", ";; comment\n" + "".join(f"a 1 anna {start:.2f} {end:.2f} <o,f0,female> {text}\n"
+                                             for text, start, end in LABELS)),
+    "german": (".csv", "Anfang;Ende;Text\n" + "".join(f"{start:.1f};{end:.1f};{text}\n".replace(".", ",", 2)
+                                                      for text, start, end in LABELS)),
+    "durations": (".tsv", "start\tduration\tspeaker\ttext\n" + "".join(
+        f"{start:.2f}\t{end - start:.2f}\tanna\t{text}\n" for text, start, end in LABELS)),
+    "no header": (".tsv", "".join(f"{start:.2f}\t{end:.2f}\tanna\t{text}\n" for text, start, end in LABELS)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_transcripts_of_other_programs_are_cut_too(tmp_path, kind):
+    ending, content = OTHERS[kind]
+    write_audio(tmp_path / "a.wav", 12)
+    write(tmp_path / f"a{ending}", content)
+    scan = scan_corpus(tmp_path)
+    assert texts_of(scan) == list(TEXTS)
+    np.testing.assert_allclose([source.span for source in scan.sources], TIMES, atol=1e-6)
+    assert speakers_of(scan) == ["anna" if content.count("anna") else None] * 6
+
+
+@pytest.mark.parametrize("ending, advice", [
+    (".ctm", "convert it to SRT"), (".docx", "save its text as a.txt"), (".ttml", "convert it to SRT"),
+    (".json", "convert it to SRT")])
+def test_files_beside_audio_that_hold_no_text_that_is_read_are_named(tmp_path, ending, advice, capsys):
+    write_corpus(tmp_path / "in", "", ["a", "b"])
+    write(tmp_path / "in" / f"a{ending}", '{"what": 1}')
+    assert run("check", tmp_path / "in", "--out", tmp_path / "o") == 1
+    printed = capsys.readouterr().out
+    assert f"a{ending} lies beside a.wav" in printed and advice in printed
+    write(tmp_path / "in" / "b.txt", "Ja.")
+    assert run("folder", tmp_path / "in", "--out", tmp_path / "p") == 0
+    printed = capsys.readouterr().out
+    assert f"a{ending} lies beside a.wav" in printed and "left out 1 utterance:" in printed
 
 
 def test_a_text_with_numbers_is_no_transcript_with_times_and_damage_is_named(tmp_path):

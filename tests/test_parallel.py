@@ -109,12 +109,13 @@ def test_no_worker_outlives_the_process_that_started_it(tmp_path, number):
     script = ("from functools import partial; from pathlib import Path; from corpora.parallel import run_map\n"
               "from tests.parallel_worker import waiting\n"
               f"list(run_map(partial(waiting, folder=Path({str(tmp_path)!r})), range(9), jobs=2, shard=1))")
-    main = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    main = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     os.kill(main.pid, number)
     assert main.wait() == -number
     workers = [int(file.stem) for file in tmp_path.glob("*.pid")]
     wait_until(lambda: not any(is_alive(pid) for pid in workers))
+    assert main.communicate(timeout=60)[1] == ""  # nor does Python's resource tracker complain
 
 
 def test_ctrl_c_is_for_the_main_process_and_no_worker_prints_a_traceback(tmp_path):

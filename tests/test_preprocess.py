@@ -169,7 +169,7 @@ def test_nothing_usable_is_an_error_that_lists_why(tmp_path, capsys):
     path = write_lines(tmp_path / "list.txt", "none.wav|text")
     assert run("filelist", path, "--out", tmp_path / "out") == 2
     complaint = capsys.readouterr().err
-    assert "none of 1 utterances can be used" in complaint and "list.txt:1: none.wav does not exist" in complaint
+    assert "the only utterance cannot be used" in complaint and "list.txt:1: none.wav does not exist" in complaint
 
 
 def test_a_text_that_cannot_belong_to_its_audio_is_left_out(tmp_path, capsys):
@@ -370,7 +370,7 @@ def test_the_published_command_names_every_line_without_the_column(tmp_path, cap
     path = write_lines(tmp_path / "a.txt", "x.wav|fine", "y.wav", "z.wav")
     assert status_of(["--filelists", str(path), "--text_cleaners", "basic_cleaners"]) == 2
     complaint = capsys.readouterr().err
-    assert "a.txt:2: found 1 columns, --text_index is 1" in complaint and "a.txt:3" in complaint
+    assert "a.txt:2: found 1 column, --text_index is 1" in complaint and "a.txt:3" in complaint
     assert not (tmp_path / "a.txt.cleaned").exists()
     assert status_of(["--filelists", str(path), "--text_cleaners", "basic_cleanerz"]) == 2
     assert "did you mean 'basic_cleaners'" in capsys.readouterr().err
@@ -493,7 +493,7 @@ def test_each_odd_audio_file_is_converted_or_listed_as_its_manifest_expects(tmp_
     assert not (expected.startswith("accept") and rejected)
     assert not (expected.startswith("reject") and not rejected)
     if rejected:
-        assert "left out 1 utterances:" in printed.out and f"list.txt:2: {BAD_AUDIO / name}" in printed.out
+        assert "left out 1 utterance:" in printed.out and f"list.txt:2: {BAD_AUDIO / name}" in printed.out
     else:
         assert WARNED.get(stem, "") in printed.out
         wav = next(file for file in (out / "wavs").rglob("*.wav") if file.stem == stem)
