@@ -195,10 +195,11 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     if ratio == 1:
         return samples
     step, made, reach, filters = _resampling_filters(ratio)
-    padded = np.pad(samples, (reach, reach + step))
+    padded = np.pad(samples.astype(np.float64), (reach, reach + step))
     frames = np.lib.stride_tricks.sliding_window_view(padded, filters.shape[0])[::step]  # [N, K]
     block = max(1, _BLOCK // filters.shape[0])  # the frames overlap, so that all at once would take many times S
-    parts = [frames[start:start + block] @ filters for start in range(0, len(frames), block)]
+    # In float64, so that the order in which a matrix product adds, which varies with threads, rounds away.
+    parts = [(frames[start:start + block] @ filters).astype(np.float32) for start in range(0, len(frames), block)]
     length = math.ceil(len(samples) * ratio)
     return np.concatenate(parts).reshape(-1)[:length]
 
@@ -213,7 +214,7 @@ def _resampling_filters(ratio: Fraction) -> tuple[int, int, int, np.ndarray]:
     time = np.arange(-reach, step + reach)[:, None] - np.arange(made) / float(ratio)  # [K, made], old samples
     time = np.clip(time * cutoff, -_SINC_ZEROS, _SINC_ZEROS)
     window = np.i0(_SINC_BETA * np.sqrt(1 - (time / _SINC_ZEROS) ** 2)) / np.i0(_SINC_BETA)
-    return step, made, reach, (cutoff * np.sinc(time) * window).astype(np.float32)
+    return step, made, reach, cutoff * np.sinc(time) * window
 
 
 def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) -> np.ndarray:
