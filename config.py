@@ -80,7 +80,7 @@ class TrainConfig:
     keep_every: int | None = None  # and those at multiples of this many steps, for ever
     best_measure: str = "valid/mel"  # a number of each validation; lower is better
     patience: int | None = None  # validations without a better best_measure, after which a run ends; None: never
-    meters: tuple[str, ...] = ("sanity", "timing", "world", "lines")  # of metrics.py: measure what a validation speaks
+    meters: tuple[str, ...] = ("sanity", "timing", "world", "lines")  # measure what a validation speaks
     costly_meters: tuple[str, ...] = ("sentence", "words", "quality", "speaker")  # those that take long,
     evaluate_every: int = 10  # asked at every so many validations, of all test sentences; 0: never
     test_sentences: str | None = "auto"  # file of what validations speak; auto: of data.language; null: none

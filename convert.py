@@ -39,7 +39,7 @@ def write_run(imported: Imported, run_dir: Path) -> list[Path]:
 
     import checkpoint
     from text import TextProcessor
-    from training_step import new_networks, new_state
+    from training.step import new_networks, new_state
 
     if checkpoint.newest(run_dir) is not None:
         raise ValueError(f"{run_dir} holds checkpoints already; name a new folder")
@@ -71,8 +71,8 @@ def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]
 def write_release(imported: Imported, folder: Path) -> list[Path]:
     """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
     import checkpoint
-    from formats import release
-    from formats.card import Card
+    from evaluation import release
+    from evaluation.card import Card
 
     weights = checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, folder)
     if not (imported.data or imported.licence):
@@ -91,10 +91,10 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
     import torch
     from tqdm import tqdm
 
-    import finetuning
     from mel_processing import spectrogram
     from models import SynthesizerTrn
     from text import TextProcessor
+    from training import finetuning
 
     config = imported.config
     text = TextProcessor.from_config(config.data)

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from config import Config, DataConfig
-from corpus import (
+from corpora.filelists import (
     AudioIndex,
     Entries,
     FilelistError,

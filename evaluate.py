@@ -30,10 +30,10 @@ import config as settings
 from utils import printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
-    from evaluation import Plan, Source
-    from prompts import Prompt
-    from scorecard import Interval, Measure, Scorecard
-    from speaking import Speaking
+    from evaluation.evaluator import Plan, Source
+    from evaluation.prompts import Prompt
+    from evaluation.scorecard import Interval, Measure, Scorecard
+    from synthesis.base import Speaking
 
 COUNT = 20  # held-out utterances; with the test sentences 120 sounds, about 2 s of listening each on one core
 TESTS = ("abx", "mos", "mushra")
@@ -114,7 +114,7 @@ def check(args: argparse.Namespace) -> None:
 
 def name_voices(args: argparse.Namespace) -> None:
     """Let names of voices that come with the project stand for their folders."""
-    from speaking import find_voice
+    from synthesis.base import find_voice
 
     if args.run:
         args.run = find_voice(args.run)
@@ -126,7 +126,7 @@ def name_voices(args: argparse.Namespace) -> None:
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """How the arguments want it measured."""
-    from evaluation import Plan, choose_meters
+    from evaluation.evaluator import Plan, choose_meters
 
     return Plan(args.seed, choose_meters(args.measures, args.cheap), args.jobs)
 
@@ -134,8 +134,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
 def load_voice(path: Path, args: argparse.Namespace) -> tuple[Speaking, Source]:
     """A voice, and which it is."""
     import checkpoint
-    from evaluation import Source, step_of
-    from formats.runtime import OnnxVoice, find_graph
+    from evaluation.evaluator import Source, step_of
+    from synthesis.onnx import OnnxVoice, find_graph
 
     if find_graph(path):
         return OnnxVoice.load(path, args.device, args.overrides), Source(name_of(path), None, overrides_of(args))
@@ -180,7 +180,7 @@ def prompts_of(voice: Speaking, args: argparse.Namespace) -> tuple[list[Prompt],
     Raises:
         ValueError: there is nothing to say at all.
     """
-    from prompts import find_sentences, held_out, read_sentences
+    from evaluation.prompts import find_sentences, held_out, read_sentences
 
     prompts, absent = [], {}
     data = voice.config.data
@@ -205,7 +205,7 @@ def evaluate(path: Path, args: argparse.Namespace, out: Path | None = None) -> P
     """Evaluate a voice and print what was found; returns the folder of the evaluation."""
     import dataclasses
 
-    import evaluation
+    from evaluation import evaluator
 
     plan = plan_of(args)
     logging.getLogger("vits").info("loading %s", path)
@@ -214,7 +214,7 @@ def evaluate(path: Path, args: argparse.Namespace, out: Path | None = None) -> P
     prompts, absent = prompts_of(voice, args)
     with warnings.catch_warnings():
         warnings.simplefilter("once")  # of unknown symbols and the like, not for each sentence
-        card = evaluation.evaluate(voice, source, prompts, folder, plan)
+        card = evaluator.evaluate(voice, source, prompts, folder, plan)
     if absent:
         card = dataclasses.replace(card, absent={**card.absent, **absent})
         card.save(folder)
@@ -268,7 +268,7 @@ def shown(interval: Interval | None, with_bounds: bool) -> str:
 
 def write_page(folder: Path) -> None:
     """The report, beside the scorecard."""
-    from pages import report
+    from evaluation.report import report
 
     report.write_report([folder], folder / "report.html")
     print(f"{folder / 'report.html'}: the same with players, for a browser")
@@ -276,7 +276,7 @@ def write_page(folder: Path) -> None:
 
 def evaluated(path: Path, args: argparse.Namespace) -> Path:
     """The folder of a voice's evaluation by the same plan: the one that is there, else a new one."""
-    from scorecard import FILE, Scorecard
+    from evaluation.scorecard import FILE, Scorecard
 
     if (path / FILE).is_file():
         return path
@@ -294,8 +294,8 @@ def evaluated(path: Path, args: argparse.Namespace) -> Path:
 
 def compare(args: argparse.Namespace) -> None:
     """Two voices on the same texts: differences with their significance, and a page."""
-    from pages import report
-    from scorecard import Scorecard
+    from evaluation.report import report
+    from evaluation.scorecard import Scorecard
 
     first, second = (evaluated(path, args) for path in args.compare)
     folder = args.out or second
@@ -306,8 +306,8 @@ def compare(args: argparse.Namespace) -> None:
 
 def describe_comparison(a: Scorecard, b: Scorecard) -> str:
     """Two scorecards as text: a line a measure."""
-    from pages import number
-    from pages.comparison import compare_voices, p_told, signed
+    from evaluation.report.comparison import compare_voices, p_told, signed
+    from evaluation.report.html import number
 
     rows = [["", "A", "B", "B better by", "95 % interval", "p after Holm", "texts", "in words"]]
     for row in compare_voices(a, b):
@@ -321,9 +321,9 @@ def describe_comparison(a: Scorecard, b: Scorecard) -> str:
 def show_progress(args: argparse.Namespace) -> None:
     """One sentence from every checkpoint kept, as one page."""
     import checkpoint
-    import evaluation
-    from pages import report
-    from prompts import Prompt
+    from evaluation import evaluator
+    from evaluation.prompts import Prompt
+    from evaluation.report import report
 
     steps = checkpoint.list_steps(args.progress)
     if not steps:
@@ -335,7 +335,7 @@ def show_progress(args: argparse.Namespace) -> None:
         voice, source = load_voice(checkpoint.path_of(args.progress, step), args)
         prompts = [Prompt("sentence-01", args.text, "sentence", (voice.speakers or (None,))[0])] if args.text else (
             prompts_of(voice, args)[0][:1])
-        card = evaluation.evaluate(voice, source, prompts, folder / f"step_{step:08d}", plan)
+        card = evaluator.evaluate(voice, source, prompts, folder / f"step_{step:08d}", plan)
         [item], measures = card.items, card.measures
         moments.append(report.Moment(step, folder / f"step_{step:08d}" / item.audio["voice"], item.values["voice"]))
         print(f"step {step}: {item.text}")
@@ -345,8 +345,8 @@ def show_progress(args: argparse.Namespace) -> None:
 
 def make_listening_test(args: argparse.Namespace) -> None:
     """A page that people answer: the voices beside each other, and their recordings unless it is ABX."""
-    from pages import listening
-    from scorecard import RECORDING, VOICE, Scorecard
+    from evaluation.report import listening_test
+    from evaluation.scorecard import RECORDING, VOICE, Scorecard
 
     kind, *paths = args.listening_test
     folders = [evaluated(path, args) for path in paths]
@@ -359,9 +359,9 @@ def make_listening_test(args: argparse.Namespace) -> None:
     if recordings and kind != "abx":
         conditions = {RECORDING: recordings, **conditions}
     page = (args.out or folders[0]) / f"listening_{kind}.html"
-    listening.write_test(kind, conditions, page, RECORDING if kind == "mushra" else None,
+    listening_test.write_test(kind, conditions, page, RECORDING if kind == "mushra" else None,
                          {item.id: item.text for item in cards[0].items}, args.seed)
-    key = listening.key_path(page)
+    key = listening_test.key_path(page)
     print(f"{page}: for the listeners, who send back a file of answers\n{key}: for you alone; then "
           f"python evaluate.py --score ANSWERS --key {key}")
 
@@ -373,9 +373,9 @@ def sounds_of(card: Scorecard, folder: Path, condition: str) -> dict[str, Path]:
 
 def score(args: argparse.Namespace) -> None:
     """What the answers say."""
-    from pages import listening
+    from evaluation.report import listening_test
 
-    print(listening.score_answers(args.score, args.key).table())
+    print(listening_test.score_answers(args.score, args.key).table())
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def export(args: argparse.Namespace) -> Written:
         ValueError: the form cannot carry this voice, or the discriminators.
     """
     import checkpoint  # seconds of imports, once the arguments are right
-    from speaking import find_voice
+    from synthesis.base import find_voice
 
     if args.words is not None and args.to != "sherpa-onnx":
         raise ValueError(f"--words fills the lexicon of sherpa-onnx; {args.to} has none: leave it out")
@@ -89,8 +89,8 @@ def check_release(args: argparse.Namespace) -> None:
 
 def write_release(weights: Weights, args: argparse.Namespace) -> Written:
     """A release folder with its card."""
-    from formats import release
-    from formats.card import Card
+    from evaluation import release
+    from evaluation.card import Card
 
     card = Card(**{name: getattr(args, name) for name in CARD})
     return release.write(weights, args.out, card, release.Form(

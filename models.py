@@ -11,15 +11,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-import latents
 import monotonic_align
 from attentions import Encoder
 from commons import (
@@ -306,6 +305,16 @@ class InferenceOutput(NamedTuple):
     z: Tensor  # [B, C, T]
 
 
+class BatchNoise(Protocol):
+    """Noise of a batch in which each item has its own."""
+
+    def durations(self, n_tokens: Sequence[int]) -> Tensor:
+        """[B, 2, L] for so many tokens of each item."""
+
+    def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
+        """[B, C, T] for so many frames of each item."""
+
+
 class SynthesizerTrn(nn.Module):
     """The whole generator side of VITS. `n_speakers` 0 and 1 are one voice and have no speaker embedding."""
 
@@ -393,7 +402,7 @@ class SynthesizerTrn(nn.Module):
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,
               noise_scale: float = 0.667, length_scale: float = 1.0, noise_scale_duration: float = 0.8,
               durations: Tensor | None = None, max_frames: int | None = None,
-              seed: int | None = None) -> InferenceOutput:
+              noise: BatchNoise | None = None) -> InferenceOutput:
         """Text to speech: all stages in one call, as published.
 
         Args:
@@ -405,25 +414,22 @@ class SynthesizerTrn(nn.Module):
             noise_scale_duration: the same for the stochastic duration predictor's noise.
             durations: [B, L] whole frames to speak each token for, instead of predicting them.
             max_frames: cuts longer speech off.
-            seed: makes the noise of item i a function of seed + i, on any device and in any batch.
+            noise: of each item by itself, such as `synthesis.noise.SeededNoise`; torch's common noise without it.
         """
-        seeds = None if seed is None else range(seed, seed + len(text_ids))
         g = self.speaker_embedding(speaker_ids)
         prior = self.enc_p(text_ids, text_lengths)
         if durations is None:
-            if seeds is None:
-                noise = draw_normal(prior.hidden[:, :2].float())
+            if noise is None:
+                drawn = draw_normal(prior.hidden[:, :2].float())
             else:
-                noise = latents.duration_noise(seeds, text_lengths.tolist()).to(text_ids.device)
-                noise = F.pad(noise, (0, text_ids.shape[1] - noise.shape[2]))
-            durations = torch.ceil(self.predict_durations(prior, g, noise_scale_duration * noise) * length_scale)
+                drawn = noise.durations(text_lengths.tolist()).to(text_ids.device)
+                drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
+            durations = torch.ceil(self.predict_durations(prior, g, noise_scale_duration * drawn) * length_scale)
         lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
         channels = prior.mean.shape[1]
-        if seeds is None:
-            noise = draw_normal(prior.mean.new_empty(len(lengths), channels, max(lengths)))
-        else:
-            noise = latents.prior_noise("prior", seeds, channels, lengths).to(prior.mean)
-        latent = self.latent(prior, durations, g, noise_scale * noise)
+        drawn = (draw_normal(prior.mean.new_empty(len(lengths), channels, max(lengths))) if noise is None
+                 else noise.prior(channels, lengths).to(prior.mean))
+        latent = self.latent(prior, durations, g, noise_scale * drawn)
         lengths = latent.lengths.clamp(max=max_frames) if max_frames else latent.lengths
         z = latent.z[:, :, :max_frames]
         return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
@@ -455,7 +461,7 @@ class SynthesizerTrn(nn.Module):
 
     @torch.no_grad()
     def voice_conversion(self, spec: Tensor, spec_lengths: Tensor, source_ids: Tensor, target_ids: Tensor,
-                         seed: int | None = None) -> Tensor:
+                         noise: BatchNoise | None = None) -> Tensor:
         """Say a recording in another trained voice: [B, F, T] -> wav [B, 1, S].
 
         Raises:
@@ -464,13 +470,11 @@ class SynthesizerTrn(nn.Module):
         if self.n_speakers < 2:
             raise ValueError("voice conversion needs a model of several speakers; this one has one voice")
         source, target = self.speaker_embedding(source_ids), self.speaker_embedding(target_ids)
-        noise = None
-        if seed is not None:
-            seeds = range(seed, seed + len(spec))
-            channels = self.enc_p.proj.out_channels // 2
-            noise = latents.prior_noise("prior", seeds, channels, spec_lengths.tolist())
-            noise = F.pad(noise, (0, spec.shape[2] - noise.shape[2])).to(spec)
-        z = self.converted(spec, spec_lengths, source, target, noise)
+        drawn = None
+        if noise is not None:
+            drawn = noise.prior(self.enc_p.proj.out_channels // 2, spec_lengths.tolist())
+            drawn = F.pad(drawn, (0, spec.shape[2] - drawn.shape[2])).to(spec)
+        z = self.converted(spec, spec_lengths, source, target, drawn)
         return self.dec(z, target)
 
     def leave_out(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 import config as settings
 from config import Config, DataConfig
-from corpora.doctor import (
+from corpora.checks import (
     KINDS,
     Finding,
     Limits,
@@ -51,14 +51,14 @@ from corpora.doctor import (
     write_findings,
     write_list,
 )
+from corpora.filelists import Line
 from corpora.layouts import read_vctk, scan_corpus, scan_ljspeech
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
 from corpora.sources import Scan, check_apart, counted, or_all_faults, read_sentences
-from corpora.suspects import LIMIT, write_suspects
 from corpora.tables import ROLES, parse_columns
-from corpus import Line
+from evaluation.report.suspects import LIMIT, write_suspects
 from text.symbols import check_inside
 from utils import printable, user_errors, write_text_atomic
 
@@ -196,7 +196,7 @@ def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
 
 def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
     """What a trained voice finds odd among the utterances that have no error; nothing if there are too few."""
-    from ranking import rank
+    from evaluation.mismatch import rank
 
     bad = dropped(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources

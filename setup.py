@@ -13,19 +13,18 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 ROOT = Path(__file__).resolve().parent
 
-MODULES = (
-    "files config distributed utils audio registry commons timings script mel_processing transforms modules attentions "
-    "pitch generators pieces streaming augmentation discriminators noise latents models speakers rescoring losses "
-    "corpus prompts data_utils sampling scorecard confidence listeners cepstra metrics alignment_health ranking "
-    "checkpoint retention finetuning optimizers trackers rendering speaking synthesis callbacks profiling "
-    "training_step bad_steps memory evaluation jury validation trainer").split()
-PACKAGES = ["text", "monotonic_align", "pages", "corpora", "formats", "serving"]
+# Modules of the root; the commands are started from a clone.
+COMMANDS = {"setup", "preprocess", "train", "train_ms", "synthesize", "evaluate", "export", "convert"}
+MODULES = sorted({path.stem for path in ROOT.glob("*.py")} - COMMANDS)
+PACKAGES = find_packages(include=[
+    name + end for name in "audio corpora evaluation formats monotonic_align synthesis text training".split()
+    for end in ("", ".*")])
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
@@ -110,13 +109,12 @@ setup(
         "aim": ["aim"],
         "wandb": ["wandb"],
     },
-    py_modules=[name for name in MODULES if (ROOT / f"{name}.py").is_file()],
-    packages=[name for name in PACKAGES if (ROOT / name / "__init__.py").is_file()],
+    py_modules=MODULES,
+    packages=PACKAGES,
     package_data={
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
-        "pages": ["*.html", "*.css", "*.js"],
-        "serving": ["*.html", "*.css", "*.js"],
+        "evaluation.report": ["*.html", "*.css", "*.js"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.
     ext_modules=[Extension(

@@ -36,15 +36,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import config as settings
 from files import errors_named, write_atomic
-from timings import CUES
+from synthesis.timings import CUES
 from utils import printable, user_errors
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from audio import OutputFormat
-    from speaking import Audio, Delivery, Speaking
-    from timings import Timings
+    from audio.output import OutputFormat
+    from synthesis.base import Audio, Delivery, Speaking
+    from synthesis.timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
 TIMINGS = ("json", "srt", "vtt", "TextGrid")
@@ -67,7 +67,7 @@ class Outcome:
     @contextmanager
     def saying(self, item: Item) -> Iterator[None]:
         """Within it an item is said; ValueError if it is the only one and cannot be."""
-        from speaking import TEXT_ERRORS, NothingToSayError
+        from synthesis.base import TEXT_ERRORS, NothingToSayError
 
         try:
             yield
@@ -142,8 +142,8 @@ def main() -> None:
             print("\n".join(listed_voices()))
             return
         check(args)
-        from audio import OutputFormat  # imports that take their time, once the arguments are right
-        from speaking import find_voice
+        from audio.output import OutputFormat  # imports that take their time, once the arguments are right
+        from synthesis.base import find_voice
 
         args.run = find_voice(args.run)
         items = [] if args.convert else read_items(args)
@@ -160,7 +160,7 @@ def main() -> None:
 
 def listed_voices() -> list[str]:
     """A line for each voice that comes with the project, the default first: name, language, rate, size, licence."""
-    from speaking import DEFAULT_VOICE, VOICES
+    from synthesis.base import DEFAULT_VOICE, VOICES
 
     lines = []
     for folder in sorted(VOICES.glob("*/"), key=lambda each: (each.name != DEFAULT_VOICE, each.name)):
@@ -200,7 +200,7 @@ def load_voice(args: argparse.Namespace) -> Speaking:
     Raises:
         ValueError: an ONNX file is asked for what only a checkpoint can do.
     """
-    from formats.runtime import OnnxVoice, find_graph
+    from synthesis.onnx import OnnxVoice, find_graph
 
     if args.onnx and args.run.is_dir():
         args.run = args.run / "voice.onnx"
@@ -214,8 +214,8 @@ def load_voice(args: argparse.Namespace) -> Speaking:
     # OpenMP reads it when torch is loaded: waiting threads sleep instead of spinning, which on a busy machine
     # takes seven times the CPU seconds and ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from memory import keep_freed_memory
     from synthesis import Voice
+    from utils import keep_freed_memory
 
     keep_freed_memory()
     return Voice.load(args.run, args.device, args.overrides, trust_plugins=args.trust_plugins)
@@ -228,7 +228,7 @@ def is_piped(args: argparse.Namespace) -> bool:
 
 def delivery_of(args: argparse.Namespace) -> Delivery:
     """How the arguments want it said."""
-    from speaking import Delivery
+    from synthesis.base import Delivery
     from text.lexicon import Lexicon
 
     return Delivery(
@@ -252,7 +252,7 @@ def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) 
 
 def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
     """One text in pieces as they are made; NothingToSayError if none of them has a word."""
-    from speaking import NothingToSayError
+    from synthesis.base import NothingToSayError
 
     pieces = voice.stream(item.text, delivery)
     begin: list[Audio] = []
@@ -293,9 +293,9 @@ def watched(items: Sequence[Item]) -> Iterable[Item]:
 
 def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace) -> None:
     """Write a sound of one piece or more as it is made, and its timings, and say so; loudness wants it whole first."""
-    from audio import writing
-    from speaking import Audio
-    from timings import Timings
+    from audio.output import writing
+    from synthesis.base import Audio
+    from synthesis.timings import Timings
 
     pieces = iter(pieces)
     first = next(pieces)
@@ -320,7 +320,7 @@ def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse
 
 def at_rate(samples: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """The same stream at another sampling rate."""
-    from audio import RateChanger
+    from audio.output import RateChanger
 
     if from_hz == to_hz:
         yield from samples
@@ -346,7 +346,7 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
 
 def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
     """Send samples to standard output as they are made; stop when nobody listens any more."""
-    from audio import RawWriter
+    from audio.output import RawWriter
 
     first = next(pieces)
     rate = form.sample_rate or first.sample_rate
@@ -404,7 +404,7 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
 
 def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
-    from trackers import plot_speech
+    from training.trackers import plot_speech
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols

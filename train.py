@@ -10,7 +10,7 @@ import distributed
 if __name__ == "__main__":
     distributed.leave_on_interrupt()  # while what is below is imported
 
-import trainer
+from training import trainer
 
 if __name__ == "__main__":
     trainer.main(__doc__, multispeaker=False)

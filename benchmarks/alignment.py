@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 import monotonic_align  # noqa: E402
 from benchmarks import timing  # noqa: E402
 from commons import sequence_mask  # noqa: E402
-from memory import keep_freed_memory  # noqa: E402
+from utils import keep_freed_memory  # noqa: E402
 
 SIZES = ["16x100x400", "64x150x800", "64x300x1200", "1x1000x8000"]  # B x L x T
 FRAMES = [200, 400, 800, 1600, 3200]

@@ -23,7 +23,7 @@ from benchmarks.timing import alternate, machine, markdown
 from benchmarks.training_step import N_VOCAB, OurStep, made_up_batch
 from config import Config
 from data_utils import Batch
-from training_step import new_networks
+from training.step import new_networks
 
 MAX_NORM = 1000.0  # of its configuration's grad_clip
 

@@ -40,19 +40,12 @@ from benchmarks.published_half import PublishedHalfStep, has_published_search  #
 from benchmarks.timing import alternate, machine, markdown, milliseconds, ratio  # noqa: E402
 from benchmarks.training_step import N_VOCAB, floor_of, made_up_batch  # noqa: E402
 from config import Config  # noqa: E402
+from corpora.batching import Batching, LengthBatchSampler, StepSampler  # noqa: E402
 from data_utils import Batch, Collate, open_corpus  # noqa: E402
 from mel_processing import mel_spectrogram, spectrogram  # noqa: E402
-from memory import peak_of  # noqa: E402
-from sampling import Batching, LengthBatchSampler, StepSampler  # noqa: E402
 from text import TextProcessor  # noqa: E402
-from training_step import (  # noqa: E402
-    TrainState,
-    missing_compiler,
-    new_networks,
-    new_state,
-    shares_of,
-    train_step,
-)
+from training.step import TrainState, missing_compiler, new_networks, new_state, shares_of, train_step  # noqa: E402
+from utils import peak_of  # noqa: E402
 
 TINY = ("train.batch_size=2", "train.segment_size=1024", "data.sampling_rate=8000", "data.filter_length=256",
         "data.hop_length=64", "data.win_length=256", "data.n_mel_channels=20", "model.inter_channels=16",

@@ -27,7 +27,7 @@ from benchmarks.timing import alternate, machine, markdown, peak_growth, plot_gr
 from benchmarks.training_step import N_VOCAB, OurStep, made_up_batch
 from config import Config
 from data_utils import Batch
-from training_step import new_networks
+from training.step import new_networks
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from config import Config
 from data_utils import Batch
 from losses import GeneratorLosses, adversarial_loss, discriminator_losses, feature_loss, kl_loss, mel_loss
 from mel_processing import mel_spectrogram, spec_to_mel
-from training_step import Networks, autocast
+from training.step import Networks, autocast
 from utils import set_seed
 
 search_where_it_is = monotonic_align.maximum_path

@@ -26,8 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import voices
 from benchmarks.timing import Timing, alternate, machine, markdown, peak_growth
 from config import Config
-from memory import keep_freed_memory
 from synthesis import Voice
+from utils import keep_freed_memory
 
 FRAMES_PER_TOKEN = 3  # as trained voices of English phonemes with blanks speak
 OURS, STREAMED, DECODER = "ours", "ours, streamed", "our decoder alone"

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import torch
 
-from memory import peak_of
+from utils import peak_of
 
 
 class Timing(NamedTuple):

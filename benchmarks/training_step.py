@@ -40,7 +40,7 @@ from losses import (
 )
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import HALF_LOG_2PI, SynthesizerOutput, SynthesizerTrn
-from training_step import Networks, TrainState, new_networks, new_state, shares_of, train_step
+from training.step import Networks, TrainState, new_networks, new_state, shares_of, train_step
 from utils import set_seed
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels.

@@ -11,8 +11,8 @@ import unicodedata
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
+from corpora.filelists import found_path
 from corpora.sources import ENDINGS
-from corpus import found_path
 from utils import UNREADABLE_ENDINGS
 
 _FOLDERS = ("wavs", "", "wav", "clips", "audio")  # where lists take it for granted that their audio lies

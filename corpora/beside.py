@@ -14,8 +14,8 @@ import utils
 from corpora.audio_files import audio_in
 from corpora.cues import ENDINGS as CUE_ENDINGS
 from corpora.cues import fitted, read_cues
+from corpora.filelists import numbered_rows
 from corpora.sources import BadRow, Found, Source, counted, utterance_id
-from corpus import numbered_rows
 from utils import AudioError
 
 OFFICE_ENDINGS = (".docx", ".doc", ".odt", ".rtf", ".pdf", ".xlsx", ".xls", ".ods", ".numbers", ".pages")

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from corpora.filelists import FilelistError
 from corpora.tables import ROLE_OF, read_table, value_of
-from corpus import FilelistError
 
 # Most exact first: where several lie beside one recording, the first that can be read counts.
 ENDINGS = (".textgrid", ".eaf", ".srt", ".vtt", ".sbv", ".ass", ".ssa", ".lrc", ".stm", ".json", ".tsv", ".csv", ".txt",

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corpora.audio_files import AudioFiles
+from corpora.filelists import FilelistError
 from corpora.sources import ENDINGS, BadRow, Found, Source, counted, utterance_id
 from corpora.tables import Table, notes_of, read_json_rows, read_table, roles_of, value_of
-from corpus import FilelistError
 
 USUAL_LISTS = ("metadata.csv", "metadata.txt", "metadata.tsv", "metadata.jsonl", "metadata.json", "validated.tsv")
 MOST_LISTS = 200  # text files of a folder that are looked into

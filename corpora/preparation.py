@@ -22,12 +22,13 @@ import numpy as np
 from tqdm import tqdm
 
 from config import DataConfig
+from corpora import flite
 from corpora.cues import has_clock_times
+from corpora.filelists import AudioIndex, FilelistError, index_path, numbered_rows, write_index
 from corpora.parallel import run_map
 from corpora.recordings import damage, quiet_decoder
 from corpora.sources import Source, Spoken, check_apart, counted
-from corpus import AudioIndex, FilelistError, index_path, numbered_rows, write_index
-from text import TextProcessor, UnknownSymbolError, espeak, flite
+from text import TextProcessor, UnknownSymbolError, espeak
 from utils import AudioError, Wav, printable, read_wav, resample, trim_silence, write_text_atomic, write_wav
 
 _MANIFEST = "manifest.jsonl"

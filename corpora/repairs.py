@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio import at_loudness
+from audio.output import at_loudness
 from corpora.parallel import run_map
 from corpora.recordings import SILENCE_DB, Recording, quiet_decoder
 from corpora.sources import Source

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus import FilelistError, numbered_rows
+from corpora.filelists import FilelistError, numbered_rows
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf", ".sph",
            ".wave", ".snd", ".mpga", ".mp2", ".gsm", ".rf64")

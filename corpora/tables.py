@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus import FilelistError, numbered_rows
+from corpora.filelists import FilelistError, numbered_rows
 
 ROLES = ("id", "text", "normalised", "speaker", "language", "seconds", "start", "end", "-")
 # What a header row or a manifest calls each role, most usual first.

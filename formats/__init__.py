@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
     from checkpoint import Weights
 
 
+class FormatError(ValueError):
+    """A file or folder of a voice is not what it should be."""
+
+
 class Carries(NamedTuple):
     """What a format can hold."""
 
@@ -77,10 +81,6 @@ class Written(NamedTuple):
 
     files: list[Path]
     checks: tuple[str, ...] = ()  # such as "differs by 3e-07 at most from this project's sound"
-
-
-class FormatError(ValueError):
-    """A file or folder is not what it should be."""
 
 
 def module_of(name: str) -> ModuleType:

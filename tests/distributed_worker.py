@@ -12,13 +12,13 @@ import torch
 import config as settings
 import distributed
 import models
-import trainer
 from data_utils import Batch, open_corpus
 from distributed import StopRequest
 from tests.conftest import tiny
 from text import TextProcessor
-from training_step import TrainState, new_networks, new_state, shares_of, train_step
-from validation import validate
+from training import trainer
+from training.step import TrainState, new_networks, new_state, shares_of, train_step
+from training.validation import validate
 
 CPU = torch.device("cpu")
 NO_NOISE = ("model.p_dropout=0", "model.p_dropout_duration=0", "train.c_stft=1", "train.learning_rate=0.00001",

@@ -18,13 +18,13 @@ import torch
 import checkpoint
 import config as settings
 import registry
-import synthesis
-import trainer
 from checkpoint import Best, CheckpointError, Ranking
-from formats import foreign, runtime
+from formats import foreign
+from synthesis import onnx, voice
 from tests.conftest import tiny
 from text import TextProcessor
-from training_step import new_networks, new_state
+from training import trainer
+from training.step import new_networks, new_state
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -262,7 +262,7 @@ def test_what_stands_under_the_name_of_weights_is_named(tmp_path, content, kind)
             read(tmp_path / name)
     (tmp_path / "voice.onnx").write_bytes(content)
     with pytest.raises(ValueError, match=f"voice.onnx is {kind}"):
-        runtime._session(tmp_path / "voice.onnx", 1)
+        onnx._session(tmp_path / "voice.onnx", 1)
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.int8, torch.uint8, torch.bool])
@@ -485,7 +485,7 @@ def test_sizes_that_the_tensors_do_not_have_are_refused_before_memory_is_taken(w
     monkeypatch.setattr(checkpoint, "read_weights", lambda *_: weights._replace(config=tree))
     monkeypatch.setattr(checkpoint, "uninitialised", lambda: pytest.fail("memory is taken"))
     with pytest.raises(ValueError, match=message):
-        synthesis.Voice.load(written[0], "cpu")
+        voice.Voice.load(written[0], "cpu")
 
 
 ODD = (None, True, -1, 2**70, math.inf, "x", [], [1], {1: 2}, {"a": 3}, torch.zeros(()), torch.zeros(2).to_sparse(),

@@ -23,11 +23,11 @@ import export
 import preprocess
 import synthesize
 import train
-import trainer
 from models import SynthesizerTrn
 from synthesis import Voice
 from tests.conftest import ROOT, tiny, with_corpus, write_corpus
 from text import TextProcessor
+from training import trainer
 
 
 def command(name, *arguments, stdin=None):

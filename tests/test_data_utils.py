@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import data_utils
 from config import Config, DataConfig, ModelConfig
-from corpus import AudioIndex, FilelistError, index_path, write_index
+from corpora.filelists import AudioIndex, FilelistError, index_path, write_index
 from data_utils import Collate, Utterance, open_corpus
 from text import TextProcessor
 from text.cleaners import CLEANERS

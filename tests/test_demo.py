@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 import checkpoint
-from listeners import SentenceListener
+from evaluation.listeners import SentenceListener
 from synthesis import Voice
 from tests.conftest import ROOT
 from text import espeak

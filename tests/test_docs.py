@@ -17,8 +17,8 @@ import evaluate
 import export
 import preprocess
 import synthesize
-import trainer
 from tests.conftest import ROOT
+from training import trainer
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
@@ -213,7 +213,7 @@ def test_every_message_in_a_table_of_failures_is_one_that_the_code_says():
 
 
 def test_the_example_of_a_callback_is_the_one_in_the_code():
-    import callbacks
+    from training import callbacks
 
     [shown] = blocks(TEXTS["callbacks.md"], "python")
     assert shown.removeprefix("# watch.py\n").split() == callbacks._example().split()

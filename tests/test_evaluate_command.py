@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import checkpoint
-import evaluation
-import speaking
-import trainer
-from scorecard import COPY, FILE, GRIFFIN_LIM, RECORDING, VOICE, Scorecard
+from evaluation import evaluator
+from evaluation.scorecard import COPY, FILE, GRIFFIN_LIM, RECORDING, VOICE, Scorecard
+from synthesis import base
 from tests.conftest import ROOT, with_corpus, write_corpus
+from training import trainer
 
 CPU = torch.device("cpu")
 DEMO = ROOT / "runs" / "demo"
@@ -30,7 +30,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def quick_floor(monkeypatch):
     """Griffin-Lim is measured elsewhere, and takes most of the time here."""
-    monkeypatch.setattr(evaluation, "griffin_lim", lambda wav, data: 0.5 * wav)
+    monkeypatch.setattr(evaluator, "griffin_lim", lambda wav, data: 0.5 * wav)
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def test_a_run_is_evaluated_beside_itself_with_a_table_and_a_page(run, evaluate)
 
 
 def test_a_voice_that_comes_with_the_project_is_known_by_its_name(run, evaluate, tmp_path, monkeypatch):
-    monkeypatch.setattr(speaking, "VOICES", run.parent)
+    monkeypatch.setattr(base, "VOICES", run.parent)
     monkeypatch.chdir(tmp_path)
     evaluate("-m", "run", *quickly(run, "--count", 0, "-o", tmp_path / "out"))
     assert Scorecard.load(tmp_path / "out").run == "run"
-    monkeypatch.setattr(speaking, "VOICES", tmp_path)
-    with pytest.raises(ValueError, match=f"{speaking.DEFAULT_VOICE} is missing; name a voice by -m"):
-        speaking.find_voice(None)
+    monkeypatch.setattr(base, "VOICES", tmp_path)
+    with pytest.raises(ValueError, match=f"{base.DEFAULT_VOICE} is missing; name a voice by -m"):
+        base.find_voice(None)
 
 
 def test_an_onnx_voice_is_evaluated_without_copies_and_says_why(run, evaluate, tmp_path, quick_floor):
@@ -121,8 +121,8 @@ def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, 
 
 
 def test_an_evaluation_of_other_texts_or_settings_is_not_taken_for_this_one(run, evaluate, quick_floor, monkeypatch):
-    again, really = [], evaluation.evaluate
-    monkeypatch.setattr(evaluation, "evaluate", lambda voice, source, *more: (
+    again, really = [], evaluator.evaluate
+    monkeypatch.setattr(evaluator, "evaluate", lambda voice, source, *more: (
         again.append(source.facts), really(voice, source, *more))[1])
     path, sentences = checkpoint.path_of(run, 2), run.parent / "other.txt"
     sentences.write_text("word|Abc.\n")

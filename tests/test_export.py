@@ -17,12 +17,13 @@ from safetensors import safe_open
 import checkpoint
 import export as command
 import formats
-import trainer
-from formats import published, release
-from formats.card import Card
+from evaluation import release
+from evaluation.card import Card
+from formats import published
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
-from tests.test_formats import CONSTANTS, tiny_weights
+from tests.formats.test_formats import CONSTANTS, tiny_weights
+from training import trainer
 
 
 def export(*arguments):

@@ -8,13 +8,13 @@ import torch
 
 import checkpoint
 import config as settings
-import memory
 import monotonic_align
-import trainer
+import utils
 from mel_processing import mel_spectrogram
 from synthesis import Voice
 from tests.conftest import ROOT, tiny, with_corpus
-from training_step import new_networks, new_state, rehearse, shares_of, train_step
+from training import memory, trainer
+from training.step import new_networks, new_state, rehearse, shares_of, train_step
 
 pytestmark = pytest.mark.gpu
 
@@ -73,8 +73,8 @@ def test_the_peak_of_a_rehearsal_is_that_of_the_step(tiny_batch):
     config, device = tiny(), torch.device("cuda")
     state = new_state(config, new_networks(config, 71, device))
     batch = tiny_batch._replace(speaker_ids=None).to(device)
-    foreseen = memory.peak_of(lambda: rehearse(state, batch, config), device) + memory._bytes_to_come(state)
-    found = memory.peak_of(lambda: train_step(state, [batch], shares_of([batch], config.data), config, 0), device)
+    foreseen = utils.peak_of(lambda: rehearse(state, batch, config), device) + memory._bytes_to_come(state)
+    found = utils.peak_of(lambda: train_step(state, [batch], shares_of([batch], config.data), config, 0), device)
     assert 0.5 < foreseen / found < 1.5
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import checkpoint
-import trainer
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
+from training import trainer
 
-FOLDERS = ("text", "monotonic_align", "pages", "corpora", "formats")
+FOLDERS = ("audio", "corpora", "evaluation", "formats", "monotonic_align", "synthesis", "text", "training")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 SYSTEMS = ("linux", "darwin", "win32")
 
@@ -45,7 +45,7 @@ def test_a_step_trains(tmp_path):
 @pytest.mark.newest
 def test_a_sentence_sounds_the_same_by_torch_and_by_onnx():
     pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
-    from formats.runtime import OnnxVoice
+    from synthesis.onnx import OnnxVoice
     ours = Voice.load(ROOT / "voices" / "en_rms", "cpu").speak("The river runs quietly.", seed=1)
     theirs = OnnxVoice.load(ROOT / "voices" / "en_rms").speak("The river runs quietly.", seed=1)
     seconds = [len(audio.samples) / audio.sample_rate for audio in (ours, theirs)]

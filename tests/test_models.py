@@ -6,7 +6,6 @@ import itertools
 import pytest
 import torch
 
-import latents
 import losses
 from commons import path_from_durations, sequence_mask, slice_segments
 from data_utils import Collate, Utterance
@@ -15,7 +14,8 @@ from generators import GENERATORS
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, even_reading
 from pitch import N_CONTOUR, Pitch
-from streaming import decode_batch
+from synthesis.noise import SeededNoise
+from synthesis.streaming import decode_batch
 from tests.conftest import tiny
 
 N_VOCAB = 40
@@ -62,7 +62,9 @@ def train_forward(net, settings, batch):
                      pitch=Pitch(*torch.ones(2, len(spec), spec.shape[2])))
 
 
-def infer(net, batch, **options):
+def infer(net, batch, seed=None, **options):
+    if seed is not None:
+        options["noise"] = SeededNoise(range(seed, seed + len(batch.text_ids)))
     return net.infer(batch.text_ids, batch.text_lengths, speakers_of(net, batch), **options)
 
 
@@ -328,15 +330,16 @@ def test_converting_to_the_same_voice_is_plain_decoding(tiny_batch):
     spec = spectrogram(tiny_batch.wav, settings.data, tiny_batch.wav_lengths)
     spec_lengths = tiny_batch.wav_lengths // settings.data.hop_length
     who, other = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 0])
+    drawn = SeededNoise([3, 4, 5])
     with torch.no_grad():
         g = net.speaker_embedding(who)
-        noise = latents.prior_noise("prior", [3, 4, 5], settings.model.inter_channels, spec_lengths.tolist())
+        noise = drawn.prior(settings.model.inter_channels, spec_lengths.tolist())
         posterior = net.enc_q(spec, spec_lengths, g, noise)
         plain = net.dec(posterior.z, g)
-    torch.testing.assert_close(net.voice_conversion(spec, spec_lengths, who, who, seed=3), plain, rtol=0, atol=1e-4)
-    converted = net.voice_conversion(spec, spec_lengths, who, other, seed=3)
+    torch.testing.assert_close(net.voice_conversion(spec, spec_lengths, who, who, drawn), plain, rtol=0, atol=1e-4)
+    converted = net.voice_conversion(spec, spec_lengths, who, other, drawn)
     assert converted.shape == plain.shape and not torch.allclose(converted, plain, atol=1e-3)
-    assert torch.equal(converted, net.voice_conversion(spec, spec_lengths, who, other, seed=3))
+    assert torch.equal(converted, net.voice_conversion(spec, spec_lengths, who, other, drawn))
 
 
 def test_one_voice_cannot_be_converted():

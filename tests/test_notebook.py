@@ -5,8 +5,8 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-import trainer
 from tests.conftest import ROOT, with_corpus, write_corpus
+from training import trainer
 
 ONE = ()
 SEVERAL = ("data.n_speakers=2", "model.gin_channels=8")

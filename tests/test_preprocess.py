@@ -13,10 +13,10 @@ import soundfile
 
 import preprocess
 from config import Config, DataConfig, ModelConfig
-from corpora import layouts, preparation, sources
-from corpus import fill_speakers, read_filelist, read_index
+from corpora import flite, layouts, preparation, sources
+from corpora.filelists import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
-from text import TextProcessor, cleaners, flite
+from text import TextProcessor, cleaners
 from utils import write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

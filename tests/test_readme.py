@@ -96,8 +96,8 @@ def made_run(folder: Path) -> Path:
     """A run of the smallest voice, two steps old."""
     import torch
 
-    import trainer
     from tests.conftest import with_corpus, write_corpus
+    from training import trainer
 
     trainer.fit(with_corpus(write_corpus(folder, None), ("train.total_steps=2",)), folder / "run", torch.device("cpu"))
     return folder / "run"
@@ -163,7 +163,7 @@ def test_the_errors_shown_in_the_readme_are_the_ones_printed():
 
 def test_every_option_named_in_the_readme_exists():
     for script in ("preprocess", "train", "train_ms", "synthesize", "export"):
-        source = "".join((ROOT / name).read_text() for name in (f"{script}.py", "trainer.py", "config.py"))
+        source = "".join((ROOT / name).read_text() for name in (f"{script}.py", "training/trainer.py", "config.py"))
         for line in re.findall(rf"python {script}\.py[^`\n]*", README):
             for option in re.findall(r"(?<= )--[a-z_-]+", line):
                 assert f'"{option}"' in source, f"{script}.py has no {option}"
@@ -172,8 +172,8 @@ def test_every_option_named_in_the_readme_exists():
 def test_the_python_example_runs(tmp_path, monkeypatch):
     import torch
 
-    import trainer
     from tests.conftest import with_corpus, write_corpus
+    from training import trainer
 
     [code] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Voice.load" in block]
     trainer.fit(with_corpus(write_corpus(tmp_path, None), ("train.total_steps=1",)), tmp_path / "runs" / "demo",

@@ -12,13 +12,13 @@ import torch
 import checkpoint
 import config as settings
 from discriminators import Discriminators
-from finetuning import start_from
 from models import TRAINING_PARTS
-from speaking import DEFAULT_VOICE, VOICES
 from synthesis import Voice
+from synthesis.base import DEFAULT_VOICE, VOICES
 from tests.conftest import ROOT
 from text import SymbolTable
-from training_step import new_networks
+from training.finetuning import start_from
+from training.step import new_networks
 from utils import read_wav
 
 FOLDERS = sorted(folder for folder in VOICES.iterdir() if folder.is_dir())
@@ -150,7 +150,7 @@ WORDS = {"en": "and the old man walked down to the river", "de": "und der alte M
 
 @pytest.mark.parametrize("between, longest_ms", [(" ", 120), (", ", 200)])
 def test_pieces_of_a_long_sentence_are_joined_as_words_are(folder, between, longest_ms):
-    from formats.runtime import OnnxVoice
+    from synthesis.onnx import OnnxVoice
 
     def longest_gap_ms(audio):
         window = audio.sample_rate // 200  # 5 ms

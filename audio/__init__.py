@@ -1,0 +1,1 @@
+"""Sound in and out of files: formats, sampling rate, loudness, pitch. No torch."""

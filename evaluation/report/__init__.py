@@ -1,0 +1,1 @@
+"""Evaluations as HTML pages of one file each."""

@@ -1,0 +1,170 @@
+"""How an utterance's wishes become numbers: frames for each token, a volume for each sample, pitch, and the times.
+
+    frames = paced([3.0, 4.0, 2.0], rates=[1.0, 0.5, 0.5])   # [3, 8, 4]
+    timings = timings_of(utterance, frames, hop_length=256, sample_rate=22050)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from synthesis.timings import Mark, Timings
+from text.utterances import Utterance
+
+# Shapes: L text tokens, S samples.
+
+LONGEST_TOKEN = 1001  # frames that a network may give; `models.MAX_LOG_DURATION` keeps ours at 1000, before rounding
+SHORTEST_MEAN, LONGEST_MEAN = 1e-3, 200  # frames of a token, over an utterance; trained voices give 1 to 5
+RAMP_SECONDS = 0.005  # of a change of volume or pitch, and at a cut, so that it does not click
+SILENCE_DB = 38.0  # below the loudest frame
+
+
+def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
+    """Frames for each token as a voice's network gives them, [L].
+
+    Raises:
+        ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token, or their mean
+            lies outside `SHORTEST_MEAN` to `LONGEST_MEAN`.
+    """
+    frames = np.asarray(frames)
+    if frames.shape != (n_tokens,) or frames.dtype.kind not in "fiu":
+        raise ValueError(f"the voice gives durations of shape {list(frames.shape)} and kind {frames.dtype} for "
+                         f"{n_tokens} tokens; expected a number for each: its files do not belong together")
+    if not np.isfinite(frames).all():
+        raise ValueError("the voice's durations are not finite (NaN or infinity): its weights are damaged; take "
+                         "another checkpoint, or make the release or the ONNX files anew")
+    if n_tokens and not 0 <= frames.min() <= frames.max() <= LONGEST_TOKEN:
+        raise ValueError(f"the voice gives a token from {frames.min():g} to {frames.max():g} frames; expected 0 to "
+                         f"{LONGEST_TOKEN}: its weights are damaged")
+    if n_tokens and not SHORTEST_MEAN <= frames.mean() <= LONGEST_MEAN:
+        raise ValueError(f"the voice gives {n_tokens} tokens {frames.mean():g} frames each on average; expected "
+                         f"{SHORTEST_MEAN:g} to {LONGEST_MEAN}: its weights are damaged")
+    return frames
+
+
+def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
+    """Whole frames for each token: int64 [L].
+
+    At the trained pace every token lasts the next whole number of frames, as published. At another the ends of the
+    tokens, not the tokens, are stretched and rounded: so the whole is stretched by just that much, whatever the number
+    of its short tokens.
+
+    Args:
+        frames: [L] as predicted or given.
+        rates: [L], 2 is twice as fast.
+    """
+    whole = np.ceil(np.asarray(frames, np.float64))
+    if all(rate == 1 for rate in rates):
+        return whole.astype(np.int64)
+    ends = np.floor(np.cumsum(whole / np.asarray(rates, np.float64)) + 0.5).astype(np.int64)
+    return np.diff(ends, prepend=0)
+
+
+def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
+    """When everything is said. A blank belongs to the symbol before it, the first one is a pause.
+
+    A word that nothing says, such as a sign that the cleaners drop, lasts 0 samples at the end of the word before.
+
+    Args:
+        utterance: of L tokens.
+        frames: [L].
+        hop_length: samples of a frame.
+        sample_rate: Hz.
+    """
+    n_samples = int(np.sum(frames)) * hop_length
+    starts = [*(np.cumsum([0, *frames[:-1]]) * hop_length).tolist(), n_samples]
+    said = [token for token, symbol in enumerate(utterance.symbols) if symbol]
+    ends = dict(zip(said, [*said[1:], len(utterance.symbols)]))  # the token behind a symbol and its blanks
+    symbols = [Mark(utterance.symbols[token], starts[token], starts[ends[token]]) for token in said]
+    first = symbols[0].start if symbols else n_samples
+    if first:
+        symbols.insert(0, Mark("", 0, first))
+    words: list[Mark] = []
+    for word in utterance.words:
+        before = words[-1].end if words else 0  # a word that nothing says is there, behind the blank of the one before
+        words.append(Mark(word.text, max(before, starts[word.first]), starts[ends[word.end - 1]])
+                     if word.end > word.first else Mark(word.text, before, before))
+    bookmarks = tuple(Mark(name, starts[token], starts[token]) for name, token in utterance.bookmarks)
+    sentence = Mark(utterance.text, 0, n_samples)
+    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (sentence,), bookmarks)
+
+
+def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop_length: int,
+              sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Without the silence at an end that joins the rest of its sentence, but for as much as the utterance wants.
+
+    Silence is what lies `SILENCE_DB` below the loudest; whole frames go, first those of the tokens at that end.
+
+    Args:
+        samples: float32 [S], the whole utterance.
+        utterance: of L tokens.
+        frames: int64 [L].
+        hop_length: samples of a frame.
+        sample_rate: Hz.
+
+    Returns:
+        What is left of the samples and of the frames.
+    """
+    if not utterance.is_join:
+        return samples, frames
+    levels = np.sqrt(np.square(samples.reshape(-1, hop_length)).mean(axis=1))  # [T]
+    loud = np.flatnonzero(levels > levels.max(initial=0) * 10 ** (-SILENCE_DB / 20))
+    if not len(loud):
+        return samples, frames
+    start, end = 0, len(levels)
+    if utterance.silence_before is not None:
+        start = max(0, int(loud[0]) - int(utterance.silence_before * sample_rate / hop_length))
+    if utterance.silence_after is not None:
+        end = min(end, int(loud[-1]) + 1 + int(utterance.silence_after * sample_rate / hop_length))
+    edges = np.clip(np.cumsum([0, *frames]), start, end)
+    kept = samples[start * hop_length : end * hop_length].copy()
+    ramp = np.linspace(0, 1, min(len(kept), int(RAMP_SECONDS * sample_rate)), dtype=np.float32)
+    if start:
+        kept[: len(ramp)] *= ramp
+    if end < len(levels):
+        kept[len(kept) - len(ramp) :] *= ramp[::-1]
+    return kept, np.diff(edges)
+
+
+def gains_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int,
+             volume_db: float = 0.0) -> np.ndarray | None:
+    """What each sample is multiplied by, float32 [S], changing over `RAMP_SECONDS`; None if all by 1."""
+    decibels = [volume_db + manner.volume_db for manner in utterance.manners]
+    if not any(decibels):
+        return None
+    gains = 10.0 ** (np.repeat(decibels, np.asarray(frames) * hop_length) / 20)
+    return _smoothed(gains, sample_rate)
+
+
+def pitched(samples: np.ndarray, utterance: Utterance, frames: Sequence[int], sample_rate: int,
+            shift: Callable[[np.ndarray, int, float], np.ndarray], semitones: float = 0.0) -> np.ndarray:
+    """Samples with every token at the pitch that it wants; the whole is shifted once for each pitch, then mixed.
+
+    Args:
+        samples: float32 [S].
+        utterance: of L tokens.
+        frames: [L].
+        sample_rate: Hz.
+        shift: (samples, sample_rate, semitones) -> as many samples.
+        semitones: added to what each token wants.
+    """
+    wanted = [semitones + manner.pitch_semitones for manner in utterance.manners]
+    if not any(wanted):
+        return samples
+    of_sample = np.repeat(wanted, np.asarray(frames) * (len(samples) // max(1, int(np.sum(frames)))))
+    mixed = np.zeros_like(samples)
+    for pitch in sorted(set(wanted)):
+        share = _smoothed((of_sample == pitch).astype(np.float64), sample_rate)
+        mixed += share * shift(samples, sample_rate, pitch)
+    return mixed
+
+
+def _smoothed(values: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Steps become ramps: the mean of the neighbourhood, float32 [S]."""
+    width = min(len(values), 2 * int(RAMP_SECONDS * sample_rate / 2) + 1)
+    if width < 3 or (values == values[0]).all():
+        return values.astype(np.float32)
+    sums = np.cumsum(np.pad(values, (width // 2 + 1, width // 2), mode="edge"))
+    return ((sums[width:] - sums[:-width]) / width)[: len(values)].astype(np.float32)

@@ -1,0 +1,274 @@
+"""The road from text to sound: a loaded voice that speaks.
+
+    voice = Voice.load("runs/demo")
+    voice.speak("Good morning.", seed=1).save("good_morning.wav")
+    for audio in voice.stream("A long text. It is heard while it is made.", speed=1.2):
+        play(audio.samples)
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import checkpoint
+import formats
+from audio import output as sound
+from commons import choose_device
+from config import Config
+from mel_processing import mel_spectrogram, spectrogram
+from models import SynthesizerTrn
+from modules import fold_weight_norm
+from pitch import in_phase
+from synthesis.base import TEXT_ERRORS, Audio, Delivery, NothingToSayError, Speaking, find_voice
+from synthesis.chunking import PIECES, WHOLE, Pieces, plan
+from synthesis.controls import checked_durations, gains_of, paced, pitched
+from synthesis.noise import best_of, candidate_seed, duration_noise, prior_noise
+from synthesis.rescoring import reading_score
+from synthesis.speakers import Timbre, find_timbre, parse_speaker
+from synthesis.streaming import bucketed, context_of, decode_batch, decode_in_pieces
+from text import TextProcessor
+from text.utterances import Silence, Utterance
+from utils import read_wav, resample
+
+# Shapes: B batch, L text tokens, T frames, S samples, C latent channels, G speaker channels.
+
+FRAMES_OF_A_SHAPE = 64  # compiled generators hear multiples of it
+
+
+class Prepared(NamedTuple):
+    """An utterance that the generator has only to say."""
+
+    utterance: Utterance
+    frames: np.ndarray  # int64 [L]
+    z: Tensor  # [1, C, T]
+    g: Tensor | None  # [1, G, 1] or [1, G, T]
+
+
+class Voice(Speaking):
+    """A trained model with the text code that it was trained with, ready to speak."""
+
+    def __init__(self, config: Config, model: SynthesizerTrn, device: torch.device, compiled: bool = False):
+        self.config = config
+        self.device = device
+        self.text = TextProcessor.from_config(config.data)
+        self.model = model.to(device).eval()
+        self.compiled = compiled
+        fold_weight_norm(self.model)
+        self._generator = torch.compile(self.model.dec, dynamic=False) if compiled else self.model.dec
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, device: str = "auto", overrides: Sequence[str] = (),
+             compiled: bool = False, trust_plugins: bool = False) -> Voice:
+        """Load a run folder (its best checkpoint, else its newest), one checkpoint file, or a release folder.
+
+        Args:
+            path: of a run, a checkpoint, a release or a Piper voice (VOICE.onnx with VOICE.onnx.json), or the name of
+                a voice in voices/; without it, en_joe.
+            device: "auto", "cpu", "cuda", "mps".
+            overrides: changes to the configuration that it was trained with, as `section.key=value`.
+            compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
+            trust_plugins: run the Python files that the voice's configuration names in model.plugins.
+
+        Raises:
+            FileNotFoundError: there is nothing to load.
+            CheckpointError: the file is damaged or not ours; FormatError if it is an ONNX file.
+            ConfigError: the configuration, or an override, does not fit.
+            PluginError: the voice names Python files that are not trusted.
+        """
+        weights = formats.read_weights(find_voice(path))
+        config = checkpoint.config_of(weights, overrides, trust_plugins)
+        return cls(config, checkpoint.network_of(weights, config), choose_device(device), compiled)
+
+    def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
+                   batch_size: int) -> list[Audio | ValueError]:
+        """Sentences of similar length together; of several candidates each is made alone."""
+        if delivery.candidates > 1:
+            return super()._speak_all(texts, delivery, seeds, batch_size)
+        reader = self._reader(delivery)
+        parts: list[list[Audio | None] | ValueError] = []
+        wanted: list[tuple[int, int, Utterance, int]] = []  # text, its part, what to say, seed
+        for place, text in enumerate(texts):
+            try:
+                items = list(self._read(reader, text))
+                utterances = [(part, item) for part, item in enumerate(items) if isinstance(item, Utterance)]
+                if not utterances:
+                    raise NothingToSayError(text)
+            except TEXT_ERRORS as error:
+                parts.append(error)
+                continue
+            seed = seeds[place]
+            wanted.extend((place, part, item, candidate_seed(seed, number) if number else seed)
+                          for number, (part, item) in enumerate(utterances))
+            parts.append([self._pause(item) if isinstance(item, Silence) else None for item in items])
+        wanted.sort(key=lambda each: len(each[2].ids))
+        for start in range(0, len(wanted), batch_size):
+            chosen = wanted[start : start + batch_size]
+            spoken = self._say_together([each[2] for each in chosen], [each[3] for each in chosen], delivery)
+            for (place, part, _, _), audio in zip(chosen, spoken):
+                parts[place][part] = audio
+        return [said if isinstance(said, ValueError) else Audio.joined(said) for said in parts]
+
+    def _say_together(self, utterances: list[Utterance], seeds: list[int], delivery: Delivery) -> list[Audio]:
+        """Several utterances at once, each as if it were alone."""
+        prepared = self._prepare(utterances, seeds, delivery)
+        lengths = [each.z.shape[2] for each in prepared]
+        wavs: list[np.ndarray]
+        if any(each.g is not None and each.g.shape[2] > 1 for each in prepared):  # speakers that change on the way
+            wavs = [next(self._decode(each, WHOLE)) for each in prepared]
+        else:
+            z = torch.nn.utils.rnn.pad_sequence([each.z[0].mT for each in prepared], batch_first=True).mT.contiguous()
+            g = None if prepared[0].g is None else torch.cat([each.g for each in prepared])
+            wav = self._decoded(z, lengths, g)[:, 0].float().cpu().numpy()
+            wavs = [row[: length * self.config.data.hop_length] for row, length in zip(wav, lengths)]
+        spoken = []
+        for each, samples in zip(prepared, wavs):
+            samples = pitched(samples, each.utterance, each.frames, self.sample_rate, sound.pitch_shifted,
+                              delivery.pitch_semitones)
+            gains = gains_of(each.utterance, each.frames, self.config.data.hop_length, self.sample_rate,
+                             delivery.volume_db)
+            spoken.append(self._audio((samples if gains is None else samples * gains).clip(-1, 1), each))
+        return spoken
+
+    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
+                  durations: Sequence[int] | None) -> Prepared:
+        if delivery.candidates > 1:
+            return self._best(utterance, seed, delivery, durations)
+        [prepared] = self._prepare([utterance], [seed], delivery, durations)
+        return prepared
+
+    @torch.inference_mode()
+    def _prepare(self, utterances: Sequence[Utterance], seeds: Sequence[int], delivery: Delivery,
+                 durations: Sequence[int] | None = None) -> list[Prepared]:
+        """All but the generator, for several utterances at once; `durations` are frames of a single one."""
+        lengths = [len(utterance.ids) for utterance in utterances]
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(each.ids) for each in utterances], batch_first=True)
+        timbres = [self._timbre(utterance.speaker, delivery.speaker) for utterance in utterances]
+        prior = self.model.enc_p(ids.to(self.device), torch.tensor(lengths, device=self.device))
+        if durations is None:
+            noise = duration_noise(seeds, lengths, delivery.strategy).to(self.device)
+            predicted = self.model.predict_durations(prior, _stacked(timbres, lengths),
+                                                     delivery.noise_scale_duration * noise).cpu().numpy()
+            for row, length in zip(predicted, lengths):
+                checked_durations(row[:length], length)
+        else:
+            predicted = np.asarray([durations], np.float64)
+        frames = [paced(row[:length], [delivery.speed * manner.rate for manner in utterance.manners])
+                  for row, length, utterance in zip(predicted, lengths, utterances)]
+        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in frames], batch_first=True)
+        n_frames = [max(1, int(each.sum())) for each in frames]
+        noise = prior_noise(delivery.strategy, seeds, prior.mean.shape[1], n_frames).to(self.device)
+        latent = self.model.latent(prior, padded.to(self.device), _stacked(timbres, n_frames),
+                                   delivery.noise_scale * noise)
+        return [Prepared(utterance, each, latent.z[i : i + 1, :, : n_frames[i]],
+                         None if timbre is None else timbre.over(n_frames[i]))
+                for i, (utterance, each, timbre) in enumerate(zip(utterances, frames, timbres))]
+
+    def _best(self, utterance: Utterance, seed: int, delivery: Delivery, durations: Sequence[int] | None) -> Prepared:
+        """The candidate that the voice itself reads back best."""
+
+        def make(candidate: int) -> Prepared:
+            [prepared] = self._prepare([utterance], [candidate], delivery, durations)
+            return prepared
+
+        def score(prepared: Prepared) -> float:
+            wav = torch.from_numpy(next(self._decode(prepared, WHOLE)))
+            return reading_score(self.model, self.config.data, torch.tensor(utterance.ids),
+                                 torch.from_numpy(prepared.frames), wav, prepared.g)
+
+        return best_of(delivery.candidates, seed, make, score)
+
+    @torch.inference_mode()
+    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
+        """Samples of an utterance, float32; those of an utterance of no frames are none."""
+        n_samples = int(prepared.frames.sum()) * self.config.data.hop_length
+        if not n_samples:
+            yield np.zeros(0, np.float32)
+        elif self.compiled:
+            yield self._decoded(prepared.z, [prepared.z.shape[2]], prepared.g)[0, 0].float().cpu().numpy()
+        else:
+            for wav in decode_in_pieces(self.model.dec, prepared.z, prepared.g, pieces):
+                yield wav[0, 0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _decoded(self, z: Tensor, lengths: list[int], g: Tensor | None) -> Tensor:
+        """[B, 1, S] of items that are not equally long; a compiled generator hears few shapes."""
+        n_samples = z.shape[2] * self.config.data.hop_length
+        z = bucketed(z, FRAMES_OF_A_SHAPE) if self.compiled and (g is None or g.shape[2] == 1) else z
+        return decode_batch(self._generator, z, lengths, g)[:, :, :n_samples]
+
+    def convert(self, path: str | Path, speaker: str | int, target: str | int, seed: int | None = None) -> Audio:
+        """Say a recording of one trained speaker in the voice of another.
+
+        Args:
+            path: a recording in any format and rate.
+            speaker: who is heard in it.
+            target: who shall be heard; a mix or somebody new too.
+            seed: the same seed, the same sound.
+        """
+        return Audio.joined(list(self.stream_conversion(path, speaker, target, seed, WHOLE)))
+
+    @torch.inference_mode()
+    def stream_conversion(self, path: str | Path, speaker: str | int, target: str | int, seed: int | None = None,
+                          pieces: Pieces = PIECES) -> Iterator[Audio]:
+        """The same piece by piece; joined they are what `convert` says."""
+        if not self.config.multispeaker:
+            raise ValueError("voice conversion needs a voice of several speakers; this one has one")
+        wav = read_wav(path)
+        samples = torch.as_tensor(resample(wav.samples, wav.sampling_rate, self.sample_rate), device=self.device)[None]
+        hop = self.config.data.hop_length
+        if samples.shape[1] < hop:
+            raise ValueError(f"{path} has {samples.shape[1]} samples at {self.sample_rate} Hz; {hop} is the least")
+        spec = spectrogram(samples, self.config.data)
+        n_frames = spec.shape[2]
+        source, goal = self._timbre(None, speaker).over(n_frames), self._timbre(None, target).over(n_frames)
+        channels = self.config.model.inter_channels
+        seed = secrets.randbits(62) if seed is None else seed
+        noise = prior_noise("prior", [seed], channels, [n_frames]).to(self.device)
+        context = self.model.conversion_context
+        anchor, phase = 0, None  # a frame that two pieces have, and the phase of its pitch
+        for piece in plan(n_frames, context or 0, WHOLE if context is None else pieces):
+            part = slice(piece.low, piece.high)
+            source_part, goal_part = (g if g.shape[2] == 1 else g[:, :, part] for g in (source, goal))
+            length = torch.tensor([piece.high - piece.low], device=self.device)
+            z = self.model.converted(spec[:, :, part], length, source_part, goal_part, noise[:, :, part])
+            if self.model.pitch is not None:
+                z = z if phase is None else in_phase(z, anchor - piece.low, phase)
+                anchor = max(0, piece.end - (context_of(self.model.dec) or 0))
+                phase = z[:, -1, anchor - piece.low]
+            out = self.model.dec(z, goal_part)[0, 0].float().clamp(-1, 1).cpu().numpy()
+            yield self._audio(out[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop], None)
+
+    def mel(self, audio: Audio) -> np.ndarray:
+        """Log-mel of speech in this voice's own settings, [M, T], for pictures."""
+        return mel_spectrogram(torch.from_numpy(audio.samples)[None], self.config.data)[0].numpy()
+
+    def _timbre(self, named: str | None, wanted: str | int | None) -> Timbre | None:
+        """Who speaks: whom the text names, else whom the caller wants; None for one voice."""
+        speaker = self._who(named, wanted)
+        if speaker is None:
+            return None
+        table = self.model.emb_g.weight
+        if isinstance(speaker, int):
+            return Timbre(table[speaker])
+        return find_timbre(parse_speaker(speaker, self.speakers), self.speakers, table)
+
+
+def _stacked(timbres: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:
+    """Speakers of a batch over tokens or frames: [B, G, 1], or [B, G, T] if one of them changes on the way."""
+    if timbres[0] is None:
+        return None
+    over = [timbre.over(length) for timbre, length in zip(timbres, lengths)]
+    longest = max(each.shape[2] for each in over)
+    if longest == 1:
+        return torch.cat(over)
+    longest = max(lengths)
+    return torch.cat([each.expand(-1, -1, longest) if each.shape[2] == 1
+                      else torch.nn.functional.pad(each, (0, longest - each.shape[2]), mode="replicate")
+                      for each in over])

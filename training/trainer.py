@@ -1,0 +1,484 @@
+"""The one training loop, and everything that a run folder holds.
+
+    RUN/config.json    the configuration, as resolved, of the last start that did a step
+    RUN/train.lock     which process trains here; a second one is refused
+    RUN/train.log, RUN/metrics.jsonl, RUN/events.out...    what happened, for people, programs and TensorBoard
+    RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py and training/checkpointing.py
+    RUN/bad_steps/                                         batches whose loss or gradient was not finite
+
+One process or many (`torchrun train.py ...`) walk the same lines: each hears its own batches, and all move together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import logging
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import record_function
+from torch.utils.data import DataLoader
+
+import checkpoint
+import config as settings
+import distributed
+import formats
+import utils
+from commons import choose_device
+from config import Config
+from corpora.batching import Batching, LengthBatchSampler, ShardSampler, StepSampler
+from corpora.filelists import fill_speakers
+from data_utils import (
+    Batch,
+    Collate,
+    RestartingLoader,
+    UtteranceDataset,
+    WorkersDied,
+    open_corpus,
+    report_faults,
+)
+from distributed import StopRequest
+from files import locked
+from registry import check_trust, load_plugins
+from text import SymbolTable, TextProcessor
+from text.symbols import check_inside
+from training import finetuning, memory
+from training.bad_steps import BadSteps, BadStreak, roll_back
+from training.callbacks import (
+    Callback,
+    CallbackError,
+    Callbacks,
+    EarlyStopping,
+    Run,
+    StepReport,
+    TrackerCallback,
+    ValidationReport,
+    load_callbacks,
+)
+from training.checkpointing import Retention, Writer
+from training.jury import Jury
+from training.profiling import StepProfiler
+from training.step import (
+    StepLosses,
+    TrainState,
+    effective_precision,
+    new_networks,
+    new_state,
+    shares_of,
+    train_step,
+)
+from training.trackers import make_trackers
+from training.validation import validate
+from utils import set_up_logging, user_errors
+
+logger = logging.getLogger("vits")
+
+LOCK_FILE = "train.lock"
+WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
+
+
+class RunInUse(ValueError):
+    """Another job trains in the same folder: which process, and what to do."""
+
+
+@dataclass
+class Job:
+    """What a run works on: its settings, its folder, its data, and whether somebody wants it to end."""
+
+    config: Config
+    run_dir: Path
+    device: torch.device
+    train_set: UtteranceDataset
+    valid_set: UtteranceDataset
+    stop: StopRequest
+    callbacks: Sequence[Callback] = ()  # beside those that train.callbacks names
+    seen_faults: set[str] = field(default_factory=set)  # files that were reported
+
+    def __post_init__(self) -> None:
+        rank, world_size, batching = distributed.rank(), distributed.world_size(), Batching.from_config(self.config)
+        self.batches = LengthBatchSampler(self.train_set.lengths, batching, rank, world_size,
+                                          self.train_set.speaker_ids)
+        in_order = dataclasses.replace(batching, shuffle=False, temperature=1.0)
+        self.shard = ShardSampler(LengthBatchSampler(self.valid_set.lengths, in_order), rank, world_size)
+        self.collate = Collate(self.config.train.segment_size, self.config.data.hop_length)
+
+    @property
+    def total_steps(self) -> int:
+        """At which the run is done."""
+        train = self.config.train
+        by_epochs = train.epochs * self.batches.batches_per_epoch // train.accumulate
+        return min(by_epochs, train.total_steps or by_epochs)
+
+    def epoch_of(self, step: int) -> int:
+        """The pass over the data that a step belongs to, from 0."""
+        return step * self.config.train.accumulate // self.batches.batches_per_epoch
+
+    def must_stop(self) -> bool:
+        """Whether any process was asked to end; the same answer for all, who must all ask."""
+        if distributed.sum_over_processes([float(self.stop.is_made)])[0]:
+            self.stop.reason = self.stop.reason or "another process was asked to"
+        return self.stop.is_made
+
+    def batches_from(self, step: int) -> Iterator[list[Batch]]:
+        """The batches of each step without end; files that cannot be read are reported and left out."""
+        accumulate = self.config.train.accumulate
+        with contextlib.closing(iter(RestartingLoader(self._train_loader, step * accumulate))) as loader:
+            while True:
+                with record_function("data"):
+                    batches = list(islice(loader, accumulate))
+                for batch in batches:
+                    report_faults(batch, self.seen_faults)
+                yield batches
+
+    def _train_loader(self, first_batch: int) -> DataLoader:
+        return DataLoader(self.train_set, batch_sampler=StepSampler(self.batches, first_batch), collate_fn=self.collate,
+                          num_workers=self.config.train.num_workers, pin_memory=self.device.type == "cuda",
+                          worker_init_fn=_leave_signals_to_the_main_process)
+
+    def valid_batches(self) -> Iterator[tuple[int, Batch]]:
+        """One pass over this process's share of the validation set, each batch with its place among all."""
+        for place, batch in zip(self.shard.places,
+                                DataLoader(self.valid_set, batch_sampler=self.shard, collate_fn=self.collate)):
+            report_faults(batch, self.seen_faults)
+            yield place, batch
+
+
+def _leave_signals_to_the_main_process(_worker: int) -> None:
+    """Ctrl-C and torchrun's SIGTERM reach workers too; one that dies of it would hold up the step in progress."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = (),
+        trust_plugins: bool = False, has_log: bool = False) -> TrainState:
+    """Train until the configured number of steps, from the run's newest checkpoint if there is one.
+
+    The Python files of model.plugins and train.callbacks are run: the configuration is the caller's own, or one whose
+    files the caller trusts. Those that the voice of train.init_from names are run only with `trust_plugins`.
+
+    SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Under torchrun all processes call this.
+
+    Args:
+        config: of the whole run.
+        run_dir: made as needed.
+        device: to train on; of several GPUs each process takes its own.
+        callbacks: beside those that train.callbacks names.
+        has_log: show the log on the console and keep it in RUN/train.log, as the command does.
+
+    Raises:
+        RunInUse: another process trains in this folder, in which nothing was touched.
+        CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
+        FilelistError, ValueError: the data cannot be used.
+        BadStreak: the gradients stay non-finite.
+        MemoryShortage: the largest batch does not fit.
+        WorkersDied: workers that read the data die again and again.
+        CallbackError: a callback of the user's failed.
+    """
+    load_plugins(config.model.plugins)
+    if config.train.num_threads:
+        torch.set_num_threads(config.train.num_threads)
+    device = distributed.own_device(device)
+    with distributed.joined(device), distributed.stop_signals() as stop, _alone_in(run_dir):
+        if has_log:
+            set_up_logging(run_dir / "train.log", distributed.is_main())
+        state, config, text = begin(config, run_dir, device, trust_plugins)
+        job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
+                  open_corpus(config.data.validation_files, config, text), stop, callbacks)
+        _announce(state, job)
+        if state.step >= job.total_steps:
+            logger.info("nothing to do: the run is at step %d of %d; raise train.total_steps to go on", state.step,
+                        job.total_steps)
+            return state
+        if config.train.memory_probe:
+            largest = job.train_set.__getitems__(job.batches.largest())
+            memory.check_fit(state, largest, job.collate, config)
+        while True:
+            try:
+                return _attempt(state, job)
+            except BadStreak as streak:
+                roll_back(state, config, run_dir, streak)
+
+
+@contextlib.contextmanager
+def _alone_in(run_dir: Path) -> Iterator[None]:
+    """Within it no other job trains in the folder; the main process holds the lock for all processes of this one.
+
+    Raises:
+        RunInUse: another job does; of several processes the main one alone says so, the others leave.
+    """
+    with contextlib.ExitStack() as held:
+        failure: Exception | None = None
+        if distributed.is_main():
+            try:
+                run_dir.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(run_dir / LOCK_FILE))
+            except BlockingIOError as error:
+                failure = RunInUse(f"{run_dir} is being trained already, by {error}; wait until it ends or end it, or "
+                                   "name another folder with -m")
+            except OSError as error:
+                failure = error
+        if distributed.from_main(int(failure is not None)):
+            raise failure or SystemExit(2)
+        yield
+
+
+def begin(config: Config, run_dir: Path, device: torch.device,
+          trust_plugins: bool = False) -> tuple[TrainState, Config, TextProcessor]:
+    """The state that a run goes on from: its newest checkpoint's, or that of other weights, or step 0."""
+    config = resolve(config)
+    text = TextProcessor.from_config(config.data)
+    networks = new_networks(config, len(text.symbols), device)
+    step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
+    if step is not None:
+        newest = checkpoint.path_of(run_dir, step)
+        payload = checkpoint.load_training(newest)
+        began_from = payload["config"]["train"].get("init_from")
+        _check_beginning(began_from, config.train.init_from, run_dir)
+        config = settings.replace(config, "train", {"init_from": began_from})
+        with checkpoint.fitting(newest, payload["config"], config):
+            checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
+            state = new_state(config, networks, payload.get("new_rows"))
+            state.load_state_dict(payload, newest)
+        config = _with_warm_up(config, payload["config"]["train"].get("discriminator_warmup_steps"))
+        logger.info("resuming from %s at step %d%s", newest, state.step, _changes(payload["config"], config))
+    elif config.train.init_from is not None:
+        weights = formats.read_weights(Path(config.train.init_from))
+        if trust_plugins:
+            checkpoint.config_of(weights, (), trust_plugins)
+        if weights.step <= weights.config["train"].get("adversarial_start", 0):
+            weights = weights._replace(discriminators=None)  # if there are any, they have never trained
+        start = finetuning.start_from(*networks, weights, config)
+        logger.info("starting from %s at its step %d\n%s", start.source, start.step, start.table())
+        for warning in start.warnings:
+            logger.warning("%s", warning)
+        config = _with_warm_up(config, 0 if start.has_discriminators else WARM_UP_OF_NEW_DISCRIMINATORS)
+        state = new_state(config, networks, start.new_rows)
+    else:
+        config = _with_warm_up(config, 0)
+        state = new_state(config, networks)
+    return state, config, text
+
+
+def _check_beginning(began_from: str | None, wanted: str | None, run_dir: Path) -> None:
+    """Whether a run that has checkpoints began where the configuration says; those decide how it goes on."""
+    if wanted is not None and (began_from is None or Path(began_from).resolve() != Path(wanted).resolve()):
+        raise ValueError(f"{run_dir} has checkpoints already, and began from {began_from or 'nothing'}, not from "
+                         f"{wanted}; start a new run with -m NEW_FOLDER, or leave --init-from out to go on with this")
+
+
+def resolve(config: Config) -> Config:
+    """Fill in what the files say, so that the saved configuration stands alone: symbols of a file, speaker names."""
+    table = SymbolTable.load(config.data.symbols)
+    if isinstance(config.data.symbols, str) and Path(config.data.symbols).is_file():
+        config = settings.replace(config, "data", {"symbols": table.symbols})
+    return fill_speakers(config)
+
+
+def _with_warm_up(config: Config, steps: int | None) -> Config:
+    """The configuration with a warm-up of the discriminators, unless it names one itself."""
+    if config.train.discriminator_warmup_steps is not None:
+        return config
+    if steps:
+        logger.info("the discriminators start from nothing: what they say gains its weight over %d steps "
+                    "(train.discriminator_warmup_steps)", steps)
+    return settings.replace(config, "train", {"discriminator_warmup_steps": steps or 0})
+
+
+def _attempt(state: TrainState, job: Job) -> TrainState:
+    """Train until the end, a signal, or a streak of bad steps."""
+    train, run_dir = job.config.train, job.run_dir
+    run = Run(run_dir, job.config, state.generator, job.total_steps, state.step)
+    callbacks = Callbacks([])
+    if distributed.is_main():
+        own = load_callbacks(train.callbacks)
+        trackers = make_trackers(train.trackers, run_dir, state.step, job.total_steps, settings.to_dict(job.config))
+        patient = [EarlyStopping(train.best_measure, train.patience)] if train.patience else []
+        callbacks = Callbacks([TrackerCallback(trackers, train.log_interval), *patient, *own, *job.callbacks])
+    with callbacks.running(run), Writer(run_dir, Retention.from_config(train)) as writer:
+        _loop(state, job, run, callbacks, writer)
+    logger.info("%s at step %d; speak with: python synthesize.py -m %s --text \"Hello.\" -o hello.wav",
+                f"stopped ({job.stop.reason})" if job.stop.is_made else "done", state.step, run_dir)
+    return state
+
+
+def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
+    """The walk of a run, step by step."""
+    train, jury, saver = job.config.train, Jury(job.config), Saver(state, job, writer)
+    bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
+    first_step = state.step + 1
+    with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
+        for batches in steps:
+            if job.must_stop():
+                break
+            shares = shares_of(batches, job.config.data)
+            on_device = [batch.to(state.device) for batch in batches]
+            losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
+            state.step += 1
+            run.step, is_last, values = state.step, state.step >= job.total_steps, {}
+            if state.step == first_step and distributed.is_main():  # a start that fails leaves the file as it was
+                settings.save(job.config, job.run_dir / "config.json")
+            bad_steps.note(state, batches, losses)
+            callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
+            if state.step % train.eval_interval == 0 or is_last:
+                found = validate(state.speaking_model, job.valid_batches(), job.config, jury,
+                                 jury.is_full(state.step))
+                callbacks.on_validation(run, ValidationReport(state.step, *found))
+                values = {**dict.fromkeys(jury.names, math.nan), **found.values}  # some are not due each time
+            # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
+            if (values or state.step % train.save_interval == 0) and not state.bad_steps_in_a_row:
+                saver.save(values)
+            for path in saver.finished():
+                callbacks.on_save(run, path)
+            job.stop.reason = job.stop.reason or run.stop_reason or ""
+            if is_last:
+                break
+    for path in saver.finish():
+        callbacks.on_save(run, path)
+
+
+class Saver:
+    """What a run saves, in the main process; the writer does so beside the steps."""
+
+    def __init__(self, state: TrainState, job: Job, writer: Writer):
+        self.state = state
+        self.job = job
+        self.writer = writer
+        self.saved_step = self.first_step = state.step
+
+    def _payload(self) -> dict[str, Any]:
+        return {"config": settings.to_dict(self.job.config), **self.state.state_dict()}
+
+    def save(self, values: dict[str, float]) -> None:
+        """Save this step, with the numbers of its validation if it had one."""
+        self.saved_step = self.state.step
+        if distributed.is_main():
+            self.writer.save(self.state.step, self._payload(), values)
+
+    def finished(self) -> Iterator[Path]:
+        """Checkpoints that were finished since the last look."""
+        if self.state.step == self.first_step + 1 and distributed.is_main():  # the optimizers have their moments now
+            self.writer.reserve(self._payload())
+        while (path := self.writer.poll()) is not None:
+            yield path
+
+    def finish(self) -> Iterator[Path]:
+        """Save what is not saved yet, wait, and tell what was finished."""
+        if self.saved_step != self.state.step:
+            self.save({})
+        while (path := self.writer.wait()) is not None:
+            yield path
+
+
+def _report(state: TrainState, batches: Sequence[Batch], losses: StepLosses, is_logged: bool) -> StepReport:
+    """What callbacks hear of a step; numbers of logged steps are means over all processes, which all must ask for."""
+    values = {name: value.float() for name, value in losses.as_tensors().items()}
+    if is_logged:
+        values = dict(zip(values, distributed.mean_over_processes(torch.stack(list(values.values())))))
+    others = {"train/learning_rate": state.generator_updater.learning_rate}
+    if state.augmenter.is_active:
+        others["train/augment_probability"] = state.augmenter.probability
+
+    def numbers() -> dict[str, float]:
+        return {name: float(value) for name, value in {**values, **others}.items()}
+
+    names = [name for batch in batches for name in batch.names]
+    return StepReport(state.step, names, numbers, partial(getattr, losses, "is_finite"))
+
+
+def _announce(state: TrainState, job: Job) -> None:
+    train = job.config.train
+    wanted, actual, world_size = train.precision, effective_precision(train, state.device), distributed.world_size()
+    if wanted != actual:
+        logger.warning("train.precision is %s, which %s lacks; training in %s", wanted, state.device, actual)
+    sides = [sum(p.numel() for p in side.parameters()) / 1e6 for side in (state.generator, state.discriminators)]
+    learning = sum(p.numel() for p in state.generator_updater.parameters)
+    all_of_it = sum(p.numel() for p in state.generator.parameters())
+    logger.info("%s%s, %s, generator %.1f M parameters%s, discriminators %.1f M, %d batches an epoch%s, up to step %d",
+                state.device, f" x {world_size} processes" if world_size > 1 else "", actual, sides[0],
+                f" ({learning} of them train)" if learning < all_of_it else "", sides[1],
+                job.batches.batches_per_epoch, f", {train.accumulate} a step" if train.accumulate > 1 else "",
+                job.total_steps)
+
+
+def _changes(before: dict[str, Any], config: Config) -> str:
+    """Settings that differ from those in the checkpoint, for the log."""
+    after = settings.to_dict(config)
+    changed = [f"{section}.{key}: {before.get(section, {}).get(key)} -> {value}"
+               for section, values in after.items() for key, value in values.items()
+               if before.get(section, {}).get(key) != value and key not in ("symbols", "speakers")]
+    return f"; changed since: {', '.join(changed)}" if changed else ""
+
+
+def main(description: str, multispeaker: bool) -> None:
+    """The command line that `train.py` and `train_ms.py` share; they differ only in the configuration they refuse."""
+    parser = settings.CommandParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-c", "--config", type=Path, help="JSON file; default: the run's own config.json")
+    parser.add_argument("-m", "--run", type=Path, help="folder of the run; default: runs/NAME of the configuration")
+    parser.add_argument("--init-from", type=Path, metavar="SOURCE",
+                        help="run, checkpoint or release folder whose weights a new run starts from")
+    parser.add_argument("--allow-partial", action="store_true",
+                        help="start from it even where its weights do not fit; those start fresh")
+    parser.add_argument("--profile", type=int, metavar="N", default=0,
+                        help="see where the time of N steps goes: a table, and RUN/profile.json for chrome://tracing")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    settings.add_arguments(parser)
+    settings.add_trust_argument(parser)
+    args = parser.parse_args()
+    distributed.recorded(partial(_run, args, multispeaker))
+
+
+def _run(args: argparse.Namespace, multispeaker: bool) -> None:
+    with user_errors(BadStreak, CallbackError, WorkersDied, memory.MemoryShortage):
+        if args.config is None and args.run is None:
+            raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
+        run_dir = args.run or Path("runs") / args.config.stem
+        if run_dir.exists() and not run_dir.is_dir():
+            raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
+        if args.profile < 0:
+            raise ValueError(f"--profile is {args.profile}; expected how many steps to profile, 1 or more")
+        overrides = list(args.overrides)
+        if args.init_from is not None:
+            overrides.append(f"train.init_from={args.init_from}")
+        if args.allow_partial:
+            overrides.append("train.allow_partial=true")
+        config = settings.load(args.config or run_dir / "config.json", overrides)
+        _check_trust(config, args, run_dir)
+        _check_door(config, multispeaker)
+        utils.keep_freed_memory()
+        fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [],
+            trust_plugins=args.trust_plugins, has_log=True)
+
+
+def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> None:
+    """Refuse files that the configuration of a run or of a voice names, which may have come from somebody else.
+
+    What the user names is trusted: in a configuration of their own by -c, or by --set.
+
+    Raises:
+        PluginError: Python files would be run.
+        ValueError: a file would be read for its symbols.
+    """
+    source = args.config or run_dir / "config.json"
+    if args.config is not None and not checkpoint.holds_voice(args.config.parent):
+        return
+    own = settings.overridden(args.overrides)
+    if "data.symbols" not in own:
+        check_inside(config.data.symbols, source)
+    for key, paths in (("model.plugins", config.model.plugins), ("train.callbacks", config.train.callbacks)):
+        if key not in own:
+            check_trust(key, paths, source, args.trust_plugins)
+
+
+def _check_door(config: Config, multispeaker: bool) -> None:
+    if config.multispeaker != multispeaker:
+        raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train.py trains one voice, train_ms.py several "
+                         "voices: use the other one, or change it")
