@@ -26,14 +26,14 @@ import torch
 from torch import Tensor
 
 import config as settings
-import registry
+import utils
+from audio.io import other_content
 from commons import uninitialised
 from config import Config
-from files import staged
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import check_inside
-from utils import other_content
+from utils import staged
 
 logger = logging.getLogger("vits")
 
@@ -442,8 +442,8 @@ def config_of(weights: Weights, overrides: Sequence[str] = (), trust_plugins: bo
     if "data.symbols" not in own:
         check_inside(config.data.symbols, weights.source)
     if "model.plugins" not in own:
-        registry.check_trust("model.plugins", config.model.plugins, weights.source, trust_plugins)
-    registry.load_plugins(config.model.plugins)
+        utils.check_trust("model.plugins", config.model.plugins, weights.source, trust_plugins)
+    utils.load_plugins(config.model.plugins)
     if weights.source.suffix == ".safetensors":  # a release names no filelists, see `publish`, unless it was changed
         dropped = {name: "" for name in ("training_files", "validation_files") if f"data.{name}" not in own}
         config = settings.replace(config, "data", dropped)

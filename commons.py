@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from registry import Registry, load_plugins  # noqa: F401 -- they lived here, and plugins of users ask for them here
+from utils import Registry, load_plugins  # noqa: F401 -- they lived here, and plugins of users ask for them here
 
 # Shapes: B batch, L text tokens, T frames, S samples, C channels.
 

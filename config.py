@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from files import write_text_atomic
+from utils import write_text_atomic
 
 logger = logging.getLogger("vits")
 

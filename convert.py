@@ -11,10 +11,10 @@ Where there are no discriminators, what is written is a release, which speaks an
 
 from __future__ import annotations
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 import argparse
 from pathlib import Path
@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import config as settings
 import formats
-from registry import load_plugins
-from utils import printable, set_up_logging, user_errors
+from utils import load_plugins, printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
     from formats import Imported
@@ -93,6 +92,7 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
 
     from mel_processing import spectrogram
     from models import SynthesizerTrn
+    from synthesis.noise import SeededNoise
     from text import TextProcessor
     from training import finetuning
 
@@ -108,7 +108,7 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
         ids = text.encode_lenient(said).ids
         speaker = torch.tensor([i % config.data.n_speakers]) if config.multispeaker else None
         out = model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker, noise_scale=meant.noise_scale,
-                          noise_scale_duration=meant.noise_scale_duration, seed=i)
+                          noise_scale_duration=meant.noise_scale_duration, noise=SeededNoise([i]))
         if out.z.shape[2] >= finetuning.TAUGHT_FRAMES:
             with torch.no_grad():
                 g = model.speaker_embedding(speaker)

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from audio.io import AudioError, WavInfo, read_wav, wav_info
 from config import Config, DataConfig
 from corpora.filelists import (
     AudioIndex,
@@ -41,7 +42,6 @@ from corpora.filelists import (
     speaker_id,
 )
 from text import TextProcessor
-from utils import AudioError, WavInfo, read_wav, wav_info
 
 logger = logging.getLogger("vits")
 

@@ -147,7 +147,7 @@ def split_judgements(judgements: list[Judgement]) -> tuple[list[Judgement], list
 
 
 def share_told_real(real: list[Judgement]) -> Tensor:
-    """Share of a batch of recordings that are told as such, a scalar; see `augmentation.Augmenter.update`.
+    """Share of a batch of recordings that are told as such, a scalar; see `training.augmentation.Augmenter.update`.
 
     Told as such: its mean logit over all discriminators is above 0.5, half way from 0 for fake to 1 for real (eq. 9).
     """

@@ -14,10 +14,10 @@ What each number means, and which to watch: docs/evaluation.md.
 
 from __future__ import annotations
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 import argparse
 import logging

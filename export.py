@@ -11,10 +11,10 @@
 
 from __future__ import annotations
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 import argparse
 import shutil
@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 
 import config as settings
 import formats
-from files import atomic_path
-from utils import set_up_logging, user_errors
+from utils import atomic_path, set_up_logging, user_errors
 
 if TYPE_CHECKING:
     from checkpoint import Weights

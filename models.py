@@ -43,7 +43,7 @@ from modules import (
     same_padding,
 )
 from pitch import Pitch, PitchPredictor, pitch_loss, with_contour
-from registry import require_plugins
+from utils import require_plugins
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
 # F FFT bins. Masks are [B, 1, L] or [B, 1, T].
@@ -296,7 +296,7 @@ class InferenceOutput(NamedTuple):
 
     In a batch of unequal lengths the generator hears, past a shorter item's end, zeros that are not its own padding:
     the item's last frames sound a little different from those of the item alone, as published.
-    `streaming.decode_batch` decodes such a batch as if each item were alone.
+    `synthesis.streaming.decode_batch` decodes such a batch as if each item were alone.
     """
 
     wav: Tensor  # [B, 1, S]

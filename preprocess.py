@@ -17,10 +17,10 @@ text of filelists, writing a.txt.cleaned beside a.txt:
 
 from __future__ import annotations
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 import argparse
 import os

@@ -16,10 +16,10 @@
 
 from __future__ import annotations
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 import argparse
 import io
@@ -35,9 +35,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import config as settings
-from files import errors_named, write_atomic
 from synthesis.timings import CUES
-from utils import printable, user_errors
+from utils import errors_named, printable, user_errors, write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -320,7 +319,7 @@ def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse
 
 def at_rate(samples: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """The same stream at another sampling rate."""
-    from audio.output import RateChanger
+    from audio.resampling import RateChanger
 
     if from_hz == to_hz:
         yield from samples

@@ -5,10 +5,10 @@
     python train.py -m runs/mine                            # go on with the run's own configuration
 """
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 from training import trainer
 

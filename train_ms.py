@@ -4,10 +4,10 @@
     python train_ms.py -m runs/vctk                         # go on with the run's own configuration
 """
 
-import distributed
+import utils
 
 if __name__ == "__main__":
-    distributed.leave_on_interrupt()  # while what is below is imported
+    utils.leave_on_interrupt()  # while what is below is imported
 
 from training import trainer
 

@@ -1,231 +1,212 @@
-"""Wav files in and out, seeds, and where log lines go.
+"""Files written whole or not at all, seeds, logging, messages of errors, parts by name, memory.
 
-torch is imported where it is used: a voice that speaks without it writes its wavs here too.
+    with user_errors(): ...                         # a command: a user's mistake becomes one message
+    write_text_atomic("out/list.txt", "a line\n")
+    with staged(Path("voice")) as made: ...         # fill it; its files move into voice/ at the end
+    GENERATORS = Registry("generator")              # GENERATORS.get("hifigan")(config.model, config.data)
 
-Shapes: S samples. Audio is mono float32 in [-1, 1] everywhere outside this file.
+Only the standard library is imported here, so that commands and voices that do without torch start at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
+import difflib
+import errno
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import logging
-import math
 import os
 import random
 import re
+import signal
+import socket
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, TextIO
-
-import numpy as np
-import soundfile
-
-import distributed
-from files import atomic_path, described, drop_output, errors_named
-from files import write_atomic as write_atomic  # many modules import these two from here
-from files import write_text_atomic as write_text_atomic
+from typing import IO, TYPE_CHECKING, Generic, TextIO, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
-# Odd rates (22049 Hz) would need a filter of gigabytes; the nearest handy ratio is off by half a cent at most.
-RESAMPLING_RATIO_LIMIT = 2048
+Part = TypeVar("Part")
 
-_SINC_ZEROS, _SINC_ROLLOFF, _SINC_BETA = 64, 0.9475937167399596, 14.769656459379492
-_BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes a buffer
-_FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
-_WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
-_WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
-_RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
-_LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
-UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3",
-                      ".ape", ".wv", ".ra", ".rm", ".dsf", ".dff", ".tta", ".tak", ".spx", ".aax", ".weba", ".mpc",
-                      ".awb", ".dts", ".eac3", ".m4r", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".shn", ".dss")
-# How other things begin that are found under the name of an audio file, and what to do about them.
-_NOT_AUDIO = (
-    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"<!doctype", "a web page"),
-    (b"<html", "a web page"), (b"<?xml", "an XML page"),
-    (b"version https://git-lfs", "a Git LFS pointer, for which `git lfs pull` gets the file"))
+logger = logging.getLogger("vits")
+
+INTERRUPTED = 128 + signal.SIGINT  # exit status after Ctrl-C, as shells count
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_executed: set[Path] = set()  # plugins of this process
 
 
-class AudioError(ValueError):
-    """An audio file that cannot be used: which one, what was found and what to do."""
+def set_seed(*parts: int) -> int:
+    """Seed Python, NumPy and torch from a hash of `parts`, e.g. (seed, step, rank), and return that hash."""
+    import numpy as np
+    import torch
+
+    digest = hashlib.blake2b(repr(tuple(int(part) for part in parts)).encode(), digest_size=8).digest()
+    seed = int.from_bytes(digest, "little") >> 1  # 63 bits: what torch takes on every device
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    return seed
 
 
-class Wav(NamedTuple):
-    """Mono audio."""
-
-    samples: np.ndarray  # [S] float32
-    sampling_rate: int  # Hz
+def write_text_atomic(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text whole or not at all; folders are made as needed."""
+    write_atomic(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
-class WavInfo(NamedTuple):
-    """How long an audio file is."""
-
-    samples: int  # per channel
-    sampling_rate: int  # Hz
+def write_bytes_atomic(path: str | os.PathLike, content: bytes) -> None:
+    """Write bytes whole or not at all; folders are made as needed."""
+    write_atomic(Path(path), lambda temporary: temporary.write_bytes(content))
 
 
-def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None,
-             span: tuple[float, float] | None = None) -> Wav:
-    """Read any audio file that libsndfile knows, as the mean of its channels.
-
-    Args:
-        path: WAV, FLAC, Ogg or MP3, whatever its name says.
-        clip: cut samples beyond [-1, 1] to it, with a warning; float files may hold such. False keeps them.
-        max_seconds: give up on what is longer before it fills the memory.
-        span: read only from the first to the second, in seconds.
-
-    Raises:
-        AudioError: missing, no file, unreadable, empty, not finite, far beyond 1, or longer than `max_seconds`.
-    """
-    blocks: list[np.ndarray] = []
-    sampling_rate = count = 0
-    for block, sampling_rate in _blocks(path, span):
-        blocks.append(block)
-        count += len(block)
-        if max_seconds is not None and count > max_seconds * sampling_rate:
-            raise AudioError(f"{path} is longer than {max_seconds:g} seconds; cut it into utterances")
-    samples = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
-    peak = max(float(samples.max()), -float(samples.min()))
-    if clip and peak > 1:
-        warnings.warn(f"{path} peaks at {peak:.2f}, beyond 1; clipped (preprocess.py scales such files down instead)",
-                      stacklevel=2)
-        samples = samples.clip(-1, 1)
-    return Wav(samples, sampling_rate)
-
-
-def wav_info(path: str | os.PathLike, max_seconds: float | None = None) -> WavInfo:
-    """Measure an audio file: its length is what can be read, never what its header claims.
-
-    Files of whole-number samples are measured by header and size. All others (floats, which may not be finite;
-    compressed ones, which may be cut) are read through, no further than just past `max_seconds`.
-
-    Raises:
-        AudioError: as `read_wav`.
-    """
-    with opened(path) as file:
-        width = _FIXED_WIDTHS.get(file.subtype)
-        if width and 0 < file.frames * file.channels * width <= os.path.getsize(path):
-            return WavInfo(file.frames, file.samplerate)
-    sampling_rate = count = 0
-    for block, sampling_rate in _blocks(path):
-        count += len(block)
-        if max_seconds is not None and count > max_seconds * sampling_rate:
-            break
-    return WavInfo(count, sampling_rate)
-
-
-def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampling_rate: int,
-              subtype: str = "PCM_16") -> None:
-    """Write mono audio whole or not at all; folders are made as needed.
-
-    Args:
-        path: its ending names the format (.wav, .flac, .ogg, .opus).
-        samples: [S] floats; what lies beyond [-1, 1] is clipped.
-        sampling_rate: Hz.
-        subtype: libsndfile's name of the sample format: PCM_16, PCM_24, FLOAT, VORBIS.
-
-    Raises:
-        AudioError: the samples are not one channel of finite floats, or the ending names no format.
-        OSError: the folder cannot be written.
-    """
-    path = Path(path)
-    is_tensor = hasattr(samples, "detach")
-    array = samples.detach().cpu().float().numpy() if is_tensor else np.asarray(samples)
-    with wav_writer(path, sampling_rate, subtype) as write:
-        for start in range(0, max(1, len(array)), _BLOCK):  # of minutes at once libsndfile's Vorbis crashes
-            write(array[start:start + _BLOCK])
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then move it there; folders are made as needed."""
+    with atomic_path(path) as temporary:
+        write(temporary)
 
 
 @contextlib.contextmanager
-def wav_writer(path: str | os.PathLike, sampling_rate: int,
-               subtype: str = "PCM_16") -> Iterator[Callable[[np.ndarray], None]]:
-    """Within it, a function that writes the next [S] samples; the file appears when all went well, else not at all.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, moved there at the end if all went well; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with errors_named(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def errors_named(name: str | os.PathLike, temporary: Path | None = None) -> Iterator[None]:
+    """Within it an OSError that names no file (a full disk's does not), or only the temporary one, names `name`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(name)) from error
+
+
+def described(error: BaseException) -> str:
+    """An error's message; of the system's own errors the file and the reason, without their number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' and '.join(names)}: {error.strerror}" if names else error.strerror
+
+
+@contextlib.contextmanager
+def staged(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
+    """An empty folder beside `folder`, of the same name, whose files move into `folder` at the end if all went well.
+
+    Until then `folder` stays as it was, and whatever ends the work before (Ctrl-C, a full disk) leaves it so. Other
+    files that lie in it stay. Only a process that is killed between two of the last renames can leave a mixture.
+
+    Args:
+        folder: made as needed.
+        stale: names of files in it that go even where no new one takes their place.
 
     Raises:
-        AudioError, OSError: as `write_wav`.
+        FileExistsError: there is a file where the folder should be.
     """
-    path = Path(path)
-    audio_format = "OGG" if path.suffix.lower() == ".opus" else path.suffix[1:].upper()
-    if audio_format not in soundfile.available_formats() or not soundfile.check_format(audio_format, subtype):
-        ending = path.suffix or "no ending"
-        raise AudioError(f"{path}: {ending} names no audio format for {subtype} samples; use .wav or .flac")
+    folder = folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as beside:
+        made = Path(beside) / folder.name
+        made.mkdir()
+        try:
+            yield made
+        except OSError as error:
+            if error.filename is None or made not in Path(error.filename).parents:
+                raise
+            name = folder / Path(error.filename).relative_to(made)
+            raise OSError(error.errno, error.strerror, str(name)) from error
+        if folder.exists():
+            _exchange(folder, made, Path(beside) / "before", stale)
+        else:
+            os.replace(made, folder)
+
+
+def _exchange(folder: Path, made: Path, before: Path, stale: Sequence[str]) -> None:
+    """Move what is in `made` into `folder`, and what that replaces into `before`; all of it or nothing."""
+    before.mkdir()
+    names = sorted(path.name for path in made.iterdir())
+    moves = [(folder / name, before / name) for name in sorted({*names, *stale}) if (folder / name).exists()]
+    moves += [(made / name, folder / name) for name in names]
+    begun = []
     try:
-        with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", sampling_rate, 1, subtype,
-                                                                 format=audio_format) as file:
-            yield lambda samples: file.write(_writable(samples, subtype, path))
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
+        for source, target in moves:
+            begun.append((source, target))
+            os.replace(source, target)
+    except BaseException:
+        for source, target in reversed(begun):
+            if target.exists() and not source.exists():  # the last one may not have happened
+                os.replace(target, source)
+        raise
 
 
-def _writable(samples: np.ndarray, subtype: str, path: Path) -> np.ndarray:
-    """Samples as libsndfile shall write them; AudioError for what is no sound."""
-    array = np.asarray(samples)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
-        raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
-    if not np.isfinite(array).all():
-        raise AudioError(f"{path}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
-    return _whole_numbers(array, subtype) if subtype in _WHOLE_NUMBERS else array.clip(-1, 1)
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within it no other process is within it too, on this machine or on another that sees the same file.
 
+    The system holds the lock for this process, not for those that it forks, and drops it when the process ends,
+    however it ends: a file that was left behind blocks nobody. Where the file system has no locks, a warning says so.
+    Opening and closing the file elsewhere in this process would drop it too.
 
-def quantised(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Floats [S] as whole numbers int32 of so many bits, clipped; 2**(bits-1) is 1, as it is read."""
-    full = 2.0 ** (bits - 1)  # in float64, because float32 does not hold 31 bits
-    return np.round(np.asarray(samples, np.float64) * full).clip(-full, full - 1).astype(np.int32)
-
-
-def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Change the sampling rate of [S] samples, float32, by a Kaiser-windowed sinc filter (Smith 2002).
-
-    The filter's numbers are torchaudio's "kaiser_best"; the output has ceil(S * to_hz / from_hz) samples.
+    Raises:
+        BlockingIOError: another process is; the message is what that process wrote into the file: its id and host.
     """
-    samples = np.asarray(samples, np.float32)
-    ratio = Fraction(to_hz, from_hz).limit_denominator(RESAMPLING_RATIO_LIMIT)
-    if ratio == 1:
-        return samples
-    step, made, reach, filters = _resampling_filters(ratio)
-    padded = np.pad(samples.astype(np.float64), (reach, reach + step))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, filters.shape[0])[::step]  # [N, K]
-    block = max(1, _BLOCK // filters.shape[0])  # the frames overlap, so that all at once would take many times S
-    # In float64, so that the order in which a matrix product adds, which varies with threads, rounds away.
-    parts = [(frames[start:start + block] @ filters).astype(np.float32) for start in range(0, len(frames), block)]
-    length = math.ceil(len(samples) * ratio)
-    return np.concatenate(parts).reshape(-1)[:length]
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                file.seek(0)
+                raise BlockingIOError(file.read().strip() or "another process") from None
+            logging.getLogger("vits").warning("%s cannot be locked (%s): nothing keeps a second process away",
+                                              path, error.strerror)
+        with errors_named(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        yield
 
 
-@functools.lru_cache(maxsize=8)
-def _resampling_filters(ratio: Fraction) -> tuple[int, int, int, np.ndarray]:
-    """One matrix product: (samples in, samples out, samples needed before and after, filters [K, samples out])."""
-    repeats = max(1, 256 // ratio.denominator)  # a product of small matrices would be slow
-    step, made = ratio.denominator * repeats, ratio.numerator * repeats
-    cutoff = min(1.0, float(ratio)) * _SINC_ROLLOFF  # of the old Nyquist frequency
-    reach = math.ceil(_SINC_ZEROS / cutoff)
-    time = np.arange(-reach, step + reach)[:, None] - np.arange(made) / float(ratio)  # [K, made], old samples
-    time = np.clip(time * cutoff, -_SINC_ZEROS, _SINC_ZEROS)
-    window = np.i0(_SINC_BETA * np.sqrt(1 - (time / _SINC_ZEROS) ** 2)) / np.i0(_SINC_BETA)
-    return step, made, reach, cutoff * np.sinc(time) * window
+def _lock(file: TextIO) -> None:
+    """Take the lock of an open file, or raise OSError at once."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where nobody else can read what is locked: one byte far behind the text
+        import msvcrt
+
+        file.seek(1 << 30)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # over NFS too; flock would pass to forked workers
 
 
-def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) -> np.ndarray:
-    """Cut what is `trim_db` below the loudest 10 ms from both ends of [S] samples, but `margin` seconds of it."""
-    hop = max(1, rate // 100)
-    padded = np.pad(samples - samples.mean(), (0, -len(samples) % hop))
-    energy = np.square(padded.reshape(-1, hop)).mean(axis=1)  # of each 10 ms
-    loud = np.flatnonzero(energy > energy.max() * 10 ** (-trim_db / 10))
-    kept = round(margin * rate)
-    return samples[max(0, loud[0] * hop - kept):(loud[-1] + 1) * hop + kept] if len(loud) else samples
+def drop_output(stream: IO) -> None:
+    """Let what a stream still holds go nowhere; else Python would complain of it when it ends."""
+    try:
+        number = stream.fileno()
+    except OSError:  # no file of the system
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 class PackageError(ImportError, ValueError):
@@ -264,56 +245,143 @@ def _versioned(package: str) -> str:
         return package
 
 
-def set_seed(*parts: int) -> int:
-    """Seed Python, NumPy and torch from a hash of `parts`, e.g. (seed, step, rank), and return that hash."""
-    import torch
-
-    digest = hashlib.blake2b(repr(tuple(int(part) for part in parts)).encode(), digest_size=8).digest()
-    seed = int.from_bytes(digest, "little") >> 1  # 63 bits: what torch takes on every device
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    return seed
+class PluginError(ValueError):
+    """Python files that a configuration names and that may not be run, or were not."""
 
 
-def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging.Logger:
-    """Give the logger "vits" a console and, if `log_path` is given, a file. May be called again.
+class Registry(Generic[Part]):
+    """Builders of one kind of part, by name.
+
+        GENERATORS = Registry("generator")
+
+        @GENERATORS.register("mine")
+        def build_mine(model: ModelConfig, data: DataConfig) -> nn.Module: ...
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._builders: dict[str, Callable[..., Part]] = {}
+
+    def register(self, name: str) -> Callable[[Callable[..., Part]], Callable[..., Part]]:
+        """Decorator that enters a builder (or class) under `name`; a later one of the same name replaces it."""
+        def enter(builder: Callable[..., Part]) -> Callable[..., Part]:
+            self._builders[name] = builder
+            return builder
+        return enter
+
+    def get(self, name: str) -> Callable[..., Part]:
+        """The builder of that name.
+
+        Raises:
+            ValueError: nobody registered the name; the message lists the known ones.
+        """
+        if name not in self._builders:
+            name = name[:80]
+            near = difflib.get_close_matches(name, self._builders, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(f"unknown {self.kind} {name!r}{hint} Known: {', '.join(sorted(self._builders))}. "
+                             "A part of your own joins through model.plugins.")
+        return self._builders[name]
+
+
+def check_trust(key: str, paths: Sequence[str], source: str | Path, is_trusted: bool) -> None:
+    """Refuse Python files that somebody else's configuration names; none is run here.
 
     Args:
-        log_path: file to append to; its folder is made as needed. Only the main process writes it.
-        is_main: other processes print warnings only.
+        key: the setting that names them, model.plugins or train.callbacks.
+        paths: the files.
+        source: where the configuration comes from.
+        is_trusted: the user said so, and is shown which files will run.
+
+    Raises:
+        PluginError: there are files, and the user did not say so.
     """
-    logger = logging.getLogger("vits")
-    for handler in list(logger.handlers):
-        if isinstance(handler, (_Console, _LogFile)):
-            logger.removeHandler(handler)
-            handler.close()
-    logger.setLevel(logging.INFO if is_main else logging.WARNING)
-    handlers: list[logging.Handler] = [_Console()]
-    if log_path is not None and is_main:
-        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(_LogFile(log_path, encoding="utf-8"))
-    process = _process()
-    layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
-    for handler in handlers:
-        handler.setFormatter(_Printable(layout, "%Y-%m-%d %H:%M:%S"))
-        logger.addHandler(handler)
-    return logger
+    if not paths:
+        return
+    files = ", ".join(str(Path(path).resolve()) for path in paths)
+    if not is_trusted:
+        raise PluginError(f"{source}: {key} names {files}, Python that loading it would run. Nothing was run. Read "
+                          "it first; then say --trust-plugins (in Python trust_plugins=True), or name it yourself: "
+                          f"--set {key}=...")
+    logger.warning("running %s, which %s of %s names", files, key, source)
 
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+def load_plugins(paths: Sequence[str]) -> None:
+    """Run Python files that the user trusts, which register their parts as they are imported.
+
+    Raises:
+        FileNotFoundError: a file of model.plugins is not there.
+        PluginError: a file is no Python file.
+    """
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"model.plugins names {path}, which is not a file")
+        if Path(path).suffix != ".py":
+            raise PluginError(f"model.plugins names {path}; expected a Python file, whose name ends in .py")
+        spec = importlib.util.spec_from_file_location(f"plugin_{Path(path).stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses and pickle look modules up there
+        spec.loader.exec_module(module)
+        _executed.add(Path(path).resolve())
 
 
-def printable(text: object) -> str:
-    """Text as a terminal may show it: names in files of others can hold what moves its cursor or renames its window."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
+def require_plugins(paths: Sequence[str]) -> None:
+    """See that the files of model.plugins were run in this process, before a network is built of their parts.
+
+    Raises:
+        PluginError: one was not.
+    """
+    if missing := [path for path in paths if Path(path).resolve() not in _executed]:
+        raise PluginError(f"model.plugins names {', '.join(missing)}, which was not run, so that parts of the network "
+                          "may be missing; if you trust it, load it by trust_plugins=True or registry.load_plugins")
 
 
-class _Printable(logging.Formatter):
-    """Records without control characters."""
+def is_main() -> bool:
+    """Whether this process writes files and logs: the first of a job, by torchrun's environment."""
+    return int(os.environ.get("RANK", "0")) == 0
 
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+
+def leave_on_interrupt() -> None:
+    """Let Ctrl-C end this process at once, with one line and status 130; for a command while it imports.
+
+    Nothing is open then that would have to be closed, and an exception in the middle of an import may be taken for
+    another. `interruptible` takes over. Where Ctrl-C is ignored (nohup), it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def interruptible() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, after `leave_on_interrupt`."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
+
+    A terminal sends it to all of them, and each would print a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set this
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def report_interrupt() -> int:
+    """Write the one line that Ctrl-C leaves on standard error, once a job; returns the exit status."""
+    if is_main():
+        print("interrupted", file=sys.stderr, flush=True)
+    return INTERRUPTED
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(report_interrupt())
 
 
 @contextlib.contextmanager
@@ -326,7 +394,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
         kinds: further exceptions that count as such, besides ValueError, FileNotFoundError and other OSErrors. The
             traceback goes to the log file if there is one, and to the console if VITS_TRACEBACK is set.
     """
-    distributed.interruptible()
+    interruptible()
     try:
         yield
         _flush_output()
@@ -337,7 +405,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
         print(f"error{_process()}: {printable(_explained(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(distributed.report_interrupt())
+        sys.exit(report_interrupt())
     except Exception as error:
         _note_in_log_file(error)
         raise
@@ -370,10 +438,47 @@ def _note_in_log_file(error: Exception) -> None:
             handler.handle(record)
 
 
+def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging.Logger:
+    """Give the logger "vits" a console and, if `log_path` is given, a file. May be called again.
+
+    Args:
+        log_path: file to append to; its folder is made as needed. Only the main process writes it.
+        is_main: other processes print warnings only.
+    """
+    logger = logging.getLogger("vits")
+    for handler in list(logger.handlers):
+        if isinstance(handler, (_Console, _LogFile)):
+            logger.removeHandler(handler)
+            handler.close()
+    logger.setLevel(logging.INFO if is_main else logging.WARNING)
+    handlers: list[logging.Handler] = [_Console()]
+    if log_path is not None and is_main:
+        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(_LogFile(log_path, encoding="utf-8"))
+    process = _process()
+    layout = f"%(asctime)s %(levelname)s{f'{process}:' if process else ''} %(message)s"
+    for handler in handlers:
+        handler.setFormatter(_Printable(layout, "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    return logger
+
+
+def printable(text: object) -> str:
+    """Text as a terminal may show it: names in files of others can hold what moves its cursor or renames its window."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
+
+
+class _Printable(logging.Formatter):
+    """Records without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _process() -> str:
     """Which process of several speaks; nothing where there is one."""
-    world_size = distributed.world_size()
-    return f" in process {distributed.rank()} of {world_size}" if world_size > 1 else ""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    return f" in process {os.environ.get('RANK', '0')} of {world_size}" if world_size > 1 else ""
 
 
 class _LogFile(logging.FileHandler):
@@ -406,121 +511,6 @@ class _Console(logging.StreamHandler):
         return sys.stderr
 
 
-def _whole_numbers(samples: np.ndarray, subtype: str) -> np.ndarray:
-    """What libsndfile shall write unchanged, so that reading and writing again changes nothing."""
-    bits = _WHOLE_NUMBERS[subtype]
-    numbers = quantised(samples, bits)
-    return numbers.astype(np.int16) if bits == 16 else numbers << (32 - bits)  # it takes 24 bits from the top of 32
-
-
-def opened(path: str | os.PathLike) -> soundfile.SoundFile:
-    """The open file, or an AudioError that says what stands there instead."""
-    if not os.path.isfile(path) or os.path.getsize(path) == 0:
-        raise AudioError(f"{path} {_absence(Path(path))}")
-    try:
-        file = soundfile.SoundFile(path)
-        if file.format == "MP3":
-            # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
-            file.seekable = lambda: False
-    except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None
-    if not _RATES[0] <= file.samplerate <= _RATES[1]:
-        raise AudioError(f"{path} claims a rate of {file.samplerate} Hz, expected {_RATES[0]} to {_RATES[1]}; "
-                         "replace or remove it")
-    return file
-
-
-def other_content(path: str | os.PathLike) -> str | None:
-    """What a file is that bears another kind's name (a web page, a Git LFS pointer), by its first bytes; or None."""
-    with open(path, "rb") as file:
-        start = file.read(256).lstrip().lower()
-    return next((what for sign, what in _NOT_AUDIO if start.startswith(sign.lower())), None)
-
-
-def _other_content(place: Path) -> str:
-    """What is in a file that libsndfile does not read, where its first bytes or its ending say it; else nothing."""
-    with open(place, "rb") as file:
-        start = file.read(64)
-    what = other_content(place)
-    if what is not None:
-        return f"is {what}, not audio; replace or remove it"
-    ending = place.suffix.lower()
-    if ending in UNREADABLE_ENDINGS:
-        return f"has an ending that cannot be read ({ending}); convert: ffmpeg -i {place} {place.with_suffix('.wav')}"
-    if start[4:8] == b"ftyp" or start.startswith(b"\x1aE\xdf\xa3"):
-        kind = "MPEG-4 (.m4a, .mp4)" if start[4:8] == b"ftyp" else "WebM or Matroska"
-        return f"holds {kind}, which cannot be read; convert: ffmpeg -i {place} {place.with_suffix('')}_converted.wav"
-    return ""
-
-
-def _unreadable(error: Exception) -> str:
-    return f"is not readable as audio ({_reason(error)}); replace or remove it"
-
-
-def _absence(place: Path) -> str:
-    """Why there is no file with anything in it."""
-    if place.is_symlink() and not place.exists():
-        return f"is a link to {os.readlink(place)}, which does not exist; repair or remove it"
-    if not place.exists():
-        return "does not exist; check the path and the folder that you run in"
-    if not place.is_file():
-        return f"is {'a directory' if place.is_dir() else 'no regular file'}; expected an audio file"
-    return "is an empty file of 0 bytes; replace or remove it"
-
-
-def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) -> Iterator[tuple[np.ndarray, int]]:
-    """Mono float32 pieces of a file, or of its `span` in seconds, with the rate; at least one sample."""
-    count = 0
-    with opened(path) as file:
-        is_short = file.subtype == "PCM_16"  # then libsndfile's own conversion takes longer than all the rest
-        left = sys.maxsize if span is None else _seek(file, path, span)
-        while left > 0:
-            try:
-                block = file.read(min(_BLOCK, left), dtype="int16" if is_short else "float32", always_2d=True)
-            except (soundfile.SoundFileError, OSError) as error:
-                raise AudioError(f"{path} breaks off after {count} samples ({_reason(error)}); "
-                                 "replace or remove it") from None
-            if len(block) == 0:  # of [S, channels]
-                break
-            if is_short:
-                block = block * np.float32(2**-15)  # exactly what libsndfile makes of it
-            elif not np.abs(block).max() <= _LOUDEST:  # which a NaN is not
-                _refuse_samples(path, block, count)
-            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0], file.samplerate  # [S]
-            count += len(block)
-            left -= len(block)
-    if count == 0:
-        raise AudioError(f"{path} holds 0 samples{'' if span is None else f' at {span[0]:.3f} seconds'}; "
-                         "replace or remove it")
-
-
-def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float, float]) -> int:
-    """Go to the begin of a span [seconds]; gives back how many samples it has."""
-    start, stop = (round(seconds * file.samplerate) for seconds in span)
-    before = max(0, min(start, file.frames) - _WARM_UP)
-    try:
-        file.seek(before)
-        file.read(min(start, file.frames) - before)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} cannot be read from {span[0]:.3f} seconds on ({_reason(error)}); "
-                         "convert it to wav") from None
-    return stop - start
-
-
-def _refuse_samples(path: str | os.PathLike, block: np.ndarray, count: int) -> None:
-    """Raise for a block [S, channels] that holds what no sound is, `count` samples into the file."""
-    row, channel = np.argwhere(~(np.abs(block) <= _LOUDEST))[0]
-    value = block[row, channel]
-    scaled = "; float samples lie between -1 and 1, so divide whole numbers by their greatest" \
-        if np.isfinite(value) else ""
-    raise AudioError(f"{path} holds {value:g} at sample {count + row}{scaled}; export it again, or remove it")
-
-
-def _reason(error: Exception) -> str:
-    """libsndfile's own words, without the path that it repeats."""
-    return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
 def keep_freed_memory() -> bool:
     """Let the C library keep what tensors on the CPU give back, instead of handing it to the system each time.
 
@@ -530,19 +520,6 @@ def keep_freed_memory() -> bool:
     library = _glibc()
     trim_threshold, mmap_max = -1, -4  # names of options in malloc.h
     return library is not None and bool(library.mallopt(mmap_max, 0) and library.mallopt(trim_threshold, -1))
-
-
-def _give_back() -> None:
-    """Hand kept memory to the system, or what is measured next would be hidden in it."""
-    library = _glibc()
-    if library is not None:
-        library.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """The C library of this process, where it is glibc."""
-    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> int | None:
@@ -559,6 +536,27 @@ def peak_of(work: Callable[[], object], device: torch.device) -> int | None:
     return kilobytes(Path("/proc/self/status")).get("VmHWM")
 
 
+def kilobytes(path: Path) -> dict[str, int]:
+    """Lines "Name:   123 kB" of a file of /proc as bytes by name; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    fields = (line.split() for line in path.read_text().splitlines())
+    return {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields if len(field) == 3 and field[2] == "kB"}
+
+
+def _give_back() -> None:
+    """Hand kept memory to the system, or what is measured next would be hidden in it."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library of this process, where it is glibc."""
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
 def _reset_high_water_mark() -> bool:
     """Tell Linux to count the peak of this process from now on."""
     try:
@@ -566,11 +564,3 @@ def _reset_high_water_mark() -> bool:
     except OSError:
         return False
     return True
-
-
-def kilobytes(path: Path) -> dict[str, int]:
-    """Lines "Name:   123 kB" of a file of /proc as bytes by name; nothing where there is no such file."""
-    if not path.is_file():
-        return {}
-    fields = (line.split() for line in path.read_text().splitlines())
-    return {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields if len(field) == 3 and field[2] == "kB"}

@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from audio.io import read_wav, wav_info, write_wav  # noqa: E402
 from benchmarks.timing import machine, markdown, plot_growth  # noqa: E402
 from config import Config, DataConfig  # noqa: E402
 from corpora.batching import Batching, LengthBatchSampler, StepSampler  # noqa: E402
@@ -39,7 +40,6 @@ from corpora.filelists import AudioIndex, index_path, write_index  # noqa: E402
 from data_utils import Collate, UtteranceDataset, open_corpus  # noqa: E402
 from mel_processing import spectrogram  # noqa: E402
 from text import TextProcessor, cleaned_text_to_sequence, intersperse  # noqa: E402
-from utils import read_wav, wav_info, write_wav  # noqa: E402
 
 CONFIG = Config(data=DataConfig())
 TEXT = TextProcessor.from_config(CONFIG.data)

@@ -154,7 +154,7 @@ def synchronisations(work: Callable[[], object], bench: Bench) -> str:
 # Training
 
 class OurFastStep:
-    """`training_step.train_step` as the loop calls it: what each batch is of the step is counted on the host."""
+    """`training.step.train_step` as the loop calls it: what each batch is of the step is counted on the host."""
 
     def __init__(self, config: Config, batch: Batch, device: torch.device):
         self.config, self.batch = config, batch.to(device)

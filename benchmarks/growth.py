@@ -3,7 +3,7 @@
     python -m benchmarks.growth                                   # configs/ljs.json, one thread a process
     python -m benchmarks.growth -c configs/demo.json --plots docs/benchmarks
 
-All are steps of `training_step.train_step` with both networks, on noise. Processes are real ones, joined by gloo under
+All are steps of `training.step.train_step` with both networks, on noise. Processes are real ones, joined by gloo under
 torchrun; each works on a batch of its own, so twice as many could do twice as much.
 """
 
@@ -22,11 +22,11 @@ from pathlib import Path
 import torch
 
 import config as settings
-import distributed
 from benchmarks.timing import alternate, machine, markdown, peak_growth, plot_growth
 from benchmarks.training_step import N_VOCAB, OurStep, made_up_batch
 from config import Config
 from data_utils import Batch
+from training import distributed
 from training.step import new_networks
 
 ROOT = Path(__file__).resolve().parents[1]

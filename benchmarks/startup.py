@@ -78,7 +78,7 @@ def ours_onnx(release: Path, folder: Path) -> Way:
     from formats import onnx_voice
 
     onnx_voice.write(checkpoint.read_weights(release), folder)
-    return Way("from formats.runtime import OnnxVoice",
+    return Way("from synthesis.onnx import OnnxVoice",
                f"voice = OnnxVoice.load({str(folder)!r})",
                "seconds = voice.speak(TEXT, seed=1).seconds")
 

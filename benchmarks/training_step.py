@@ -84,7 +84,7 @@ class PublishedStep:
         """Move both networks; spec [B, F, T] is what the published loader reads from its cache."""
         config, (generator, discriminators) = self.config, self.networks
         move_generator, move_discriminators = self.optimizers
-        set_seed(config.train.seed, self.step, 0, 0, 0)  # draws the noise of `training_step.hear`
+        set_seed(config.train.seed, self.step, 0, 0, 0)  # draws the noise of `training.step.hear`
         self.step += 1
         out = published_pass(generator, batch, spec, batch.wav_lengths // config.data.hop_length)
         mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
@@ -140,7 +140,7 @@ def norm_by_parameter(module: torch.nn.Module) -> float:
 
 
 class OurStep:
-    """`training_step.train_step`, on a state of its own."""
+    """`training.step.train_step`, on a state of its own."""
 
     def __init__(self, networks: Networks, config: Config):
         self.state, self.config = new_state(config, networks), config

@@ -14,10 +14,8 @@ import dataclasses
 import importlib.util
 import io
 import json
-import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +63,6 @@ def is_installed(*modules: str) -> bool:
     return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
-@contextlib.contextmanager
-def peers_first() -> Iterator[None]:
-    """Within it a peer's `import trainer` finds the peer's package, not this project's module of that name."""
-    path, ours = sys.path[:], sys.modules.pop("trainer", None)
-    sys.path[:] = [entry for entry in path if Path(entry).resolve() != ROOT]
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        sys.modules.pop("trainer", None)
-        if ours is not None:
-            sys.modules["trainer"] = ours
-
-
 class FixedDurations(nn.Module):
     """A duration predictor that does its work, whose answer is then replaced by as many frames for every token.
 
@@ -120,7 +104,7 @@ def transformers_model(config: Config) -> nn.Module:
 
 def coqui_model(config: Config, n_vocab: int) -> nn.Module:
     """Vits of coqui-tts, in the sizes of `config`; those of its discriminators are its own, the published ones."""
-    with peers_first(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from TTS.config import BaseAudioConfig
         from TTS.tts.configs.vits_config import VitsConfig

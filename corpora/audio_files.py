@@ -11,9 +11,9 @@ import unicodedata
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
+from audio.io import UNREADABLE_ENDINGS
 from corpora.filelists import found_path
 from corpora.sources import ENDINGS
-from utils import UNREADABLE_ENDINGS
 
 _FOLDERS = ("wavs", "", "wav", "clips", "audio")  # where lists take it for granted that their audio lies
 

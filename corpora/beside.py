@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-import utils
+from audio import io
+from audio.io import AudioError
 from corpora.audio_files import audio_in
 from corpora.cues import ENDINGS as CUE_ENDINGS
 from corpora.cues import fitted, read_cues
 from corpora.filelists import numbered_rows
 from corpora.sources import BadRow, Found, Source, counted, utterance_id
-from utils import AudioError
 
 OFFICE_ENDINGS = (".docx", ".doc", ".odt", ".rtf", ".pdf", ".xlsx", ".xls", ".ods", ".numbers", ".pages")
 _TRANSCRIPTS = (".txt", ".lab", ".normalized.txt", ".original.txt")  # beside the audio
@@ -78,7 +78,7 @@ def _parts_of(audio: Path, name: str, file: Path) -> Found | None:
     if not cues:
         return None if cues is None else Found([], [])
     try:
-        with utils.opened(audio) as opened:
+        with io.opened(audio) as opened:
             rate = opened.samplerate
             seconds = opened.frames / rate
     except AudioError:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audio.io import UNREADABLE_ENDINGS
 from config import DataConfig
 from corpora.cues import has_clock_times
 from corpora.parallel import run_map
@@ -26,7 +27,7 @@ from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT
 from corpora.recordings import OUTLINE, VERSION, Recording, Sound, measure
 from corpora.sources import Scan, Source, counted
 from text import TextProcessor
-from utils import UNREADABLE_ENDINGS, write_text_atomic
+from utils import write_text_atomic
 
 SEVERITIES = ("error", "warning", "note")  # cannot be used; sounds worse for it, or is wrong; should be known
 _TEXTS_AT_ONCE = 256  # espeak-ng is started once for so many

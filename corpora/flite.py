@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import AudioError, read_wav
+from audio.io import AudioError, read_wav
 
 
 def speak(line: str, voice: str) -> tuple[np.ndarray, int]:

@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from audio.io import AudioError, Wav, read_wav, write_wav
+from audio.resampling import resample, trim_silence
 from config import DataConfig
 from corpora import flite
 from corpora.cues import has_clock_times
@@ -29,7 +31,7 @@ from corpora.parallel import run_map
 from corpora.recordings import damage, quiet_decoder
 from corpora.sources import Source, Spoken, check_apart, counted
 from text import TextProcessor, UnknownSymbolError, espeak
-from utils import AudioError, Wav, printable, read_wav, resample, trim_silence, write_text_atomic, write_wav
+from utils import printable, write_text_atomic
 
 _MANIFEST = "manifest.jsonl"
 _SHOWN = 20  # lines of a list of complaints on the console

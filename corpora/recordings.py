@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 import utils
-from utils import AudioError, read_wav
+from audio import io
+from audio.io import AudioError, read_wav
 
 VERSION = 2  # of what is measured; another one does not believe what this one has kept
 SILENCE_DB = -40.0  # below the loudest 10 ms, as prepare trims
@@ -98,13 +99,13 @@ def measure(file: Recording) -> Sound:
 
 def _measured_file(file: Recording) -> Sound:
     try:
-        with utils.opened(file.path) as opened:
+        with io.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
             seconds = opened.frames / rate if file.span is None else file.span[1] - file.span[0]
             is_true = file.span is None and seconds > file.longest and _holds_its_last_sample(opened)
         if seconds > file.longest:
             if not is_true:  # what the header claims is no audio: the file breaks off, or is at least so long
-                seconds = min(seconds, utils.wav_info(file.path, file.longest).samples / rate)
+                seconds = min(seconds, io.wav_info(file.path, file.longest).samples / rate)
             return Sound(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
         samples = read_wav(file.path, clip=False, max_seconds=file.longest, span=file.span).samples
     except AudioError as error:
@@ -179,7 +180,7 @@ def _outline(power: np.ndarray) -> str:
 def _silent_channels(path: str) -> int:
     """How many of several channels stay below -60 dBFS."""
     peaks = 0.0
-    with utils.opened(path) as opened:
+    with io.opened(path) as opened:
         while len(block := opened.read(1 << 16, dtype="float32", always_2d=True)):
             peaks = np.maximum(peaks, np.abs(block).max(axis=0))
     return int(np.count_nonzero(np.asarray(peaks) < 1e-3))
@@ -202,7 +203,7 @@ def damage(path: Path, count: int, span: tuple[float, float] | None = None) -> s
         count: samples that were read of it.
         span: seconds of it that were to be read; None is all of it.
     """
-    with utils.opened(path) as opened:
+    with io.opened(path) as opened:
         kind, promised = opened.format, opened.frames
         if span is not None:
             promised = round((span[1] - span[0]) * opened.samplerate)
@@ -240,7 +241,7 @@ def _flac_is_as_encoded(path: Path) -> bool:
         head = file.read(42)
     if head[:4] != b"fLaC" or not any(head[26:42]):
         return True  # another container, or no MD5
-    with utils.opened(path) as opened:
+    with io.opened(path) as opened:
         width = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3}.get(opened.subtype, 0)
         if not width or ((head[20] & 1) << 4 | head[21] >> 4) + 1 != 8 * width:
             return True  # an odd number of bits

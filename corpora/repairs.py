@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio.output import at_loudness
+from audio.io import AudioError, read_wav, write_wav
+from audio.loudness import at_loudness
+from audio.resampling import resample, trim_silence
 from corpora.parallel import run_map
 from corpora.recordings import SILENCE_DB, Recording, quiet_decoder
 from corpora.sources import Source
-from utils import AudioError, read_wav, resample, trim_silence, write_wav
 
 NAMES = ("dc", "trim", "resample", "loudness")  # in the order in which they are done
 _TOP = 0.999  # no repaired wav peaks above it

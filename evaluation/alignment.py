@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import distributed
 import monotonic_align
 from commons import sequence_mask, token_of_frame
 from config import DataConfig
@@ -236,16 +235,6 @@ def measure(aligned: Aligned, batch: Batch, text: TextProcessor, data: DataConfi
         longest_share_sum=_total(durations.amax(dim=1) / frames),
         pairs=len(margins), won_pairs=float((margins > 0).sum()), margin_sum=_total(margins),
         longest=Longest(int(of_symbols.flatten()[place]), int(batch.text_ids.flatten()[place])))
-
-
-def over_processes(health: AlignmentHealth) -> AlignmentHealth:
-    """The sums of all processes, in every process; all must call it."""
-    *sums, longest = _values(health)
-    slots = [0.0] * (2 * distributed.world_size())  # one for each process, as the longest of all is no sum
-    slots[2 * distributed.rank() : 2 * distributed.rank() + 2] = map(float, longest)
-    total = distributed.sum_over_processes([*sums, *slots])
-    found = (int(each) for each in total[len(sums):])
-    return AlignmentHealth(*total[: len(sums)], longest=max(Longest(*each) for each in zip(found, found)))
 
 
 def path_likelihoods(scores: Tensor, durations: Tensor, frames: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 
 from evaluation.report.report import read_metrics
-from files import atomic_path
+from utils import atomic_path
 
 # Title -> the numbers of metrics.jsonl that are drawn in it.
 PANELS = {"mel loss (L1)": ("train/mel", "valid/mel"), "KL": ("train/kl", "valid/kl"),

@@ -29,7 +29,9 @@ import torch
 from torch import Tensor
 
 import checkpoint
-import distributed
+import utils
+from audio.io import Wav, read_wav, write_wav
+from audio.resampling import resample
 from config import Config
 from corpora.filelists import filelist_rows, speaker_id
 from data_utils import Collate, Utterance
@@ -50,7 +52,6 @@ from evaluation.scorecard import (
     Scorecard,
 )
 from evaluation.statistics import bootstrap
-from files import write_bytes_atomic
 from mel_processing import griffin_lim, spectrogram
 from synthesis import Voice
 from synthesis.base import Audio, Speaking
@@ -58,7 +59,7 @@ from synthesis.controls import timings_of
 from synthesis.noise import prior_noise
 from synthesis.timings import Mark
 from text.utterances import utterance_of_ids
-from utils import Wav, peak_of, read_wav, resample, write_wav
+from utils import peak_of, write_bytes_atomic
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels.
 
@@ -318,7 +319,7 @@ def measure_all(settings: MeterSettings, heard: Sequence[Heard], jobs: int = 1) 
     known = multiprocessing.active_children()
     with ProcessPoolExecutor(jobs - 1, multiprocessing.get_context("spawn")) as pool:
         try:
-            with distributed.interrupts_ignored():
+            with utils.interrupts_ignored():
                 others = [pool.submit(_measure, settings, heard[job::jobs]) for job in range(1, jobs)]
             parts = [_measure(settings, heard[::jobs], doing), *(other.result() for other in others)]
         except BaseException:  # or the pool would wait until they are done

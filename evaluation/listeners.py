@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audio.io import Wav
+from audio.resampling import resample, trim_silence
 from text import english
-from utils import Wav, resample, trim_silence
 
 # Shapes: S samples, W words, E embedding channels.
 

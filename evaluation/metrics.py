@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audio.io import Wav
+from audio.resampling import resample, trim_silence
 from evaluation import cepstra, listeners
 from evaluation.scorecard import Measure
-from registry import Registry
-from utils import Wav, resample, trim_silence
+from utils import Registry
 
 # Shapes: S samples, W windows, F FFT bins.
 

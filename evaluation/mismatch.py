@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from audio.io import AudioError, read_wav
+from audio.resampling import resample
 from commons import sequence_mask, token_of_frame
 from config import Config
 from corpora.filelists import Line, speaker_id
@@ -28,7 +30,7 @@ from data_utils import Batch, Collate, Utterance
 from evaluation.alignment import align, other_likelihoods
 from models import NO_POSTERIOR, SynthesizerTrn, alignment_scores
 from text import TextProcessor
-from utils import AudioError, read_wav, resample, write_text_atomic
+from utils import write_text_atomic
 
 logger = logging.getLogger("vits")
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audio.io import Wav, read_wav
 from config import Config
 from corpora.filelists import (
     FilelistError,
@@ -24,7 +25,6 @@ from corpora.filelists import (
     read_filelist,
 )
 from text import TextProcessor
-from utils import Wav, read_wav
 
 HELD_OUT = "held-out"
 KINDS = ("word", "number", "question", "sentence", "paragraph")

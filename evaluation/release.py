@@ -24,11 +24,11 @@ from evaluation import curves
 from evaluation.card import Card
 from evaluation.report.report import METRICS
 from evaluation.scorecard import Scorecard
-from files import staged, write_text_atomic
 from formats import Written
 from formats.onnx_voice import Loaded, compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
 from formats.quantisation import quantised, share_weights
+from utils import staged, write_text_atomic
 
 # Shapes: L tokens, S samples.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import config as settings
 from config import Config
-from files import staged
+from utils import staged
 
 if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
     from torch import Tensor

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-from files import write_bytes_atomic
-from utils import import_package
+from utils import import_package, write_bytes_atomic
 
 # Shapes: C channels, T time (frames or tokens).
 

@@ -25,13 +25,13 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
-from files import write_text_atomic
 from formats import FormatError, Imported, Written
 from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor
 from text.symbols import SymbolTable, builtin_tables
+from utils import write_text_atomic
 
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
 LOWERING = ("basic_cleaners", "mms_cleaners")  # what VitsTokenizer does too

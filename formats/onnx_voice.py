@@ -92,7 +92,8 @@ def write(weights: Weights, folder: Path) -> Written:
 def write_streaming(weights: Weights, folder: Path) -> Written:
     """encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
 
-    A frame's samples depend on `context_frames` on either side: `streaming.plan` says which frames to decode for which.
+    A frame's samples depend on `context_frames` on either side: `synthesis.streaming.plan` says which frames to decode
+    for which.
 
     Raises:
         FormatError: as for `write`.

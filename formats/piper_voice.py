@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from checkpoint import Weights
-from files import write_text_atomic
 from formats import Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from utils import write_text_atomic
 
 PHONEMIZING = frozenset({"espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
 """Cleaners that ask espeak-ng, as Piper does by itself."""

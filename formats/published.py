@@ -25,12 +25,12 @@ import config as settings
 from checkpoint import CheckpointError, Weights
 from config import Config
 from discriminators import Discriminators
-from files import write_text_atomic
 from formats import FormatError, Imported, Written
 from formats.foreign import check_fits, check_tensors, published_names, read_json
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import PUBLISHED, check_inside
+from utils import write_text_atomic
 
 FILE = re.compile(r"([GD])_(\d+)\.pth")
 CLEANERS = ("basic_cleaners", "transliteration_cleaners", "english_cleaners", "english_cleaners2")

@@ -22,10 +22,10 @@ import torch
 import checkpoint
 import config as settings
 from config import DataConfig
-from files import atomic_path, write_bytes_atomic
 from formats import FormatError, Written
 from formats.graph import open_session
 from mel_processing import mel_spectrogram
+from utils import atomic_path, write_bytes_atomic
 
 if TYPE_CHECKING:
     import onnx

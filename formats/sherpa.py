@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from checkpoint import Weights
-from files import write_text_atomic
 from formats import FormatError, Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
 from formats.piper_voice import phonemizes, symbol_ids, write_graph
+from utils import write_text_atomic
 
 PUNCTUATION = ";:,.!?¡¿—…\""
 

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from checkpoint import Weights
-from files import write_bytes_atomic
 from formats import FormatError, Written
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, write_config
 from models import SynthesizerTrn
+from utils import write_bytes_atomic
 
 # Shapes: L tokens, T frames, S samples, C latent channels.
 

@@ -1,6 +1,6 @@
 """All of speaking but the network: how a text is delivered, sentence by sentence, and the sound that comes out.
 
-    class Robot(Speaking):                     # `synthesis.Voice` and `formats.runtime.OnnxVoice` are such voices
+    class Robot(Speaking):                     # `synthesis.Voice` and `synthesis.onnx.OnnxVoice` are such voices
         def _prepared(self, utterance, seed, delivery, durations): ...
         def _decode(self, prepared, pieces): ...
 
@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audio import loudness, pitch_shift, resampling
 from audio import output as sound
 from config import Config
 from synthesis import noise
@@ -76,19 +77,19 @@ class Audio:
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path, bits: int = 16) -> None:
-        """Write .wav, .flac, .ogg or raw samples, as the path ends; folders are made. See `audio.save`."""
+        """Write .wav, .flac, .ogg or raw samples, as the path ends; folders are made. See `audio.output.save`."""
         sound.save(path, self.samples, self.sample_rate, bits)
 
     def at_rate(self, sample_rate: int) -> Audio:
         """The same at another sampling rate, in Hz."""
         timings = None if self.timings is None else self.timings.scaled(sample_rate)
-        samples = sound.at_rate(self.samples, self.sample_rate, sample_rate)
+        samples = resampling.at_rate(self.samples, self.sample_rate, sample_rate)
         ends = np.round(np.cumsum(self.durations) * (sample_rate / self.sample_rate)).astype(np.int64)
         return Audio(samples, sample_rate, np.diff(ends, prepend=0), self.text_ids, timings)
 
     def at_loudness(self, lufs: float = -23.0) -> Audio:
-        """The same at a loudness by ITU-R BS.1770; see `audio.at_loudness`."""
-        return dataclasses.replace(self, samples=sound.at_loudness(self.samples, self.sample_rate, lufs))
+        """The same at a loudness by ITU-R BS.1770; see `audio.loudness.at_loudness`."""
+        return dataclasses.replace(self, samples=loudness.at_loudness(self.samples, self.sample_rate, lufs))
 
     @staticmethod
     def joined(parts: Sequence[Audio]) -> Audio:
@@ -114,8 +115,8 @@ class Delivery:
     noise_scale: float | None = None  # how much the sound varies, 0 to about 1
     noise_scale_duration: float | None = None  # how much the rhythm varies (stochastic duration predictor)
     seed: int | None = None  # the same seed, the same sound
-    strategy: str = "prior"  # how noise is drawn, a name in `noise.STRATEGIES`
-    candidates: int = 1  # best of so many, by `rescoring.reading_score`
+    strategy: str = "prior"  # how noise is drawn, a name in `synthesis.noise.STRATEGIES`
+    candidates: int = 1  # best of so many, by `synthesis.rescoring.reading_score`
     volume_db: float = 0.0
     pitch_semitones: float = 0.0  # the duration stays
     sentence_pause: float = 0.2  # seconds
@@ -314,7 +315,7 @@ class Speaking(ABC):
         for wav in self._decode(prepared, WHOLE if is_pitched or utterance.is_join else pieces):
             samples = wav
             if is_pitched:
-                samples = pitched(wav, utterance, prepared.frames, self.sample_rate, sound.pitch_shifted,
+                samples = pitched(wav, utterance, prepared.frames, self.sample_rate, pitch_shift.pitch_shifted,
                                   delivery.pitch_semitones)
             if gains is not None:
                 samples = samples * gains[done : done + len(samples)]

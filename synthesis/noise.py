@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from registry import Registry
+from utils import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,14 +135,14 @@ def random_stream(seed: int, stream: int) -> np.random.Generator:
 
 
 def prior_draw(strategy: str, seed: int, channels: int, length: int, truncation: float = TRUNCATION) -> np.ndarray:
-    """What the prior's standard deviation is multiplied by: float32 [T, C], T the length; see `latents.prior_noise`."""
+    """What the prior's standard deviation is multiplied by: float32 [T, C], T the length; see `prior_noise`."""
     chosen = STRATEGIES.get(strategy)(truncation)
     seed = checked_seed(seed)
     return chosen.shape(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
 
 
 def duration_draw(seed: int, n_tokens: int, strategy: str = "prior") -> np.ndarray:
-    """What the stochastic duration predictor starts from: float32 [L, 2]; see `latents.duration_noise`."""
+    """What the stochastic duration predictor starts from: float32 [L, 2]; see `duration_noise`."""
     return _drawn(STRATEGIES.get(strategy)(TRUNCATION).drawn_seed(checked_seed(seed)), DURATIONS, (n_tokens, 2))
 
 
@@ -167,7 +167,7 @@ def best_of(n: int, seed: int, make: Callable[[int], Result], score: Callable[[R
         n: how many, at least 1; 1 is what `seed` says by itself, and is not scored.
         seed: what the candidates' seeds come from.
         make: builds a candidate from its seed.
-        score: says how good it is, e.g. `rescoring.reading_score` of its sound.
+        score: says how good it is, e.g. `synthesis.rescoring.reading_score` of its sound.
 
     Raises:
         ValueError: n is below 1, or the seed out of range.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import config as settings
+from audio.io import other_content
 from config import Config
 from formats import FormatError
 from synthesis import noise
@@ -30,7 +31,7 @@ from synthesis.speakers import parse_speaker, shares
 from text import TextProcessor
 from text.symbols import check_inside
 from text.utterances import Utterance
-from utils import import_package, other_content
+from utils import import_package
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from files import write_bytes_atomic
+from utils import write_bytes_atomic
 
 LINE_LENGTH = 42  # characters; two lines of that are what broadcasters put on the screen at once
 LINES_OF_A_PAGE = 2
@@ -93,7 +93,7 @@ class Timings:
         return Timings.joined([Timings.pause(self.sample_rate, samples), self])
 
     def scaled(self, sample_rate: int) -> Timings:
-        """After resampling to another rate: every edge at the sample nearest to its time, as `audio.at_rate` counts."""
+        """After resampling to another rate: every edge at the sample nearest to its time, as `at_rate` counts."""
 
         def moved(sample: int) -> int:
             return (sample * sample_rate + self.sample_rate // 2) // self.sample_rate

@@ -19,7 +19,9 @@ from torch import Tensor
 
 import checkpoint
 import formats
-from audio import output as sound
+from audio import pitch_shift
+from audio.io import read_wav
+from audio.resampling import resample
 from commons import choose_device
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
@@ -35,7 +37,6 @@ from synthesis.speakers import Timbre, find_timbre, parse_speaker
 from synthesis.streaming import bucketed, context_of, decode_batch, decode_in_pieces
 from text import TextProcessor
 from text.utterances import Silence, Utterance
-from utils import read_wav, resample
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, G speaker channels.
 
@@ -129,7 +130,7 @@ class Voice(Speaking):
             wavs = [row[: length * self.config.data.hop_length] for row, length in zip(wav, lengths)]
         spoken = []
         for each, samples in zip(prepared, wavs):
-            samples = pitched(samples, each.utterance, each.frames, self.sample_rate, sound.pitch_shifted,
+            samples = pitched(samples, each.utterance, each.frames, self.sample_rate, pitch_shift.pitch_shifted,
                               delivery.pitch_semitones)
             gains = gains_of(each.utterance, each.frames, self.config.data.hop_length, self.sample_rate,
                              delivery.volume_db)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import config
+from audio.io import write_wav
 from data_utils import Batch
-from utils import write_wav
 
 ROOT = Path(__file__).parents[1]
 

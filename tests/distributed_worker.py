@@ -1,4 +1,4 @@
-"""What each process of tests/test_distributed.py does: python -m torch.distributed.run tests/distributed_worker.py OUT
+"""What each process of tests/training/test_distributed.py does: torchrun -m tests.distributed_worker OUT
 
 Writes OUT/process_RANK.pt with everything that the test compares.
 """
@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 
 import config as settings
-import distributed
 import models
 from data_utils import Batch, open_corpus
-from distributed import StopRequest
 from tests.conftest import tiny
 from text import TextProcessor
-from training import trainer
+from training import distributed, trainer
+from training.distributed import StopRequest
 from training.step import TrainState, new_networks, new_state, shares_of, train_step
 from training.validation import validate
 

@@ -17,7 +17,7 @@ import torch
 
 import checkpoint
 import config as settings
-import registry
+import utils
 from checkpoint import Best, CheckpointError, Ranking
 from formats import foreign
 from synthesis import onnx, voice
@@ -449,10 +449,10 @@ def test_a_voice_runs_the_files_that_it_names_only_if_the_user_says_so(written, 
     plugin, trace = tmp_path / "evil.py", tmp_path / "trace"
     plugin.write_text(f"open({str(trace)!r}, 'a').write('x')")
     weights = outside(written, "model", plugins=[str(plugin)])
-    with pytest.raises(registry.PluginError, match=r"safetensors: model.plugins names .*evil.py.*--trust-plugins"):
+    with pytest.raises(utils.PluginError, match=r"safetensors: model.plugins names .*evil.py.*--trust-plugins"):
         checkpoint.config_of(weights)
     assert not trace.exists()
-    with pytest.raises(registry.PluginError):  # what else the user names says nothing of these
+    with pytest.raises(utils.PluginError):  # what else the user names says nothing of these
         checkpoint.config_of(weights, ["data.language=de"])
     assert not trace.exists()
     checkpoint.config_of(weights, trust_plugins=True)

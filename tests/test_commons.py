@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import commons
-import registry
+import utils
 from commons import Registry
 from generators import GENERATORS
 from models import SynthesizerTrn
@@ -206,18 +206,18 @@ def test_networks_to_be_loaded_are_not_initialised_and_others_are_again():
 
 
 def test_a_file_of_somebody_elses_configuration_is_named_and_not_run(tmp_path):
-    with pytest.raises(registry.PluginError, match=rf"config.json: model.plugins names {tmp_path}/mine.py.*Nothing was "
+    with pytest.raises(utils.PluginError, match=rf"config.json: model.plugins names {tmp_path}/mine.py.*Nothing was "
                                                    r"run.*--trust-plugins"):
-        registry.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=False)
-    registry.check_trust("model.plugins", [], "config.json", is_trusted=False)
+        utils.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=False)
+    utils.check_trust("model.plugins", [], "config.json", is_trusted=False)
 
 
 def test_a_file_that_the_user_trusts_is_shown(tmp_path, caplog):
-    registry.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=True)
+    utils.check_trust("model.plugins", [str(tmp_path / "mine.py")], "config.json", is_trusted=True)
     assert f"running {tmp_path / 'mine.py'}, which model.plugins of config.json names" in caplog.text
 
 
 def test_a_plugin_is_a_python_file(tmp_path):
     (tmp_path / "mine.so").write_bytes(b"x")
-    with pytest.raises(registry.PluginError, match=r"names .*mine\.so; expected a Python file, whose name ends in"):
-        registry.load_plugins([str(tmp_path / "mine.so")])
+    with pytest.raises(utils.PluginError, match=r"names .*mine\.so; expected a Python file, whose name ends in"):
+        utils.load_plugins([str(tmp_path / "mine.so")])

@@ -12,12 +12,12 @@ import torch
 from torch.utils.data import DataLoader
 
 import data_utils
+from audio.io import AudioError, write_wav
 from config import Config, DataConfig, ModelConfig
 from corpora.filelists import AudioIndex, FilelistError, index_path, write_index
 from data_utils import Collate, Utterance, open_corpus
 from text import TextProcessor
 from text.cleaners import CLEANERS
-from utils import AudioError, write_wav
 
 RATE = 22050
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-import files
-from files import atomic_path, described, errors_named, locked, staged, write_bytes_atomic, write_text_atomic
+import utils
 from tests.conftest import ROOT
+from utils import atomic_path, described, errors_named, locked, staged, write_bytes_atomic, write_text_atomic
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 ENDS = [FULL, KeyboardInterrupt(), ValueError("the data are wrong"), SystemExit(2)]
@@ -115,7 +115,7 @@ HOLDER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from files import locked
+from utils import locked
 with locked(Path(sys.argv[2])):
     child = os.fork()
     if child:
@@ -162,7 +162,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
     def lock(_file):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(files, "_lock", lock)
+    monkeypatch.setattr(utils, "_lock", lock)
     with locked(tmp_path / "lock"):
         pass
     assert "lock cannot be locked (No locks available): nothing keeps a second process away" in caplog.text

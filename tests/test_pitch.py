@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
+from audio.io import read_wav
 from config import DataConfig
 from pitch import (
     HIGHEST_HARMONIC,
@@ -23,7 +24,6 @@ from pitch import (
     pitch_loss,
     with_contour,
 )
-from utils import read_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 DATA = DataConfig(sampling_rate=16000, hop_length=160, filter_length=1024, win_length=1024)

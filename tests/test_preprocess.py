@@ -12,12 +12,12 @@ import pytest
 import soundfile
 
 import preprocess
+from audio.io import write_wav
 from config import Config, DataConfig, ModelConfig
 from corpora import flite, layouts, preparation, sources
 from corpora.filelists import fill_speakers, read_filelist, read_index
 from data_utils import open_corpus
 from text import TextProcessor, cleaners
-from utils import write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BAD_AUDIO = SHARED / "bad_audio"

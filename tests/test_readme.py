@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import checkpoint
+from audio.io import write_wav
 from tests.conftest import ROOT
-from utils import write_wav
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)

@@ -12,23 +12,11 @@ import pytest
 import soundfile
 import torch
 
-import utils
+from audio import io
+from audio.io import AudioError, read_wav, wav_info, write_wav
+from audio.resampling import resample, trim_silence
 from tests.conftest import ROOT
-from utils import (
-    AudioError,
-    PackageError,
-    import_package,
-    printable,
-    read_wav,
-    resample,
-    set_seed,
-    set_up_logging,
-    trim_silence,
-    user_errors,
-    wav_info,
-    write_text_atomic,
-    write_wav,
-)
+from utils import PackageError, import_package, printable, set_seed, set_up_logging, user_errors, write_text_atomic
 
 RATE = 22050
 
@@ -223,7 +211,7 @@ def test_a_span_of_a_file_is_what_lies_between_its_times_and_blocks_join(tmp_pat
         part = read_wav(tmp_path / f"a.{ending}", span=(start, stop)).samples
         np.testing.assert_allclose(part, whole[round(start * rate):round(stop * rate)], atol=1e-3)
     at_once = soundfile.read(tmp_path / f"a.{ending}")[0]  # as the decoder gives it without a stop
-    monkeypatch.setattr(utils, "_BLOCK", 10000)
+    monkeypatch.setattr(io, "_BLOCK", 10000)
     np.testing.assert_allclose(read_wav(tmp_path / f"a.{ending}").samples, at_once, atol=1e-4)
     with pytest.raises(AudioError, match="holds 0 samples at 4.000 seconds"):
         read_wav(tmp_path / f"a.{ending}", span=(4.0, 5.0))

@@ -11,6 +11,7 @@ import torch
 
 import checkpoint
 import config as settings
+from audio.io import read_wav
 from discriminators import Discriminators
 from models import TRAINING_PARTS
 from synthesis import Voice
@@ -19,7 +20,6 @@ from tests.conftest import ROOT
 from text import SymbolTable
 from training.finetuning import start_from
 from training.step import new_networks
-from utils import read_wav
 
 FOLDERS = sorted(folder for folder in VOICES.iterdir() if folder.is_dir())
 SENTENCES = {"en": "The river runs quietly past the old stone bridge.", "de": "Der Fluss fließt unter der Brücke."}

@@ -26,7 +26,7 @@ EMPHASIS = {"strong": (0.85, 2.0), "moderate": (0.92, 1.0), "none": (1.0, 0.0), 
 # How far nested elements may go together.
 SLOWEST, FASTEST = 0.2, 5.0
 LOUDEST_DB = 24.0
-FARTHEST_SEMITONES = 12.0  # as far as `audio.pitch_shifted` goes
+FARTHEST_SEMITONES = 12.0  # as far as `audio.pitch_shift.pitch_shifted` goes
 LONGEST_PAUSE = 600.0  # seconds
 LONGEST_SILENCE = 3600.0  # seconds, of all pauses of a document together
 

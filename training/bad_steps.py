@@ -8,11 +8,11 @@ from pathlib import Path
 
 import checkpoint
 import config as settings
-import distributed
 from config import Config
 from data_utils import Batch
-from files import described
+from training import distributed
 from training.step import StepLosses, TrainState
+from utils import described
 
 logger = logging.getLogger("vits")
 

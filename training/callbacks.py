@@ -4,7 +4,7 @@
 
 my_callbacks.py, for example:
 
-    from callbacks import CALLBACKS, Callback
+    from training.callbacks import CALLBACKS, Callback
 
     @CALLBACKS.register("watch")
     class Watch(Callback):

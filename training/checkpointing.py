@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 import checkpoint
-import distributed
 from checkpoint import Best, Ranking
 from config import TrainConfig
+from training import distributed
 
 logger = logging.getLogger("vits")
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-import distributed
 from config import Config, TrainConfig
 from corpora.filelists import speaker_id
 from evaluation.metrics import METERS, Heard, Meter, measures_of, open_meters
@@ -25,6 +24,7 @@ from models import SynthesizerTrn
 from synthesis.noise import SeededNoise
 from text import TextProcessor
 from text.utterances import ScriptReader, Silence, Utterance
+from training import distributed
 from training.callbacks import SpokenSample, SpokenSentence
 
 logger = logging.getLogger("vits")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-import distributed
 from config import Config
 from data_utils import Collate, Fault, Utterance
+from training import distributed
 from training.step import TrainState, rehearse
 from utils import kilobytes, peak_of
 

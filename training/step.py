@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 import checkpoint
-import distributed
 from checkpoint import CheckpointError
 from commons import slice_segments
 from config import Config, DataConfig, TrainConfig
@@ -46,6 +45,7 @@ from losses import (
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerOutput, SynthesizerTrn
 from pitch import measure_pitch
+from training import distributed
 from training.augmentation import Augmenter
 from training.finetuning import RowMask, select_trainable
 from training.optimizers import (

@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from files import atomic_path, described, errors_named, write_text_atomic
+from utils import atomic_path, described, errors_named, write_text_atomic
 
 logger = logging.getLogger("vits")
 

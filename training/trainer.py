@@ -30,7 +30,6 @@ from torch.utils.data import DataLoader
 
 import checkpoint
 import config as settings
-import distributed
 import formats
 import utils
 from commons import choose_device
@@ -46,12 +45,9 @@ from data_utils import (
     open_corpus,
     report_faults,
 )
-from distributed import StopRequest
-from files import locked
-from registry import check_trust, load_plugins
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
-from training import finetuning, memory
+from training import distributed, finetuning, memory
 from training.bad_steps import BadSteps, BadStreak, roll_back
 from training.callbacks import (
     Callback,
@@ -65,6 +61,7 @@ from training.callbacks import (
     load_callbacks,
 )
 from training.checkpointing import Retention, Writer
+from training.distributed import StopRequest
 from training.jury import Jury
 from training.profiling import StepProfiler
 from training.step import (
@@ -78,7 +75,7 @@ from training.step import (
 )
 from training.trackers import make_trackers
 from training.validation import validate
-from utils import set_up_logging, user_errors
+from utils import check_trust, load_plugins, locked, set_up_logging, user_errors
 
 logger = logging.getLogger("vits")
 

@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import distributed
 from commons import path_from_durations, slice_segments
 from config import Config, DataConfig
 from data_utils import Batch
 from evaluation import alignment
-from evaluation.alignment import Aligned, AlignmentHealth
+from evaluation.alignment import Aligned, AlignmentHealth, Longest
 from losses import kl_loss, mel_loss
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerTrn
+from synthesis.noise import SeededNoise
 from text import TextProcessor
+from training import distributed
 from training.callbacks import SpokenSample, SpokenSentence
 from training.jury import Jury
 from training.step import autocast, eagerly
@@ -87,7 +89,7 @@ def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config
                 sentences = jury.speak(model, is_full) if jury else []
     *sums, total = distributed.sum_over_processes(sums)
     values = {f"valid/{name}": value / total for name, value in zip(VALIDATED, sums)}
-    values |= alignment.over_processes(health).as_dict()
+    values |= over_processes(health).as_dict()
     if jury:
         values |= jury.measure(samples, sentences, is_full)
         values["valid/quality"] = quality(values, jury.names)
@@ -138,7 +140,7 @@ def _speak(model: SynthesizerTrn, batch: Batch, durations: Tensor, config: Confi
         speaker = None if batch.speaker_ids is None else batch.speaker_ids[i : i + 1]
         spoken = model.infer(batch.text_ids[i : i + 1, :n_ids], batch.text_lengths[i : i + 1], speaker,
                              max_frames=LONGEST_SPEECH * (n_samples // data.hop_length),
-                             seed=config.train.seed).wav[:, 0].float()
+                             noise=SeededNoise([config.train.seed])).wav[:, 0].float()
         recorded = batch.wav[i : i + 1, :n_samples]
         samples.append(SpokenSample(
             batch.names[i], recorded[0].cpu().numpy(), spoken[0].cpu().numpy(), data.sampling_rate,
@@ -151,3 +153,13 @@ def _speak(model: SynthesizerTrn, batch: Batch, durations: Tensor, config: Confi
 def _speaker_name(speaker_id: int, data: DataConfig) -> str:
     """As the filelist calls a speaker; the number where it has no names."""
     return data.speakers[speaker_id] if data.speakers else str(speaker_id)
+
+
+def over_processes(health: AlignmentHealth) -> AlignmentHealth:
+    """The sums of all processes, in every process; all must call it."""
+    sums, longest = astuple(health)[:-1], health.longest
+    slots = [0.0] * (2 * distributed.world_size())  # one for each process, as the longest of all is no sum
+    slots[2 * distributed.rank() : 2 * distributed.rank() + 2] = map(float, longest)
+    total = distributed.sum_over_processes([*sums, *slots])
+    found = (int(each) for each in total[len(sums):])
+    return AlignmentHealth(*total[: len(sums)], longest=max(Longest(*each) for each in zip(found, found)))

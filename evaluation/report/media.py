@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import read_wav, write_wav
+from audio.io import read_wav, write_wav
 
 BANDS = 80
 FRAMES = 400  # at most, of a picture; it is shown some 300 pixels wide

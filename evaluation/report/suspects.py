@@ -9,11 +9,11 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from audio.io import AudioError, read_wav
 from corpora.checks import SEVERITIES, Finding
 from corpora.recordings import quiet_decoder
 from evaluation.report.html import Markup, join, section, tag, write_page
 from evaluation.report.media import Clip, sound_uri, spectrogram_uri
-from utils import AudioError, read_wav
 
 LIMIT = 200  # suspects on a page, each with its sound inside: about 150 kB
 _SECONDS = 12  # of a sound that are on the page

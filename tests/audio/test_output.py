@@ -15,19 +15,12 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from audio import output
-from audio.output import (
-    OutputFormat,
-    RateChanger,
-    RawWriter,
-    at_loudness,
-    at_rate,
-    pitch_shifted,
-    save,
-    to_pcm,
-    wav_header,
-)
+from audio.io import read_wav
+from audio.loudness import at_loudness
+from audio.output import OutputFormat, RawWriter, save, to_pcm, wav_header
+from audio.pitch_shift import pitch_shifted
+from audio.resampling import RateChanger, at_rate
 from synthesis.timings import Timings
-from utils import read_wav
 
 RATE = 22050
 FORMANTS = (700, 1220, 2600)  # Hz, of an "a"
@@ -261,7 +254,7 @@ def test_a_stream_that_takes_bytes_one_by_one_gets_them_all():
 
 @pytest.mark.parametrize("options", [[], ["-u"]])
 def test_a_reader_that_goes_away_ends_the_writing_without_a_word(options):
-    code = ("import sys; import numpy as np; from audio import RawWriter\n"
+    code = ("import sys; import numpy as np; from audio.output import RawWriter\n"
             "writer = RawWriter(sys.stdout.buffer)\n"
             "while writer.write(np.zeros(50_000)): pass\n"
             "assert not writer.write(np.zeros(5)); print('to nobody'); print('stopped', file=sys.stderr)")

@@ -1,7 +1,6 @@
 """Benchmarks run from end to end in toy sizes; peers are met where they are installed."""
 
 import json
-import sys
 
 import pytest
 import torch
@@ -103,14 +102,6 @@ def test_the_step_is_measured_alone_where_coqui_is_missing(monkeypatch, capsys):
     coqui_step.main(["--batch-size", "1", "--repeats", "2", *(part for each in gpu.TINY for part in ("--set", each))])
     printed = capsys.readouterr().out
     assert "| ours |" in printed and "coqui-tts is not installed" in printed
-
-
-def test_a_peers_package_is_found_though_a_module_here_bears_its_name():
-    from training import trainer as ours
-    with voices.peers_first():
-        assert "trainer" not in sys.modules and str(voices.ROOT) not in sys.path
-    from training import trainer
-    assert trainer is ours and sys.path
 
 
 # The GPU's sections, on the CPU

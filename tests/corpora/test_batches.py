@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import data_utils
-import utils
+from audio import io
+from audio.io import AudioError
 from corpora.batching import Batching, LengthBatchSampler, StepSampler
 from data_utils import Collate, RestartingLoader, report_faults
 from tests.test_data_utils import config_of, opened, write_list, write_sound
-from utils import AudioError
 
 # --- faults in the middle of a run
 
@@ -58,7 +58,7 @@ def test_a_disk_that_fails_for_a_moment_costs_one_utterance(corpus, monkeypatch)
     def fails_for_2(path):
         if path.endswith("2.wav"):
             raise OSError(5, "Input/output error")
-        return utils.read_wav(path)
+        return io.read_wav(path)
 
     monkeypatch.setattr(data_utils, "read_wav", fails_for_2)
     batch = Collate(8192, 256)(corpus.__getitems__([1, 2]))

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import preprocess
+from audio.io import read_wav, write_wav
 from config import DataConfig
 from corpora import checks
 from corpora.checks import KINDS, Limits, diagnose, dropped, limits_of, listen, spell
@@ -19,7 +20,6 @@ from corpora.layouts import scan_corpus
 from corpora.recordings import OUTLINE, Recording, Sound, measure, measured
 from corpora.repairs import Repairs, repaired
 from corpora.sources import Scan, Source
-from utils import read_wav, write_wav
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RATE = 16000
@@ -399,7 +399,7 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
                                 reason="fits worse than other texts" if "two" in line.text else "")
                 for line in show(lines, len(lines))]
 
-    monkeypatch.setitem(sys.modules, "ranking", SimpleNamespace(rank=rank))
+    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank=rank))
     voice = SimpleNamespace(model=None, text=None, config=preprocess.settings.from_dict({}))
     speaking = SimpleNamespace(load=lambda run, trust_plugins: voice)
     monkeypatch.setitem(sys.modules, "synthesis", SimpleNamespace(Voice=speaking))
@@ -419,7 +419,7 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
     def too_few(*_):
         raise ValueError("2 of 2 lines can be scored, expected 20 or more")
 
-    monkeypatch.setitem(sys.modules, "ranking", SimpleNamespace(rank=too_few))
+    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank=too_few))
     assert check(tmp_path / "lj", "-m", tmp_path / "run", "--out", tmp_path / "few") == 1
     assert found(tmp_path / "few") == {"3": ["missing"]}
     assert "warning: the voice was not asked: 2 of 2 lines can be scored" in capsys.readouterr().err

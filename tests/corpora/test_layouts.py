@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import preprocess
+from audio.io import wav_info, write_wav
 from corpora.cues import fitted, read_cues
 from corpora.filelists import FilelistError
 from corpora.layouts import scan_corpus, scan_list
 from corpora.tables import parse_columns, read_table, roles_of
-from utils import wav_info, write_wav
 
 TEXTS = ("Ich danke ihm.", "Der Zug kam um acht Uhr an.", "Wo warst du gestern Abend?", "Das ist gut.",
          "Sie las den Brief noch einmal, langsam.", "Morgen soll es regnen.")

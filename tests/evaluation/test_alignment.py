@@ -17,12 +17,12 @@ from evaluation.alignment import (
     health_of,
     measure,
     other_likelihoods,
-    over_processes,
     path_posteriors,
 )
 from models import HALF_LOG_2PI, Prior, SynthesizerTrn
 from tests.conftest import tiny
 from text import TextProcessor
+from training.validation import over_processes
 
 CONFIG = tiny()
 DATA = CONFIG.data

@@ -11,6 +11,7 @@ import torch
 
 import checkpoint
 import config as settings
+from audio.io import read_wav
 from config import TrainConfig
 from corpora.filelists import FilelistError, filelist_rows
 from evaluation import evaluator
@@ -30,7 +31,7 @@ from models import SynthesizerTrn
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
 from text import TextProcessor
-from utils import read_wav, set_seed
+from utils import set_seed
 
 
 class Peaks(Meter):

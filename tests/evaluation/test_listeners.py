@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from audio.io import Wav, read_wav
 from evaluation import listeners
 from evaluation.listeners import WordErrors, spoken_words, word_errors
 from text import espeak
-from utils import Wav, read_wav
 
 SENTENCES = [
     "My sister and I share a room upstairs.",

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
+from audio.io import Wav, read_wav
 from config import DataConfig
 from evaluation import metrics
 from evaluation.cepstra import DECIBELS, mel_alpha, mel_cepstra
 from evaluation.metrics import Heard, LineMeter, Setting, WorldMeter, open_meters
 from mel_processing import griffin_lim
 from text import espeak
-from utils import Wav, read_wav
 
 RATE = 16000
 TEXT = "in being comparatively modern."

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import checkpoint
+from audio.io import write_wav
 from corpora.filelists import Line, read_filelist
 from evaluation import mismatch
 from evaluation.mismatch import FEWEST, Fit, rank, write_ranking
@@ -16,7 +17,6 @@ from mel_processing import spectrogram
 from models import Posterior, Prior
 from tests.conftest import ROOT, tiny
 from text import TextProcessor
-from utils import write_wav
 
 RUN = ROOT / "runs" / "demo"
 CONFIG = tiny()

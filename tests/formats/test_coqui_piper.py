@@ -13,7 +13,7 @@ import torch
 
 import checkpoint
 import config as settings
-from benchmarks.voices import MEDIUM, full_config, peers_first
+from benchmarks.voices import MEDIUM, full_config
 from checkpoint import CheckpointError
 from discriminators import Discriminators
 from formats import FormatError, coqui, piper_checkpoint
@@ -401,7 +401,7 @@ def test_what_is_no_checkpoint_of_coqui_is_refused(tmp_path):
 @needs_coqui
 @pytest.mark.parametrize(("n_speakers", "use_sdp"), [(0, True), (0, False), (1, True), (4, True), (4, False)])
 def test_coqui_and_this_project_make_the_same_sound(tmp_path, n_speakers, use_sdp):
-    with peers_first(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from TTS.tts.configs.shared_configs import CharactersConfig
         from TTS.tts.configs.vits_config import VitsConfig

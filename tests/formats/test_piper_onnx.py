@@ -16,6 +16,7 @@ import checkpoint
 import config as project_settings
 import convert
 import formats
+from audio.io import write_wav
 from benchmarks.voices import MEDIUM, full_config
 from config import replace
 from evaluation import alignment, evaluator, mismatch
@@ -32,7 +33,6 @@ from text import TextProcessor
 from training import finetuning
 from training.finetuning import start_from
 from training.step import new_networks
-from utils import write_wav
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import config as settings
+from audio.io import read_wav
 from checkpoint import Weights
 from formats import FormatError, torchscript
 from formats.onnx_voice import load_voice
@@ -17,7 +18,6 @@ from generators import GENERATORS
 from models import SynthesizerTrn
 from tests.conftest import ROOT, tiny
 from text import TextProcessor
-from utils import read_wav
 
 SPEAKERS = ("data.n_speakers=3", "model.gin_channels=8", 'data.speakers=["anna","ben","cleo"]')
 STILL = torch.tensor([0.0, 1.0, 0.0])  # no noise, the trained pace

@@ -240,7 +240,7 @@ def test_half_a_surrogate_does_not_lose_the_file(tmp_path):
 
 
 def test_timings_are_made_and_written_without_torch(tmp_path):
-    code = ("import sys; sys.modules['torch'] = None; from timings import *; "
+    code = ("import sys; sys.modules['torch'] = None; from synthesis.timings import *; "
             f"Timings.pause(8000, 5).write({str(tmp_path / 'a.json')!r})")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     assert json.loads((tmp_path / "a.json").read_text())["n_samples"] == 5

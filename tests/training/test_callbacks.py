@@ -71,7 +71,7 @@ def test_the_example_of_the_docstring_stops_the_run_and_lists_validations(tmp_pa
 
 
 SEVERAL = """
-    from callbacks import CALLBACKS, Callback
+    from training.callbacks import CALLBACKS, Callback
 
     @CALLBACKS.register("first")
     class First(Callback):
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_run_is_named_with_the_line(tmp_path, text, messag
 
 def test_a_callback_that_needs_arguments_is_named(tmp_path):
     text = """
-        from callbacks import CALLBACKS, Callback
+        from training.callbacks import CALLBACKS, Callback
 
         @CALLBACKS.register("needy")
         class Needy(Callback):
@@ -129,7 +129,7 @@ def test_a_callback_that_needs_arguments_is_named(tmp_path):
 
 
 def test_something_else_than_a_callback_is_named(tmp_path):
-    text = "from callbacks import CALLBACKS\n\n@CALLBACKS.register('odd')\nclass Odd:\n    pass\n"
+    text = "from training.callbacks import CALLBACKS\n\n@CALLBACKS.register('odd')\nclass Odd:\n    pass\n"
     with pytest.raises(ValueError, match=r"'odd' of .*mine\.py is a Odd; expected a subclass of callbacks\.Callback"):
         load_callbacks([write(tmp_path, text)])
 
@@ -185,7 +185,7 @@ def test_a_callback_that_fails_ends_the_run_with_its_name_and_the_event(run, eve
 
 def test_a_callback_of_the_users_that_fails_is_named_as_registered_with_the_line(tmp_path, run):
     text = """\
-        from callbacks import CALLBACKS, Callback
+        from training.callbacks import CALLBACKS, Callback
 
         @CALLBACKS.register("divider")
         class Divider(Callback):

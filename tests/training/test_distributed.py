@@ -12,11 +12,10 @@ import torch
 
 import checkpoint
 import config as settings
-import distributed
-from files import locked
 from tests import distributed_worker as worker
 from tests.conftest import ROOT, with_corpus, write_corpus
-from training import trainer
+from training import distributed, trainer
+from utils import locked
 
 STEP_LOSSES = ("train/mel", "train/kl", "train/duration", "train/adversarial", "train/features", "train/stft",
                "train/discriminator", "train/generator_grad_norm", "train/discriminator_grad_norm")
@@ -64,7 +63,7 @@ def found(request, tmp_path_factory, corpus):
     """What each of 2 and of 3 processes wrote."""
     out = tmp_path_factory.mktemp(f"{request.param}_processes")
     settings.save(with_corpus(corpus), out / "config.json")
-    process = torchrun(request.param, "tests/distributed_worker.py", str(out))
+    process = torchrun(request.param, "-m", "tests.distributed_worker", str(out))
     text = output_of(process)
     assert process.returncode == 0, text
     return [torch.load(out / f"process_{rank}.pt", weights_only=True) for rank in range(request.param)]
@@ -219,13 +218,13 @@ def test_a_signal_to_one_process_saves_and_ends_all(corpus, tmp_path):
 
 def test_an_exception_in_one_process_ends_the_job_with_its_traceback(corpus, tmp_path):
     plugin = tmp_path / "fails.py"
-    plugin.write_text("import distributed, training_step\n"
-                      "real = training_step.kl_loss\n"
+    plugin.write_text("from training import distributed, step\n"
+                      "real = step.kl_loss\n"
                       "def kl_loss(*arguments):\n"
                       "    if distributed.rank() == 1:\n"
                       "        raise KeyError('the fault of process 1')\n"
                       "    return real(*arguments)\n"
-                      "training_step.kl_loss = kl_loss\n")
+                      "step.kl_loss = kl_loss\n")
     config = with_corpus(corpus, (f'model.plugins=["{plugin}"]', "train.memory_probe=false"))
     process = start_training(config, tmp_path)
     text = output_of(process, seconds=90)  # most of it is starting; the other process would wait for half an hour

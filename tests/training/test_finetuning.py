@@ -14,6 +14,7 @@ from config import ConfigError
 from discriminators import Discriminators
 from models import SynthesizerTrn
 from pitch import Pitch
+from synthesis.noise import SeededNoise
 from tests.conftest import tiny
 from text import SymbolTable
 from training import finetuning
@@ -58,9 +59,11 @@ def start(weights, overrides=()):
     return generator, discriminators, start_from(generator, discriminators, weights, config)
 
 
-def say(model, speaker=None, **options):
+def say(model, speaker=None, seed=None, **options):
     ids = torch.tensor([[1, 2, 0, 3, 2, 1, 1, 3], [2, 1, 3, 3, 1, 0, 0, 0]])
     speaker_ids = None if speaker is None else torch.full((2,), speaker)
+    if seed is not None:
+        options["noise"] = SeededNoise([seed, seed + 1])
     return model.eval().infer(ids, torch.tensor([8, 5]), speaker_ids, **options)
 
 

@@ -158,7 +158,7 @@ def test_memory_that_is_kept_need_not_be_found_again():
 @needs_linux
 def test_a_peak_is_seen_though_memory_is_kept():
     """A process of its own, for the setting stays."""
-    program = ("import torch, memory; utils.keep_freed_memory(); torch.ones(50_000_000); cpu = torch.device('cpu');"
+    program = ("import torch, utils; utils.keep_freed_memory(); torch.ones(50_000_000); cpu = torch.device('cpu');"
                "small, large = (utils.peak_of(lambda n=n: torch.ones(n), cpu) for n in (1, 50_000_000));"
                "print(large - small)")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)

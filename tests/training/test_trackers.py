@@ -16,7 +16,6 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import config
-from files import described
 from tests.conftest import tiny
 from tests.test_checkpoint import failing
 from training import trackers
@@ -33,6 +32,7 @@ from training.trackers import (
     plot_mels,
     plot_speech,
 )
+from utils import described
 
 
 def test_json_lines_hold_step_and_numbers_and_null_for_nan(tmp_path):

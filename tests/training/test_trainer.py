@@ -198,7 +198,7 @@ def names_of(run_dir):
     return {int(step): names for step, names in rows}
 
 
-HEARD = """from callbacks import CALLBACKS, Callback
+HEARD = """from training.callbacks import CALLBACKS, Callback
 
 @CALLBACKS.register("heard")
 class Heard(Callback):
@@ -417,7 +417,7 @@ def test_a_measure_that_validation_lacks_is_an_error_before_the_first_step(tiny_
 
 
 def test_a_callback_may_end_the_run_and_hears_of_everything(tiny_corpus, tmp_path):
-    (tmp_path / "mine.py").write_text("""from callbacks import CALLBACKS, Callback
+    (tmp_path / "mine.py").write_text("""from training.callbacks import CALLBACKS, Callback
 
 @CALLBACKS.register("mine")
 class Mine(Callback):

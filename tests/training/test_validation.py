@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-import distributed
 from data_utils import Batch
 from evaluation.alignment import AlignmentHealth
 from models import SynthesizerTrn
 from tests.conftest import tiny, with_corpus
 from text import TextProcessor
-from training import trainer, validation
+from training import distributed, trainer, validation
 from training.jury import BETTER, Jury
 
 CPU = torch.device("cpu")

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from audio.io import write_wav
 from evaluation.report import listening_test
 from evaluation.report.media import Clip
 from tests.evaluation.report.test_report import RATE, tone
-from utils import write_wav
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from audio.io import write_wav
 from evaluation.plots import alignment_png
 from evaluation.report import listening_test, report
 from synthesis.timings import Mark
 from tests.evaluation.report.test_report import RATE, make_card, tone, write_metrics
-from utils import write_wav
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 from selenium.webdriver.chrome.service import Service  # noqa: E402

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from audio.io import write_wav
 from evaluation.plots import HEIGHT, LINE, alignment_png
 from evaluation.report import comparison, report, sections
 from evaluation.report.charts import POINTS, Trace, chart, round_values, thinned
@@ -26,7 +27,6 @@ from evaluation.scorecard import (
 )
 from evaluation.statistics import bootstrap
 from synthesis.timings import Mark
-from utils import write_wav
 
 RATE = 8000
 DNSMOS = Measure("dnsmos", "Sound quality (DNSMOS)", "", "higher")
@@ -330,7 +330,7 @@ def test_progress_shows_the_checkpoints_in_order(tmp_path):
 def test_a_sound_in_a_page_is_the_sound_of_the_file(tmp_path):
     import base64
 
-    from utils import read_wav
+    from audio.io import read_wav
 
     clip = Clip(np.round(tone(300) * 32768) / np.float32(32768), RATE)
     (tmp_path / "a.flac").write_bytes(base64.b64decode(sound_uri(clip).partition(",")[2]))

@@ -4,7 +4,6 @@
 
 Everything comes from torchrun's environment. One process never initialises torch.distributed. With GPUs, tensors travel
 by NCCL; what only the host must know (counts, whether to stop) travels by gloo, so that nobody waits for a GPU.
-torch is imported where it is used: who only asks for the rank, as a log does, starts without it.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 logger = logging.getLogger("vits")
-
-INTERRUPTED = 128 + signal.SIGINT  # exit status after Ctrl-C, as shells count
 
 
 def rank() -> int:
@@ -141,49 +136,6 @@ def recorded(main: Callable[[], None]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import record
 
     return record(main)()
-
-
-def leave_on_interrupt() -> None:
-    """Let Ctrl-C end this process at once, with one line and status 130; for a command while it imports.
-
-    Nothing is open then that would have to be closed, and an exception in the middle of an import may be taken for
-    another. `interruptible` takes over. Where Ctrl-C is ignored (nohup), it stays so.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
-
-
-def interruptible() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again, after `leave_on_interrupt`."""
-    if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
-
-    A terminal sends it to all of them, and each would print a traceback.
-    """
-    if threading.current_thread() is not threading.main_thread():  # which alone may set this
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def report_interrupt() -> int:
-    """Write the one line that Ctrl-C leaves on standard error, once a job; returns the exit status."""
-    if is_main():
-        print("interrupted", file=sys.stderr, flush=True)
-    return INTERRUPTED
-
-
-def _leave(_number: int, _frame: object) -> None:
-    os._exit(report_interrupt())
 
 
 @dataclass
