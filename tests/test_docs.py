@@ -106,7 +106,8 @@ def unknown_settings(text):
 def texts_of_the_code():
     """All that string literals say, with a new line for each and wherever a value is put in."""
     said = []
-    for path in (*ROOT.glob("*.py"), *(ROOT / "text").glob("*.py"), *(ROOT / "formats").glob("*.py")):
+    packages = ("audio", "corpora", "evaluation", "formats", "synthesis", "text", "training")
+    for path in (*ROOT.glob("*.py"), *(path for name in packages for path in (ROOT / name).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said.append(re.sub(r"%[sdg]|%\.\d[fg]", "\n", node.value))

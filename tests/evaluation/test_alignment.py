@@ -133,21 +133,6 @@ def test_the_health_of_batches_adds_up_to_that_of_all():
     assert parts.pairs == 0 and whole.pairs == 5  # the last sound has too few frames for the second text
 
 
-def test_every_process_gets_the_sums_and_the_longest_symbol_of_all(monkeypatch):
-    shares = [replace(LEARNED, longest=Longest(25, A)), replace(LEARNED, frames=500, longest=Longest(90, B))]
-    told = []
-    for rank in (0, 1):  # what each would send
-        monkeypatch.setattr(alignment.distributed, "world_size", lambda: 2)
-        monkeypatch.setattr(alignment.distributed, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(alignment.distributed, "sum_over_processes",
-                            lambda values: told.append(values) or values)
-        over_processes(shares[rank])
-    monkeypatch.setattr(alignment.distributed, "sum_over_processes",
-                        lambda values: [a + b for a, b in zip(*told)])
-    assert over_processes(shares[1]) == shares[0] + shares[1]
-    assert (shares[0] + shares[1]).longest == (90, B)
-
-
 def test_alone_a_process_has_the_sums_of_all():
     assert over_processes(LEARNED) == LEARNED
 

@@ -21,10 +21,10 @@ CPU = torch.device("cpu")
 MEGABYTE = 10**6
 
 COUNT_FAULTS = """
-import resource, sys, torch, memory
+import resource, sys, torch, utils
 if sys.argv[1] == "keep":
     assert utils.keep_freed_memory()
-for _ in range(2):
+for _ in range(8):  # until the heap has gaps for it that are large enough
     torch.ones(20_000_000)  # 80 MB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):

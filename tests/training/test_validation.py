@@ -1,18 +1,21 @@
 """Validation: it leaves the training as it is, every process waits for the same sums, and silence is no quality."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from data_utils import Batch
-from evaluation.alignment import AlignmentHealth
+from evaluation.alignment import AlignmentHealth, Longest
 from models import SynthesizerTrn
 from tests.conftest import tiny, with_corpus
+from tests.evaluation.test_alignment import LEARNED, A, B
 from text import TextProcessor
 from training import distributed, trainer, validation
 from training.jury import BETTER, Jury
+from training.validation import over_processes
 
 CPU = torch.device("cpu")
 CONFIG = tiny(('train.meters=["sanity", "timing"]',))
@@ -87,3 +90,18 @@ def test_a_voice_of_silence_has_no_quality(model, batch, monkeypatch):
 def test_where_nobody_asks_for_the_rate_of_speech_the_losses_are_the_quality():
     assert validation.quality({"valid/mel": 0.25}, ["valid/mcd"]) == 0.5
     assert math.isnan(validation.quality({"valid/mel": 0.25}, ["valid/rate_error"]))
+
+
+def test_every_process_gets_the_sums_and_the_longest_symbol_of_all(monkeypatch):
+    shares = [replace(LEARNED, longest=Longest(25, A)), replace(LEARNED, frames=500, longest=Longest(90, B))]
+    told = []
+    for rank in (0, 1):  # what each would send
+        monkeypatch.setattr(distributed, "world_size", lambda: 2)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(distributed, "sum_over_processes",
+                            lambda values: told.append(values) or values)
+        over_processes(shares[rank])
+    monkeypatch.setattr(distributed, "sum_over_processes",
+                        lambda values: [a + b for a, b in zip(*told)])
+    assert over_processes(shares[1]) == shares[0] + shares[1]
+    assert (shares[0] + shares[1]).longest == (90, B)
