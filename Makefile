@@ -15,7 +15,7 @@ INSTALL := install $(LOCKED) --build-constraint requirements.lock $(WHEELS_$(TOR
 HELD := torch==2.14.1 typing==3.7.4.3
 DEMO_TEXT := "The river runs quietly past the old stone bridge."
 
-.PHONY: demo test bench lock newest clean
+.PHONY: demo test bench lock newest speak clean
 
 demo: .venv/installed
 	$(BIN)/python synthesize.py $(DEMO_TEXT) -o demo/first.wav --seed 1
@@ -64,12 +64,24 @@ lock:
 	echo $(HELD) | tr ' ' '\n' | UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile --quiet --upgrade \
 		--universal --python-version 3.10 setup.py --extra test --extra build --constraint - --output-file requirements.lock
 
-# The newest versions that the ranges allow, without the lock: what the next `pip install` of a user will bring.
+# The newest versions that the ranges allow, without the lock, and a copy of this project that is not in place: what the
+# next `pip install` of a user will bring.
 newest:
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --upgrade pip
-	.venv-newest/bin/python -m pip install --quiet --editable ".[clients]"
-	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -m newest tests/test_installation.py tests/test_formats*.py
+	.venv-newest/bin/python -m pip install --quiet ".[clients]"
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -m newest tests/test_installation.py tests/formats
+	mkdir -p build/empty
+	cd build/empty && ../../.venv-newest/bin/python -c "from synthesis import Voice; Voice.load().speak('Hello.')"
+	cd build/empty && ../../.venv-newest/bin/vits-synthesize "Hello." -o hello.wav
+
+# Speaking alone, with the few packages that it needs.
+speak:
+	$(PYTHON) -m venv --clear .venv-speak
+	.venv-speak/bin/python -m pip install --quiet $(LOCKED) --requirement requirements-speak.txt
+	.venv-speak/bin/python synthesize.py "Hello." -o build/speak/hello.wav
+	.venv-speak/bin/python synthesize.py "Hello." -o build/speak/hello.flac --rate 48000
+	.venv-speak/bin/python synthesize.py "Hello." -o build/speak/hello.ogg --rate 16000
 
 clean:
-	rm -rf .venv .venv-bench .venv-lock .venv-newest build *.egg-info monotonic_align/*.so monotonic_align/core.c
+	rm -rf .venv .venv-bench .venv-lock .venv-newest .venv-speak build *.egg-info monotonic_align/*.so monotonic_align/core.c

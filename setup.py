@@ -1,6 +1,7 @@
 """Install the project, and compile the alignment search if there is a C compiler.
 
     pip install -e .                          # everything, in place
+    pip install .                             # a copy, with the commands vits-synthesize, vits-train ...
     python setup.py build_ext --inplace       # the compiled search alone
 
 Without a C compiler, or without Cython, the installation goes through and the search runs on numba or NumPy.
@@ -19,12 +20,12 @@ from setuptools.errors import BaseError, CCompilerError
 
 ROOT = Path(__file__).resolve().parent
 
-# Modules of the root; the commands are started from a clone.
-COMMANDS = {"setup", "preprocess", "train", "train_ms", "synthesize", "evaluate", "export", "convert"}
-MODULES = sorted({path.stem for path in ROOT.glob("*.py")} - COMMANDS)
-PACKAGES = find_packages(include=[
-    name + end for name in "audio corpora evaluation formats monotonic_align synthesis text training".split()
-    for end in ("", ".*")])
+MODULES = sorted({path.stem for path in ROOT.glob("*.py")} - {"setup"})
+PACKAGES = find_packages(exclude=["tests", "tests.*", "benchmarks", "benchmarks.*", "docs", "docs.*", "examples.*"])
+# Folders of files that an installed command finds beside its modules.
+DATA = {"configs": ["*.json"], "filelists": ["*.txt"], "voices": ["*.safetensors", "*/*"]}
+# Modules of the root with a `main`; see utils.run_console_command.
+COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
@@ -110,8 +111,11 @@ setup(
         "wandb": ["wandb"],
     },
     py_modules=MODULES,
-    packages=PACKAGES,
+    packages=[*PACKAGES, *DATA],
+    entry_points={"console_scripts": [
+        f"vits-{name.replace('_', '-')} = utils:run_console_command" for name in COMMANDS]},
     package_data={
+        **DATA,
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
         "evaluation.report": ["*.html", "*.css", "*.js"],

@@ -12,5 +12,11 @@ if __name__ == "__main__":
 
 from training import trainer
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The command line; see `training.trainer.main`."""
     trainer.main(__doc__, multispeaker=False)
+
+
+if __name__ == "__main__":
+    main()

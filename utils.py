@@ -357,6 +357,17 @@ def interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def run_console_command() -> None:
+    """Run the command that this process was started as: vits-train is `main` of train.py; ends the process."""
+    leave_on_interrupt()
+    name = Path(sys.argv[0]).name.removesuffix(".exe").removeprefix("vits-").replace("-", "_")
+    try:
+        command = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error.name} is not installed, which {name} needs; pip install {error.name}")
+    sys.exit(command.main())
+
+
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
     """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from utils import import_package
+
 if TYPE_CHECKING:
     from synthesis.voice import Voice
 
@@ -18,6 +20,7 @@ __all__ = ["Voice"]
 
 def __getattr__(name: str) -> object:
     if name == "Voice":
+        import_package("torch", otherwise="speak by synthesis.onnx.OnnxVoice, which does without")
         from synthesis.voice import Voice
         return Voice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

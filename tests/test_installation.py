@@ -1,26 +1,31 @@
 """What is installed fits: modules import, a step trains, a sentence is spoken; and the lock keeps its promises."""
 
 import importlib
+import importlib.metadata
+import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from setuptools import find_packages
 
 import checkpoint
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
 from training import trainer
 
-FOLDERS = ("audio", "corpora", "evaluation", "formats", "monotonic_align", "synthesis", "text", "training")
+PACKAGES = [name for name in find_packages(ROOT) if name.split(".")[0] not in ("tests", "benchmarks", "docs")]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 SYSTEMS = ("linux", "darwin", "win32")
 
 
 def modules() -> list[str]:
-    files = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
+    files = [*ROOT.glob("*.py"), *(path for name in PACKAGES for path in (ROOT / name.replace(".", "/")).glob("*.py"))]
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files} - {"setup"}
     return sorted(name.removesuffix(".__init__") for name in names)
 
@@ -128,3 +133,94 @@ def test_a_voice_is_spoken_where_what_only_training_needs_is_broken(tmp_path, br
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.flac")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.flac").stat().st_size > 1000
+
+
+def needed_for_speaking() -> set[str]:
+    """The packages of requirements-speak.txt and all that they require in turn, by their normalised names."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lines = (ROOT / "requirements-speak.txt").read_text(encoding="utf-8").splitlines()
+    waiting = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    assert len(waiting) >= 6
+    found = set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(name)
+        waiting += map(Requirement, importlib.metadata.requires(name) or [])
+    return found
+
+
+# Of all packages that are installed here, only those named by the arguments can be imported.
+SPEAK_WITH_FEW = """
+import importlib.metadata, re, runpy, sys
+allowed, arguments = set(sys.argv[1].split(",")), sys.argv[2:]
+normalised = lambda name: re.sub("[-_.]+", "-", name).lower()
+owners = importlib.metadata.packages_distributions()
+
+class Few:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        packages = {normalised(each) for each in owners.get(name.partition(".")[0], ())}
+        return None if packages and not packages & allowed else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Few(finder) for finder in sys.meta_path if hasattr(finder, "find_spec")]
+sys.argv = ["synthesize.py", *arguments]
+runpy.run_path("synthesize.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("options", [
+    ("-o", "a.wav"), ("-o", "a.flac", "--rate", "48000"), ("-o", "a.ogg", "--rate", "8000"),
+    ("-o", "a.wav", "-m", "de_kerstin", "--timings", "srt", "--pitch", "2")])
+def test_the_packages_for_speaking_are_enough(tmp_path, options):
+    pytest.importorskip("onnxruntime", reason="pip install -r requirements-speak.txt")
+    allowed = needed_for_speaking() | {"vits"}
+    assert not {"torch", "torchaudio", "librosa", "scipy"} & allowed
+    options = [str(tmp_path / each) if each.startswith("a.") else each for each in options]
+    text = "Dr. Smith paid $5 on May 3rd." if "de_kerstin" not in options else "Am 3. Mai um 8 Uhr."
+    done = subprocess.run([sys.executable, "-c", SPEAK_WITH_FEW, ",".join(allowed), text, *options],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / options[1].rpartition("/")[2]).stat().st_size > 1000
+
+
+def test_without_torch_the_voice_class_says_what_to_do():
+    program = "import sys; sys.modules['torch'] = None; from synthesis import Voice"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert "PackageError" in done.stderr and "synthesis.onnx.OnnxVoice" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_copy_that_is_not_in_place_speaks_from_an_empty_folder(tmp_path):
+    elsewhere = shutil.ignore_patterns(".*", "build", "runs", "logs", "data", "demo", "__pycache__")
+    shutil.copytree(ROOT, tmp_path / "source", ignore=elsewhere)  # building leaves files in it
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+                    "--wheel-dir", tmp_path, tmp_path / "source"], check=True, capture_output=True, text=True)
+    [wheel] = tmp_path.glob("vits-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "copy")
+        [points] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt")]
+    assert set(re.findall(r"^(vits-[\w-]+) = utils:run_console_command$", points, re.MULTILINE)) == {
+        f"vits-{name}" for name in "preprocess train train-ms synthesize evaluate export convert".split()}
+    (tmp_path / "empty").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "copy")}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([sys.executable, *arguments], cwd=tmp_path / "empty", env=environment, text=True,
+                              capture_output=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert str(tmp_path / "copy") in run("-c", "import synthesis; from synthesis import Voice; "
+                                         "Voice.load().speak('Hello.').save('a.wav'); print(synthesis.__file__)")
+    assert (tmp_path / "empty" / "a.wav").stat().st_size > 1000
+    start = "import sys, utils; sys.argv = sys.argv[1:]; utils.run_console_command()"
+    assert "b.wav" in run("-c", start, "vits-synthesize", "Hello.", "-o", "b.wav")
+    for name in ("preprocess", "train", "train-ms", "evaluate", "export", "convert"):
+        assert "usage:" in run("-c", start, f"vits-{name}", "--help")
