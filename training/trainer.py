@@ -62,7 +62,6 @@ from training.callbacks import (
 )
 from training.checkpointing import Retention, Writer
 from training.distributed import StopRequest
-from training.jury import Jury
 from training.profiling import StepProfiler
 from training.step import (
     StepLosses,
@@ -74,7 +73,7 @@ from training.step import (
     train_step,
 )
 from training.trackers import make_trackers
-from training.validation import validate
+from training.validation import ValidationMeters, validate
 from utils import check_trust, load_plugins, locked, set_up_logging, user_errors
 
 logger = logging.getLogger("vits")
@@ -309,7 +308,7 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
     """The walk of a run, step by step."""
-    train, jury, saver = job.config.train, Jury(job.config), Saver(state, job, writer)
+    train, meters, saver = job.config.train, ValidationMeters(job.config), Saver(state, job, writer)
     bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
     first_step = state.step + 1
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
@@ -326,10 +325,10 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
             bad_steps.note(state, batches, losses)
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
-                found = validate(state.speaking_model, job.valid_batches(), job.config, jury,
-                                 jury.is_full(state.step))
+                found = validate(state.speaking_model, job.valid_batches(), job.config, meters,
+                                 meters.is_full(state.step))
                 callbacks.on_validation(run, ValidationReport(state.step, *found))
-                values = {**dict.fromkeys(jury.names, math.nan), **found.values}  # some are not due each time
+                values = {**dict.fromkeys(meters.names, math.nan), **found.values}  # some are not due each time
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
             if (values or state.step % train.save_interval == 0) and not state.bad_steps_in_a_row:
                 saver.save(values)
