@@ -314,12 +314,6 @@ def write_ranking(run_dir: Path, ranking: Ranking) -> None:
     _write_whole(run_dir / "best.json", lambda file: file.write(json.dumps(content, indent=2).encode()))
 
 
-def read_best(run_dir: Path) -> Best | None:
-    """The checkpoint that validated best so far, None before the first."""
-    ranking = read_ranking(run_dir)
-    return ranking.best[0] if ranking and ranking.best else None
-
-
 def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part: str) -> None:
     """Load a state dict strictly.
 

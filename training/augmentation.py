@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from commons import Registry
 from config import DiscriminatorConfig
+from utils import Registry
 
 # Shapes: B batch, S samples, K filter taps.
 
