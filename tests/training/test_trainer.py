@@ -15,6 +15,7 @@ import torch
 
 import checkpoint
 import config as settings
+from formats import publishing
 from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.test_checkpoint import failing
 from training import memory, trainer
@@ -472,7 +473,7 @@ def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, 
 
 def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_restart(tiny_corpus, tmp_path, caplog):
     trainer.fit(with_corpus(tiny_corpus), tmp_path / "first", CPU)
-    checkpoint.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
+    publishing.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
     config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(config, tmp_path / "second", CPU)
