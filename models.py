@@ -21,13 +21,7 @@ from torch.profiler import record_function
 
 import monotonic_align
 from attentions import Encoder
-from commons import (
-    Registry,
-    expand_tokens,
-    random_segment_starts,
-    sequence_mask,
-    slice_segments,
-)
+from commons import expand_tokens, random_segment_starts, sequence_mask, slice_segments
 from config import Config, ModelConfig
 from generators import GENERATORS, HifiGanGenerator, IstftGenerator
 from modules import (
@@ -43,7 +37,7 @@ from modules import (
     same_padding,
 )
 from pitch import Pitch, PitchPredictor, pitch_loss, with_contour
-from utils import require_plugins
+from utils import Registry, require_plugins
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
 # F FFT bins. Masks are [B, 1, L] or [B, 1, T].
@@ -362,7 +356,7 @@ class SynthesizerTrn(nn.Module):
         with torch.no_grad(), record_function("alignment"):
             scores = alignment_scores(z_p, prior)  # [B, T, L]
             if alignment_prior:
-                scores = scores + alignment_prior * even_reading(text_lengths, spec_lengths, *scores.shape[1:])
+                scores = scores + alignment_prior * diagonal_prior(text_lengths, spec_lengths, *scores.shape[1:])
             durations = monotonic_align.durations(scores, text_lengths, spec_lengths)  # [B, L]
         frame_durations = durations[:, None].to(prior.mask.dtype)
         with record_function("duration predictor"):
@@ -585,7 +579,7 @@ def alignment_scores(z_p: Tensor, prior: Prior) -> Tensor:
         return of_token + z_p.mT @ (mean * precision) - 0.5 * z_p.square().mT @ precision
 
 
-def even_reading(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:
+def diagonal_prior(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:
     """Log of a Gaussian ridge along the diagonal of each item, in nats: [B, T, L], 0 on the diagonal.
 
     Added to the scores while nothing is aligned yet, it starts the search from "every token lasts equally long"

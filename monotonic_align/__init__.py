@@ -5,9 +5,9 @@
     alignment.durations    # [B, L], frames per token
 
 A path starts at (0, 0), ends at (T - 1, L - 1), and from one frame to the next stays on its token or moves to the
-following one; so every token of an item gets at least one frame. Four twins find the same path: `core` (Cython; needs
-a C compiler when the project is installed), `numba_twin` and `plain` (NumPy) on the host, `triton_kernel` on GPUs. Each
-finds durations; the path is made of the durations, on the device of the scores.
+following one; so every token of an item gets at least one frame. Three backends find the same path: `core` (Cython;
+needs a C compiler when the project is installed) or `numba_kernel` on the host, `triton_kernel` on GPUs. Each finds
+durations; the path is made of the durations, on the device of the scores.
 
 Scores on a GPU stay there, and nothing waits for it: the call returns before the search is done. So lengths that lie on
 a GPU are not checked; an item without a path gets durations, and a path, of zeros.
@@ -69,7 +69,7 @@ def durations(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Ten
         [B, L] int64 on the device of the scores; an item's durations add up to its `spec_lengths`.
     """
     _check_shapes(scores, text_lengths, spec_lengths)
-    kernel = _gpu_twin() if scores.is_cuda else None
+    kernel = _gpu_backend() if scores.is_cuda else None
     if kernel is not None and kernel.supports(scores):
         if not (text_lengths.is_cuda or spec_lengths.is_cuda):
             _check_lengths(scores, text_lengths, spec_lengths)
@@ -79,7 +79,7 @@ def durations(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Ten
 
 
 def _durations_on_host(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Tensor:
-    """Search with the fastest twin for the host; scores may come from any device, and durations go back there."""
+    """Search with the fastest backend for the host; scores may come from any device, and durations go back there."""
     text_lengths = text_lengths.detach().to("cpu", torch.int64).contiguous()
     spec_lengths = spec_lengths.detach().to("cpu", torch.int64).contiguous()
     _check_lengths(scores, text_lengths, spec_lengths)
@@ -90,7 +90,7 @@ def _durations_on_host(scores: Tensor, text_lengths: Tensor, spec_lengths: Tenso
         if host_scores.stride(2) != 1:
             host_scores = host_scores.contiguous()
         arrays = (host_scores.numpy(), text_lengths.numpy(), spec_lengths.numpy(), found.numpy())
-        _twin().fill_durations(*arrays, _threads_for(batch))
+        _host_backend().fill_durations(*arrays, _threads_for(batch))
     return found.to(scores.device)
 
 
@@ -122,9 +122,9 @@ def _path_of(frames_per_token: Tensor, frames: int, dtype: torch.dtype) -> Tenso
     """Expand durations [B, L] to a path [B, T, L] of zeros and ones."""
     batch, tokens = frames_per_token.shape
     on_host = frames_per_token.device.type == "cpu" and dtype == torch.float32 and batch > 0
-    if on_host and hasattr(_twin(), "fill_path"):  # the compiled twin has it, and writes each cell once
+    if on_host and hasattr(_host_backend(), "fill_path"):  # the compiled backend has it, and writes each cell once
         path = torch.empty(batch, frames, tokens)
-        _twin().fill_path(frames_per_token.numpy(), path.numpy(), _threads_for(batch))
+        _host_backend().fill_path(frames_per_token.numpy(), path.numpy(), _threads_for(batch))
         return path
     path = torch.zeros(batch, frames, tokens, dtype=dtype, device=frames_per_token.device)
     if path.numel() == 0:
@@ -173,8 +173,8 @@ def _check_lengths(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -
 
 
 @lru_cache(maxsize=1)
-def _gpu_twin() -> ModuleType | None:
-    """Import the twin for GPUs; warn, once, if Triton is not there."""
+def _gpu_backend() -> ModuleType | None:
+    """Import the backend for GPUs; warn, once, if Triton is not there."""
     try:
         return importlib.import_module("monotonic_align.triton_kernel")
     except ImportError as error:
@@ -186,21 +186,18 @@ def _gpu_twin() -> ModuleType | None:
 
 
 @lru_cache(maxsize=1)
-def _twin() -> ModuleType:
-    """Import the fastest twin that works here; warn, once, if that is not the compiled one."""
+def _host_backend() -> ModuleType:
+    """Import the fastest backend that works here; warn, once, if that is not the compiled one."""
     try:
         return importlib.import_module("monotonic_align.core")
     except ImportError as error:
         missing = f"monotonic_align: the compiled search is not available ({error})"
     cure = "With a C compiler, `pip install -e .` or `python setup.py build_ext --inplace` builds it."
-    try:
-        twin = importlib.import_module("monotonic_align.numba_twin")
-    except ImportError:
-        warnings.warn(
-            f"{missing}, nor is numba; NumPy takes its place, with the same results, hundreds of times slower. {cure} "
-            "Without one, `pip install numba` helps.", RuntimeWarning, stacklevel=4)
-        return importlib.import_module("monotonic_align.plain")
-    warnings.warn(
-        f"{missing}; numba takes its place, with the same results and a few seconds of start-up. {cure}",
-        RuntimeWarning, stacklevel=4)
-    return twin
+    backend = importlib.import_module("monotonic_align.numba_kernel")
+    if backend.njit is None:
+        missing += (", nor is numba; Python takes its place, with the same results, hundreds of times slower. "
+                    "`pip install numba` helps.")
+    else:
+        missing += "; numba takes its place, with the same results and a few seconds of start-up."
+    warnings.warn(f"{missing} {cure}", RuntimeWarning, stacklevel=4)
+    return backend

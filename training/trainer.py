@@ -48,7 +48,7 @@ from data_utils import (
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
-from training.bad_steps import BadSteps, BadStreak, roll_back
+from training.bad_steps import BadSteps, NonFiniteStreak, roll_back
 from training.callbacks import (
     Callback,
     CallbackError,
@@ -62,19 +62,18 @@ from training.callbacks import (
 )
 from training.checkpointing import Retention, Writer
 from training.distributed import StopRequest
-from training.jury import Jury
 from training.profiling import StepProfiler
 from training.step import (
     StepLosses,
     TrainState,
     effective_precision,
+    loss_scales,
     new_networks,
     new_state,
-    shares_of,
     train_step,
 )
 from training.trackers import make_trackers
-from training.validation import validate
+from training.validation import ValidationMeters, validate
 from utils import check_trust, load_plugins, locked, set_up_logging, user_errors
 
 logger = logging.getLogger("vits")
@@ -175,7 +174,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         RunInUse: another process trains in this folder, in which nothing was touched.
         CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
         FilelistError, ValueError: the data cannot be used.
-        BadStreak: the gradients stay non-finite.
+        NonFiniteStreak: the gradients stay non-finite.
         MemoryShortage: the largest batch does not fit.
         WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
@@ -201,7 +200,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         while True:
             try:
                 return _attempt(state, job)
-            except BadStreak as streak:
+            except NonFiniteStreak as streak:
                 roll_back(state, config, run_dir, streak)
 
 
@@ -309,16 +308,16 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
     """The walk of a run, step by step."""
-    train, jury, saver = job.config.train, Jury(job.config), Saver(state, job, writer)
+    train, meters, saver = job.config.train, ValidationMeters(job.config), Saver(state, job, writer)
     bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
     first_step = state.step + 1
     with contextlib.closing(job.batches_from(state.step)) as steps:  # or its workers would live as long as a traceback
         for batches in steps:
             if job.must_stop():
                 break
-            shares = shares_of(batches, job.config.data)
+            scales = loss_scales(batches, job.config.data)
             on_device = [batch.to(state.device) for batch in batches]
-            losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
+            losses = train_step(state, on_device, scales, job.config, job.epoch_of(state.step))
             state.step += 1
             run.step, is_last, values = state.step, state.step >= job.total_steps, {}
             if state.step == first_step and distributed.is_main():  # a start that fails leaves the file as it was
@@ -326,10 +325,10 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
             bad_steps.note(state, batches, losses)
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
-                found = validate(state.speaking_model, job.valid_batches(), job.config, jury,
-                                 jury.is_full(state.step))
+                found = validate(state.speaking_model, job.valid_batches(), job.config, meters,
+                                 meters.is_full(state.step))
                 callbacks.on_validation(run, ValidationReport(state.step, *found))
-                values = {**dict.fromkeys(jury.names, math.nan), **found.values}  # some are not due each time
+                values = {**dict.fromkeys(meters.names, math.nan), **found.values}  # some are not due each time
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
             if (values or state.step % train.save_interval == 0) and not state.bad_steps_in_a_row:
                 saver.save(values)
@@ -434,7 +433,7 @@ def main(description: str, multispeaker: bool) -> None:
 
 
 def _run(args: argparse.Namespace, multispeaker: bool) -> None:
-    with user_errors(BadStreak, CallbackError, WorkersDied, memory.MemoryShortage):
+    with user_errors(NonFiniteStreak, CallbackError, WorkersDied, memory.MemoryShortage):
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem

@@ -1,4 +1,4 @@
-"""The alignment search: its twins agree with each other, with every path there is, and with the published one."""
+"""The alignment search: its backends agree with each other, with every path there is, and with the published one."""
 # Shapes: B batch, L text tokens, T frames.
 
 import importlib
@@ -14,37 +14,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import monotonic_align
-from monotonic_align import plain
+from tests.monotonic_align import oracle
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ljs_base.npz"
-TWINS = ["core", "numba_twin", "plain"]
+BACKENDS = ["core", "numba_kernel", "numba_kernel without numba"]
 
 
-def twin_named(name):
-    return pytest.importorskip(f"monotonic_align.{name}", exc_type=ImportError)
+def backend_named(name):
+    name, _, without = name.partition(" without ")
+    if not without:
+        return pytest.importorskip(f"monotonic_align.{name}", exc_type=ImportError)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, without, None)
+        patch.delitem(sys.modules, f"monotonic_align.{name}", raising=False)
+        return importlib.import_module(f"monotonic_align.{name}")
 
 
-@pytest.fixture(params=TWINS)
-def twin(request, monkeypatch):
-    """Each twin in turn, chosen for the whole package."""
-    module = twin_named(request.param)
-    monkeypatch.setattr(monotonic_align, "_twin", lambda: module)
+@pytest.fixture(params=BACKENDS)
+def backend(request, monkeypatch):
+    """Each backend in turn, chosen for the whole package."""
+    module = backend_named(request.param)
+    monkeypatch.setattr(monotonic_align, "_host_backend", lambda: module)
     return module
 
 
 @pytest.fixture
 def fresh_choice():
-    """Forget which twin was chosen, before the test and after it."""
-    monotonic_align._twin.cache_clear()
+    """Clear the choice of the backend, before the test and after it."""
+    monotonic_align._host_backend.cache_clear()
     yield
-    monotonic_align._twin.cache_clear()
+    monotonic_align._host_backend.cache_clear()
 
 
-def fill(twin, scores, text_lengths, spec_lengths, num_threads=1):
-    """Call a twin as the package does: arrays in, durations [B, L] out."""
+def fill(backend, scores, text_lengths, spec_lengths, num_threads=1):
+    """Call a backend as the package does: arrays in, durations [B, L] out."""
     scores = np.asarray(scores, np.float32)
     durations = np.zeros((scores.shape[0], scores.shape[2]), np.int64)
-    twin.fill_durations(scores, np.asarray(text_lengths), np.asarray(spec_lengths), durations, num_threads)
+    backend.fill_durations(scores, np.asarray(text_lengths), np.asarray(spec_lengths), durations, num_threads)
     return durations
 
 
@@ -97,32 +103,32 @@ def small_scores(draw):
     return np.array(values, np.float32).reshape(frames, tokens)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", BACKENDS)
 @settings(max_examples=120, deadline=None)
 @given(scores=small_scores())
 def test_the_path_is_the_best_of_all_paths_and_ties_stay_on_the_token(name, scores):
-    found = fill(twin_named(name), scores[None], [scores.shape[1]], [scores.shape[0]])
+    found = fill(backend_named(name), scores[None], [scores.shape[1]], [scores.shape[0]])
     assert found[0].tolist() == best_of_all_paths(scores).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 1), (9, 9), (10, 9), (33, 17), (70, 64), (130, 65)])
-def test_degenerate_and_odd_shapes_give_valid_paths_like_the_plain_twin(twin, shape):
+def test_degenerate_and_odd_shapes_give_valid_paths_like_the_oracle(backend, shape):
     frames, tokens = shape
     scores = torch.randn(2, frames, tokens, generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([tokens, tokens]), torch.tensor([frames, frames])
     alignment = monotonic_align.search(scores, *lengths)
     assert_valid(alignment, *lengths)
-    assert alignment.durations.tolist() == fill(plain, scores, *lengths).tolist()
+    assert alignment.durations.tolist() == fill(oracle, scores, *lengths).tolist()
 
 
-def test_ragged_batches_give_valid_paths_like_the_plain_twin(twin):
+def test_ragged_batches_give_valid_paths_like_the_oracle(backend):
     scores, text_lengths, spec_lengths = random_batch(12, 90, 40)
     alignment = monotonic_align.search(scores, text_lengths, spec_lengths)
     assert_valid(alignment, text_lengths, spec_lengths)
-    assert alignment.durations.tolist() == fill(plain, scores, text_lengths, spec_lengths).tolist()
+    assert alignment.durations.tolist() == fill(oracle, scores, text_lengths, spec_lengths).tolist()
 
 
-def test_what_lies_beyond_the_lengths_is_not_read(twin):
+def test_what_lies_beyond_the_lengths_is_not_read(backend):
     scores, text_lengths, spec_lengths = random_batch(8, 50, 20)
     expected = monotonic_align.durations(scores, text_lengths, spec_lengths)
     for item, (frames, tokens) in enumerate(zip(spec_lengths, text_lengths, strict=True)):
@@ -131,15 +137,15 @@ def test_what_lies_beyond_the_lengths_is_not_read(twin):
     assert torch.equal(monotonic_align.durations(scores, text_lengths, spec_lengths), expected)
 
 
-def test_long_inputs_agree(twin):
+def test_long_inputs_agree(backend):
     scores, text_lengths, spec_lengths = random_batch(2, 3000, 700, seed=2)
-    scores = scores.cumsum(dim=1)  # sums beyond float32's whole numbers: rounding is the same in all twins, too
+    scores = scores.cumsum(dim=1)  # sums beyond float32's whole numbers: rounding is the same in all backends, too
     text_lengths[1], spec_lengths[1] = 650, 2999
     found = monotonic_align.durations(scores, text_lengths, spec_lengths)
-    assert found.tolist() == fill(plain, scores, text_lengths, spec_lengths).tolist()
+    assert found.tolist() == fill(oracle, scores, text_lengths, spec_lengths).tolist()
 
 
-def test_the_path_equals_the_published_one(twin):
+def test_the_path_equals_the_published_one(backend):
     golden = np.load(GOLDEN)
     scores, mask = (torch.from_numpy(golden[f"in/{name}"]) for name in ("neg_cent", "neg_cent_mask"))
     path = monotonic_align.maximum_path(scores * mask, mask)
@@ -154,21 +160,21 @@ def test_the_path_equals_the_published_one(twin):
 
 
 @pytest.mark.parametrize("value", [-1e9, -1e30, 3e38, -torch.inf, torch.inf, torch.nan, 0.0])
-def test_extreme_values_give_the_same_valid_path_in_every_twin(twin, value):
+def test_extreme_values_give_the_same_valid_path_in_every_backend(backend, value):
     scores, text_lengths, spec_lengths = random_batch(6, 40, 15, seed=3)
     scores[torch.rand(scores.shape, generator=torch.Generator().manual_seed(4)) < 0.3] = value
     alignment = monotonic_align.search(scores, text_lengths, spec_lengths)
     assert_valid(alignment, text_lengths, spec_lengths)
-    assert alignment.durations.tolist() == fill(plain, scores, text_lengths, spec_lengths).tolist()
+    assert alignment.durations.tolist() == fill(oracle, scores, text_lengths, spec_lengths).tolist()
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 0.0, -1e9])
-def test_scores_all_alike_stay_on_the_last_token(twin, value):
+def test_scores_all_alike_stay_on_the_last_token(backend, value):
     found = monotonic_align.durations(torch.full((1, 9, 4), value), torch.tensor([4]), torch.tensor([9]))
     assert found.tolist() == [[1, 1, 1, 6]]
 
 
-def test_scores_far_below_minus_1e9_still_choose_the_best_path(twin):
+def test_scores_far_below_minus_1e9_still_choose_the_best_path(backend):
     scores = torch.full((1, 6, 3), -4e9)
     scores[0, [0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 1, 2]] = -2e9
     found = monotonic_align.durations(scores, torch.tensor([3]), torch.tensor([6]))
@@ -179,7 +185,7 @@ def test_scores_far_below_minus_1e9_still_choose_the_best_path(twin):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_dtypes_are_searched_in_float32_and_give_a_path_of_their_own(twin, dtype):
+def test_other_dtypes_are_searched_in_float32_and_give_a_path_of_their_own(backend, dtype):
     scores, text_lengths, spec_lengths = random_batch(4, 30, 12)
     scores = scores.to(dtype)
     alignment = monotonic_align.search(scores, text_lengths, spec_lengths)
@@ -187,7 +193,7 @@ def test_other_dtypes_are_searched_in_float32_and_give_a_path_of_their_own(twin,
     assert torch.equal(alignment.durations, monotonic_align.durations(scores.float(), text_lengths, spec_lengths))
 
 
-def test_strided_scores_give_the_same_path(twin):
+def test_strided_scores_give_the_same_path(backend):
     scores, text_lengths, spec_lengths = random_batch(4, 30, 12)
     expected = monotonic_align.search(scores, text_lengths, spec_lengths).path
     wide = torch.full((8, 35, 26), torch.nan)
@@ -199,13 +205,13 @@ def test_strided_scores_give_the_same_path(twin):
         assert torch.equal(monotonic_align.search(strided, text_lengths, spec_lengths).path, expected)
 
 
-def test_expanded_scores_and_lengths_are_accepted(twin):
+def test_expanded_scores_and_lengths_are_accepted(backend):
     scores = torch.randn(1, 20, 1, generator=torch.Generator().manual_seed(5)).expand(3, 20, 5)
     lengths = torch.tensor([5]).expand(3), torch.tensor([20], dtype=torch.int32).expand(3)
     assert_valid(monotonic_align.search(scores, *lengths), lengths[0], lengths[1].long())
 
 
-def test_the_scores_keep_their_values_and_the_result_has_no_gradient(twin):
+def test_the_scores_keep_their_values_and_the_result_has_no_gradient(backend):
     scores, text_lengths, spec_lengths = random_batch(3, 30, 12)
     before = scores.clone()
     scores.requires_grad_()
@@ -215,16 +221,16 @@ def test_the_scores_keep_their_values_and_the_result_has_no_gradient(twin):
     assert not alignment.path.requires_grad and alignment.path.dtype == torch.float32
 
 
-def test_an_empty_batch_gives_an_empty_alignment(twin):
+def test_an_empty_batch_gives_an_empty_alignment(backend):
     nothing = torch.zeros(0, dtype=torch.int64)
     alignment = monotonic_align.search(torch.zeros(0, 7, 3), nothing, nothing)
     assert alignment.path.shape == (0, 7, 3) and alignment.durations.shape == (0, 3)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", BACKENDS)
 def test_the_number_of_threads_changes_nothing(name):
     scores, text_lengths, spec_lengths = random_batch(13, 60, 25)
-    results = [fill(twin_named(name), scores, text_lengths, spec_lengths, threads) for threads in (1, 2, 5, 13)]
+    results = [fill(backend_named(name), scores, text_lengths, spec_lengths, threads) for threads in (1, 2, 5, 13)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
@@ -233,7 +239,7 @@ def test_the_compiled_path_is_that_of_the_durations_whatever_was_there_before(th
     scores, text_lengths, spec_lengths = random_batch(13, 60, 25)
     durations = monotonic_align.durations(scores, text_lengths, spec_lengths)
     path = torch.full((13, 60, 25), torch.nan)
-    twin_named("core").fill_path(durations.numpy(), path.numpy(), threads)
+    backend_named("core").fill_path(durations.numpy(), path.numpy(), threads)
     assert torch.equal(path, monotonic_align._path_of(durations, 60, torch.float64).float())
 
 
@@ -244,7 +250,7 @@ def test_no_more_threads_than_items_are_asked_for(monkeypatch):
         def fill_durations(self, scores, text_lengths, spec_lengths, durations, num_threads):
             asked.append(num_threads)
 
-    monkeypatch.setattr(monotonic_align, "_twin", Spy)
+    monkeypatch.setattr(monotonic_align, "_host_backend", Spy)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for batch in (1, 3, 9):
         monotonic_align.durations(*random_batch(batch, 10, 4))
@@ -311,41 +317,41 @@ def test_wrong_shapes_are_an_error():
 
 def test_the_compiled_search_refuses_scores_that_are_not_dense_along_the_tokens():
     with pytest.raises(ValueError, match="stride of 36 bytes along the tokens; expected 4"):
-        fill(twin_named("core"), np.zeros((1, 6, 9), np.float32).transpose(0, 2, 1), [6], [9])
+        fill(backend_named("core"), np.zeros((1, 6, 9), np.float32).transpose(0, 2, 1), [6], [9])
 
 
-# -- which twin ----------------------------------------------------------------------------------------------------
+# -- which backend ----------------------------------------------------------------------------------------------------
 
 
 def test_the_compiled_search_is_chosen_without_a_warning_where_it_is(fresh_choice):
-    core = twin_named("core")
+    core = backend_named("core")
     assert core.__name__ == "monotonic_align.core"
     assert Path(core.__file__).parent == Path(monotonic_align.__file__).parent
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert monotonic_align._twin() is core
+        assert monotonic_align._host_backend() is core
 
 
 def test_without_the_extension_numba_is_used_and_one_warning_is_given(fresh_choice, monkeypatch):
-    numba_twin = twin_named("numba_twin")
+    numba_kernel = backend_named("numba_kernel")
     monkeypatch.setitem(sys.modules, "monotonic_align.core", None)
     with pytest.warns(RuntimeWarning, match="compiled search is not available.*numba takes its place") as caught:
         for _ in range(3):
             monotonic_align.search(*random_batch(2, 9, 4))
     assert len(caught) == 1
-    assert monotonic_align._twin() is numba_twin
+    assert monotonic_align._host_backend() is numba_kernel
 
 
-def test_without_extension_and_numba_the_plain_search_is_used_and_one_warning_is_given(fresh_choice, monkeypatch):
+def test_without_extension_and_numba_the_search_runs_in_python_and_one_warning_is_given(fresh_choice, monkeypatch):
     expected = monotonic_align.durations(*random_batch(2, 9, 4))
-    monotonic_align._twin.cache_clear()
+    monotonic_align._host_backend.cache_clear()
     monkeypatch.setitem(sys.modules, "monotonic_align.core", None)
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "monotonic_align.numba_twin", raising=False)
-    with pytest.warns(RuntimeWarning, match="nor is numba; NumPy takes its place.*pip install numba") as caught:
+    monkeypatch.delitem(sys.modules, "monotonic_align.numba_kernel", raising=False)
+    with pytest.warns(RuntimeWarning, match="nor is numba; Python takes its place.*pip install numba") as caught:
         found = [monotonic_align.durations(*random_batch(2, 9, 4)) for _ in range(3)]
     assert len(caught) == 1
-    assert monotonic_align._twin() is plain
+    assert monotonic_align._host_backend() .njit is None
     assert all(torch.equal(each, expected) for each in found)
 
 

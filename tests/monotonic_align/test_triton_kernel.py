@@ -1,4 +1,4 @@
-"""The twin for GPUs of the alignment search: run by Triton's interpreter on the CPU, and compiled for GPUs."""
+"""The backend for GPUs of the alignment search: run by Triton's interpreter on the CPU, and compiled for GPUs."""
 # Shapes: B batch, L text tokens, T frames.
 
 import contextlib
@@ -11,14 +11,14 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import monotonic_align
-from monotonic_align import plain
+from tests.monotonic_align import oracle
 from tests.monotonic_align.test_monotonic_align import fill, random_batch
 
 # -- by Triton's interpreter ---------------------------------------------------------------------------------------
 
 
 def import_kernel():
-    """Import the Triton twin anew: whether the interpreter runs it is settled while it is imported."""
+    """Import the Triton backend anew: whether the interpreter runs it is settled while it is imported."""
     pytest.importorskip("triton", reason="Triton is published for Linux alone")
     sys.modules.pop("monotonic_align.triton_kernel", None)
     return importlib.import_module("monotonic_align.triton_kernel")
@@ -26,7 +26,7 @@ def import_kernel():
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The Triton twin, run by Triton's interpreter on the CPU."""
+    """The Triton backend, run by Triton's interpreter on the CPU."""
     interpreter = pytest.importorskip("triton.runtime.interpreter", reason="Triton is published for Linux alone")
     patch_tensor = interpreter._patch_lang_tensor
 
@@ -41,45 +41,45 @@ def kernel(monkeypatch):
     sys.modules.pop("monotonic_align.triton_kernel")
 
 
-def assert_like_plain(kernel, scores, text_lengths, spec_lengths):
+def assert_like_oracle(kernel, scores, text_lengths, spec_lengths):
     found = kernel.durations(scores, text_lengths, spec_lengths)
     assert found.dtype == torch.int64
-    assert found.tolist() == fill(plain, scores.float(), text_lengths, spec_lengths).tolist()
+    assert found.tolist() == fill(oracle, scores.float(), text_lengths, spec_lengths).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 1), (9, 9), (31, 30), (32, 5), (33, 17), (40, 33), (130, 65)])
-def test_the_gpu_twin_finds_the_path_of_the_plain_twin_ties_and_all(kernel, shape):
+def test_the_gpu_backend_finds_the_path_of_the_oracle_ties_and_all(kernel, shape):
     scores, text_lengths, spec_lengths = random_batch(3, *shape, seed=6)
-    assert_like_plain(kernel, scores, text_lengths, spec_lengths)
-    assert_like_plain(kernel, scores.round(), text_lengths, spec_lengths)
+    assert_like_oracle(kernel, scores, text_lengths, spec_lengths)
+    assert_like_oracle(kernel, scores.round(), text_lengths, spec_lengths)
 
 
 @pytest.mark.slow
-def test_the_gpu_twin_takes_long_texts(kernel):
+def test_the_gpu_backend_takes_long_texts(kernel):
     scores, text_lengths, spec_lengths = random_batch(1, 2500, 2048, seed=6)
-    assert_like_plain(kernel, scores.cumsum(dim=1), text_lengths, spec_lengths)
+    assert_like_oracle(kernel, scores.cumsum(dim=1), text_lengths, spec_lengths)
 
 
 @pytest.mark.parametrize("value", [-1e30, 3e38, -torch.inf, torch.inf, torch.nan])
-def test_the_gpu_twin_gives_the_same_path_for_extreme_values(kernel, value):
+def test_the_gpu_backend_gives_the_same_path_for_extreme_values(kernel, value):
     scores, text_lengths, spec_lengths = random_batch(4, 40, 15, seed=3)
     scores[torch.rand(scores.shape, generator=torch.Generator().manual_seed(4)) < 0.3] = value
-    assert_like_plain(kernel, scores, text_lengths, spec_lengths)
+    assert_like_oracle(kernel, scores, text_lengths, spec_lengths)
 
 
-def test_the_gpu_twin_reads_scores_and_lengths_of_every_kind(kernel):
+def test_the_gpu_backend_reads_scores_and_lengths_of_every_kind(kernel):
     scores, text_lengths, spec_lengths = random_batch(3, 40, 12)
     wide = torch.full((6, 45, 26), torch.nan)
     wide[::2, 2:42, 1:25:2] = scores
     for each in (scores.half(), scores.bfloat16(), scores.mT.contiguous().mT, wide[::2, 2:42, 1:25:2]):
-        assert_like_plain(kernel, each, text_lengths, spec_lengths)
-    assert_like_plain(kernel, scores, text_lengths.int(), spec_lengths.int())
-    assert_like_plain(kernel, scores, torch.tensor([5]).expand(3), torch.tensor([40]).expand(3))
+        assert_like_oracle(kernel, each, text_lengths, spec_lengths)
+    assert_like_oracle(kernel, scores, text_lengths.int(), spec_lengths.int())
+    assert_like_oracle(kernel, scores, torch.tensor([5]).expand(3), torch.tensor([40]).expand(3))
     nothing = torch.zeros(0, dtype=torch.int64)
     assert kernel.durations(torch.zeros(0, 7, 3), nothing, nothing).shape == (0, 3)
 
 
-def test_the_gpu_twin_gives_items_without_a_path_zeros_and_the_others_theirs(kernel):
+def test_the_gpu_backend_gives_items_without_a_path_zeros_and_the_others_theirs(kernel):
     text_lengths, spec_lengths = torch.tensor([4, 0, 6, 9, 6, -3]), torch.tensor([9, 9, 5, 9, 10, 9])
     found = kernel.durations(torch.randn(6, 9, 8), text_lengths, spec_lengths)
     assert found.sum(dim=1).tolist() == [9, 0, 0, 0, 0, 0]
@@ -89,7 +89,7 @@ def test_the_gpu_twin_gives_items_without_a_path_zeros_and_the_others_theirs(ker
 
 
 @pytest.mark.parametrize("capability", [75, 80, 90, 120])
-def test_the_gpu_twin_compiles_for_every_generation_and_rounds_like_the_others(capability, monkeypatch, tmp_path):
+def test_the_gpu_backend_compiles_for_every_generation_and_rounds_like_the_others(capability, monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     search = import_kernel()._search
@@ -108,7 +108,7 @@ def test_the_gpu_twin_compiles_for_every_generation_and_rounds_like_the_others(c
 
 
 class FakeKernel:
-    """Stands where the Triton twin would be."""
+    """Stands where the Triton backend would be."""
 
     is_supported = True
 
@@ -137,7 +137,7 @@ class RecordsOperators(TorchDispatchMode):
 @pytest.fixture
 def fake_kernel(monkeypatch):
     kernel = FakeKernel()
-    monkeypatch.setattr(monotonic_align, "_gpu_twin", lambda: kernel)
+    monkeypatch.setattr(monotonic_align, "_gpu_backend", lambda: kernel)
     return kernel
 
 
@@ -199,15 +199,15 @@ def test_scores_on_a_gpu_that_the_kernel_does_not_take_are_searched_on_the_host(
     lengths = torch.tensor([4, 4]), torch.tensor([9, 9])
     fake_kernel.is_supported = False
     assert monotonic_align.durations(fake_scores, *lengths) == (fake_scores, *lengths)
-    monkeypatch.setattr(monotonic_align, "_gpu_twin", lambda: None)
+    monkeypatch.setattr(monotonic_align, "_gpu_backend", lambda: None)
     assert monotonic_align.durations(fake_scores, *lengths) == (fake_scores, *lengths)
 
 
 def test_without_triton_one_warning_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "monotonic_align.triton_kernel", raising=False)
-    monotonic_align._gpu_twin.cache_clear()
+    monotonic_align._gpu_backend.cache_clear()
     with pytest.warns(RuntimeWarning, match="no Triton .*; scores travel from the GPU to the host") as caught:
-        assert [monotonic_align._gpu_twin() for _ in range(3)] == [None] * 3
+        assert [monotonic_align._gpu_backend() for _ in range(3)] == [None] * 3
     assert len(caught) == 1
-    monotonic_align._gpu_twin.cache_clear()
+    monotonic_align._gpu_backend.cache_clear()

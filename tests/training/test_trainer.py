@@ -15,11 +15,12 @@ import torch
 
 import checkpoint
 import config as settings
+from formats import publishing
 from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.test_checkpoint import failing
 from training import memory, trainer
 from training import step as training_step
-from training.bad_steps import MAX_DUMPS, BadStreak
+from training.bad_steps import MAX_DUMPS, NonFiniteStreak
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
@@ -57,7 +58,7 @@ def test_a_run_leaves_numbers_checkpoints_and_its_configuration(tiny_corpus, tmp
     state = trainer.fit(with_corpus(tiny_corpus, (*kinds, "train.total_steps=4", trackers)), run, CPU)
     assert state.step == 4
     assert checkpoint.list_steps(run) == [2, 4]
-    assert checkpoint.read_best(run).step == 4
+    assert checkpoint.read_ranking(run).best[0].step == 4
     assert settings.load(run / "config.json").model.generator == kinds[0].split("=")[1]
     lines = metrics_of(run)
     assert [line["step"] for line in lines if "train/mel" in line] == [1, 2, 3, 4]
@@ -141,7 +142,7 @@ def test_symbols_of_a_file_are_kept_inside_the_run(tiny_corpus, tmp_path):
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(training_step, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
-    with pytest.raises(BadStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
+    with pytest.raises(NonFiniteStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "step 1 was left out, its loss or gradient is not finite (1 of at most 10 in a row)" in caplog.text
     assert "train/mel nan" in caplog.text and ".wav" in caplog.text
@@ -293,7 +294,7 @@ def test_a_second_rollback_from_the_same_place_goes_further_back(tiny_corpus, tm
     monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 6))
     config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
                                        "train.max_bad_steps=2", "train.rollbacks=2"))
-    with pytest.raises(BadStreak, match="2 steps in a row, from step 6, had a loss or gradient"):
+    with pytest.raises(NonFiniteStreak, match="2 steps in a row, from step 6, had a loss or gradient"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "rollback 1 of 2: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert max(checkpoint.list_steps(tmp_path / "run")) == 6  # nothing was saved within the streak
@@ -305,7 +306,7 @@ def test_steps_to_which_a_run_has_gone_back_are_known_after_a_restart(tiny_corpu
     config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
                                        "train.max_bad_steps=2", "train.rollbacks=1"))
     for rollbacks in (1, 2):
-        with pytest.raises(BadStreak):
+        with pytest.raises(NonFiniteStreak):
             trainer.fit(settings.replace(config, "train", {"rollbacks": rollbacks}), tmp_path / "run", CPU)
     assert "rollback 1 of 1: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert state_of(tmp_path / "run", 4)["rolled_back_to"] == [6, 4]
@@ -316,7 +317,7 @@ def test_a_streak_is_counted_on_after_a_restart(tiny_corpus, tmp_path, monkeypat
     config = with_corpus(tiny_corpus, ("train.total_steps=5", "train.max_bad_steps=4"))
     trainer.fit(settings.replace(config, "train", {"total_steps": 4}), tmp_path / "run", CPU)  # two of them are bad
     assert state_of(tmp_path / "run")["bad_steps_in_a_row"] == 2
-    with pytest.raises(BadStreak, match="4 steps in a row, from step 2"):
+    with pytest.raises(NonFiniteStreak, match="4 steps in a row, from step 2"):
         trainer.fit(settings.replace(config, "train", {"total_steps": 9}), tmp_path / "run", CPU)
 
 
@@ -407,7 +408,7 @@ def test_checkpoints_stay_by_age_by_measure_and_by_step(tiny_corpus, tmp_path):
     values = {line["step"]: line["valid/kl"] for line in metrics_of(tmp_path / "run") if "valid/kl" in line}
     best = sorted(values, key=values.get)[:2]
     assert checkpoint.list_steps(tmp_path / "run") == sorted({11, 12, 5, 10, *best})
-    assert checkpoint.read_best(tmp_path / "run").step == best[0]
+    assert checkpoint.read_ranking(tmp_path / "run").best[0].step == best[0]
 
 
 def test_a_measure_that_validation_lacks_is_an_error_before_the_first_step(tiny_corpus, tmp_path):
@@ -472,7 +473,7 @@ def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, 
 
 def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_restart(tiny_corpus, tmp_path, caplog):
     trainer.fit(with_corpus(tiny_corpus), tmp_path / "first", CPU)
-    checkpoint.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
+    publishing.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
     config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(config, tmp_path / "second", CPU)

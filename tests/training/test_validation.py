@@ -14,8 +14,7 @@ from tests.conftest import tiny, with_corpus
 from tests.evaluation.test_alignment import LEARNED, A, B
 from text import TextProcessor
 from training import distributed, trainer, validation
-from training.jury import BETTER, Jury
-from training.validation import over_processes
+from training.validation import BETTER, ValidationMeters, over_processes
 
 CPU = torch.device("cpu")
 CONFIG = tiny(('train.meters=["sanity", "timing"]',))
@@ -52,15 +51,15 @@ def test_a_process_without_a_batch_waits_for_the_same_sums(model, batch, monkeyp
         return [value + 1 for value in values]
 
     monkeypatch.setattr(distributed, "sum_over_processes", counted)
-    found = [validation.validate(model, batches, CONFIG, Jury(CONFIG)).values.keys()
+    found = [validation.validate(model, batches, CONFIG, ValidationMeters(CONFIG)).values.keys()
              for batches in ([(0, batch)], [(1, batch)], [])]
     assert lengths[:3] == lengths[3:6] == lengths[6:] and found[0] == found[1] == found[2]
 
 
 def test_of_all_that_is_found_it_is_known_which_way_it_is_better(model, batch):
-    jury, health = Jury(CONFIG), AlignmentHealth(*[1.0] * 12).as_dict()  # this batch has no other text to compare with
-    found = validation.validate(model, [(0, batch)], CONFIG, jury).values.keys()
-    assert (found | health.keys()) - set(jury.names) == BETTER.keys()
+    meters, health = ValidationMeters(CONFIG), AlignmentHealth(*[1.0] * 12).as_dict()
+    found = validation.validate(model, [(0, batch)], CONFIG, meters).values.keys()  # no other text to compare with
+    assert (found | health.keys()) - set(meters.names) == BETTER.keys()
 
 
 def test_what_is_measured_is_of_all_lengths(model, batch):
@@ -79,11 +78,11 @@ def test_an_untrained_voice_says_no_more_than_a_few_times_what_was_recorded(mode
 
 
 def test_a_voice_of_silence_has_no_quality(model, batch, monkeypatch):
-    assert validation.validate(model, [(0, batch)], CONFIG, Jury(CONFIG)).values["valid/quality"] > 0
+    assert validation.validate(model, [(0, batch)], CONFIG, ValidationMeters(CONFIG)).values["valid/quality"] > 0
     speak = validation._speak
     monkeypatch.setattr(validation, "_speak", lambda *args: [
         sample._replace(spoken=np.zeros_like(sample.spoken)) for sample in speak(*args)])
-    found = validation.validate(model, [(0, batch)], CONFIG, Jury(CONFIG)).values
+    found = validation.validate(model, [(0, batch)], CONFIG, ValidationMeters(CONFIG)).values
     assert math.isnan(found["valid/quality"]) and found["valid/sane"] == 0 and math.isfinite(found["valid/mel"])
 
 

@@ -1,7 +1,8 @@
-"""The alignment search for machines without the compiled one, compiled by numba while it runs.
+"""The alignment search for machines without the compiled one: compiled by numba while it runs, or not compiled at all.
 
-Nothing is cached on the disk: a cache would lie beside the sources, which may be read-only or shared by machines with
-other processors, and compiling takes about a second.
+Without numba the same lines run in Python, hundreds of times slower, with the same results. Nothing is cached on the
+disk: a cache would lie beside the sources, which may be read-only or shared by machines with other processors, and
+compiling takes about a second.
 """
 # Shapes: B batch, L text tokens, T frames.
 
@@ -9,11 +10,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 
+try:
+    from numba import njit
+except ImportError:
+    njit = None
 
-@numba.njit(nogil=True)
+
 def _fill_item(scores, frames, tokens, durations):
     """Add the best path of one item, scores [T, L], to durations [L]."""
     advances = np.empty((frames, tokens), np.uint8)
@@ -41,13 +45,18 @@ def _fill_item(scores, frames, tokens, durations):
     durations[0] += 1
 
 
+if njit is not None:
+    _fill_item = njit(nogil=True)(_fill_item)
+
+
 def fill_durations(scores: np.ndarray, text_lengths: np.ndarray, spec_lengths: np.ndarray, durations: np.ndarray,
                    num_threads: int) -> None:
     """Add the frames per token of every item's best path to `durations` [B, L]; arguments as `core.fill_durations`."""
 
     def fill_share(first: int) -> None:
-        for item in range(first, len(scores), num_threads):
-            _fill_item(scores[item], spec_lengths[item], text_lengths[item], durations[item])
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are allowed
+            for item in range(first, len(scores), num_threads):
+                _fill_item(scores[item], spec_lengths[item], text_lengths[item], durations[item])
 
     if num_threads == 1:
         fill_share(0)

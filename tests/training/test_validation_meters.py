@@ -11,9 +11,9 @@ from evaluation.metrics import METERS, Meter
 from evaluation.scorecard import Measure
 from models import SynthesizerTrn
 from tests.conftest import tiny, with_corpus
-from training import jury, trainer, validation
+from training import trainer, validation
 from training.callbacks import SpokenSample, SpokenSentence
-from training.jury import Jury
+from training.validation import ValidationMeters
 
 CPU = torch.device("cpu")
 
@@ -62,69 +62,69 @@ def sentence(text, length):
 
 
 def test_means_are_over_all_that_was_spoken_and_costly_meters_wait(sentences):
-    listening = Jury(tiny(settings_of(sentences, "train.evaluate_every=2")))
+    meters = ValidationMeters(tiny(settings_of(sentences, "train.evaluate_every=2")))
     spoken = [sample(100), sample(200)], [sentence("Abc def.", 600)]
-    assert listening.measure(*spoken, is_full=False) == {"valid/length": 300}
-    assert listening.measure(*spoken, is_full=True) == {"valid/length": 300, "valid/said": 2}
-    assert listening.names == ("valid/length", "valid/said")
-    assert [listening.is_full(step) for step in (0, 2, 4, 8, 9, 12, 16)] == [
+    assert meters.measure(*spoken, is_full=False) == {"valid/length": 300}
+    assert meters.measure(*spoken, is_full=True) == {"valid/length": 300, "valid/said": 2}
+    assert meters.names == ("valid/length", "valid/said")
+    assert [meters.is_full(step) for step in (0, 2, 4, 8, 9, 12, 16)] == [
         False, False, False, True, False, False, True], "9 is a last step between intervals"
-    assert not Jury(tiny(settings_of(sentences, "train.evaluate_every=0"))).is_full(8)
+    assert not ValidationMeters(tiny(settings_of(sentences, "train.evaluate_every=0"))).is_full(8)
 
 
 def test_processes_measure_what_each_of_them_spoke(sentences, monkeypatch):
     def with_another(values):  # that spoke one sound of 900 samples
         return [value + more for value, more in zip(values, (900.0, 1.0))]
 
-    monkeypatch.setattr(jury.distributed, "sum_over_processes", with_another)
-    listening = Jury(tiny(settings_of(sentences)))
-    assert listening.measure([sample(100)], [], is_full=False) == {"valid/length": 500}
-    assert listening.measure([], [], is_full=False) == {"valid/length": 900}
+    monkeypatch.setattr(validation.distributed, "sum_over_processes", with_another)
+    meters = ValidationMeters(tiny(settings_of(sentences)))
+    assert meters.measure([sample(100)], [], is_full=False) == {"valid/length": 500}
+    assert meters.measure([], [], is_full=False) == {"valid/length": 900}
 
 
 def test_test_sentences_are_spoken_one_of_each_kind_or_all_and_always_the_same(sentences):
     config = tiny(settings_of(sentences))
-    listening = Jury(config)
+    meters = ValidationMeters(config)
     torch.manual_seed(0)
-    model = SynthesizerTrn(len(listening._reader.processor.symbols), config).eval()
+    model = SynthesizerTrn(len(meters._reader.processor.symbols), config).eval()
     with torch.no_grad():
-        few, again, everything = (listening.speak(model, is_full) for is_full in (False, False, True))
+        few, again, everything = (meters.speak(model, is_full) for is_full in (False, False, True))
     assert [each.text for each in few] == ["Abc.", "Ghi jkl?"] and len(everything) == 3
     assert all(np.array_equal(one.samples, other.samples) for one, other in zip(few, again))
 
 
 def test_an_untrained_voice_does_not_speak_for_hours(sentences, monkeypatch):
     config = tiny(settings_of(sentences))
-    listening = Jury(config)
-    model = SynthesizerTrn(len(listening._reader.processor.symbols), config).eval()
+    meters = ValidationMeters(config)
+    model = SynthesizerTrn(len(meters._reader.processor.symbols), config).eval()
     monkeypatch.setattr(model, "predict_durations", lambda prior, g, noise: torch.full((1, noise.shape[2]), 900.0))
     with torch.no_grad():
-        spoken = listening.speak(model, is_full=False)
-    assert max(len(each.samples) for each in spoken) <= jury.LONGEST_SECONDS * 8000
+        spoken = meters.speak(model, is_full=False)
+    assert max(len(each.samples) for each in spoken) <= validation.LONGEST_SECONDS * 8000
 
 
 def test_sentences_that_cannot_be_read_are_left_out_with_one_warning(sentences, caplog, monkeypatch):
     def no_espeak(self, source):
         raise ImportError("no espeak here")
 
-    listening = Jury(tiny(settings_of(sentences)))
-    monkeypatch.setattr(type(listening._reader), "read", no_espeak)
-    assert listening.speak(None, is_full=False) == listening.speak(None, is_full=False) == []
+    meters = ValidationMeters(tiny(settings_of(sentences)))
+    monkeypatch.setattr(type(meters._reader), "read", no_espeak)
+    assert meters.speak(None, is_full=False) == meters.speak(None, is_full=False) == []
     assert caplog.text.count("3 of 3 test sentences are left out") == 1 and "no espeak here" in caplog.text
 
 
 def test_a_sentence_that_cannot_be_read_leaves_the_others(sentences, caplog, monkeypatch):
-    listening = Jury(tiny(settings_of(sentences)))
-    read = type(listening._reader).read
+    meters = ValidationMeters(tiny(settings_of(sentences)))
+    read = type(meters._reader).read
 
     def without_abc(self, source):
         if source == "Abc.":
             raise ValueError("what is that")
         return read(self, source)
 
-    monkeypatch.setattr(type(listening._reader), "read", without_abc)
-    monkeypatch.setattr(listening, "_say", lambda model, prompt: np.zeros(8, np.float32))
-    assert [each.text for each in listening.speak(None, is_full=True)] == ["Def.", "Ghi jkl?"]
+    monkeypatch.setattr(type(meters._reader), "read", without_abc)
+    monkeypatch.setattr(meters, "_speak", lambda model, prompt: np.zeros(8, np.float32))
+    assert [each.text for each in meters.speak(None, is_full=True)] == ["Def.", "Ghi jkl?"]
     assert "1 of 3 test sentences are left out, which cannot be read; the first is 'Abc.': what is" in caplog.text
 
 
@@ -133,19 +133,19 @@ def test_an_error_of_the_model_is_not_taken_for_a_sentence_that_cannot_be_read(s
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     config = tiny(settings_of(sentences))
-    listening = Jury(config)
-    model = SynthesizerTrn(len(listening._reader.processor.symbols), config).eval()
+    meters = ValidationMeters(config)
+    model = SynthesizerTrn(len(meters._reader.processor.symbols), config).eval()
     monkeypatch.setattr(model, "predict_durations", out_of_memory)
     with torch.no_grad(), pytest.raises(torch.cuda.OutOfMemoryError):
-        listening.speak(model, is_full=False)
+        meters.speak(model, is_full=False)
 
 
 def test_meters_that_are_absent_are_told_once(sentences, caplog, monkeypatch):
     monkeypatch.setattr(Lengths, "needs", ("no_such_package",))
-    listening = Jury(tiny(settings_of(sentences, "train.evaluate_every=2")))
+    meters = ValidationMeters(tiny(settings_of(sentences, "train.evaluate_every=2")))
     for _ in range(2):
-        assert listening.measure([sample(100)], [], is_full=False) == {}
-    listening.measure([sample(100)], [], is_full=True)
+        assert meters.measure([sample(100)], [], is_full=False) == {}
+    meters.measure([sample(100)], [], is_full=True)
     assert caplog.text.count("validation goes without length") == 1 and caplog.text.count("no_such_package") == 1
 
 
@@ -156,10 +156,11 @@ def test_a_meter_that_fails_is_left_out_from_then_on_with_one_warning(sentences,
 
     asked, lengths = [], []
     monkeypatch.setattr(Words, "measure", fail_at_the_second)
-    monkeypatch.setattr(jury.distributed, "sum_over_processes", lambda values: lengths.append(len(values)) or values)
-    listening = Jury(tiny(settings_of(sentences, "train.evaluate_every=2")))
+    monkeypatch.setattr(validation.distributed, "sum_over_processes",
+                        lambda values: lengths.append(len(values)) or values)
+    meters = ValidationMeters(tiny(settings_of(sentences, "train.evaluate_every=2")))
     for _ in range(2):
-        assert listening.measure([sample(100), sample(200)], [], is_full=True) == {"valid/length": 150}
+        assert meters.measure([sample(100), sample(200)], [], is_full=True) == {"valid/length": 150}
     assert len(asked) == 2 and lengths == [4, 4], "not asked again, and in step with the other processes"
     assert caplog.text.count("goes on without the meter said, which fails: KeyError: 'broken'") == 1
 
@@ -181,7 +182,7 @@ def test_recordings_are_had_without_test_sentences_and_for_meters_of_each_valida
     monkeypatch.setitem(METERS._builders, "voices", Voices)
     config = with_corpus(tiny_corpus, ("train.test_sentences=null", 'train.meters=["voices"]',
                                        'train.costly_meters=[]'))
-    assert Jury(config).measure([sample(100)], [], is_full=False) == {"valid/voices": 5}
+    assert ValidationMeters(config).measure([sample(100)], [], is_full=False) == {"valid/voices": 5}
 
 
 @pytest.mark.parametrize(("measure", "message"), [
@@ -194,17 +195,17 @@ def test_recordings_are_had_without_test_sentences_and_for_meters_of_each_valida
 def test_a_measure_that_cannot_rank_is_refused_before_the_first_step(measure, message):
     meters = ('train.meters=["sanity"]', "train.evaluate_every=0", f"train.best_measure={measure}")
     with pytest.raises(ValueError, match=message):
-        Jury(tiny(meters))
-    Jury(tiny((*meters, "train.keep_best=0")))
+        ValidationMeters(tiny(meters))
+    ValidationMeters(tiny((*meters, "train.keep_best=0")))
     with pytest.raises(ValueError, match=message):
-        Jury(tiny((*meters, "train.keep_best=0", "train.patience=3")))
+        ValidationMeters(tiny((*meters, "train.keep_best=0", "train.patience=3")))
 
 
 def test_a_meter_or_a_file_that_does_not_exist_is_an_error():
     with pytest.raises(ValueError, match="unknown meter 'lenghts'; did you mean 'lengths'"):
-        Jury(tiny(('train.meters=["lenghts"]',)))
+        ValidationMeters(tiny(('train.meters=["lenghts"]',)))
     with pytest.raises(FileNotFoundError, match="no text file none.txt"):
-        Jury(tiny(("train.test_sentences=none.txt",)))
+        ValidationMeters(tiny(("train.test_sentences=none.txt",)))
 
 
 def test_quality_is_the_mean_of_what_was_measured():

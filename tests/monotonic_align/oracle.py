@@ -1,4 +1,4 @@
-"""The alignment search in NumPy, a frame at a time: what the tests compare with, and the last resort."""
+"""The alignment search in NumPy, a frame at a time, for the tests to compare with."""
 # Shapes: B batch, L text tokens, T frames.
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ def fill_durations(scores: np.ndarray, text_lengths: np.ndarray, spec_lengths: n
                    num_threads: int) -> None:
     """Add the frames per token of every item's best path to `durations` [B, L]; arguments as `core.fill_durations`.
 
-    `num_threads` is there for the sake of the twins: this one always takes one.
+    `num_threads` is that of the other backends: this one always takes one.
     """
     for item, (frames, tokens) in enumerate(zip(spec_lengths, text_lengths, strict=True)):
         token_of_frame = _best_path(scores[item, :frames, :tokens])
