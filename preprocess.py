@@ -56,7 +56,7 @@ from corpora.layouts import read_vctk, scan_corpus, scan_ljspeech
 from corpora.parallel import ENGINES
 from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import Scan, check_apart, counted, or_all_faults, read_sentences
+from corpora.scan import Scan, check_apart, counted, or_all_faults, read_sentences
 from corpora.tables import ROLES, parse_columns
 from evaluation.report.suspects import LIMIT, write_suspects
 from text.symbols import check_inside

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 
 from audio.io import UNREADABLE_ENDINGS
 from corpora.filelists import found_path
-from corpora.sources import ENDINGS
+from corpora.scan import ENDINGS
 
 _FOLDERS = ("wavs", "", "wav", "clips", "audio")  # where lists take it for granted that their audio lies
 

@@ -25,7 +25,7 @@ from corpora.cues import has_clock_times
 from corpora.parallel import run_map
 from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK
 from corpora.recordings import OUTLINE, VERSION, Recording, Sound, measure
-from corpora.sources import Scan, Source, counted
+from corpora.scan import Scan, Source, counted
 from text import TextProcessor
 from utils import write_text_atomic
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora.audio_files import AudioFiles, audio_in
-from corpora.beside import OFFICE_ENDINGS, read_folder, text_of
 from corpora.cues import ENDINGS as CUE_ENDINGS
 from corpora.cues import read_cues
 from corpora.filelists import FilelistError, numbered_rows
-from corpora.lists import MOST_LISTS, USUAL_LISTS, list_in, lists_in, names_audio, read_listed, why_undecided
-from corpora.sources import ENDINGS, BadRow, Found, Scan, Source, or_all_faults
+from corpora.manifests import MOST_LISTS, USUAL_LISTS, list_in, lists_in, names_audio, read_listed, why_undecided
+from corpora.scan import ENDINGS, BadRow, Found, Scan, Source, or_all_faults
 from corpora.tables import is_number
+from corpora.transcripts import OFFICE_ENDINGS, read_folder, text_of
 
 _DEEPEST = 4  # folders below one that are searched for lists
 _SPLITS = frozenset("train training test testing val valid validation dev eval data".split())

@@ -25,11 +25,12 @@ from audio.io import AudioError, Wav, read_wav, write_wav
 from audio.resampling import resample, trim_silence
 from config import DataConfig
 from corpora import flite
+from corpora.columns import AudioIndex, index_path, write_index
 from corpora.cues import has_clock_times
-from corpora.filelists import AudioIndex, FilelistError, index_path, numbered_rows, write_index
+from corpora.filelists import FilelistError, numbered_rows
 from corpora.parallel import run_map
 from corpora.recordings import damage, quiet_decoder
-from corpora.sources import Source, Spoken, check_apart, counted
+from corpora.scan import Source, Spoken, check_apart, counted
 from text import TextProcessor, UnknownSymbolError, espeak
 from utils import printable, write_text_atomic
 

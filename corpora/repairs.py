@@ -21,7 +21,7 @@ from audio.loudness import at_loudness
 from audio.resampling import resample, trim_silence
 from corpora.parallel import run_map
 from corpora.recordings import SILENCE_DB, Recording, quiet_decoder
-from corpora.sources import Source
+from corpora.scan import Source
 
 NAMES = ("dc", "trim", "resample", "loudness")  # in the order in which they are done
 _TOP = 0.999  # no repaired wav peaks above it

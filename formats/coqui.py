@@ -21,7 +21,7 @@ import config as settings
 from checkpoint import CheckpointError, load_foreign
 from config import Config
 from formats import FormatError, Imported
-from formats.foreign import (
+from formats.import_helpers import (
     check_fits,
     check_tensors,
     model_sizes,

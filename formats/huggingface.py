@@ -26,7 +26,7 @@ import config as settings
 from checkpoint import Weights
 from config import Config
 from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
+from formats.import_helpers import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor

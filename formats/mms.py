@@ -14,7 +14,7 @@ from pathlib import Path
 import checkpoint
 from checkpoint import CheckpointError
 from formats import FormatError, Imported, published
-from formats.foreign import placeholder, read_json
+from formats.import_helpers import placeholder, read_json
 from text.symbols import SymbolTable
 
 VOCABULARY = "vocab.txt"

@@ -21,7 +21,7 @@ import checkpoint
 import config as settings
 from checkpoint import CheckpointError
 from formats import FormatError, Imported
-from formats.foreign import (
+from formats.import_helpers import (
     check_fits,
     check_tensors,
     model_sizes,

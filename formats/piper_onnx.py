@@ -22,7 +22,7 @@ from torch import Tensor
 import config as settings
 from formats import FormatError, Imported
 from formats import piper_checkpoint as piper
-from formats.foreign import check_fits, model_sizes, placeholder, published_names, read_json
+from formats.import_helpers import check_fits, model_sizes, placeholder, published_names, read_json
 from utils import import_package
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from checkpoint import CheckpointError, Weights
 from config import Config
 from discriminators import Discriminators
 from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, check_tensors, published_names, read_json
+from formats.import_helpers import check_fits, check_tensors, published_names, read_json
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import PUBLISHED, check_inside

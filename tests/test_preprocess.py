@@ -14,8 +14,9 @@ import soundfile
 import preprocess
 from audio.io import write_wav
 from config import Config, DataConfig, ModelConfig
-from corpora import flite, layouts, preparation, sources
-from corpora.filelists import fill_speakers, read_filelist, read_index
+from corpora import flite, layouts, preparation, scan
+from corpora.columns import read_index
+from corpora.filelists import fill_speakers, read_filelist
 from data_utils import open_corpus
 from text import TextProcessor, cleaners
 
@@ -256,7 +257,7 @@ def test_ids_that_come_twice_are_faults(tmp_path, capsys):
     ("wavs/a.wav", "a"), ("a/b.c.flac", "a/b.c"), ("/data/x/a.WAV", "data/x/a"), ("../../a.mp3", "a"),
     ("utterance.001", "utterance.001"), ("wavs", "wavs"), ("ü 名.ogg", "ü 名")])
 def test_an_utterance_is_named_by_its_path_and_stays_within_the_folder(path, name):
-    assert sources.utterance_id(path) == name
+    assert scan.utterance_id(path) == name
 
 
 def test_absolute_and_relative_paths_to_the_same_audio_give_one_name(tmp_path, monkeypatch):

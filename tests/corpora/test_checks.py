@@ -19,7 +19,7 @@ from corpora.checks import KINDS, Limits, diagnose, dropped, limits_of, listen, 
 from corpora.layouts import scan_corpus
 from corpora.recordings import OUTLINE, Recording, Sound, measure, measured
 from corpora.repairs import Repairs, repaired
-from corpora.sources import Scan, Source
+from corpora.scan import Scan, Source
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RATE = 16000

@@ -22,7 +22,7 @@ from config import replace
 from evaluation import alignment, evaluator, mismatch
 from evaluation import card as cards
 from formats import FormatError, piper_onnx
-from formats.foreign import placeholder
+from formats.import_helpers import placeholder
 from formats.onnx_voice import load_voice
 from models import TRAINING_PARTS, SynthesizerTrn
 from modules import fold_weight_norm

@@ -16,7 +16,7 @@ from corpora.audio_files import audio_in
 from corpora.cues import ENDINGS as CUE_ENDINGS
 from corpora.cues import fitted, read_cues
 from corpora.filelists import numbered_rows
-from corpora.sources import BadRow, Found, Source, counted, utterance_id
+from corpora.scan import BadRow, Found, Source, counted, utterance_id
 
 OFFICE_ENDINGS = (".docx", ".doc", ".odt", ".rtf", ".pdf", ".xlsx", ".xls", ".ods", ".numbers", ".pages")
 _TRANSCRIPTS = (".txt", ".lab", ".normalized.txt", ".original.txt")  # beside the audio

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from corpora.audio_files import AudioFiles
 from corpora.filelists import FilelistError
-from corpora.sources import ENDINGS, BadRow, Found, Source, counted, utterance_id
+from corpora.scan import ENDINGS, BadRow, Found, Source, counted, utterance_id
 from corpora.tables import Table, notes_of, read_json_rows, read_table, roles_of, value_of
 
 USUAL_LISTS = ("metadata.csv", "metadata.txt", "metadata.tsv", "metadata.jsonl", "metadata.json", "validated.tsv")
