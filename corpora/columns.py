@@ -22,7 +22,7 @@ from utils import write_atomic
 
 
 class Ragged:
-    """Rows of unequal length in one array: 8 bytes a row beyond what they hold, and no object for any of them.
+    """Rows of unequal length in one array: 8 bytes a row beyond the data, and no object for any row.
 
     Args:
         dtype: of the elements.
@@ -39,7 +39,7 @@ class Ragged:
         return self._flat[self._ends[row - 1] if row else 0:self._ends[row]]
 
     def text(self, row: int) -> str:
-        """A row of bytes as the text that it was."""
+        """A row of UTF-8 bytes as text."""
         return self[row].tobytes().decode()
 
     @property
@@ -49,11 +49,11 @@ class Ragged:
 
     @property
     def nbytes(self) -> int:
-        """What the rows hold."""
+        """Bytes of the data."""
         return self._flat.nbytes
 
     def extend(self, flat: np.ndarray, row_lengths: np.ndarray) -> None:
-        """Append rows that lie behind each other in `flat`. What was asked for before is invalid then."""
+        """Append rows that are concatenated in `flat`; rows returned earlier become invalid."""
         elements, rows = len(self._flat), len(self._ends)
         # Grown in place: with a list of pieces the whole text would lie in memory twice when they are joined.
         self._flat.resize(elements + len(flat), refcheck=False)
@@ -62,13 +62,13 @@ class Ragged:
         self._ends[rows:] = elements + np.cumsum(row_lengths)
 
     def extend_texts(self, texts: Sequence[str]) -> None:
-        """Append texts as the bytes of their UTF-8."""
+        """Append texts as UTF-8 bytes."""
         encoded = [text.encode() for text in texts]
         self.extend(np.frombuffer(b"".join(encoded), np.uint8), np.fromiter(map(len, encoded), np.int64, len(encoded)))
 
 
 class Entry(NamedTuple):
-    """One utterance of a corpus, its audio still on the disk."""
+    """One utterance of a corpus whose audio is not loaded."""
 
     wav_path: str
     text_ids: np.ndarray  # [L] int32
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
 
 
 class Entries(Sequence[Entry]):
-    """The utterances of a corpus that are trained on: columns, of which an Entry is made when it is asked for.
+    """The utterances of a corpus that are trained on, stored as columns; an Entry is made on access.
 
     Args:
         wav_paths: [M] UTF-8, as the filelist has them.
@@ -85,8 +85,8 @@ class Entries(Sequence[Entry]):
         rows: [N] which of them.
         samples: [N] of the audio.
         speaker_ids: [N]; None for one voice.
-        folder: the filelist's, where paths are looked for too.
-        spread: adds what the model reads beside the symbols' ids, such as blanks; see `TextProcessor.spread`.
+        folder: of the filelist, where relative paths may start.
+        spread: adds blanks, begin and end to the symbols' ids; see `TextProcessor.spread`.
     """
 
     def __init__(self, wav_paths: Ragged, symbols: Ragged, rows: np.ndarray, samples: np.ndarray,
@@ -110,28 +110,28 @@ class Entries(Sequence[Entry]):
 
     @property
     def text_bytes(self) -> int:
-        """Memory of the paths and the encoded texts themselves."""
+        """Bytes of the paths and the encoded texts."""
         return self._wav_paths.nbytes + self._symbols.nbytes
 
     def wav_path(self, index: int) -> str:
-        """Where the audio of one utterance lies."""
+        """Path of the audio of one utterance."""
         return found_path(self._wav_paths.text(self._rows[index]), self._folder)
 
 
 class AudioIndex(NamedTuple):
-    """What is known of the audio of a filelist."""
+    """Lengths and rates of the audio of a filelist."""
 
     samples: np.ndarray  # [M] int64, per channel
     sampling_rates: np.ndarray  # [M] int32, Hz
 
 
 def index_path(filelist_path: str | os.PathLike) -> Path:
-    """Where the AudioIndex of a filelist lies: beside it."""
+    """Path of the AudioIndex of a filelist, beside it."""
     return Path(f"{os.fspath(filelist_path)}.index")
 
 
 def write_index(filelist_path: str | os.PathLike, index: AudioIndex) -> None:
-    """Keep what was measured for `open_corpus`, as long as nobody changes the filelist."""
+    """Store the AudioIndex of a filelist for `open_corpus`; it is valid until the filelist changes."""
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:  # savez would give a path another ending
             np.savez(file, digest=_digest(filelist_path), samples=np.asarray(index.samples, np.int64),
@@ -141,7 +141,7 @@ def write_index(filelist_path: str | os.PathLike, index: AudioIndex) -> None:
 
 
 def read_index(filelist_path: str | os.PathLike, rows: int) -> AudioIndex | None:
-    """What was measured when the filelist was prepared; None if nothing was, or if the filelist has changed since.
+    """The AudioIndex of a filelist; None if there is none, or the filelist has changed since.
 
     Raises:
         FilelistError: the index is damaged.

@@ -18,7 +18,7 @@ _BLOCK = 1 << 20  # bytes whose lines are Python objects at the same time
 
 
 class FilelistError(ValueError):
-    """All faults of a filelist, each as "file:line: reason"; printing shows the first of them and their number."""
+    """All faults of a filelist, each as "file:line: reason"; its text has the first of them and their number."""
 
     def __init__(self, faults: Sequence[str]):
         super().__init__(faults)
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Some lines of a filelist, column by column, as they are written."""
+    """Consecutive lines of a filelist as columns."""
 
     numbers: Sequence[int]  # from 1
     wav_paths: list[str]
@@ -50,7 +50,7 @@ class Rows(NamedTuple):
 
 
 def numbered_rows(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Each row of a UTF-8 text file that is not blank, stripped, with its place "file:number".
+    """Yield ("file:number", row) of each row of a UTF-8 text file that is not blank, stripped.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -59,7 +59,7 @@ def numbered_rows(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no text file {path}; a relative path starts at the folder that you run in")
     for first, block in _blocks(path):
-        # splitlines() would also cut at rarer marks inside a text
+        # splitlines() would also split at other Unicode line breaks inside a text
         for number, row in enumerate(block.split("\n"), start=first):
             if row.strip():
                 yield f"{path}:{number}", row.strip()
@@ -68,7 +68,7 @@ def numbered_rows(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
 def filelist_rows(path: str | os.PathLike, multispeaker: bool) -> Iterator[Rows]:
     """Read "path|text" lines, or "path|speaker|text" if `multispeaker`, some thousands at a time.
 
-    After a bad line no more come, only an error in the end.
+    After a bad line no more rows are yielded; the error follows at the end.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -110,7 +110,7 @@ def read_filelist(path: str | os.PathLike, multispeaker: bool) -> list[Line]:
 
 
 def found_path(wav_path: str, folder: str) -> str:
-    """A path of a filelist as it is, or, if nothing is there but in the filelist's folder, from that folder."""
+    """A path of a filelist as written, or relative to the filelist's folder if it exists only there."""
     if os.path.isabs(wav_path) or os.path.lexists(wav_path):
         return wav_path
     beside = os.path.join(folder, wav_path)
@@ -118,12 +118,12 @@ def found_path(wav_path: str, folder: str) -> str:
 
 
 def speaker_names(lines: Sequence[Line]) -> tuple[str, ...]:
-    """The names that the lines give their speakers, sorted; none if all are whole numbers, which are ids already."""
+    """The speakers' names of the lines, sorted; empty if all are whole numbers, which are ids already."""
     return _names_only(line.speaker for line in lines if line.speaker is not None)
 
 
 def speaker_id(speaker: str, names: Sequence[str], n_speakers: int) -> int:
-    """The id of a speaker: its place among `names`, or, where there are none, the number that it is.
+    """The id of a speaker: its index in `names`, or, if `names` is empty, the number itself.
 
     Raises:
         ValueError: an unknown name, with the known ones, or an id out of range.
@@ -142,7 +142,7 @@ def speaker_id(speaker: str, names: Sequence[str], n_speakers: int) -> int:
 
 
 def fill_speakers(config: Config) -> Config:
-    """The configuration with `data.speakers` filled in from its filelists, if they name speakers."""
+    """The configuration with `data.speakers` from its filelists, if those have speakers' names."""
     if not config.multispeaker or config.data.speakers:
         return config
     filelists = [path for path in (config.data.training_files, config.data.validation_files) if path]
@@ -152,7 +152,7 @@ def fill_speakers(config: Config) -> Config:
 
 
 def _blocks(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """A UTF-8 file in pieces of whole lines, each with the number of its first line."""
+    """Yield a UTF-8 file as blocks of whole lines, each with the number of its first line."""
     number = 1
     with open(path, "rb") as file:
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
@@ -169,11 +169,11 @@ def _blocks(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
 
 
 def _regular_rows(first: int, block: str, width: int) -> Rows | None:
-    """The rows of a block without blank lines and faults, or None: several times faster than line by line."""
+    """The rows of a block, or None if it has blank or bad lines; several times faster than line by line."""
     if "\0" in block:
         return None
     pieces = (block.removesuffix("\n") + "\n").replace("\n", "|\n|").split("|")[:-1]
-    ends = pieces[width::width + 1]  # of lines, if each has as many columns as it should
+    ends = pieces[width::width + 1]  # line ends, if each line has the right number of columns
     if len(pieces) != len(ends) * (width + 1) or ends.count("\n") != len(ends):
         return None
     columns = [list(map(str.strip, pieces[place::width + 1])) for place in range(width)]
@@ -183,7 +183,7 @@ def _regular_rows(first: int, block: str, width: int) -> Rows | None:
 
 
 def _checked_rows(first: int, block: str, layout: tuple[str, ...], path: str | os.PathLike, faults: list[str]) -> Rows:
-    """The rows of any block, blank lines left out; what is wrong with others goes to `faults`."""
+    """The valid rows of a block; bad lines go to `faults`."""
     rows = Rows([], [], [], [])
     for number, row in enumerate(block.split("\n"), start=first):
         columns = [column.strip() for column in row.split("|")]

@@ -25,21 +25,21 @@ _PATIENCE = 10  # seconds for a loader to end in good order
 
 
 class WorkersDied(RuntimeError):
-    """The processes that read the data die again and again."""
+    """Worker processes of the data loader die repeatedly."""
 
 
 class RestartingLoader:
-    """The batches of an endless DataLoader, in the same order even if its worker processes die.
+    """Batches of an endless DataLoader, in an order that the death of worker processes does not change.
 
-    When a worker was killed (by hand, for want of memory), others begin at the first batch that was not delivered yet,
-    with a warning. What the dataset raises in a worker comes out as ever.
+    After a worker was killed (by hand, by lack of memory), new ones start at the first batch that was not delivered,
+    with a warning. Exceptions of the dataset are raised as usual.
 
     Args:
-        make_loader: the DataLoader whose first batch is that of the given step.
-        first_step: where to begin.
+        make_loader: returns a DataLoader whose first batch is that of the given step.
+        first_step: of the first batch.
 
     Raises:
-        RuntimeError: workers die again and again, without a batch in between.
+        WorkersDied: workers die repeatedly without a batch in between.
     """
 
     def __init__(self, make_loader: Callable[[int], DataLoader], first_step: int):
@@ -70,9 +70,9 @@ class _WorkerPool:
         handler = _child_handler()
         self._batches = iter(loader)
         self._workers = [child for child in multiprocessing.active_children() if child not in others]
-        self.death = ""  # what is known of it
-        # A DataLoader makes the death of a worker an exception wherever the main thread happens to be, perhaps between
-        # two parameters of an optimizer's step. It also looks for the dead while it waits, which is enough.
+        self.death = ""  # process and reason
+        # A DataLoader raises on the death of a worker wherever the main thread happens to be, perhaps between two
+        # parameters of an optimizer's step. It also checks the workers while it waits, which is enough.
         if handler is not None:
             signal.signal(signal.SIGCHLD, handler)
 
@@ -81,16 +81,16 @@ class _WorkerPool:
         if not self._has_died():
             try:
                 return next(self._batches)
-            except AudioError as error:  # one of a worker's carries its traceback, the message behind it
+            except AudioError as error:  # from a worker its message follows a traceback
                 raise AudioError(str(error).rpartition("AudioError: ")[2].strip() or str(error)) from None
             except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
-                # Whom a worker that is just dying hands a tensor sees the connection break before the process is gone.
+                # The connection to a dying worker may break before its process has ended.
                 if str(error).startswith("Caught") or not self._has_died(patience=5):
                     raise
         return None
 
     def _has_died(self, patience: float = 0) -> bool:
-        """Whether a worker has, or does within some seconds."""
+        """Whether a worker has died, or dies within `patience` seconds."""
         ended = connection.wait([worker.sentinel for worker in self._workers], patience) if self._workers else []
         for worker in self._workers:
             if worker.sentinel in ended:
@@ -101,11 +101,11 @@ class _WorkerPool:
         return bool(ended)
 
     def close(self) -> None:
-        """Leave no process behind."""
+        """End all worker processes."""
         if self._has_died():
             self._kill()
-        # Ending a DataLoader takes locks that it shares with its workers. One that was killed while it held such a lock
-        # holds it for ever, so the ending gets a thread of its own, and is left alone if it does not come back.
+        # Ending a DataLoader takes locks that it shares with its workers. A worker that was killed while it held a lock
+        # never releases it, so this runs in a thread, which is abandoned if it does not return.
         batches = [self._batches]
         del self._batches
         ending = threading.Thread(target=batches.clear, daemon=True)
@@ -120,7 +120,7 @@ class _WorkerPool:
 
 
 def _child_handler() -> Callable | int | None:
-    """What SIGCHLD shall do in this process, which torch did not put there; None where only others may say."""
+    """The SIGCHLD handler to restore, not torch's own; None outside the main thread."""
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         return None
     handler = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL

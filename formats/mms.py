@@ -13,7 +13,7 @@ from pathlib import Path
 
 import checkpoint
 from checkpoint import CheckpointError
-from formats import FormatError, Imported, published
+from formats import FormatError, ImportedVoice, published
 from formats.import_helpers import placeholder, read_json
 from text.symbols import SymbolTable
 
@@ -33,7 +33,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice; of a full checkpoint also its discriminators, if they lie beside it.
 
     Args:
