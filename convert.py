@@ -25,10 +25,10 @@ import formats
 from utils import load_plugins, printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
-    from formats import Imported
+    from formats import ImportedVoice
 
 
-def write_run(imported: Imported, run_dir: Path) -> list[Path]:
+def write_run(imported: ImportedVoice, run_dir: Path) -> list[Path]:
     """A run folder with one checkpoint, as if the voice had been trained here.
 
     Raises:
@@ -67,7 +67,7 @@ def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]
                                  "param_groups": [{**group, "lr": theirs["param_groups"][0]["lr"]}]}}
 
 
-def write_release(imported: Imported, folder: Path) -> list[Path]:
+def write_release(imported: ImportedVoice, folder: Path) -> list[Path]:
     """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
     import checkpoint
     from evaluation import release
@@ -81,7 +81,7 @@ def write_release(imported: Imported, folder: Path) -> list[Path]:
     return release.write(weights, folder, card, release.Form()).files
 
 
-def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
+def with_posterior(imported: ImportedVoice, texts: Path, steps: int) -> ImportedVoice:
     """The voice with a posterior encoder, which learned from what the voice itself says of texts, a line each.
 
     Raises:
@@ -125,7 +125,7 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
     return imported._replace(generator={**imported.generator, **taught})
 
 
-def found(imported: Imported) -> str:
+def found(imported: ImportedVoice) -> str:
     """What a voice is, in a few words."""
     config = imported.config
     table = config.data.symbols if isinstance(config.data.symbols, str) else f"{len(config.data.symbols)} of its own"

@@ -1,4 +1,4 @@
-"""From a corpus to a batch: utterances that can be trained on, collation, and the loader that brings them.
+"""The training dataset: utterances of a filelist, checked and loaded, and their collation into batches.
 
     dataset = open_corpus(config.data.training_files, config, TextProcessor.from_config(config.data))
     batches = LengthBatchSampler(dataset.lengths, Batching.from_config(config), rank, world_size, dataset.speaker_ids)
@@ -11,50 +11,34 @@ Shapes: M lines of a filelist, N utterances, B batch, L text tokens, S samples.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
 from audio.io import AudioError, WavInfo, read_wav, wav_info
 from config import Config, DataConfig
-from corpora.filelists import (
-    AudioIndex,
-    Entries,
-    FilelistError,
-    Ragged,
-    filelist_rows,
-    found_path,
-    index_path,
-    read_index,
-    speaker_id,
-)
+from corpora.columns import AudioIndex, Entries, Ragged, index_path, read_index
+from corpora.filelists import FilelistError, filelist_rows, found_path, speaker_id
 from text import TextProcessor
 
 logger = logging.getLogger("vits")
 
-_SPOT_CHECKS = 64  # audio files that are measured although an index knows them
-_MEASURED = 1 << 14  # audio files that wait for a thread at the same time
-_UNREADABLE = 0  # Hz, of audio that has a fault already; libsndfile refuses a file that claims it
-_MOST_TRIES = 100  # utterances that stand in for a batch of which none can be read
-_MOST_DEATHS = 3  # of loader workers, without a batch in between
-_PATIENCE = 10  # seconds for a loader to end in good order
+_SPOT_CHECKS = 64  # audio files that are measured in spite of an index
+_MEASURED = 1 << 14  # audio files in the queue of the threads
+_UNREADABLE = 0  # Hz, for audio that has a fault already
+_MOST_TRIES = 100  # utterances that are tried in place of an unreadable batch
 
 
 class Utterance(NamedTuple):
-    """What the model hears and reads of one line."""
+    """A training example: text ids, waveform and speaker of one line of a filelist."""
 
     name: str  # its audio file
     text_ids: Tensor  # [L] int64
@@ -63,7 +47,7 @@ class Utterance(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """An utterance that could not be read when its turn came."""
+    """An utterance that could not be read during training."""
 
     name: str  # its audio file
     reason: str
@@ -89,10 +73,10 @@ class UtteranceDataset(Dataset[Utterance]):
     """The utterances of a corpus that can be trained on; built by `open_corpus`.
 
     Attributes:
-        entries: [N] what is known of each.
-        lengths: [N] int64, frames that each fills, the last perhaps in part.
+        entries: [N] paths, text ids, speakers and lengths.
+        lengths: [N] int64, frames, rounded up.
         speaker_ids: [N] int64; None for one voice.
-        left_out: reason -> places in the filelist.
+        left_out: reason -> "filelist:line" of each utterance left out.
     """
 
     def __init__(self, entries: Entries, data: DataConfig, left_out: dict[str, list[str]]):
@@ -119,12 +103,12 @@ class UtteranceDataset(Dataset[Utterance]):
                          speaker_id=entry.speaker_id)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Utterance | Fault]:
-        """A batch, as a DataLoader asks for it: what cannot be read becomes a Fault, and at least one can.
+        """The utterances of a batch, called by DataLoader; an unreadable one becomes a Fault.
 
-        If none can, the utterances that follow in the corpus are tried, and the first that can stands in.
+        If none can be read, the utterances that follow in the corpus are tried, and the first readable one is added.
 
         Raises:
-            AudioError: not one of very many can be read.
+            AudioError: a hundred more cannot be read either.
         """
         items = [self._read(index) for index in indices]
         following = indices[-1]
@@ -140,16 +124,16 @@ class UtteranceDataset(Dataset[Utterance]):
         name = self.entries.wav_path(index)
         try:
             return self[index]
-        except (AudioError, OSError) as error:  # damaged, gone, changed; or a disk or network that fails for a moment
+        except (AudioError, OSError) as error:  # damaged, missing, changed; or a temporary failure of disk or network
             return Fault(name, str(error).removeprefix(f"{name} "))
 
 
 def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProcessor) -> UtteranceDataset:
-    """Read a filelist, check every line and every audio file, and keep what can be trained on.
+    """Read a filelist, check every line and audio file, and keep the utterances that can be trained on.
 
-    Lines that break a rule (unknown symbol, unknown speaker, unreadable audio, wrong sampling rate) are raised all at
-    once. Lines that merely do not fit (too long, too short, fewer frames than symbols) are left out and reported.
-    Audio that preprocess.py measured for this very filelist is not measured again, a few files excepted.
+    Errors (unknown symbol, unknown speaker, unreadable audio, wrong sampling rate) are raised all at once. Utterances
+    that do not fit (too long, too short, fewer frames than symbols) are left out and reported. Audio that preprocess.py
+    measured for this filelist is not measured again, except for a few spot checks.
 
     Raises:
         FileNotFoundError: there is no such filelist.
@@ -184,7 +168,7 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
 
 @dataclass(frozen=True)
 class Collate:
-    """`collate_fn`: utterances to a Batch; at least one is no Fault."""
+    """The `collate_fn` of the DataLoader: utterances to a Batch; at least one of them is no Fault."""
 
     minimum_samples: int  # every wav is padded to this, so that a training segment fits
     hop_length: int  # samples; every wav is padded to a whole number of frames
@@ -206,7 +190,7 @@ class Collate:
 
 
 def _zeros(rows: int, columns: int) -> Tensor:
-    """Float zeros; those of a loader's worker lie where the main process can see them, and are not copied again."""
+    """Float zeros [rows, columns]; in a worker process in shared memory, which saves a copy."""
     if get_worker_info() is None:
         return torch.zeros(rows, columns)
     memory = torch.UntypedStorage._new_shared(4 * rows * columns)  # new pages hold zeros; as torch's default_collate
@@ -214,123 +198,20 @@ def _zeros(rows: int, columns: int) -> Tensor:
 
 
 def report_faults(batch: Batch, seen: set[str]) -> None:
-    """Warn of each file that was left out, unless `seen` has it, which then does."""
+    """Warn of each file that was left out, once: `seen` collects their names."""
     for fault in batch.faults:
         if fault.name not in seen:
             seen.add(fault.name)
             logger.warning("%s: %s; left out, training goes on", fault.name, fault.reason)
 
 
-class WorkersDied(RuntimeError):
-    """The processes that read the data die again and again."""
-
-
-class RestartingLoader:
-    """The batches of an endless DataLoader, in the same order even if its worker processes die.
-
-    When a worker was killed (by hand, for want of memory), others begin at the first batch that was not delivered yet,
-    with a warning. What the dataset raises in a worker comes out as ever.
-
-    Args:
-        make_loader: the DataLoader whose first batch is that of the given step.
-        first_step: where to begin.
-
-    Raises:
-        RuntimeError: workers die again and again, without a batch in between.
-    """
-
-    def __init__(self, make_loader: Callable[[int], DataLoader], first_step: int):
-        self.make_loader = make_loader
-        self.first_step = first_step
-
-    def __iter__(self) -> Iterator[Batch]:
-        step, deaths = self.first_step, 0
-        while True:
-            with contextlib.closing(_Crew(self.make_loader(step))) as crew:
-                while (batch := crew.next_batch()) is not None:
-                    yield batch
-                    step, deaths = step + 1, 0
-            deaths += 1
-            if deaths == _MOST_DEATHS:
-                raise WorkersDied(
-                    f"{deaths} loader workers in a row died before batch {step} was ready; the last: {crew.death}. "
-                    "SIGKILL means that the memory is full (see dmesg), SIGBUS that /dev/shm is (see df /dev/shm): "
-                    "lower train.num_workers or the batch; with train.num_workers=0 an error shows itself")
-            logger.warning("a loader worker died: %s; others begin at batch %d, nothing is lost", crew.death, step)
-
-
-class _Crew:
-    """One DataLoader's iterator and its worker processes."""
-
-    def __init__(self, loader: DataLoader):
-        others = set(multiprocessing.active_children())
-        handler = _child_handler()
-        self._batches = iter(loader)
-        self._workers = [child for child in multiprocessing.active_children() if child not in others]
-        self.death = ""  # what is known of it
-        # A DataLoader makes the death of a worker an exception wherever the main thread happens to be, perhaps between
-        # two parameters of an optimizer's step. It also looks for the dead while it waits, which is enough.
-        if handler is not None:
-            signal.signal(signal.SIGCHLD, handler)
-
-    def next_batch(self) -> Batch | None:
-        """The next batch, or None if a worker has died."""
-        if not self._has_died():
-            try:
-                return next(self._batches)
-            except AudioError as error:  # one of a worker's carries its traceback, the message behind it
-                raise AudioError(str(error).rpartition("AudioError: ")[2].strip() or str(error)) from None
-            except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
-                # Whom a worker that is just dying hands a tensor sees the connection break before the process is gone.
-                if str(error).startswith("Caught") or not self._has_died(patience=5):
-                    raise
-        return None
-
-    def _has_died(self, patience: float = 0) -> bool:
-        """Whether a worker has, or does within some seconds."""
-        ended = connection.wait([worker.sentinel for worker in self._workers], patience) if self._workers else []
-        for worker in self._workers:
-            if worker.sentinel in ended:
-                worker.join()
-                code = worker.exitcode
-                reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-                self.death = f"process {worker.pid}, {reason}"
-        return bool(ended)
-
-    def close(self) -> None:
-        """Leave no process behind."""
-        if self._has_died():
-            self._kill()
-        # Ending a DataLoader takes locks that it shares with its workers. One that was killed while it held such a lock
-        # holds it for ever, so the ending gets a thread of its own, and is left alone if it does not come back.
-        batches = [self._batches]
-        del self._batches
-        ending = threading.Thread(target=batches.clear, daemon=True)
-        ending.start()
-        ending.join(_PATIENCE)
-        self._kill()
-
-    def _kill(self) -> None:
-        for worker in self._workers:
-            worker.kill()
-            worker.join()
-
-
-def _child_handler() -> Callable | int | None:
-    """What SIGCHLD shall do in this process, which torch did not put there; None where only others may say."""
-    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
-        return None
-    handler = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
-    return signal.SIG_DFL if str(handler.__module__).startswith("torch.utils.data") else handler
-
-
 class _Columns(NamedTuple):
-    """A filelist: what its M rows say."""
+    """The M rows of a filelist as columns."""
 
     numbers: np.ndarray  # [M] int64, line numbers
     wav_paths: Ragged  # [M]
     symbols: Ragged  # [M] ids without blanks
-    speaker_ids: np.ndarray  # [M] int64; of no use for one voice
+    speaker_ids: np.ndarray  # [M] int64; unused for one voice
 
 
 def _read_columns(filelist_path: str | os.PathLike, config: Config, text: TextProcessor,
@@ -351,7 +232,7 @@ def _read_columns(filelist_path: str | os.PathLike, config: Config, text: TextPr
 
 
 def _speaker_ids(speakers: list[str], first: int, data: DataConfig, faults: list[tuple[int, str]]) -> np.ndarray:
-    """[rows] ids; `first` is the number of the first row, for faults."""
+    """Ids [rows] of the speakers; `first` is the number of the first row, for faults."""
     known: dict[str, int] = {}
     for speaker in set(speakers):
         try:
@@ -363,7 +244,7 @@ def _speaker_ids(speakers: list[str], first: int, data: DataConfig, faults: list
 
 
 def _indexed(filelist_path: str | os.PathLike, wav_paths: Ragged) -> AudioIndex | None:
-    """What preprocess.py measured, if it is of this filelist and some files are still as long."""
+    """The index of preprocess.py, if it belongs to this filelist and spot checks of the audio agree; else None."""
     index = read_index(filelist_path, len(wav_paths))
     if index is None:
         if index_path(filelist_path).exists():
@@ -385,7 +266,7 @@ def _indexed(filelist_path: str | os.PathLike, wav_paths: Ragged) -> AudioIndex 
 
 
 def _measure(wav_paths: Ragged, folder: str, data: DataConfig, faults: list[tuple[int, str]]) -> AudioIndex:
-    """Lengths of the audio, several files at a time: most of this waits for the disk, or decodes outside Python."""
+    """Measure lengths and rates of the audio with threads, since most of the time is disk access and decoding."""
     def measure(row: int) -> WavInfo:
         try:
             return wav_info(found_path(wav_paths.text(row), folder), data.max_wav_seconds)
@@ -395,7 +276,7 @@ def _measure(wav_paths: Ragged, folder: str, data: DataConfig, faults: list[tupl
 
     samples, rates = np.empty(len(wav_paths), np.int64), np.empty(len(wav_paths), np.int32)
     with ThreadPoolExecutor() as pool:
-        for first in range(0, len(wav_paths), _MEASURED):  # a pool has an object for all that waits
+        for first in range(0, len(wav_paths), _MEASURED):  # a pool has an object for each queued file
             rows = range(first, min(first + _MEASURED, len(wav_paths)))
             infos = list(pool.map(measure, rows))
             samples[rows.start:rows.stop] = [info.samples for info in infos]
@@ -404,7 +285,7 @@ def _measure(wav_paths: Ragged, folder: str, data: DataConfig, faults: list[tupl
 
 
 def _misfits(symbols: np.ndarray, samples: np.ndarray, data: DataConfig) -> dict[str, np.ndarray]:
-    """Reason -> rows that are left out for it, and for none before it; the reason of the first such row comes first.
+    """Reason -> rows that are left out, each under the first reason that holds; sorted by the first row.
 
     Args:
         symbols: [M] in each text.

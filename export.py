@@ -28,13 +28,13 @@ from utils import atomic_path, set_up_logging, user_errors
 
 if TYPE_CHECKING:
     from checkpoint import Weights
-    from formats import Written
+    from formats import ExportResult
 
 RELEASE = "release"
 CARD = ("title", "data", "licence", "limits", "scorecard")  # what is said of a release on its card
 
 
-def export(args: argparse.Namespace) -> Written:
+def export(args: argparse.Namespace) -> ExportResult:
     """Write what the arguments ask for.
 
     Raises:
@@ -86,7 +86,7 @@ def check_release(args: argparse.Namespace) -> None:
         raise ValueError(f"--quantise {' '.join(args.quantise)}: a release holds one graph; name one of them")
 
 
-def write_release(weights: Weights, args: argparse.Namespace) -> Written:
+def write_release(weights: Weights, args: argparse.Namespace) -> ExportResult:
     """A release folder with its card."""
     from evaluation import release
     from evaluation.card import Card

@@ -1,4 +1,4 @@
-"""Say what is wrong with a corpus (`check`), or prepare it: wavs of one rate, with filelists and what was left out.
+"""Check a corpus (`check`), or prepare it for training: wavs of one rate, filelists, and a report of what was left out.
 
     python preprocess.py check mine.txt -c configs/ljs.json
     python preprocess.py check recordings --repair trim,dc,loudness --out repaired
@@ -9,8 +9,8 @@
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
     python preprocess.py flite sentences.txt --out data/rms --voice rms --rate 16000
 
-Run it again after adding or repairing files: what is done already is not done again. As published, it also cleans the
-text of filelists, writing a.txt.cleaned beside a.txt:
+Run it again after adding or repairing files: only new and changed files are converted. As published, it also cleans
+the text of filelists, writing a.txt.cleaned beside a.txt:
 
     python preprocess.py --text_index 1 --filelists a.txt b.txt --text_cleaners english_cleaners2
 """
@@ -40,13 +40,13 @@ from corpora.checks import (
     Finding,
     Limits,
     by_severity,
-    diagnose,
-    dropped,
+    check_corpus,
+    encode_texts,
     limits_of,
-    listen,
-    spell,
+    measure_all,
+    places_to_drop,
     summary,
-    unlisted,
+    unlisted_audio,
     usual_rate,
     write_findings,
     write_list,
@@ -54,9 +54,9 @@ from corpora.checks import (
 from corpora.filelists import Line
 from corpora.layouts import read_vctk, scan_corpus, scan_ljspeech
 from corpora.parallel import ENGINES
-from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text_processor
+from corpora.preparation import AudioRules, PreparationPlan, clean_filelists, prepare, text_processor
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
-from corpora.sources import Scan, check_apart, counted, or_all_faults, read_sentences
+from corpora.scan import CorpusScan, check_overwriting, counted, read_sentences, require_valid
 from corpora.tables import ROLES, parse_columns
 from evaluation.report.suspects import LIMIT, write_suspects
 from text.symbols import check_inside
@@ -67,9 +67,9 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All options."""
+    """The command line's parser."""
     parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--filelists", nargs="+", default=[], help="filelists whose text is to be cleaned")
+    parser.add_argument("--filelists", nargs="+", default=[], help="filelists whose text is cleaned")
     parser.add_argument("--text_index", type=int, default=1, help="column of the text; the first is 0")
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
     parser.add_argument("--language", default=DataConfig().language, help="espeak-ng's name of it")
@@ -84,25 +84,25 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[shared], help=what)
         command.add_argument("source", type=Path, help=what)
         if name == "espeak":
-            command.add_argument("--voice", default="en-us", help="espeak-ng's name; several, with commas, speak "
-                                 "every sentence each")
+            command.add_argument("--voice", default="en-us", help="espeak-ng's name; of several, separated by commas, "
+                                 "each speaks every sentence")
             command.add_argument("--wpm", type=int, default=175, help="words per minute")
         elif name in ("ljspeech", "folder", "filelist"):
             _add_columns(command)
         elif name == "flite":
-            command.add_argument("--voice", default="rms", help="flite's name of it; several, with commas")
+            command.add_argument("--voice", default="rms", help="flite's name of the voice; several, with commas")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; a user's mistake is a message and status 2."""
+    """Run the command line and return the exit status; 2 for a user's mistake."""
     parser = build_parser()
     args = parser.parse_args(arguments)
     with user_errors():
         if args.command is None:
             if not args.filelists:
-                parser.error("say what to prepare: ljspeech, vctk, folder, filelist, espeak, flite; check to "
-                             "look at it first; or --filelists to clean texts")
+                parser.error("no command; expected check, to examine a corpus, or ljspeech, vctk, folder, filelist, "
+                         "espeak or flite, to prepare one, or --filelists, to clean texts")
             processor = text_processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0
@@ -117,19 +117,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prepare(read_vctk(args.source), plan)
         scan = (scan_ljspeech if args.command == "ljspeech" else scan_corpus)(
             args.source, parse_columns(args.columns), args.speakers_by_folder)
-        for note in (*scan.notes, *(what for _, _, what in unlisted(scan))):
+        for note in (*scan.notes, *(what for _, _, what in unlisted_audio(scan))):
             print(printable(note))
-        return prepare(or_all_faults(scan), plan)
+        return prepare(require_valid(scan), plan)
 
 
 def check(args: argparse.Namespace) -> int:
-    """Say what is wrong with a corpus; gives back 1 if there are errors in it, else 0."""
+    """Write findings, summary and page of a corpus; returns 1 if there are errors in it, else 0."""
     repairs = check_names(args.repair.split(",")) if args.repair else ()
-    dropped((), args.drop)  # a wrong name shall not wait for hours
+    places_to_drop((), args.drop)  # unknown names raise now, not after hours
     if repairs and args.out is None:
-        raise ValueError("--repair writes a copy of the corpus: name a folder for it by --out")
+        raise ValueError("--repair writes a copy of the corpus: give its folder by --out")
     if args.jobs < 1 or args.limit < 0:
-        raise ValueError(f"--jobs {args.jobs} --limit {args.limit}: expected 1 or more jobs, and 0 or more suspects")
+        raise ValueError(f"--jobs {args.jobs} --limit {args.limit}: expected --jobs of 1 or more, and --limit of 0 or "
+                         "more")
     named = args.source.resolve() if args.source.name in ("", "..") else args.source  # "." and its parents have no name
     out = args.out or Path(f"{named}.check")
     config = _config_to_check(args)
@@ -141,38 +142,38 @@ def check(args: argparse.Namespace) -> int:
                          "them above 0 and in order")
     if args.rate is not None and args.rate < 1000:
         raise ValueError(f"--rate {args.rate}: expected at least 1000 Hz")
-    voice = _voice(args.model, args.trust_plugins)  # nor shall a wrong path
+    voice = _voice(args.model, args.trust_plugins)  # so does a wrong path
     scan = scan_corpus(args.source, parse_columns(args.columns), args.speakers_by_folder)
-    check_apart(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
+    check_overwriting(scan.sources, out / "wavs" if repairs else None, [out / "cleaned.txt", out / "filelist.txt"])
     workers = (args.engine, args.jobs, out / "journal")
-    sounds = list(_with_bar(listen(scan, limits, *workers), len(scan.sources), "audio"))
-    findings = diagnose(scan, sounds, limits, spell(scan, data, *workers) if data and scan.has_texts else ())
+    sounds = list(_with_bar(measure_all(scan, limits, *workers), len(scan.sources), "audio"))
+    findings = check_corpus(scan, sounds, limits, encode_texts(scan, data, *workers) if data and scan.has_texts else ())
     if voice is not None:
         findings = by_severity([*findings, *_unlike_texts(scan, findings, voice)])
-    told = summary(scan, sounds, findings)
-    leave_out = dropped(findings, args.drop)
+    overview = summary(scan, sounds, findings)
+    unwanted = places_to_drop(findings, args.drop)
     is_usable = scan.has_texts or not {"errors", "no_text"} & set(args.drop)
-    kept = [source for source in scan.sources if is_usable and source.place not in leave_out and source.span is None]
+    kept = [source for source in scan.sources if is_usable and source.place not in unwanted and source.span is None]
     parts = sum(source.span is not None for source in scan.sources)
     write_findings(out, findings)
-    write_text_atomic(out / "summary.txt", told + "\n")
+    write_text_atomic(out / "summary.txt", overview + "\n")
     write_list(out / "cleaned.txt", kept)
-    count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
-    print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {counted(len(scan.sources), 'line')}\n"
-          + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
+    count = write_suspects(out / "suspects.html", args.source.name, findings, overview, args.limit)
+    print(f"{printable(overview)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {counted(len(scan.sources), 'line')}\n"
+          + (f"{parts} of them are parts of recordings, which no filelist can hold; `preprocess.py folder` cuts them\n"
              if parts else "") +
           f"{out / 'findings.jsonl'}: {counted(len(findings), 'finding')}\n"
-          f"{out / 'suspects.html'}: {min(count, args.limit)} of {counted(count, 'suspect')}")
+          f"{out / 'suspects.html'}: {min(count, args.limit)} of {counted(count, 'utterance')} with errors or warnings")
     if repairs:
         rate = limits.rate or usual_rate(sounds)
         _repair(scan, findings, Repairs(repairs, rate, out, longest=limits.longest), args)
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: argparse.Namespace) -> None:
-    """Write the copy, its filelist, and a log of what was done to each file."""
-    beyond = dropped(findings, ("missing", "unreadable", "silent", "name"))
-    sources = [source for source in scan.sources if source.place not in beyond]
+def _repair(scan: CorpusScan, findings: Sequence[Finding], repairs: Repairs, args: argparse.Namespace) -> None:
+    """Write repaired copies, their filelist, and a log of what was done to each file."""
+    unrepairable = places_to_drop(findings, ("missing", "unreadable", "silent", "name"))
+    sources = [source for source in scan.sources if source.place not in unrepairable]
     journal = repairs.folder / "journal" / "repairs"
     results = list(_with_bar(repair_all(sources, repairs, args.engine, args.jobs, journal), len(sources), "repair"))
     shutil.rmtree(journal, ignore_errors=True)  # the copy may be changed or removed from now on
@@ -181,24 +182,24 @@ def _repair(scan: Scan, findings: Sequence[Finding], repairs: Repairs, args: arg
                                    f"{'; '.join(result.done) or 'nothing to do'}\n" for result in results))
     written = [source._replace(origin=result.written) for source, result in zip(sources, results) if result.written]
     write_list(repairs.folder / "filelist.txt", written)
-    print(f"{repairs.folder / 'filelist.txt'}: {counted(len(written), 'repaired utterance')}; {log} says what was done "
+    print(f"{repairs.folder / 'filelist.txt'}: {counted(len(written), 'repaired utterance')}; {log} has what was done "
           "to each")
 
 
 def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
-    """The trained voice that is to be asked."""
+    """The trained voice of `--model`; None without one."""
     if run is None:
         return None
-    from synthesis import Voice  # torch and a model: only who names a voice waits for them
+    from synthesis import Voice  # torch and a model take seconds to load
 
     return Voice.load(run, trust_plugins=trust_plugins)
 
 
-def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
-    """What a trained voice finds odd among the utterances that have no error; nothing if there are too few."""
+def _unlike_texts(scan: CorpusScan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
+    """Findings of recordings that do not match their text, by a trained voice; empty for too few utterances."""
     from evaluation.mismatch import rank
 
-    bad = dropped(findings, ("errors",))
+    bad = places_to_drop(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
              if source.place not in bad and source.span is None]
     # Only a filelist may be cleaned already.
@@ -206,8 +207,8 @@ def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list
                                                                              {"cleaned_text": False})
     try:
         fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
-    except ValueError as error:  # what else was found shall not be lost
-        print(f"warning: the voice was not asked: {printable(error)}", file=sys.stderr)
+    except ValueError as error:  # the other findings must not be lost
+        print(f"warning: texts were not compared with the voice: {printable(error)}", file=sys.stderr)
         return []
     return [Finding("unlike_text", fit.source, fit.wav_path, fit.text, f"{fit.reason} (suspicion {fit.suspicion:.1f})",
                     KINDS["unlike_text"].expected) for fit in fits if fit.reason]
@@ -218,7 +219,7 @@ def _with_bar(work: Iterable, total: int, name: str) -> Iterable:
 
 
 def _config_to_check(args: argparse.Namespace) -> Config | None:
-    """The configuration that the corpus is for; None if none is named."""
+    """The configuration of -c, --model or --set; None without any."""
     if args.config is not None:
         return settings.load(args.config, args.overrides)
     if args.model is not None:
@@ -230,11 +231,11 @@ def _config_to_check(args: argparse.Namespace) -> Config | None:
 
 
 def _shared_parser() -> argparse.ArgumentParser:
-    rules, plan = AudioRules(), Plan(Path(), AudioRules())
+    rules, plan = AudioRules(), PreparationPlan(Path(), AudioRules())
     parser = settings.CommandParser(add_help=False)
     parser.add_argument("--out", type=Path, required=True, help="folder for wavs/, train.txt, val.txt")
-    parser.add_argument("-c", "--config", type=Path, help="what the corpus is for: gives rate, longest audio, cleaners "
-                        "and language where the options do not, and checks every text against its symbol table")
+    parser.add_argument("-c", "--config", type=Path, help="configuration to prepare for: sets rate, longest audio, "
+                        "cleaners and language unless options do, and checks texts against its symbol table")
     settings.add_arguments(parser)
     parser.add_argument("--rate", type=int, help=f"Hz (default: the configuration's, else {rules.rate})")
     parser.add_argument("--validation", type=float, default=plan.validation, help="share (default %(default)s)")
@@ -261,36 +262,36 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
     limits = Limits()
-    command = commands.add_parser("check", help="say what is wrong with a corpus of any kind, and change nothing")
+    command = commands.add_parser("check", help="report problems of a corpus of any kind, and change nothing")
     command.add_argument("source", type=Path, help="filelist, or folder like LJSpeech's, VCTK's or of audio alone")
-    command.add_argument("--out", type=Path, help="folder for what is found (default: SOURCE.check)")
-    command.add_argument("-c", "--config", type=Path, help="gives rate, longest audio and symbol table to check by")
+    command.add_argument("--out", type=Path, help="folder for the results (default: SOURCE.check)")
+    command.add_argument("-c", "--config", type=Path, help="sets the expected rate, longest audio and symbol table")
     settings.add_arguments(command)
     settings.add_trust_argument(command)
-    command.add_argument("-m", "--model", type=Path, metavar="RUN", help="trained voice: what reads unlike its text "
-                         "joins the findings; its configuration stands for -c")
+    command.add_argument("-m", "--model", type=Path, metavar="RUN", help="trained voice, to find recordings unlike "
+                         "their text; its configuration replaces -c")
     command.add_argument("--rate", type=int, help="Hz (default: the configuration's, else what most files have)")
     command.add_argument("--min_seconds", type=float, help=f"default {limits.min_seconds}")
     command.add_argument("--max_seconds", type=float, help=f"default: the configuration's, else {limits.max_seconds}")
     command.add_argument("--edge_seconds", type=float, help=f"silence at an end (default {limits.edge_seconds})")
     command.add_argument("--snr_db", type=float, help=f"speech above noise (default {limits.snr_db})")
-    command.add_argument("--drop", nargs="+", default=["errors"], metavar="KIND", help="what the cleaned list leaves "
-                         "out: kinds of findings, or errors, warnings, notes (default errors)")
-    command.add_argument("--limit", type=int, default=LIMIT, help="suspects on the page (default %(default)s)")
+    command.add_argument("--drop", nargs="+", default=["errors"], metavar="KIND", help="what to leave out of the "
+                         "cleaned list: kinds of findings, or errors, warnings, notes (default errors)")
+    command.add_argument("--limit", type=int, default=LIMIT, help="utterances on the page (default %(default)s)")
     command.add_argument("--repair", metavar=",".join(NAMES), help="write a repaired copy into --out")
     _add_columns(command)
     _add_workers(command)
 
 
 def _add_columns(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--columns", metavar="id,speaker,text", help="what the columns of the list are, of "
-                         f"{', '.join(ROLES)}; id is the audio file, - is left out (default: found out from all rows)")
+    command.add_argument("--columns", metavar="id,speaker,text", help="roles of the list's columns, of "
+                         f"{', '.join(ROLES)}; id is the audio file, - is ignored (default: inferred from all rows)")
     command.add_argument("--speakers_by_folder", "--speakers-by-folder", action="store_true",
                          help="each folder of audio is a speaker, where nothing else names one")
 
 
-def _plan(args: argparse.Namespace) -> Plan:
-    """The options and the configuration as a Plan, or all that is wrong with them."""
+def _plan(args: argparse.Namespace) -> PreparationPlan:
+    """A PreparationPlan from options and configuration; ValueError with all faults of the options."""
     is_given = args.config is not None or bool(args.overrides)
     data = (settings.load(args.config, args.overrides) if args.config else settings.from_dict({}, args.overrides)).data
     rate = args.rate or data.sampling_rate
@@ -307,8 +308,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     rules = AudioRules(rate=rate, trim_db=args.trim_db, min_seconds=args.min_seconds, max_seconds=max_seconds)
     cleaners = tuple(args.text_cleaners) or (data.text_cleaners if is_given and data.cleaned_text else ())
     checked = replace(data, text_cleaners=cleaners or data.text_cleaners, language=args.language or data.language)
-    return Plan(args.out, rules, args.validation, args.test, cleaners, checked.language, args.jobs, args.strict,
-                checked if is_given else None, args.engine)
+    return PreparationPlan(args.out, rules, args.validation, args.test, cleaners, checked.language, args.jobs,
+                           args.strict, checked if is_given else None, args.engine)
 
 
 if __name__ == "__main__":

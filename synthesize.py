@@ -363,7 +363,7 @@ def read_items(args: argparse.Namespace) -> list[Item]:
     Raises:
         ValueError: there is none, or the file is no UTF-8.
     """
-    from text.files import decoded
+    from text.io import decoded
 
     if args.text is not None:
         return [Item(args.text)]

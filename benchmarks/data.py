@@ -36,7 +36,7 @@ from audio.io import read_wav, wav_info, write_wav  # noqa: E402
 from benchmarks.timing import machine, markdown, plot_growth  # noqa: E402
 from config import Config, DataConfig  # noqa: E402
 from corpora.batching import Batching, LengthBatchSampler, StepSampler  # noqa: E402
-from corpora.filelists import AudioIndex, index_path, write_index  # noqa: E402
+from corpora.columns import AudioIndex, index_path, write_index  # noqa: E402
 from data_utils import Collate, UtteranceDataset, open_corpus  # noqa: E402
 from mel_processing import spectrogram  # noqa: E402
 from text import TextProcessor, cleaned_text_to_sequence, intersperse  # noqa: E402

@@ -1,7 +1,7 @@
-"""Recordings and their texts before training: read in others' layouts, checked, repaired, prepared, by many processes.
+"""Corpora: reading their layouts, checks, repairs, preparation, filelists, batching and loading.
 
-    python preprocess.py ljspeech FOLDER --out data/mine       # sources.py, preparation.py
-    python preprocess.py check FOLDER                          # recordings.py, doctor.py, suspects.py, repairs.py
+    python preprocess.py ljspeech FOLDER --out data/mine       # layouts.py, preparation.py
+    python preprocess.py check FOLDER                          # layouts.py, recordings.py, checks.py, repairs.py
 
-`parallel.py` is how all of it runs: on the cores of one machine or on Ray, and on from where it was killed.
+`parallel.py` runs the work on the cores of one machine or on Ray, and resumes it after a kill.
 """

@@ -1,4 +1,4 @@
-"""The audio of a folder, and which file a list means by a name, however it is written.
+"""The audio files of a folder, and their lookup by the names in a list.
 
     files = AudioFiles(Path("LJSpeech-1.1"))
     files.find("LJ001-0001")                # "LJSpeech-1.1/wavs/LJ001-0001.wav"
@@ -13,13 +13,13 @@ from pathlib import Path, PureWindowsPath
 
 from audio.io import UNREADABLE_ENDINGS
 from corpora.filelists import found_path
-from corpora.sources import ENDINGS
+from corpora.scan import ENDINGS
 
-_FOLDERS = ("wavs", "", "wav", "clips", "audio")  # where lists take it for granted that their audio lies
+_FOLDERS = ("wavs", "", "wav", "clips", "audio")  # usual folders of the audio of a list
 
 
 def audio_in(folder: Path, is_deep: bool = True) -> list[Path]:
-    """All audio files below a folder, sorted; what cannot be read is left out where a readable form lies beside it."""
+    """All audio files below a folder, sorted; an unreadable format is left out if a readable copy is beside it."""
     found = sorted(path for path in (folder.rglob("*") if is_deep else folder.iterdir())
                    if path.suffix.lower() in (*ENDINGS, *UNREADABLE_ENDINGS))
     readable = {path.with_suffix("") for path in found if path.suffix.lower() in ENDINGS}
@@ -27,11 +27,11 @@ def audio_in(folder: Path, is_deep: bool = True) -> list[Path]:
 
 
 class AudioFiles:
-    """Audio by the names that a list gives it: with or without folder and ending, in any case and Unicode form.
+    """Lookup of audio files by name: with or without folder and ending, in any case and Unicode form.
 
     Args:
-        folder: in which the list lies.
-        is_whole: all of the folder belongs to the corpus; else only its usual folders of audio are searched.
+        folder: of the list.
+        is_whole: the whole folder belongs to the corpus; else only its usual folders of audio are searched.
     """
 
     def __init__(self, folder: Path, is_whole: bool = True):
@@ -40,18 +40,18 @@ class AudioFiles:
         self._is_whole = is_whole
 
     def find(self, name: str) -> str:
-        """The path of the file that a list means; where there is none, the path where it was expected first."""
+        """The path of an audio file; if there is none, the path where it was expected first."""
         return self._found(name) or str(self._expected(name))
 
     def relative(self, name: str, audio: str) -> str:
-        """The name of an audio file within the corpus: from the list's folder on if it lies there, else as written."""
+        """The name of an audio file within the corpus: relative to the list's folder if below it, else as written."""
         path = os.path.abspath(audio)
         is_far = os.path.isabs(name) or PureWindowsPath(name).is_absolute()
         is_within = (not self._is_whole or is_far) and path.startswith(self._root + os.sep)
         return path[len(self._root) + 1:] if is_within else name.replace("\\", "/")
 
     def has(self, name: str) -> bool:
-        """Whether a list's name means a file that is there."""
+        """Whether there is an audio file of that name."""
         found = self._found(name) if name else None
         return found is not None and os.path.isfile(found)
 
@@ -74,7 +74,7 @@ class AudioFiles:
                 if os.path.lexists(path) and not (ending == "" and os.path.isdir(path)):
                     return path
         parts = _key(name).split("/")
-        for first in range(max(1, len(parts) - 1)):  # as it is written, then the ends of it that have a folder
+        for first in range(max(1, len(parts) - 1)):  # the whole path, then its ends with at least a folder
             found = self._by_ending.get("/".join(parts[first:]))
             if found is not None:
                 return str(found)
@@ -82,7 +82,7 @@ class AudioFiles:
 
     @cached_property
     def _by_ending(self) -> dict[str, Path | None]:
-        """Every end of a file's path, without its ending, to the file; None where it could be several."""
+        """Every end of a file's path, without the file's ending, to the file; None if several files match."""
         found = audio_in(self._folder) if self._is_whole else [
             path for name in _FOLDERS if (self._folder / name).is_dir()
             for path in audio_in(self._folder / name, is_deep=bool(name))]
@@ -102,6 +102,6 @@ def _has_ending(name: str) -> bool:
 
 
 def _key(name: str) -> str:
-    """A path in which case, Unicode form, kind of slash and ending make no difference."""
+    """A path normalised in case, Unicode form and slashes, without the file's ending."""
     path = unicodedata.normalize("NFC", name.replace("\\", "/")).casefold().removeprefix("./")
     return path[:-len(Path(path).suffix)] if _has_ending(path) else path

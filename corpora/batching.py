@@ -1,9 +1,9 @@
-"""Which utterances share a batch: by number or by seconds, speakers as recorded or evened out.
+"""Batching: batches of similar length, limited by number or by seconds, with optional balancing of speakers.
 
     batches = LengthBatchSampler(dataset.lengths, Batching.from_config(config), rank, world_size, dataset.speaker_ids)
     loader = DataLoader(dataset, batch_sampler=StepSampler(batches, step), ...)
 
-All of it is a function of (lengths, settings, epoch): what a run draws at a step depends on nothing that it did before.
+Batches are a function of (lengths, settings, epoch), not of what a run did before, so that it can resume at any step.
 
 Shapes: N utterances, D utterances drawn for an epoch, V speakers, P steps of an epoch, W processes, K = P * W batches.
 """
@@ -24,7 +24,7 @@ _JITTER = 0.1  # width of the random change of each length, so that neighbours d
 
 @dataclass(frozen=True)
 class Batching:
-    """How epochs are cut into batches; all sizes are those of one process."""
+    """Settings of batching; sizes are per process."""
 
     batch_size: int  # most utterances of a batch
     max_frames: int | None = None  # most frames of a batch: utterances times the longest; None sets no limit
@@ -35,7 +35,7 @@ class Batching:
 
     @classmethod
     def from_config(cls, config: Config) -> Batching:
-        """As a training set is batched; seconds and samples count as the frames that they fill."""
+        """The batching of a training set; seconds and samples are converted to frames."""
         train, data = config.train, config.data
         seconds = train.batch_seconds
         return cls(batch_size=train.batch_size,

@@ -1,9 +1,9 @@
-"""What is wrong with a corpus: every file and every line, each finding with its place, its weight and what to do.
+"""Checks of a corpus: findings about its audio and texts, each with place, severity, expectation and advice.
 
     scan = scan_corpus(Path("mine.txt"))
-    findings = diagnose(scan, list(listen(scan, limits, jobs=8)), limits)
+    findings = check_corpus(scan, list(measure_all(scan, limits, jobs=8)), limits)
 
-What a file is like is measured in recordings.py; here it is judged, alone and among its neighbours.
+recordings.py measures each audio file; the thresholds and the comparisons between utterances are here.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from config import DataConfig
 from corpora.cues import has_clock_times
 from corpora.parallel import run_map
 from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK
-from corpora.recordings import OUTLINE, VERSION, Recording, Sound, measure
-from corpora.sources import Scan, Source, counted
+from corpora.recordings import OUTLINE, VERSION, Measurements, Recording, measure
+from corpora.scan import CorpusScan, SourceUtterance, counted
 from text import TextProcessor
 from utils import write_text_atomic
 
-SEVERITIES = ("error", "warning", "note")  # cannot be used; sounds worse for it, or is wrong; should be known
+SEVERITIES = ("error", "warning", "note")  # unusable; probably wrong or harmful to quality; for information
 _TEXTS_AT_ONCE = 256  # espeak-ng is started once for so many
-_FEWEST = 20  # utterances of which a usual tempo can be told
+_FEWEST = 20  # utterances for an estimate of the usual tempo
 _LEAST_SPREAD = 0.02  # of the logarithm of the tempo: synthetic corpora have hardly any
 _SHOWN_TEXT = 60  # characters
 
 
 class Kind(NamedTuple):
-    """What can be wrong."""
+    """A kind of finding."""
 
     severity: str
     expected: str  # may name a limit
@@ -91,7 +91,7 @@ _ENDINGS_OF = {"WAV": (".wav",), "WAVEX": (".wav",), "RF64": (".wav",), "FLAC": 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is still right."""
+    """Thresholds of the checks."""
 
     rate: int | None = None  # Hz; None: what most of the files have
     min_seconds: float = 0.1
@@ -103,17 +103,17 @@ class Limits:
     robust_z: float = 5.0  # median absolute deviations, as if of a normal distribution
     silent_peak: float = SILENT_PEAK
     quiet_peak: float = QUIET_PEAK
-    segment_seconds: float = 0.0  # of training; 0 where no configuration tells
-    hop_seconds: float = 0.0  # of a frame; 0 where no configuration tells
+    segment_seconds: float = 0.0  # of training; 0 without a configuration
+    hop_seconds: float = 0.0  # of a frame; 0 without a configuration
 
     @property
     def longest(self) -> float:
-        """What is longer is not even read, so that no file fills the memory."""
+        """Seconds beyond which a file is not read, so that no file fills the memory."""
         return 10 * self.max_seconds
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong at one place."""
+    """A problem of one utterance or line."""
 
     kind: str
     place: str  # "file:number"
@@ -134,56 +134,57 @@ class Finding(NamedTuple):
         return KINDS[self.kind].advice
 
 
-class Spelling(NamedTuple):
-    """What a configuration's text processor says of one text."""
+class TextEncoding(NamedTuple):
+    """Result of cleaning and encoding one text with a configuration."""
 
-    symbols: int  # as the model reads them
+    symbols: int  # with blanks, begin and end
     fault: str
     kind: str  # of the fault
 
 
-def listen(scan: Scan, limits: Limits, engine: str = "local", jobs: int = 1, journal: Path | None = None,
-           ) -> Iterator[Sound]:
-    """Measure the audio of each source, in order; what the journal knows of unchanged files is not read again."""
+def measure_all(scan: CorpusScan, limits: Limits, engine: str = "local", jobs: int = 1, journal: Path | None = None,
+           ) -> Iterator[Measurements]:
+    """Measure the audio of each utterance, in order; unchanged files that the journal has are not read again."""
     files = (Recording.of(source.origin, limits.longest, source.span) for source in scan.sources)
     for values in run_map(measure, files, engine, jobs, journal and journal / f"audio-{VERSION}",
                           place_of=lambda number: scan.sources[number].place):
-        yield Sound(*values)
+        yield Measurements(*values)
 
 
-def spell(scan: Scan, data: DataConfig, engine: str = "local", jobs: int = 1, journal: Path | None = None,
-          ) -> list[Spelling]:
-    """Clean and encode each source's text with a configuration's table, as training or preparation will.
+def encode_texts(scan: CorpusScan, data: DataConfig, engine: str = "local", jobs: int = 1, journal: Path | None = None,
+          ) -> list[TextEncoding]:
+    """Clean and encode each utterance's text with a configuration's symbol table, as training or preparation will.
 
     Only a filelist may be cleaned already, if `data.cleaned_text` says so; other corpora are as people write.
     """
     if scan.layout != "filelist":
         data = replace(data, cleaned_text=False)
-    # The symbols themselves: the journal must not believe what it knows once the file that lists them has changed.
+    # The symbols themselves: results of the journal are stale once the file that lists them has changed.
     data = replace(data, symbols=TextProcessor.from_config(data).symbols.symbols)
     texts = [source.text for source in scan.sources]
     blocks = [(data, tuple(texts[start:start + _TEXTS_AT_ONCE])) for start in range(0, len(texts), _TEXTS_AT_ONCE)]
-    results = run_map(_spelled, blocks, engine, min(jobs, len(blocks)), journal and journal / "text", shard=4,
+    results = run_map(_encode_block, blocks, engine, min(jobs, len(blocks)), journal and journal / "text", shard=4,
                       place_of=lambda number: _block_place(scan.sources[number * _TEXTS_AT_ONCE:][:_TEXTS_AT_ONCE]))
-    return [Spelling(*values) for block in results for values in block]
+    return [TextEncoding(*values) for block in results for values in block]
 
 
-def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Sequence[Spelling] = ()) -> list[Finding]:
-    """All that is wrong, errors first, otherwise in the corpus's order.
+def check_corpus(scan: CorpusScan, sounds: Sequence[Measurements], limits: Limits,
+                 encodings: Sequence[TextEncoding] = ()) -> list[Finding]:
+    """All findings, errors first, otherwise in the corpus's order.
 
     Args:
-        scan: of N sources.
-        sounds: [N], of `listen`.
-        limits: what is still right.
-        spellings: [N], of `spell`; none where there is no configuration.
+        scan: of N utterances.
+        sounds: [N], of `measure_all`.
+        limits: thresholds.
+        encodings: [N], of `encode_texts`; none without a configuration.
     """
     rate = limits.rate or usual_rate(sounds)
     names = {**asdict(limits), "rate": rate}
-    found: list[list[tuple[str, str]]] = [[*_of_sound(source, sound, limits, rate)]
+    found: list[list[tuple[str, str]]] = [[*_audio_faults(source, sound, limits, rate)]
                                           for source, sound in zip(scan.sources, sounds)]
     if scan.has_texts:
         for row, (source, sound) in enumerate(zip(scan.sources, sounds)):
-            found[row] += _of_text(source, sound, spellings[row] if spellings else None, limits)
+            found[row] += _text_faults(source, sound, encodings[row] if encodings else None, limits)
         _add(found, _tempo_outliers(scan.sources, sounds, limits.robust_z))
         _add(found, _same_texts(scan.sources))
         _add(found, _same_names(scan.sources))
@@ -191,17 +192,18 @@ def diagnose(scan: Scan, sounds: Sequence[Sound], limits: Limits, spellings: Seq
     findings = [Finding("columns", row.place, "", "", row.found, row.expected) for row in scan.bad_rows]
     if not scan.has_texts:
         folder = os.path.commonpath([os.path.dirname(source.place) for source in scan.sources])
-        findings.append(Finding("no_text", folder or os.curdir, "", "", scan.no_text, KINDS["no_text"].expected))
+        findings.append(Finding("no_text", folder or os.curdir, "", "", scan.no_text_message,
+                                KINDS["no_text"].expected))
     findings += [Finding(kind, os.path.dirname(first), "", "", what, KINDS[kind].expected)
-                 for kind, first, what in unlisted(scan)]
+                 for kind, first, what in unlisted_audio(scan)]
     findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names),
                          source.span)
                  for source, faults in zip(scan.sources, found) for kind, what in faults]
     return by_severity(findings)
 
 
-def unlisted(scan: Scan) -> list[tuple[str, str, str]]:
-    """(kind, the first file, what was found) of audio that no line of a corpus names, readable or not."""
+def unlisted_audio(scan: CorpusScan) -> list[tuple[str, str, str]]:
+    """(kind, the first file, what was found) of audio files that the corpus's list does not name."""
     convertible = [path for path in scan.unlisted if Path(path).suffix.lower() in UNREADABLE_ENDINGS]
     readable = [path for path in scan.unlisted if Path(path).suffix.lower() not in UNREADABLE_ENDINGS]
     found = []
@@ -217,34 +219,34 @@ def unlisted(scan: Scan) -> list[tuple[str, str, str]]:
     return found
 
 
-def usual_rate(sounds: Iterable[Sound]) -> int:
-    """The rate of most files that could be read, in Hz; 0 where none could."""
+def usual_rate(sounds: Iterable[Measurements]) -> int:
+    """The most frequent sampling rate of the readable files, in Hz; 0 without any."""
     rates = Counter(sound.rate for sound in sounds if sound.rate)
     return rates.most_common(1)[0][0] if rates else 0
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors first; among equals the order stays."""
+    """Findings sorted by severity, errors first; the order within a severity stays."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def limits_of(data: DataConfig | None, segment_size: int = 0, **given: float | None) -> Limits:
-    """The limits that a configuration sets, and over them those that are given and not None."""
+    """Limits of a configuration, overridden by those that are given and not None."""
     known = {} if data is None else {
         "rate": data.sampling_rate, "max_seconds": data.max_wav_seconds,
         "segment_seconds": segment_size / data.sampling_rate, "hop_seconds": data.hop_length / data.sampling_rate}
     return Limits(**{**known, **{name: value for name, value in given.items() if value is not None}})
 
 
-def dropped(findings: Iterable[Finding], drop: Collection[str]) -> set[str]:
-    """Places that a cleaned list leaves out.
+def places_to_drop(findings: Iterable[Finding], drop: Collection[str]) -> set[str]:
+    """Places ("file:number") of the utterances that the cleaned list leaves out.
 
     Args:
         findings: of the corpus.
         drop: kinds, or "errors", "warnings", "notes" for all of a severity.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: an unknown kind.
     """
     unknown = sorted(set(drop) - KINDS.keys() - {f"{severity}s" for severity in SEVERITIES})
     if unknown:
@@ -253,29 +255,29 @@ def dropped(findings: Iterable[Finding], drop: Collection[str]) -> set[str]:
 
 
 def write_findings(out: Path, findings: Sequence[Finding]) -> None:
-    """findings.jsonl: one finding a line."""
+    """Write findings.jsonl, one finding a line."""
     rows = (json.dumps({"severity": finding.severity, **finding._asdict(), "advice": finding.advice},
                        ensure_ascii=False).replace('"span": null, ', "") for finding in findings)
     write_text_atomic(out / "findings.jsonl", "".join(row + "\n" for row in rows))
 
 
-def write_list(path: Path, sources: Sequence[Source]) -> None:
-    """A filelist: path|text, or path|speaker|text where there are several speakers; parts of files are left out."""
+def write_list(path: Path, sources: Sequence[SourceUtterance]) -> None:
+    """Write a filelist: path|text, or path|speaker|text for several speakers; parts of files are left out."""
     sources = [source for source in sources if source.span is None]
     with_speakers = len({source.speaker for source in sources}) > 1
     write_text_atomic(path, "".join("|".join([source.origin, *([source.speaker or ""] if with_speakers else []),
                                               source.text]) + "\n" for source in sources))
 
 
-def summary(scan: Scan, sounds: Sequence[Sound], findings: Sequence[Finding]) -> str:
-    """A few lines about the corpus, and how often each kind of finding occurs, with one example."""
-    heard = [sound for sound in sounds if sound.digest]
+def summary(scan: CorpusScan, sounds: Sequence[Measurements], findings: Sequence[Finding]) -> str:
+    """Summary of a corpus: size, medians of the audio, and the count of each kind of finding with an example."""
+    readable = [sound for sound in sounds if sound.digest]
     seconds = sum(sound.seconds for sound in sounds)
     rows = [f"{counted(len(scan.sources), 'utterance')} ({scan.layout}), {seconds / 3600:.2f} hours of audio",
             *scan.notes]
-    if heard:
-        rates = Counter(sound.rate for sound in heard)
-        middles = [float(np.median([getattr(sound, name) for sound in heard]))
+    if readable:
+        rates = Counter(sound.rate for sound in readable)
+        middles = [float(np.median([getattr(sound, name) for sound in readable]))
                    for name in ("seconds", "peak", "floor_db", "snr_db")]
         rows += [f"rates: {', '.join(f'{rate} Hz {count}' for rate, count in rates.most_common())}",
                  f"medians: {middles[0]:.2f} seconds, peak {middles[1]:.2f}, noise floor {middles[2]:.0f} dBFS, "
@@ -293,8 +295,9 @@ def _add(found: list[list[tuple[str, str]]], more: Iterable[tuple[int, str, str]
         found[row].append((kind, what))
 
 
-def _of_sound(source: Source, sound: Sound, limits: Limits, usual_rate: int) -> Iterator[tuple[str, str]]:
-    """(kind, what was found) of one file."""
+def _audio_faults(source: SourceUtterance, sound: Measurements, limits: Limits, usual_rate: int,
+                  ) -> Iterator[tuple[str, str]]:
+    """(kind, what was found) of one audio file."""
     if "|" in source.origin:
         yield "name", repr(Path(source.origin).name)
     if sound.fault:
@@ -327,8 +330,9 @@ def _of_sound(source: Source, sound: Sound, limits: Limits, usual_rate: int) -> 
     yield from ((kind, what) for kind, is_so, what in faults if is_so)
 
 
-def _of_text(source: Source, sound: Sound, spelling: Spelling | None, limits: Limits) -> Iterator[tuple[str, str]]:
-    """(kind, what was found) of one text, beside its audio."""
+def _text_faults(source: SourceUtterance, sound: Measurements, encoding: TextEncoding | None, limits: Limits,
+                 ) -> Iterator[tuple[str, str]]:
+    """(kind, what was found) of one text and its length relative to the audio."""
     if not source.text.strip():
         yield "empty_text", "no text"
         return
@@ -336,23 +340,24 @@ def _of_text(source: Source, sound: Sound, spelling: Spelling | None, limits: Li
         yield "name", "a '|' in the text"
     if has_clock_times(source.text):
         yield "clock_times", _short(source.text)
-    if spelling is not None and spelling.fault:
-        yield spelling.kind, spelling.fault
+    if encoding is not None and encoding.fault:
+        yield encoding.kind, encoding.fault
     if not sound.speech_seconds:
         return
     tempo = len(source.text) / sound.speech_seconds
     many = f"{len(source.text)} characters in {sound.speech_seconds:.2f} seconds of speech"
     frames = sound.seconds / limits.hop_seconds if limits.hop_seconds else math.inf
-    if spelling is not None and spelling.symbols > frames:
-        yield "crowded", f"{spelling.symbols} symbols, blanks counted, for {frames:.0f} frames"
+    if encoding is not None and encoding.symbols > frames:
+        yield "crowded", f"{encoding.symbols} symbols, blanks counted, for {frames:.0f} frames"
     elif tempo > IMPOSSIBLE_TEMPO:
         yield "crowded", many
     elif not 1 <= tempo <= FAST_TEMPO:
         yield "tempo", many
 
 
-def _tempo_outliers(sources: Sequence[Source], sounds: Sequence[Sound], limit: float) -> Iterator[tuple[int, str, str]]:
-    """Whose characters per second lie far from the rest's, by median and median absolute deviation of the logarithm."""
+def _tempo_outliers(sources: Sequence[SourceUtterance], sounds: Sequence[Measurements], limit: float,
+                    ) -> Iterator[tuple[int, str, str]]:
+    """Outliers of log characters per second, by median and median absolute deviation."""
     speech = np.array([sound.speech_seconds for sound in sounds])
     lengths = np.array([len(source.text.strip()) for source in sources])
     rows = np.flatnonzero((speech > 0) & (lengths > 0))
@@ -369,8 +374,8 @@ def _tempo_outliers(sources: Sequence[Source], sounds: Sequence[Sound], limit: f
                                       f"{np.exp(value - middle):.2f} times the usual (robust z {z:+.1f})")
 
 
-def _same_texts(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
-    """The same words by the same speaker, but not where nearly all is said again and again."""
+def _same_texts(sources: Sequence[SourceUtterance]) -> Iterator[tuple[int, str, str]]:
+    """Repeated texts of a speaker; none where most texts of the corpus are repeated."""
     groups = _groups((source.speaker, " ".join(source.text.split()).casefold() or row)
                      for row, source in enumerate(sources))
     if sum(len(rows) for rows in groups) > len(sources) / 2:
@@ -380,48 +385,48 @@ def _same_texts(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
             yield row, "duplicate_text", f"the text of {sources[rows[0]].place}: {_short(sources[row].text)}"
 
 
-def _same_names(sources: Sequence[Source]) -> Iterator[tuple[int, str, str]]:
-    """Utterances under one name, as a.wav and a.flac are, and a line that comes twice; they cannot be prepared."""
+def _same_names(sources: Sequence[SourceUtterance]) -> Iterator[tuple[int, str, str]]:
+    """Utterances with the same id, such as a.wav and a.flac or a repeated line; they cannot be prepared."""
     for rows in _groups(source.id for source in sources):
         for row in rows[1:]:
             yield row, "same_name", f"the name {sources[row].id!r}, as {sources[rows[0]].place} has"
 
 
-def _same_audio(sources: Sequence[Source], sounds: Sequence[Sound]) -> Iterator[tuple[int, str, str]]:
-    """Recordings that come twice: the same samples, or the same ups and downs in the same time."""
-    heard = [row for row, sound in enumerate(sounds) if sound.digest and sound.peak >= SILENT_PEAK]
+def _same_audio(sources: Sequence[SourceUtterance], sounds: Sequence[Measurements]) -> Iterator[tuple[int, str, str]]:
+    """Repeated recordings: equal samples, or nearly equal level curves of equal length."""
+    audible = [row for row, sound in enumerate(sounds) if sound.digest and sound.peak >= SILENT_PEAK]
     known: set[int] = set()
-    for rows in _groups(sounds[row].digest for row in heard):
-        first = heard[rows[0]]
-        for row in (heard[place] for place in rows[1:]):
+    for rows in _groups(sounds[row].digest for row in audible):
+        first = audible[rows[0]]
+        for row in (audible[place] for place in rows[1:]):
             known.add(row)
             other = " ".join(sources[row].text.split()) != " ".join(sources[first].text.split())
-            yield row, *(("duplicate_conflict", f"the recording of {sources[first].place}, which is said to be "
+            yield row, *(("duplicate_conflict", f"the recording of {sources[first].place}, whose text there is "
                           f"{_short(sources[first].text)}") if other else
                          ("duplicate_audio", f"the recording of {sources[first].place}"))
-    # A short word sounds much like itself whenever it is said.
-    left = [row for row in heard if row not in known and sounds[row].outline and sounds[row].speech_seconds >= 1]
+    # Two recordings of the same short word are nearly equal anyway.
+    left = [row for row in audible if row not in known and sounds[row].outline and sounds[row].speech_seconds >= 1]
     for rows in _groups(_signs(sounds[row].outline_db) for row in left):
         for at, row in enumerate(left[place] for place in rows):
-            twin = next((left[place] for place in rows[:at] if _are_alike(sounds[left[place]], sounds[row])), None)
-            if twin is not None:
-                yield row, "near_duplicate", f"sounds like {sources[twin].place}"
+            first = next((left[place] for place in rows[:at] if _are_alike(sounds[left[place]], sounds[row])), None)
+            if first is not None:
+                yield row, "near_duplicate", f"sounds like {sources[first].place}"
 
 
 def _signs(outline: np.ndarray) -> bytes:
-    """Where the level is higher than a quarter of the time before: most copies share it, other recordings hardly."""
+    """Bits: is the level above that a quarter of the duration earlier? Equal for most copies of a recording."""
     lag = OUTLINE // 4
     return np.packbits(outline[lag:] < outline[:-lag]).tobytes()
 
 
-def _are_alike(one: Sound, other: Sound) -> bool:
+def _are_alike(one: Measurements, other: Measurements) -> bool:
     lengths = [one.speech_seconds, other.speech_seconds]
     apart = np.abs(one.outline_db - other.outline_db).mean()  # dB
     return abs(lengths[0] - lengths[1]) < 0.02 * max(lengths) + 0.01 and apart < 0.5
 
 
 def _groups(keys: Iterable) -> list[list[int]]:
-    """Places of keys that occur more than once."""
+    """Indices of equal keys, one list for each key that occurs more than once."""
     places: dict[object, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
@@ -432,25 +437,25 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + "...")
 
 
-def _spelled(block: tuple[DataConfig, tuple[str, ...]]) -> list[Spelling]:
-    """What is to be said of each text of a block."""
+def _encode_block(block: tuple[DataConfig, tuple[str, ...]]) -> list[TextEncoding]:
+    """Clean and encode one block of texts."""
     data, texts = block
     processor = TextProcessor.from_config(data)
     cleaned, faults = processor.clean_each(texts) if not data.cleaned_text else (list(texts), {})
-    spelled = [_encoded(processor.encode, written, symbols) for written, symbols in zip(texts, cleaned)]
-    return [Spelling(0, faults[row], "not_normalised") if row in faults else each for row, each in enumerate(spelled)]
+    return [TextEncoding(0, faults[row], "not_normalised") if row in faults else
+            _encoded(processor.encode, written, symbols) for row, (written, symbols) in enumerate(zip(texts, cleaned))]
 
 
-def _block_place(sources: Sequence[Source]) -> str:
+def _block_place(sources: Sequence[SourceUtterance]) -> str:
     return f"{sources[0].place} to {sources[-1].place}"
 
 
-def _encoded(encode: Callable[[str], list[int]], written: str, cleaned: str) -> Spelling:
+def _encoded(encode: Callable[[str], list[int]], written: str, cleaned: str) -> TextEncoding:
     if not written.strip():
-        return Spelling(0, "", "")  # which is found elsewhere
+        return TextEncoding(0, "", "")  # reported as empty_text by _text_faults
     if not cleaned.strip():
-        return Spelling(0, f"nothing is left of {_short(written)} after cleaning", "empty_text")
+        return TextEncoding(0, f"nothing is left of {_short(written)} after cleaning", "empty_text")
     try:
-        return Spelling(len(encode(cleaned)), "", "")
+        return TextEncoding(len(encode(cleaned)), "", "")
     except ValueError as error:
-        return Spelling(len(cleaned), str(error).partition("; ")[0], "unknown_symbol")
+        return TextEncoding(len(cleaned), str(error).partition("; ")[0], "unknown_symbol")

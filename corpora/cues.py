@@ -1,10 +1,10 @@
-"""Time-stamped transcripts beside a long recording: labels, subtitles and segments, with the text of each.
+"""Time-stamped transcripts of long recordings: labels, subtitles and segments as cues of start, end and text.
 
-    cues = read_cues(Path("chapter01.srt"))             # None where the file holds no time stamps
-    cues, faults = fitted(cues, seconds=612.4)
+    cues = read_cues(Path("chapter01.srt"))             # None if the file has no time stamps
+    cues, faults = fit_cues(cues, seconds=612.4)
 
-Read are Audacity's labels, SRT, VTT, SBV, ASS, LRC and STM, the JSON of Whisper and its relatives, Praat's TextGrid,
-ELAN's .eaf, tables of start, end and text, and plain text with a clock time before, behind or above what is said.
+Formats: Audacity's labels, SRT, VTT, SBV, ASS, LRC, STM, the JSON of Whisper and its relatives, Praat's TextGrid,
+ELAN's .eaf, tables of start, end and text, and plain text with a clock time before, behind or above each text.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import NamedTuple
 from corpora.filelists import FilelistError
 from corpora.tables import ROLE_OF, read_table, value_of
 
-# Most exact first: where several lie beside one recording, the first that can be read counts.
+# Most exact first: of several files beside one recording, the first that can be read is used.
 ENDINGS = (".textgrid", ".eaf", ".srt", ".vtt", ".sbv", ".ass", ".ssa", ".lrc", ".stm", ".json", ".tsv", ".csv", ".txt",
            ".lab")
-_FASTEST = 100  # characters per second; numbers that leave less time for the text behind them are part of it
+_FASTEST = 100  # characters per second; with less time for their text, numbers are part of the text
 _OVERLAP = 0.2  # seconds that neighbours may share
-_SHORTEST = 0.2  # seconds; labels half of which are shorter are of words or sounds
+_SHORTEST = 0.2  # seconds; if half of the labels are shorter, they are of words or phones
 _TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 _SPELLED_TIME = re.compile(r"(?:(\d+)h ?)?(\d{1,2})m ?(\d{1,2}(?:[.,]\d+)?)s")
 _ARROW = re.compile(rf"^\s*({_TIME.pattern})\s*(?:-->|,)\s*({_TIME.pattern})")  # the comma is SBV's
@@ -44,19 +44,19 @@ _SMALL_TIERS = re.compile(r"word|wort|ort-?mau|phone|phon|mau|syll|kan|segment",
 
 
 class Cue(NamedTuple):
-    """What is said in a stretch of a recording."""
+    """A part of a recording with its text."""
 
     start: float  # seconds
     end: float  # seconds
     text: str
     place: str  # "file:number", for messages
-    is_sure: bool = True  # whether the line can be nothing else than a time and a text
+    is_sure: bool = True  # False if the line may be a plain text that begins with numbers
     speaker: str | None = None
-    is_clock: bool = False  # written as 0:02: in no other unit than seconds
+    is_clock: bool = False  # written as 0:02, so surely in seconds
 
 
 def has_clock_times(text: str) -> bool:
-    """Whether a text begins or ends with a clock time, holds one in brackets, or several, as transcripts do."""
+    """Whether a text looks like a transcript: a clock time at an end or in brackets, or several of them."""
     found = list(_IN_TEXT.finditer(text))
     if not found:
         return False
@@ -66,9 +66,9 @@ def has_clock_times(text: str) -> bool:
 
 
 def read_cues(path: Path) -> list[Cue] | None:
-    """The stretches of a transcript that have a text; None if it has no time stamps.
+    """Cues of a transcript that have a text; None if it has no time stamps.
 
-    Times of numbers alone are as they are written: `fitted` finds their unit.
+    Times that are plain numbers have an unknown unit, which `fit_cues` finds.
 
     Raises:
         FilelistError: it is not UTF-8 or UTF-16, or is damaged.
@@ -86,11 +86,11 @@ def read_cues(path: Path) -> list[Cue] | None:
     return [cue for cue in found if cue.text] or ([] if found else None)
 
 
-def fitted(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list[Cue], list[tuple[str, str]]]:
-    """The cues in seconds of a recording of that length, and what is wrong: (place, what was found).
+def fit_cues(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list[Cue], list[tuple[str, str]]]:
+    """Convert the times of cues to seconds of a recording; returns the valid ones, and (place, found) of the others.
 
     Whole numbers beyond the recording's end are milliseconds, samples at its rate, or the 100 ns of HTK's labels. Both
-    lists are empty where cues that are not sure do not fit the recording: their file is a plain text.
+    lists are empty if cues that are not sure do not fit the recording: their file is then a plain text.
     """
     last = max(cue.start if math.isinf(cue.end) else cue.end for cue in cues)
     known = (1.0,) if any(cue.is_clock for cue in cues) else (1.0, 1e-3, 1 / rate, 1e-7)
@@ -105,7 +105,7 @@ def fitted(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list
                   key=lambda cue: (cue.start, cue.end))
     lengths = sorted(cue.end - cue.start for cue in cues)
     if len(cues) > 3 and lengths[len(cues) // 2] < _SHORTEST:
-        return [], [(cues[0].place, f"labels of {lengths[len(cues) // 2]:.3f} seconds, which are words or sounds")]
+        return [], [(cues[0].place, f"labels of {lengths[len(cues) // 2]:.3f} seconds, too short for utterances")]
     good, faults, before = [], [], 0.0
     for cue in cues:
         if cue.end <= cue.start:
@@ -120,7 +120,7 @@ def fitted(cues: Sequence[Cue], seconds: float, rate: int = 16000) -> tuple[list
 
 
 def _are_plausible(cues: Sequence[Cue], unit: float, seconds: float) -> bool:
-    """Whether the texts can be said in their times; a single one must last as long as the recording."""
+    """Whether the times are long enough for the texts; a single cue must last as long as the recording."""
     spans = [min(cue.end * unit, seconds) - cue.start * unit for cue in cues]
     is_time_enough = sum(len(cue.text) for cue in cues) <= _FASTEST * sum(spans)
     return is_time_enough and (len(cues) > 1 or spans[0] >= 0.9 * seconds)
@@ -142,7 +142,7 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def _subtitles(path: Path) -> Iterator[Cue]:
-    """SRT and VTT: a line of times, then lines of text until an empty one."""
+    """SRT, VTT and SBV: a line of times, then lines of text until an empty one."""
     times, place, lines = None, "", []
     for number, line in enumerate([*_decoded(path).split("\n"), ""], start=1):
         arrow = _ARROW.match(line)
@@ -157,11 +157,11 @@ def _subtitles(path: Path) -> Iterator[Cue]:
 
 
 class _Stamp(NamedTuple):
-    """A line with a time, and the lines behind it that have none."""
+    """A line with a time, and the following lines without one."""
 
     start: float
-    end: float  # infinite where the line has a start alone
-    own: str  # what else the line holds
+    end: float  # infinite if the line has only a start
+    own: str  # the rest of the line
     is_sure: bool
     place: str
     lines: list[str]
@@ -169,10 +169,10 @@ class _Stamp(NamedTuple):
 
 
 def _labels(path: Path) -> Iterator[Cue]:
-    """Audacity's: start, end and text on each line; a line with a backslash has the frequencies of the one before.
+    """Audacity's labels: start, end and text on each line; a line with a backslash has frequencies, and is skipped.
 
-    Also with an arrow between the times, as Whisper prints them, or with a start alone, which lasts until the next: at
-    the line's beginning or end, or above the text, perhaps with the speaker's name.
+    Also with an arrow between the times, as Whisper prints them, or with only a start, valid until the next: at the
+    line's beginning or end, or above the text, perhaps with the speaker's name.
     """
     stamps: list[_Stamp] = []
     for number, line in enumerate(_decoded(path).split("\n"), start=1):
@@ -183,10 +183,10 @@ def _labels(path: Path) -> Iterator[Cue]:
         if stamp is not None:
             stamps.append(stamp)
         elif not stamps:
-            return  # a text
+            return  # a plain text
         elif stamps[-1].own and not math.isinf(stamps[-1].end):
             if len(stamps) > 1 and all(stamp.is_sure for stamp in stamps):
-                raise FilelistError([f"{path}:{number}: found no times, which the lines before it have"])
+                raise FilelistError([f"{path}:{number}: found a line without times, expected times as in those before"])
             return
         else:
             stamps[-1].lines.append(line)
@@ -194,7 +194,7 @@ def _labels(path: Path) -> Iterator[Cue]:
 
 
 def _stamp(line: str, place: str) -> _Stamp | None:
-    """The time of a line and the rest of it; None where it has no time."""
+    """The time of a line and the rest of it; None without a time."""
     label = _LABEL.match(line)
     if label is not None:
         is_exact = bool(re.search(r"\t|-->|[.,]\d{3}", line[:label.end("end")]))
@@ -210,7 +210,7 @@ def _stamp(line: str, place: str) -> _Stamp | None:
 
 
 def _cues_of(stamps: Sequence[_Stamp]) -> Iterator[Cue]:
-    """Each with its text; "12 30 people came" is a sentence, and so is "10:30 is too late"."""
+    """Cues of the stamps, none if they are plain text, such as "12 30 people came" or "10:30 is too late"."""
     are_sure = all(stamp.is_sure for stamp in stamps)
     is_rising = all(one.start <= two.start for one, two in zip(stamps, stamps[1:]))
     if len(stamps) == 1:
@@ -264,7 +264,7 @@ def _json(path: Path) -> Iterator[Cue]:
 
 
 def _of_words(rows: Sequence[dict], path: Path) -> Iterator[Cue]:
-    """The sentences of words that have times and marks that have none."""
+    """Cues of sentences from words with times and punctuation without."""
     words, start, end = [], 0.0, 0.0
     for number, row in enumerate(rows):
         times, text = _times(row), _text_in(row)
@@ -288,7 +288,7 @@ def _object_lists(content: object, deepest: int) -> Iterator[list[dict]]:
 
 
 def _text_in(row: dict) -> str:
-    """What is said, by any of its usual names; `lines` are aeneas's, `alternatives` those of Amazon and Google."""
+    """The text of a segment, under any of its usual keys; aeneas has `lines`, Amazon and Google `alternatives`."""
     lines, others = row.get("lines"), row.get("alternatives")
     if isinstance(lines, list):
         return " ".join(map(str, lines))
@@ -313,7 +313,7 @@ def _times(row: dict) -> tuple[float, float] | None:
         return None
 
 
-# What columns without a header are. Of nine, ELAN's: tier, participant, begin, end and duration, each in two forms.
+# Roles of columns without a header. Nine are ELAN's: tier, participant, begin, end and duration, each in two forms.
 _OF_WIDTH = {3: ["start", "end", "text"], 4: ["start", "end", "speaker", "text"],
              9: ["-", "-", "start", "-", "end", "-", "-", "-", "text"]}
 
@@ -325,7 +325,7 @@ def _table(path: Path) -> Iterator[Cue]:
     if not {"start", "text"} <= set(roles) or not {"end", "seconds"} & set(roles):
         return
     for place, row in table.rows:
-        cells = dict(zip(reversed(roles), reversed(row + [""] * (len(roles) - len(row)))))  # of two names, the first
+        cells = dict(zip(reversed(roles), reversed(row + [""] * (len(roles) - len(row)))))  # first of equal roles
         start, end = _number(cells["start"]), _number(cells.get("end", cells.get("seconds")))
         if start is None or end is None:
             return
@@ -344,7 +344,7 @@ def _number(cell: str) -> float | None:
 
 
 def _text_grid(path: Path) -> Iterator[Cue]:
-    """Praat's interval tiers, in its long and its short form; the tier of sentences, or else of words, as one cue."""
+    """Praat's TextGrid, long or short form: the tier of sentences, or else the tier of words as one cue."""
     tokens = re.findall(r'"((?:[^"]|"")*)"|(?<![\w\[])(-?\d+(?:\.\d+)?)(?![\w\]])', re.sub(
         r"(?m)^\s*(?:item|intervals|points)\s*\[\d*\]:?", "", _decoded(path)))
     values = [text.replace('""', '"') if not number else float(number) for text, number in tokens]
@@ -358,7 +358,7 @@ def _text_grid(path: Path) -> Iterator[Cue]:
 
 
 def _sentences(tiers: dict[str, list[Cue]]) -> list[Cue]:
-    """The tier of whole utterances: not one of words or sounds, and the one with the fewest stretches among others."""
+    """The tier of utterances: the one with the fewest intervals, tiers of words and phones aside."""
     filled = {name: [cue for cue in cues if cue.text.strip()] for name, cues in tiers.items()}
     large = [cues for name, cues in filled.items() if cues and not _SMALL_TIERS.search(name)]
     if large:
@@ -368,7 +368,7 @@ def _sentences(tiers: dict[str, list[Cue]]) -> list[Cue]:
 
 
 def _elan(path: Path) -> Iterator[Cue]:
-    """The annotations of an .eaf that have times of their own."""
+    """ELAN's .eaf: the annotations that are aligned to times."""
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
@@ -384,7 +384,7 @@ def _elan(path: Path) -> Iterator[Cue]:
 
 
 def _sub_station(path: Path) -> Iterator[Cue]:
-    """The dialogue lines of .ass and .ssa: layer, start, end, style, name, three margins, effect and text."""
+    """ASS and SSA: dialogue lines of layer, start, end, style, name, three margins, effect and text."""
     for number, line in enumerate(_decoded(path).split("\n"), start=1):
         cells = line.strip().partition("Dialogue:")[2].split(",", 9)
         if len(cells) == 10:
@@ -394,7 +394,7 @@ def _sub_station(path: Path) -> Iterator[Cue]:
 
 
 def _stm(path: Path) -> Iterator[Cue]:
-    """NIST's segments: recording, channel, speaker, start, end, perhaps <labels>, and the text."""
+    """NIST's STM: recording, channel, speaker, start, end, perhaps <labels>, and the text."""
     for number, line in enumerate(_decoded(path).split("\n"), start=1):
         cells = line.split(None, 5)
         if len(cells) == 6 and not line.startswith(";;"):

@@ -1,8 +1,8 @@
-"""flite: text to speech by the voices of the program `flite`, as a teacher whose licence lets its sound be kept.
+"""Speech by the program `flite`, for synthetic training corpora; its voices' licence permits that.
 
     samples, sampling_rate = speak("Hello world.", voice="rms")
 
-Not needed for anything but to make a corpus; flite comes with the system's packages, not with pip.
+Only `preprocess.py flite` needs it; flite comes with the system's packages, not with pip.
 """
 
 from __future__ import annotations
@@ -43,6 +43,6 @@ def speak(line: str, voice: str) -> tuple[np.ndarray, int]:
 
 @cache
 def voices() -> tuple[str, ...]:
-    """Names of the voices that the installed flite has."""
+    """Names of the voices of the installed flite."""
     listing = subprocess.run(["flite", "-lv"], check=True, capture_output=True, text=True).stdout
     return tuple(listing.partition(":")[2].split())

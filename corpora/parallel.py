@@ -1,11 +1,11 @@
-"""One function over many items, on this machine's processes or on Ray; what is finished outlives a kill.
+"""Parallel map over many items, on local processes or on Ray, with a journal from which a killed run resumes.
 
     for result in run_map(measure, items, jobs=8, journal=Path("train.txt.check")):
-        ...                                # in the items' order; run again after a kill, it goes on where it was
+        ...                                # in the items' order
 
 Items go to the workers in shards. With a journal each finished shard is written whole, as journal/shards/NUMBER.jsonl,
-and then noted in journal/journal.jsonl together with a digest of its items: what is noted is not computed again, and
-what is not noted is, so that nothing is lost and nothing comes twice.
+and then noted in journal/journal.jsonl together with a digest of its items: noted shards are not computed again, all
+others are.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from typing import Any, NamedTuple, Protocol
 from utils import import_package, interrupts_ignored, write_text_atomic
 
 ENGINES = ("local", "ray")
-_DEATHS = 3  # of workers, one after another, without a finished shard between them: then it is no accident
-_AHEAD = 4  # shards for each worker that are under way or wait to be given back in order
+_DEATHS = 3  # of workers in a row without a finished shard in between, after which the run fails
+_AHEAD = 4  # shards for each worker that are under way or wait for earlier ones
 
 
 class Shard(NamedTuple):
-    """Neighbouring items."""
+    """Consecutive items that are computed together."""
 
     number: int  # from 0
     items: list
 
     @property
     def digest(self) -> str:
-        """What tells these items from others."""
+        """A hash of the items."""
         return hashlib.blake2b(repr(self.items).encode(), digest_size=16).hexdigest()
 
 
-class DiedError(Exception):
-    """Workers died again and again over one shard."""
+class WorkersDiedError(Exception):
+    """Workers died repeatedly over one shard."""
 
     def __init__(self, shard: Shard):
         super().__init__(shard)
@@ -53,13 +53,13 @@ class DiedError(Exception):
 
 
 class Workers(Protocol):
-    """Who computes shards."""
+    """Interface of what computes shards."""
 
     def submit(self, shard: Shard) -> None:
-        """Begin a shard, or let it wait."""
+        """Start or queue a shard."""
 
     def finished(self) -> list[tuple[Shard, list[str]]]:
-        """At least one of those begun, each with its results as JSON; none only if none was begun."""
+        """Wait for at least one submitted shard: each finished one with its results as JSON; empty if none is left."""
 
 
 def run_map(function: Callable[[Any], Any], items: Iterable, engine: str = "local", jobs: int = 1,
@@ -68,25 +68,25 @@ def run_map(function: Callable[[Any], Any], items: Iterable, engine: str = "loca
     """Yield function(item) for each item, in the items' order.
 
     Args:
-        function: at a module's top level, for it travels to other processes. What it gives must be made of what JSON
-            knows, and comes back as JSON has it: a tuple as a list.
-        items: whatever has a `repr` that tells one from another; all that a result depends on must be in it.
-        engine: "local" or "ray": the cluster of RAY_ADDRESS, or else one that is started here for as long as it takes.
+        function: at a module's top level, to be picklable. Its results must be JSON values, and are returned as JSON
+            has them: a tuple as a list.
+        items: objects whose `repr` has all that a result depends on.
+        engine: "local" or "ray": the cluster of RAY_ADDRESS, or else a temporary local one.
         jobs: processes, or Ray's tasks at a time; with one, "local" computes in this process.
-        journal: folder where results are kept; None keeps none.
-        shard: items that travel together.
-        place_of: what an item of that number is called in messages, such as "file:line"; None shows the item.
+        journal: folder of the journal; None keeps none.
+        shard: items in a shard.
+        place_of: name of an item by its number in messages, such as "file:line"; None shows the item.
 
     Raises:
-        ValueError: no such engine, or Ray is not installed.
-        ChildProcessError: workers die again and again over the same shard, which the message names.
+        ValueError: an unknown engine, or Ray is not installed.
+        ChildProcessError: workers die repeatedly over the same shard, which the message names.
     """
     if engine not in ENGINES:
         raise ValueError(f"--engine {engine}: expected {' or '.join(ENGINES)}")
     jobs = max(1, jobs)
     kept = _Journal(journal)
     shards = (Shard(number, part) for number, part in enumerate(_parts(items, shard)))
-    with _named(shard, place_of), _workers(function, engine, jobs) as workers:
+    with _deaths_explained(shard, place_of), _workers(function, engine, jobs) as workers:
         under_way, ready = 0, {}
         for number in itertools.count():
             while number not in ready or under_way + len(ready) < _AHEAD * jobs:
@@ -111,33 +111,33 @@ def run_map(function: Callable[[Any], Any], items: Iterable, engine: str = "loca
 
 
 class _Journal:
-    """Which shards are finished, and their results."""
+    """The finished shards and their results, on disk."""
 
     def __init__(self, folder: Path | None):
         self.folder = folder
         self.digests: dict[int, str] = {}
         if folder is not None:
             for row in self._noted():
-                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # torn by a kill
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # incomplete after a kill
                     note = json.loads(row)
                     self.digests[note["shard"]] = note["digest"]
 
     def find(self, shard: Shard) -> list[str] | None:
-        """The results of a shard of just these items, if it is finished."""
+        """The results of a shard if it is finished and has the same items; else None."""
         place = self._place(shard)
         if place is None or self.digests.get(shard.number) != shard.digest or not place.is_file():
             return None
         rows = place.read_text(encoding="utf-8").splitlines()
-        return rows if len(rows) == len(shard.items) else None  # a disk without power may forget what it was given
+        return rows if len(rows) == len(shard.items) else None  # a power failure may lose written data
 
     def keep(self, shard: Shard, rows: list[str]) -> None:
-        """First the results, then the note."""
+        """Write the results of a shard, then note it as finished."""
         place = self._place(shard)
         if place is None:
             return
         write_text_atomic(place, "".join(row + "\n" for row in rows))
         with open(self.folder / "journal.jsonl", "a", encoding="utf-8") as file:
-            # A line that a kill has torn has no end: a newline before the note keeps it from spoiling this one too.
+            # A newline first, because a killed run may have left an incomplete line.
             file.write("\n" + json.dumps({"shard": shard.number, "digest": shard.digest, "items": len(rows)}) + "\n")
 
     def _noted(self) -> list[str]:
@@ -148,8 +148,8 @@ class _Journal:
         return None if self.folder is None else self.folder / "shards" / f"{shard.number:08d}.jsonl"
 
 
-class _Here:
-    """This very process, one shard after the other."""
+class _ThisProcess:
+    """Computes shards in this process, one after the other."""
 
     def __init__(self, function: Callable[[Any], Any]):
         self._function = function
@@ -163,10 +163,10 @@ class _Here:
         return [(shard, _results(self._function, shard.items))]
 
 
-class _Processes:
-    """Processes of this machine. If one dies, all are started anew and what was not finished is begun again.
+class _ProcessPool:
+    """Local processes. If one dies, all are restarted, and unfinished shards are submitted again.
 
-    Then one shard is under way at a time, until none is left of those: so it is known over which one they die.
+    These then run one at a time, which shows over which shard the processes die.
     """
 
     def __init__(self, function: Callable[[Any], Any], jobs: int):
@@ -182,9 +182,9 @@ class _Processes:
             self._held.append(shard)
             return
         try:
-            with interrupts_ignored():  # which the new processes inherit: Ctrl-C is for the main one
+            with interrupts_ignored():  # inherited by new processes: Ctrl-C is for the main one
                 future = self._pool.submit(_results, self._function, shard.items)
-        except BrokenProcessPool as error:  # it died since we looked
+        except BrokenProcessPool as error:  # it died in the meantime
             future = Future()
             future.set_exception(error)
         self._futures[future] = shard
@@ -204,13 +204,13 @@ class _Processes:
         return []
 
     def shutdown(self) -> None:
-        """End the processes; what they do not do yet, they will not do."""
+        """End the processes and cancel queued shards."""
         self._pool.shutdown(cancel_futures=True)
 
     def _start_again(self) -> None:
         unfinished = sorted(self._futures.values(), key=lambda shard: shard.number)
         if self._deaths >= _DEATHS:
-            raise DiedError(unfinished[0])
+            raise WorkersDiedError(unfinished[0])
         whole = {future: shard for future, shard in self._futures.items() if future.done() and not future.exception()}
         self._pool.shutdown()
         self._pool, self._futures = self._started(), whole
@@ -219,7 +219,7 @@ class _Processes:
             self._submit_held()
 
     def _submit_held(self) -> None:
-        """Begin the next of the shards that wait for one another."""
+        """Submit the next of the shards that run one at a time."""
         held, self._held = self._held, []
         for first in held[:1]:
             self.submit(first)
@@ -231,8 +231,8 @@ class _Processes:
         return ProcessPoolExecutor(self._jobs, context, _begin_worker)
 
 
-class _Ray:
-    """Tasks of a Ray cluster, which begins those anew whose worker died."""
+class _RayTasks:
+    """Tasks of a Ray cluster, which retries those whose worker died."""
 
     def __init__(self, function: Callable[[Any], Any], ray: Any):
         self._ray = ray
@@ -250,21 +250,21 @@ class _Ray:
         try:
             return [(self._shards[task], self._ray.get(task))]
         except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
-            raise DiedError(self._shards[task]) from None
+            raise WorkersDiedError(self._shards[task]) from None
         finally:
             del self._shards[task]
 
 
 @contextlib.contextmanager
 def _workers(function: Callable[[Any], Any], engine: str, jobs: int) -> Iterator[Workers]:
-    """Workers as long as they are needed."""
+    """Context with the workers of an engine."""
     if engine == "ray":
         with _ray_cluster(jobs) as ray:
-            yield _Ray(function, ray)
+            yield _RayTasks(function, ray)
     elif jobs <= 1:
-        yield _Here(function)
+        yield _ThisProcess(function)
     else:
-        processes = _Processes(function, jobs)
+        processes = _ProcessPool(function, jobs)
         try:
             yield processes
         finally:
@@ -273,9 +273,9 @@ def _workers(function: Callable[[Any], Any], engine: str, jobs: int) -> Iterator
 
 @contextlib.contextmanager
 def _ray_cluster(jobs: int) -> Iterator[Any]:
-    """The module `ray`, connected; a cluster that is started here ends here."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use over the network
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do anyway, and warns of till then
+    """Context with the module `ray`, connected; a cluster that was started here is shut down at the end."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports over the network
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's future default, which it warns of
     ray = import_package("ray", otherwise="leave --engine ray out")
     if ray.is_initialized():
         yield ray
@@ -293,9 +293,9 @@ def _ray_cluster(jobs: int) -> Iterator[Any]:
 
 
 def _start_quiet_tracker() -> None:
-    """Start the process that frees the semaphores of one that was ended by a signal, without its words about them."""
+    """Start multiprocessing's resource tracker with its warnings about leaked semaphores switched off."""
     before = list(sys.warnoptions)
-    sys.warnoptions.append("ignore:resource_tracker")  # the new process takes these as its own
+    sys.warnoptions.append("ignore:resource_tracker")  # inherited by the new process
     try:
         resource_tracker.ensure_running()
     finally:
@@ -308,13 +308,13 @@ def _results(function: Callable[[Any], Any], items: list) -> list[str]:
 
 
 def _results_in(folder: str, function: Callable[[Any], Any], items: list) -> list[str]:
-    """The same in a folder, for relative paths start where the command runs, and not where the cluster was started."""
+    """As `_results`, in the folder where the command runs, because items may have relative paths."""
     os.chdir(folder)
     return _results(function, items)
 
 
 def _begin_worker() -> None:
-    """A worker ends with the process that started it, and wants one thread, for all of them share the cores."""
+    """Start-up of a worker process: it ends with its parent, and uses one thread."""
     threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:
@@ -322,7 +322,7 @@ def _begin_worker() -> None:
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    """Wait for the end of the parent, however it comes (SIGKILL leaves it no time to say so), and end this process."""
+    """Wait for the end of the parent, even by SIGKILL, and end this process."""
     parent.join()
     os._exit(1)
 
@@ -334,14 +334,14 @@ def _parts(items: Iterable, size: int) -> Iterator[list]:
 
 
 @contextlib.contextmanager
-def _named(size: int, place_of: Callable[[int], str] | None) -> Iterator[None]:
-    """Within it the death of workers over a shard is a message that names its first and last item."""
+def _deaths_explained(size: int, place_of: Callable[[int], str] | None) -> Iterator[None]:
+    """Context in which WorkersDiedError becomes a message that names the shard's first and last item."""
     try:
         yield
-    except DiedError as error:
+    except WorkersDiedError as error:
         shard = error.shard
         first, last = shard.number * size, shard.number * size + len(shard.items) - 1
         name = place_of or (lambda number: repr(shard.items[number - first]))
         raise ChildProcessError(
             f"a worker process died {_DEATHS} times over the same items, from {name(first)} to {name(last)}; if the "
-            "memory is full, use fewer --jobs; if one file or text does it, remove that line") from None
+            "memory is full, use fewer --jobs; if one file or text causes it, remove that line") from None

@@ -1,4 +1,4 @@
-"""What one audio file is like, measured in one reading: its kind, its level, its noise, its silences, and how it looks.
+"""Measurements of an audio file in one reading: format, level, noise, silences, damage, and a level curve.
 
     sound = measure(Recording.of("wavs/a.wav", longest=200))
 
@@ -22,27 +22,27 @@ import utils
 from audio import io
 from audio.io import AudioError, read_wav
 
-VERSION = 2  # of what is measured; another one does not believe what this one has kept
+VERSION = 2  # of the measurements; journals of other versions are not used
 SILENCE_DB = -40.0  # below the loudest 10 ms, as prepare trims
-OUTLINE = 24  # pieces of an utterance whose levels say what it looks like
+OUTLINE = 24  # pieces of an utterance in its level curve
 _OUTLINE_STEP_DB = 0.2
 _FRAME_SECONDS = 0.01
 _LOWEST_DB = -120.0  # of digital silence
-_FLAT = 3  # samples in a row at the very top that only clipping makes
+_FLAT = 3  # consecutive samples at the peak that count as clipping
 
 
 class Recording(NamedTuple):
-    """A file as it is now: another size or another time make it another file."""
+    """A file to measure; its size and time of change tell versions of the file apart."""
 
     path: str
-    size: int  # bytes; -1 where there is none
+    size: int  # bytes; -1 for a missing file
     changed: int  # ns
-    longest: float  # seconds; of what is longer, only the length is measured
-    span: tuple[float, float] | None = None  # seconds of the file that are meant; None is all of it
+    longest: float  # seconds; of a longer file only the length is measured
+    span: tuple[float, float] | None = None  # seconds of the file to measure; None is all of it
 
     @classmethod
     def of(cls, path: str, longest: float, span: tuple[float, float] | None = None) -> Recording:
-        """Look at the file, whether it exists or not."""
+        """Size and time of change of a file, which may be missing."""
         try:
             status = os.stat(path)
         except (OSError, ValueError):  # no file has a zero byte in its name
@@ -50,75 +50,75 @@ class Recording(NamedTuple):
         return cls(path, status.st_size, status.st_mtime_ns, longest, span)
 
 
-class Sound(NamedTuple):
-    """What was measured. Where `fault` says something, the rest may be the defaults."""
+class Measurements(NamedTuple):
+    """What was measured of an audio file; if `fault` is set, the rest may have the defaults."""
 
     fault: str = ""  # "missing", "unreadable"
-    reason: str = ""  # for it
+    reason: str = ""  # of the fault
     rate: int = 0  # Hz
     channels: int = 0
     kind: str = ""  # libsndfile's name: "WAV PCM_16"
     seconds: float = 0.0
-    damage: str = ""  # what of the file is missing or changed, although it can be read
+    damage: str = ""  # what is missing or changed in a readable file
     peak: float = 0.0
     clipped: float = 0.0  # share of samples in flat tops
     offset: float = 0.0  # mean of the samples
-    floor_db: float = 0.0  # level that a tenth of the frames do not reach
-    speech_db: float = 0.0  # level that a twentieth of the frames exceed
+    floor_db: float = 0.0  # 10th percentile of the frames' levels
+    speech_db: float = 0.0  # 95th percentile of the frames' levels
     before: float = 0.0  # seconds of silence before the speech
     behind: float = 0.0  # seconds of silence behind it
     silent_channels: int = 0
     digest: str = ""  # of the samples between the silences
-    outline: str = ""  # `OUTLINE` bytes as hexadecimal digits, for there are millions: see `outline_db`
+    outline: str = ""  # `OUTLINE` bytes as hexadecimal digits, to save memory: see `outline_db`
 
     @property
     def speech_seconds(self) -> float:
-        """How long it is without the silence at its ends."""
+        """Seconds without the silence at the ends."""
         return self.seconds - self.before - self.behind
 
     @property
     def outline_db(self) -> np.ndarray:
-        """[OUTLINE] dB below the loudest, of equal pieces between the silences."""
+        """[OUTLINE] levels in dB below the loudest, of equal pieces between the silences."""
         return np.frombuffer(bytes.fromhex(self.outline), np.uint8) * _OUTLINE_STEP_DB
 
     @property
     def snr_db(self) -> float:
-        """How far the speech stands above what is there between the words."""
+        """Level of the speech above the noise floor, in dB."""
         return self.speech_db - self.floor_db
 
 
-def measure(file: Recording) -> Sound:
-    """Read a file once and measure it; what is wrong with it is a result, not an exception."""
+def measure(file: Recording) -> Measurements:
+    """Read and measure a file; errors are returned, not raised."""
     if not os.path.exists(file.path):
         is_link = os.path.islink(file.path)
-        return Sound("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else
+        return Measurements("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else
                      f"no file {file.path}")
     with quiet_decoder(file.path):
-        return _measured_file(file)
+        return _measure_file(file)
 
 
-def _measured_file(file: Recording) -> Sound:
+def _measure_file(file: Recording) -> Measurements:
     try:
         with io.opened(file.path) as opened:
             channels, rate, kind = opened.channels, opened.samplerate, f"{opened.format} {opened.subtype}"
             seconds = opened.frames / rate if file.span is None else file.span[1] - file.span[0]
             is_true = file.span is None and seconds > file.longest and _holds_its_last_sample(opened)
         if seconds > file.longest:
-            if not is_true:  # what the header claims is no audio: the file breaks off, or is at least so long
+            if not is_true:  # the header's length is wrong: the file is truncated, or longer than max_seconds
                 seconds = min(seconds, io.wav_info(file.path, file.longest).samples / rate)
-            return Sound(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
+            return Measurements(rate=rate, channels=channels, kind=kind, seconds=seconds, peak=1.0)
         samples = read_wav(file.path, clip=False, max_seconds=file.longest, span=file.span).samples
     except AudioError as error:
         what, _, advice = str(error).removeprefix(file.path).strip().partition("; ")
-        return Sound("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
+        return Measurements("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
     silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
-    return measured(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
-                                            damage=damage(Path(file.path), len(samples), file.span))
+    return measure_samples(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
+                                            damage=find_damage(Path(file.path), len(samples), file.span))
 
 
 @contextlib.contextmanager
 def quiet_decoder(path: str) -> Iterator[None]:
-    """Within it the MP3 decoder writes nothing: its words on standard error name no file, and damage is found by us."""
+    """Context in which the MP3 decoder's messages on standard error, which name no file, are suppressed."""
     is_mp3 = path.lower().endswith((".mp3", ".mp2", ".mpga"))
     try:
         before = os.dup(2) if is_mp3 else None
@@ -137,8 +137,8 @@ def quiet_decoder(path: str) -> Iterator[None]:
         os.close(before)
 
 
-def measured(samples: np.ndarray, rate: int) -> Sound:
-    """All that the samples [S] alone can say."""
+def measure_samples(samples: np.ndarray, rate: int) -> Measurements:
+    """Measurements of samples [S] at `rate` Hz."""
     offset = float(samples.mean())
     size = np.abs(samples)
     peak = float(size.max())
@@ -150,7 +150,7 @@ def measured(samples: np.ndarray, rate: int) -> Sound:
     first, last = (int(loud[0]), int(loud[-1])) if len(loud) else (0, len(levels) - 1)
     speech = samples[first * hop:(last + 1) * hop]
     numbers = np.round(speech * 32768).clip(-32768, 32767).astype(np.int16)
-    return Sound(
+    return Measurements(
         rate=rate, seconds=len(samples) / rate, peak=peak, clipped=_clipped_share(size, peak), offset=offset,
         floor_db=float(np.percentile(levels, 10)), speech_db=float(np.percentile(levels, 95)),
         before=first * hop / rate, behind=max(0.0, len(samples) - (last + 1) * hop) / rate,
@@ -159,7 +159,7 @@ def measured(samples: np.ndarray, rate: int) -> Sound:
 
 
 def _clipped_share(size: np.ndarray, peak: float) -> float:
-    """How much of [S] lies in flat tops: at least `_FLAT` samples in a row at the highest value."""
+    """Share of [S] that is clipped: in runs of at least `_FLAT` samples at the peak."""
     top = np.pad(size >= 0.999 * peak, 1).astype(np.int8)
     edges = np.flatnonzero(np.diff(top))
     lengths = edges[1::2] - edges[::2]
@@ -167,7 +167,7 @@ def _clipped_share(size: np.ndarray, peak: float) -> float:
 
 
 def _outline(power: np.ndarray) -> str:
-    """The levels of `OUTLINE` equal pieces of [F] below the loudest: alike at any gain, rate and format."""
+    """Level curve of [F] as hexadecimal digits, independent of gain, rate and format; see `outline_db`."""
     if len(power) < OUTLINE or not power.any():
         return ""
     sums = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
@@ -178,7 +178,7 @@ def _outline(power: np.ndarray) -> str:
 
 
 def _silent_channels(path: str) -> int:
-    """How many of several channels stay below -60 dBFS."""
+    """Number of channels whose peak is below -60 dBFS."""
     peaks = 0.0
     with io.opened(path) as opened:
         while len(block := opened.read(1 << 16, dtype="float32", always_2d=True)):
@@ -187,7 +187,7 @@ def _silent_channels(path: str) -> int:
 
 
 def _holds_its_last_sample(file: utils.soundfile.SoundFile) -> bool:
-    """Whether the length in the header is that of the audio; a damaged file cannot be read at its end."""
+    """Whether the last sample that the header promises can be read."""
     try:
         file.seek(file.frames - 1)
         return len(file.read(1)) == 1
@@ -195,19 +195,19 @@ def _holds_its_last_sample(file: utils.soundfile.SoundFile) -> bool:
         return False
 
 
-def damage(path: Path, count: int, span: tuple[float, float] | None = None) -> str:
-    """What a file lacks although it can be read, of which libsndfile says nothing; empty if it is whole.
+def find_damage(path: Path, count: int, span: tuple[float, float] | None = None) -> str:
+    """What is missing or changed in a file that libsndfile reads without an error; empty if nothing is.
 
     Args:
         path: of the file.
-        count: samples that were read of it.
-        span: seconds of it that were to be read; None is all of it.
+        count: samples that were read.
+        span: seconds that were to be read; None is all of it.
     """
     with io.opened(path) as opened:
         kind, promised = opened.format, opened.frames
         if span is not None:
             promised = round((span[1] - span[0]) * opened.samplerate)
-    if count < 0.98 * promised and (span is not None or kind == "MP3" and _tells_its_length(path)):
+    if count < 0.98 * promised and (span is not None or kind == "MP3" and _has_length_header(path)):
         return f"{100 * (1 - count / promised):.0f} % of it missing"
     if span is not None:
         return ""
@@ -219,8 +219,8 @@ def damage(path: Path, count: int, span: tuple[float, float] | None = None) -> s
     return f"{100 * share:.0f} % of it missing" if share else ""
 
 
-def _tells_its_length(path: Path) -> bool:
-    """Whether an MP3 has a header with its length; of others it is a guess."""
+def _has_length_header(path: Path) -> bool:
+    """Whether an MP3 has a header with its length; without one the length is an estimate."""
     with open(path, "rb") as file:
         start = file.read(1 << 20)  # a tag with a picture may come first
     return any(name in start for name in (b"Xing", b"Info", b"VBRI"))
@@ -252,7 +252,7 @@ def _flac_is_as_encoded(path: Path) -> bool:
 
 
 def _missing_share(path: Path) -> float:
-    """Of what the data chunk of a RIFF wav promises, how much lies beyond the file's end; libsndfile says nothing."""
+    """Share of a RIFF wav's data chunk that lies beyond the end of the file."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
@@ -261,7 +261,7 @@ def _missing_share(path: Path) -> float:
             name, length = struct.unpack("<4sI", head)
             if name == b"data":
                 held = size - file.tell()
-                # Programs that write into a pipe do not know the length, and say the greatest or none.
+                # Programs that write into a pipe do not have the length, and write the greatest or 0.
                 return 0.0 if length >= 0x7FFFFFFF or held >= length else 1 - held / length
             file.seek(length + length % 2, os.SEEK_CUR)
     return 0.0

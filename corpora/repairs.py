@@ -1,4 +1,4 @@
-"""A repaired copy of a corpus: trimmed, centred, as loud and at the rate as wanted. The originals are only read.
+"""Repaired copies of recordings: DC offset, silence at the ends, sampling rate, loudness. Originals are only read.
 
     logs = list(repair_all(sources, Repairs(("trim", "dc", "resample"), rate=22050, folder=Path("new"))))
 
@@ -21,14 +21,14 @@ from audio.loudness import at_loudness
 from audio.resampling import resample, trim_silence
 from corpora.parallel import run_map
 from corpora.recordings import SILENCE_DB, Recording, quiet_decoder
-from corpora.sources import Source
+from corpora.scan import SourceUtterance
 
 NAMES = ("dc", "trim", "resample", "loudness")  # in the order in which they are done
 _TOP = 0.999  # no repaired wav peaks above it
 
 
 class Repairs(NamedTuple):
-    """What is wanted."""
+    """Repairs to make, with their parameters."""
 
     names: tuple[str, ...]  # of NAMES
     rate: int  # Hz, for "resample"
@@ -38,19 +38,19 @@ class Repairs(NamedTuple):
     longest: float = 200.0  # seconds; what is longer is not read
 
 
-class Repaired(NamedTuple):
-    """What became of one file."""
+class RepairResult(NamedTuple):
+    """Result of repairing one file."""
 
     origin: str
-    written: str  # "" where it could not be
+    written: str  # "" if it could not be written
     done: list[str]  # one sentence for each thing that was changed
 
 
 def check_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in the order in which they are done.
+    """The names of repairs in the order in which they are done.
 
     Raises:
-        ValueError: there is no such repair.
+        ValueError: an unknown repair.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -58,17 +58,17 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in names)
 
 
-def repair_all(sources: Sequence[Source], repairs: Repairs, engine: str = "local", jobs: int = 1,
-               journal: Path | None = None) -> Iterator[Repaired]:
-    """Write a repaired copy of the audio of each source, in order; a killed run goes on where it was."""
+def repair_all(sources: Sequence[SourceUtterance], repairs: Repairs, engine: str = "local", jobs: int = 1,
+               journal: Path | None = None) -> Iterator[RepairResult]:
+    """Write a repaired copy of each utterance's audio, in order; a killed run resumes."""
     files = ((name, Recording.of(source.origin, repairs.longest, source.span), repairs)
              for name, source in zip(_names(sources), sources))
-    for values in run_map(_repaired, files, engine, jobs, journal):
-        yield Repaired(*values)
+    for values in run_map(_repair_file, files, engine, jobs, journal):
+        yield RepairResult(*values)
 
 
-def repaired(samples: np.ndarray, rate: int, repairs: Repairs) -> tuple[np.ndarray, int, list[str]]:
-    """[S] samples at `rate` Hz -> [S'], their rate, and what was done."""
+def repair(samples: np.ndarray, rate: int, repairs: Repairs) -> tuple[np.ndarray, int, list[str]]:
+    """Repair samples [S] at `rate` Hz: [S'] samples, their rate, and what was done."""
     done = []
     if "dc" in repairs.names:
         mean = float(samples.mean())
@@ -83,8 +83,8 @@ def repaired(samples: np.ndarray, rate: int, repairs: Repairs) -> tuple[np.ndarr
         done.append(f"{rate} Hz became {repairs.rate} Hz")
         samples, rate = resample(samples, rate, repairs.rate), repairs.rate
     if "loudness" in repairs.names:
-        samples, said = _louder(samples, rate, repairs.loudness)
-        done += said
+        samples, changes = _normalise_loudness(samples, rate, repairs.loudness)
+        done += changes
     peak = float(np.abs(samples).max())
     if peak > _TOP:
         samples = samples * np.float32(_TOP / peak)
@@ -92,23 +92,23 @@ def repaired(samples: np.ndarray, rate: int, repairs: Repairs) -> tuple[np.ndarr
     return samples, rate, done
 
 
-def _repaired(file: tuple[str, Recording, Repairs]) -> Repaired:
+def _repair_file(file: tuple[str, Recording, Repairs]) -> RepairResult:
     name, recording, repairs = file
     target = repairs.folder / "wavs" / f"{name}.wav"
     if target.exists() and Path(recording.path).exists() and target.samefile(recording.path):
-        return Repaired(recording.path, "", ["left alone: the copy would take the place of the original"])
+        return RepairResult(recording.path, "", ["left alone: the copy would overwrite the original"])
     try:
         with quiet_decoder(recording.path):
             wav = read_wav(recording.path, clip=False, max_seconds=recording.longest, span=recording.span)
-        samples, rate, done = repaired(wav.samples, wav.sampling_rate, repairs)
+        samples, rate, done = repair(wav.samples, wav.sampling_rate, repairs)
         write_wav(target, samples, rate)
     except AudioError as error:
-        return Repaired(recording.path, "", [str(error)])
-    return Repaired(recording.path, target.as_posix(), done)
+        return RepairResult(recording.path, "", [str(error)])
+    return RepairResult(recording.path, target.as_posix(), done)
 
 
-def _names(sources: Sequence[Source]) -> Iterator[str]:
-    """What each copy is called: its source's id, with a number if another one has it, as a.wav and a.flac do."""
+def _names(sources: Sequence[SourceUtterance]) -> Iterator[str]:
+    """The name of each copy: the utterance's id, with a number if it is taken (a.wav and a.flac share one)."""
     ids = {source.id for source in sources}
     taken: set[str] = set()
     for source in sources:
@@ -118,15 +118,15 @@ def _names(sources: Sequence[Source]) -> Iterator[str]:
         yield name
 
 
-def _louder(samples: np.ndarray, rate: int, wanted: float) -> tuple[np.ndarray, list[str]]:
-    """Made as loud as wanted, and a sentence that says how; silence stays as it is."""
+def _normalise_loudness(samples: np.ndarray, rate: int, wanted: float) -> tuple[np.ndarray, list[str]]:
+    """Samples at the wanted loudness, and a sentence about the gain; silence stays as it is."""
     if not np.any(samples):
         return samples, []
     measure = "LUFS"
     before = float(np.abs(samples).max())
     if importlib.util.find_spec("pyloudnorm"):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it would clip: the sentence says how loud it became
+            warnings.simplefilter("ignore", UserWarning)  # of clipping: the sentence has the gain
             louder = at_loudness(samples, rate, wanted)
     else:
         measure = "dB RMS"

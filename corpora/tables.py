@@ -1,10 +1,10 @@
-"""Lists of utterances as people write them: separators, quotes, header rows, comments, and which column is what.
+"""Tables of utterances: separators, quotes, header rows, comments, and the roles of the columns.
 
     table = read_table(Path("metadata.csv"))
     roles = roles_of(table, names_audio)      # ("id", "text", "speaker"), decided over all rows
 
-A column of numbers is a length or a speaker's number, one of few values that repeat is a speaker or a language, one
-that resembles the text is the normalised text. Where that does not decide it, the error describes the columns.
+Roles are inferred from all rows: a column of numbers is a length or a speaker's number, one of few repeated values a
+speaker or a language, one similar to the text the normalised text. If that fails, the error describes the columns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from corpora.filelists import FilelistError, numbered_rows
 
 ROLES = ("id", "text", "normalised", "speaker", "language", "seconds", "start", "end", "-")
-# What a header row or a manifest calls each role, most usual first.
+# Names of each role in header rows and manifests, most usual first.
 NAMES = {
     "id": ("file_name", "filename", "audio_file", "audio_filepath", "audio_path", "audio", "wav_path", "wav_file",
            "wav_filename", "wav", "path", "file_path", "filepath", "file", "clip", "file_id", "utterance_id", "utt_id",
@@ -46,7 +46,7 @@ ROLE_OF = {name: role for role, names in NAMES.items() for name in names}
 _LANGUAGES = frozenset("af ar be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it "
                        "ja ka kk kn ko la lb lt lv mk ml mr ms mt nb ne nl nn no pa pl ps pt ro ru sk sl sq sr sv sw "
                        "ta te th tr uk ur uz vi yo zh".split())
-# Values of columns that say something else than who speaks.
+# Values of columns that are repeated labels but no speakers.
 _LABELS = {
     "gender": frozenset("m f male female man woman männlich weiblich w mann frau masculine feminine other divers "
                         "male_masculine female_feminine".split()),
@@ -60,7 +60,7 @@ _LABELS = {
                      "adult young old".split()),
 }
 _SHOWN_VALUES = 5
-_FEW_ROWS = 4  # below so many no value can be seen to repeat
+_FEW_ROWS = 4  # with fewer, repetition of values says nothing
 _SAMPLED = 200  # rows that are compared
 _LONGEST_FIELD = 20  # lines of a quoted field that breaks lines
 
@@ -81,11 +81,11 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path, most_rows: int | None = None) -> Table:
-    """Read a list, its separator and quotes recognised; comments are left out.
+    """Read a table; separator, quotes and header are recognised, comments are left out.
 
     Args:
         path: UTF-8 text.
-        most_rows: read no more than so many.
+        most_rows: read at most this many rows.
 
     Raises:
         FilelistError: it is not UTF-8.
@@ -102,10 +102,10 @@ def read_table(path: Path, most_rows: int | None = None) -> Table:
 
 
 def parse_columns(columns: str | None) -> tuple[str, ...]:
-    """The roles of `--columns id,speaker,text`.
+    """Parse the roles of `--columns id,speaker,text`.
 
     Raises:
-        ValueError: a word that is no role, or one of id and text is missing.
+        ValueError: an unknown role, or id or text is missing.
     """
     if not columns:
         return ()
@@ -120,15 +120,15 @@ def parse_columns(columns: str | None) -> tuple[str, ...]:
 
 
 def roles_of(table: Table, names_audio: Callable[[str], bool], given: Sequence[str] = ()) -> tuple[str, ...]:
-    """What each column is: what is given, or the header says, or the values show.
+    """The role of each column: as given, or by the header, or inferred from the values.
 
     Args:
         table: all rows of a list.
-        names_audio: whether a value is the name of an audio file.
-        given: by the user.
+        names_audio: whether a value is the name of an existing audio file.
+        given: roles by the user, none to infer them.
 
     Raises:
-        FilelistError: nothing decides it; the message describes the columns.
+        FilelistError: the roles are ambiguous; the message describes the columns.
     """
     if given and len(given) != table.width:
         raise FilelistError([f"{table.path}: --columns names {len(given)} columns, most lines have {table.width}"])
@@ -143,7 +143,7 @@ def roles_of(table: Table, names_audio: Callable[[str], bool], given: Sequence[s
 
 
 def notes_of(table: Table, roles: Sequence[str]) -> tuple[str, ...]:
-    """What was decided of the columns, with the values of those that name speakers or nothing that is used."""
+    """Notes on the inferred roles, with the values of columns of speakers and of unused columns."""
     columns = [_Column(list(values)) for values in zip(*table.full)]
     if len(columns) != len(roles):
         return ()
@@ -160,13 +160,13 @@ def notes_of(table: Table, roles: Sequence[str]) -> tuple[str, ...]:
 
 
 def _label_of(column: _Column) -> str:
-    """What the values of a column say, if it is something else than who speaks."""
+    """The kind of label of a column (gender, split, ...) if all its values are of one kind; else empty."""
     values = {value.casefold() for value in column.filled}
     return next((label for label, known in _LABELS.items() if values and values <= known), "")
 
 
 class _Column:
-    """The values of a column, and what they are like."""
+    """The values of a column with their statistics."""
 
     def __init__(self, values: list[str]):
         self.values = values
@@ -181,24 +181,24 @@ class _Column:
 
     @property
     def is_label(self) -> bool:
-        """Whether the values are names of something, each for several rows, as far as so few rows can show it."""
+        """Whether the values are labels: each in several rows, or single words if there are few rows."""
         return self.repeats or (len(self.filled) < _FEW_ROWS and self.words == 1)
 
     @property
     def few_values(self) -> str:
-        """How many different values it has, and the first of them."""
+        """The number of different values, and the first of them."""
         values = list(dict.fromkeys(self.filled))
         return f"{len(values)}: {', '.join(values[:_SHOWN_VALUES])}{', ...' if len(values) > _SHOWN_VALUES else ''}"
 
     def resembles(self, other: _Column) -> bool:
-        """Whether most rows share words, or, where words are not parted by spaces, pairs of characters."""
+        """Whether the rows of two columns share words or, in scripts without spaces, pairs of characters."""
         pairs = [(one, two) for one, two in zip(self.values, other.values) if one and two][:_SAMPLED]
         parts = str.split if max(self.words, other.words) >= 1.5 else _pairs
         shares = [_overlap(parts(_plain(one)), parts(_plain(two))) for one, two in pairs]
         return bool(shares) and sum(shares) / len(shares) >= 0.4
 
     def describe(self) -> str:
-        """What the values look like, with one of them."""
+        """A description of the values, with an example."""
         if not self.filled:
             return "empty"
         what = "numbers" if self.is_number else "sentences" if self.words >= 2 else "single words"
@@ -207,7 +207,7 @@ class _Column:
 
 def _roles_by_header(header: Sequence[str], columns: Sequence[_Column], names_audio: Callable[[str], bool],
                      ) -> tuple[str, ...]:
-    """Of several columns with one role the most usual name counts; of audio, the one whose files are there."""
+    """Roles by header: of several columns with one role the most usual name wins; for audio, existing files do."""
     roles = [ROLE_OF.get(name, "-") for name in header]
     for role in set(roles) - {"-"}:
         places = [place for place, each in enumerate(roles) if each == role]
@@ -219,7 +219,7 @@ def _roles_by_header(header: Sequence[str], columns: Sequence[_Column], names_au
 
 
 def _roles_by_values(columns: Sequence[_Column], names_audio: Callable[[str], bool]) -> tuple[str, ...]:
-    """Roles of columns without a header; "?" where nothing shows it."""
+    """Roles of columns without a header; "?" if ambiguous."""
     shares = [_share(column.values, names_audio) for column in columns]
     audio = 0 if shares[0] >= 0.5 or max(shares) == 0 else shares.index(max(shares))
     roles = ["-" if not column.filled else "?" for column in columns]
@@ -231,7 +231,7 @@ def _roles_by_values(columns: Sequence[_Column], names_audio: Callable[[str], bo
         others.remove(place)
         roles[place] = "-"
     if len(texts) > 1 and all(columns[place].is_label and columns[place].words < 2 for place in texts):
-        # Single words said again and again beside names: only the layout of filelists says which is which.
+        # Repeated single words beside names: only the order of filelists tells which is which.
         is_filelist = len(columns) == 3 and _share(columns[audio].values, _has_ending) >= 0.5
         return ("id", "speaker", "text") if is_filelist and audio == 0 else tuple(roles)
     new = [place for place in texts if not columns[place].repeats] or texts
@@ -257,7 +257,7 @@ def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
     if column.is_number:
         return "speaker" if _are_speakers(column, text, is_before) else "seconds"
     are_sentences = 2 * sum(value.endswith((".", "?", "!", "…", "。")) for value in column.filled) > len(column.filled)
-    # What lacks in some rows is part of a text, and so is what ends as one.
+    # A column with empty cells, or of sentences, is part of a text.
     if not column.is_label or len(column.filled) < len(column.values) or are_sentences:
         return "?"
     if _label_of(column):
@@ -267,7 +267,7 @@ def _minor_role(column: _Column, text: _Column, is_before: bool) -> str:
 
 
 def _are_speakers(column: _Column, text: _Column, is_before: bool) -> bool:
-    """Whether numbers are speakers' and not lengths, which grow with the text."""
+    """Whether a column of numbers has speakers, not lengths, which correlate with the text's length."""
     if not column.is_whole:
         return False
     if column.distinct == 1 or len(column.filled) < _FEW_ROWS:
@@ -295,7 +295,7 @@ def _undecided(table: Table, columns: Sequence[_Column], names_audio: Callable[[
 
 
 def _separates_words(table: Table) -> bool:
-    """Whether the mark between a list's columns seems to stand inside its texts: then columns of it are no columns.
+    """Whether the separator seems to occur within texts, so that the columns are wrong.
 
     Rows have different numbers of it, or a space follows it wherever it is not the first.
     """
@@ -307,7 +307,7 @@ def _separates_words(table: Table) -> bool:
 
 
 def _separator(rows: Sequence[str]) -> str:
-    """Of a list's columns: a bar or tab where most rows have one, else the comma or semicolon that comes first."""
+    """The separator of a table: a bar or tab if most rows have one, else the comma or semicolon that comes first."""
     for mark in "|\t":
         if 2 * sum(mark in row for row in rows) > len(rows):
             return mark
@@ -322,7 +322,7 @@ def _separator(rows: Sequence[str]) -> str:
 
 
 def _split_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[str, list[str]]]:
-    """Rows without quoting rules, as LJSpeech's; quotes go where a program has plainly put them."""
+    """Rows without CSV quoting, as LJSpeech's; quotes are removed only if a program has written them."""
     rows = [(place, [cell.strip() for cell in row.split(separator)]) for place, row in lines]
     quoted = sum(len(row) > 1 and all(_is_quoted(cell) for cell in row if cell) for _, row in rows)
     everywhere = separator == "\t" or 2 * quoted > len(rows)
@@ -330,7 +330,7 @@ def _split_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[
 
 
 def _is_quoted(cell: str) -> bool:
-    """Whether quotes are around it, and doubled within it."""
+    """Whether a cell has quotes around it, and only doubled quotes inside."""
     return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
 
 
@@ -340,7 +340,7 @@ def _unquoted(cell: str, everywhere: bool) -> str:
 
 
 def _quoted_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple[str, list[str]]]:
-    """Rows by the rules of csv; a field with a line break continues on the next line."""
+    """Rows by CSV quoting; a field with a line break continues on the next line."""
     rows, number = [], 0
     while number < len(lines):
         place, text = lines[number]
@@ -348,7 +348,7 @@ def _quoted_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple
         while text.count('"') % 2 and following < min(len(lines), number + _LONGEST_FIELD):
             text = f"{text} {lines[following][1]}"
             following += 1
-        if text.count('"') % 2:  # a quote that is not closed is an inch sign or a mistake, and ends nothing
+        if text.count('"') % 2:  # an unclosed quote is an inch sign or a mistake
             text, following = lines[number][1], number + 1
             cells = text.split(separator)
         else:
@@ -359,7 +359,7 @@ def _quoted_rows(lines: Sequence[tuple[str, str]], separator: str) -> list[tuple
 
 
 def _header(row: Sequence[str]) -> list[str]:
-    """Its names, if a row is one of names."""
+    """Column names in lower case if the row is a header; else empty."""
     names = [cell.lower().lstrip("#").strip().replace(" ", "_").replace("-", "_") for cell in row]
     roles = [ROLE_OF.get(name) for name in names]
     is_header = "id" in roles and len(set(roles) - {None}) > 1 or (
@@ -368,7 +368,7 @@ def _header(row: Sequence[str]) -> list[str]:
 
 
 def read_json_rows(path: Path) -> list[tuple[str, dict]]:
-    """The objects of a manifest with their places: one a line, or all in one list.
+    """The objects of a JSON manifest with their places: one a line, or all in one list.
 
     Raises:
         FilelistError: a line is not JSON.
@@ -398,7 +398,7 @@ def read_json_rows(path: Path) -> list[tuple[str, dict]]:
 
 
 def _is_row(line: str) -> bool:
-    """Whether a line alone is an object that names its audio: of a file with one object a line."""
+    """Whether a line is an object with an audio file, as in a file of one object a line."""
     try:
         row = json.loads(line)
     except (json.JSONDecodeError, RecursionError):
@@ -407,7 +407,7 @@ def _is_row(line: str) -> bool:
 
 
 def _objects(content: object) -> list:
-    """The rows of a manifest: a list, one in an object, or an object of {audio: text} or {audio: {...}}."""
+    """The objects in a manifest: a list, a list in an object, or an object of {audio: text} or {audio: {...}}."""
     if not isinstance(content, dict):
         return content if isinstance(content, list) else []
     if value_of(content, "id"):
@@ -419,13 +419,13 @@ def _objects(content: object) -> list:
 
 
 def value_of(row: dict, role: str) -> str:
-    """What a manifest's object has for a role, as text; empty where it has none."""
+    """The value of a manifest's object for a role, as text; empty if it has none."""
     lower = {key.lower(): value for key, value in row.items()}
     return next((str(lower[name]).strip() for name in NAMES[role] if lower.get(name) not in (None, "")), "")
 
 
 def _share(values: Sequence[str], test: Callable[[str], bool]) -> float:
-    """How many of some values pass."""
+    """Share of a sample of the values that pass a test."""
     step = max(1, len(values) // 50)
     some = values[::step]
     return sum(map(test, some)) / max(1, len(some))
@@ -436,7 +436,7 @@ def _has_ending(value: str) -> bool:
 
 
 def is_number(value: str) -> bool:
-    """Whether a cell holds a finite number, with a point or a comma."""
+    """Whether a cell is a finite number, with a decimal point or comma."""
     try:
         return bool(np.isfinite(float(value.replace(",", "."))))
     except ValueError:
@@ -444,7 +444,7 @@ def is_number(value: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Letters, digits and spaces in one case."""
+    """The text case-folded, with spaces for all but letters and digits."""
     return "".join(character if character.isalnum() else " " for character
                    in unicodedata.normalize("NFKC", text).casefold())
 

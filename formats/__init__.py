@@ -3,8 +3,8 @@
     imported = read(Path("vits-ljs.pth"), config=Path("ljs_base.json"))      # the format is recognised by its content
     written = write("huggingface", checkpoint.read_weights(run), Path("folder"))
 
-A module of a format has `recognises(path) -> bool` and `read(path, config) -> Imported` if it can be read, and
-`write(weights, folder) -> Written` if it can be written. Its heavy imports stand inside these functions.
+A module of a format has `recognises(path) -> bool` and `read(path, config) -> ImportedVoice` if it can be read, and
+`write(weights, folder) -> ExportResult` if it can be written. Its heavy imports stand inside these functions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FormatError(ValueError):
     """A file or folder of a voice is not what it should be."""
 
 
-class Carries(NamedTuple):
+class FormatInfo(NamedTuple):
     """What a format can hold."""
 
     module: str  # below `formats`
@@ -42,18 +42,18 @@ class Carries(NamedTuple):
     symbols: str  # what of the text front-end goes along
 
 
-FORMATS: dict[str, Carries] = {
-    "published": Carries("published", True, True, True, True, True, "cleaners by name; the published table"),
-    "mms": Carries("mms", True, False, False, True, True, "vocab.txt: characters"),
-    "huggingface": Carries("huggingface", True, True, True, False, False, "vocab.json and tokenizer_config.json"),
-    "coqui": Carries("coqui", True, False, True, True, False, "config.json: characters or phonemes"),
-    "piper-checkpoint": Carries("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
-    "piper-onnx": Carries("piper_onnx", True, False, True, False, False, "voice.onnx.json: phoneme_id_map"),
-    "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
-    "onnx-streaming": Carries("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
-    "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
-    "torchscript": Carries("torchscript", False, True, True, False, False, "voice.json, as onnx"),
-    "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
+FORMATS: dict[str, FormatInfo] = {
+    "published": FormatInfo("published", True, True, True, True, True, "cleaners by name; the published table"),
+    "mms": FormatInfo("mms", True, False, False, True, True, "vocab.txt: characters"),
+    "huggingface": FormatInfo("huggingface", True, True, True, False, False, "vocab.json and tokenizer_config.json"),
+    "coqui": FormatInfo("coqui", True, False, True, True, False, "config.json: characters or phonemes"),
+    "piper-checkpoint": FormatInfo("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
+    "piper-onnx": FormatInfo("piper_onnx", True, False, True, False, False, "voice.onnx.json: phoneme_id_map"),
+    "onnx": FormatInfo("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
+    "onnx-streaming": FormatInfo("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
+    "piper": FormatInfo("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
+    "torchscript": FormatInfo("torchscript", False, True, True, False, False, "voice.json, as onnx"),
+    "sherpa-onnx": FormatInfo("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
 """What is told apart when reading is tried in this order."""
 
@@ -62,7 +62,7 @@ FORMATS: dict[str, Carries] = {
 _ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError)
 
 
-class Imported(NamedTuple):
+class ImportedVoice(NamedTuple):
     """A voice of somebody else, in our layout."""
 
     config: Config  # all that our own training and speaking need
@@ -76,7 +76,7 @@ class Imported(NamedTuple):
     licence: str = ""  # and of the licence
 
 
-class Written(NamedTuple):
+class ExportResult(NamedTuple):
     """What was written, and what was checked of it."""
 
     files: list[Path]
@@ -145,7 +145,7 @@ def _contents(path: Path) -> str:
     return f"a {type(content).__name__}{f' of {keys}' if keys else ''}"
 
 
-def read(path: Path, config: Path | None = None, name: str | None = None) -> Imported:
+def read(path: Path, config: Path | None = None, name: str | None = None) -> ImportedVoice:
     """A voice from a file or folder.
 
     Args:
@@ -184,7 +184,7 @@ def read_weights(path: Path, raw: bool = False) -> Weights:
 
 
 def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None = None,
-          quantise: Sequence[str] = ()) -> Written:
+          quantise: Sequence[str] = ()) -> ExportResult:
     """A voice into a folder, which is made as needed and stays as it was until all of it is written.
 
     Args:
@@ -205,10 +205,10 @@ def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None
         written = module.write(weights, made) if words is None else module.write(weights, made, words)
         for kind in quantise:
             narrow = quantised(made / "voice.onnx", kind)
-            written = Written(written.files + narrow.files, written.checks + narrow.checks)
+            written = ExportResult(written.files + narrow.files, written.checks + narrow.checks)
     return written._replace(files=[folder / file.name for file in written.files])
 
 
-def quantised(file: Path, kind: str) -> Written:
+def quantised(file: Path, kind: str) -> ExportResult:
     """A copy of an ONNX voice with narrower weights; `formats.quantisation` has the kinds."""
     return importlib.import_module("formats.quantisation").quantised(file, kind)

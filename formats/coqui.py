@@ -20,8 +20,8 @@ from torch import Tensor
 import config as settings
 from checkpoint import CheckpointError, load_foreign
 from config import Config
-from formats import FormatError, Imported
-from formats.foreign import (
+from formats import FormatError, ImportedVoice
+from formats.import_helpers import (
     check_fits,
     check_tensors,
     model_sizes,
@@ -54,7 +54,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice, with its discriminators.
 
     Args:
@@ -102,7 +102,7 @@ def read(path: Path, config: Path | None) -> Imported:
         tree["data"] |= {"n_speakers": 0}
         generator = _without_speaker(generator, settings.from_dict(tree))
         tree["model"]["gin_channels"] = 0
-    imported = Imported(settings.from_dict(tree), generator, discriminators, step=int(content.get("step") or 0),
+    imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, step=int(content.get("step") or 0),
                         notes=tuple(notes))
     check_fits(imported, str(file))
     return imported

@@ -25,8 +25,8 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
-from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
+from formats import ExportResult, FormatError, ImportedVoice
+from formats.import_helpers import check_fits, check_tensors, placeholder, published_names, read_json, speaking_notes
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor
@@ -92,7 +92,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice; there are no discriminators in such a folder.
 
     Args:
@@ -124,14 +124,14 @@ def read(path: Path, config: Path | None) -> Imported:
     tensors = published_names(content)
     ours, notes = _config(described, path, tensors)
     generator = dict(_ours(tensors, ours, file))
-    imported = Imported(ours, generator, notes=(*notes, "no discriminators are in it: it speaks, and can be trained "
-                                                        "further with new ones"))
+    notes = (*notes, "no discriminators are in it: it speaks, and can be trained further with new ones")
+    imported = ImportedVoice(ours, generator, notes=notes)
     table = TextProcessor.from_config(ours.data).symbols
     check_fits(imported._replace(config=settings.replace(ours, "data", {"symbols": table.symbols})), str(file))
     return imported
 
 
-def write(weights: Weights, folder: Path) -> Written:
+def write(weights: Weights, folder: Path) -> ExportResult:
     """The folder that `from_pretrained` loads; compared with this project's sound if transformers is installed.
 
     Raises:
@@ -149,9 +149,9 @@ def write(weights: Weights, folder: Path) -> Written:
     reads = ("its tokenizer reads plain text, and drops what its vocabulary lacks" if _reads_letters(text) else
              f"its tokenizer reads what the cleaners {', '.join(text.cleaners)} make of a text, not the text itself")
     if importlib.util.find_spec("transformers") is None:
-        return Written(files, (reads, "transformers is not installed: its sound was not compared"))
-    return Written(files, (reads, f"differs by {_deviation(weights, config, folder):.1e} at most from this project's "
-                                  f"sound, without noise (transformers {importlib.metadata.version('transformers')})"))
+        return ExportResult(files, (reads, "transformers is not installed: its sound was not compared"))
+    sound = f"differs by {_deviation(weights, config, folder):.1e} at most from this project's sound, without noise"
+    return ExportResult(files, (reads, f"{sound} (transformers {importlib.metadata.version('transformers')})"))
 
 
 def hf_name(name: str, is_stochastic: bool) -> str:

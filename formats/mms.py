@@ -13,8 +13,8 @@ from pathlib import Path
 
 import checkpoint
 from checkpoint import CheckpointError
-from formats import FormatError, Imported, published
-from formats.foreign import placeholder, read_json
+from formats import FormatError, ImportedVoice, published
+from formats.import_helpers import placeholder, read_json
 from text.symbols import SymbolTable
 
 VOCABULARY = "vocab.txt"
@@ -33,7 +33,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice; of a full checkpoint also its discriminators, if they lie beside it.
 
     Args:

@@ -44,7 +44,7 @@ LARGEST = 2**31  # the end of whatever is cut
 OUTPUTS, INPUTS = (0,), (1,)  # axes of a convolution's weight
 
 
-class Asked(NamedTuple):
+class SynthesisInputs(NamedTuple):
     """What to say, and how. What is given counts as far as it reaches; the rest is drawn or predicted."""
 
     text_ids: Value  # int64 [1, L]
@@ -66,7 +66,7 @@ class LatentValues(NamedTuple):
     speaker: Value | None  # float32 [1, G, 1]
 
 
-def latent_of(graph: Graph, model: SynthesizerTrn, asked: Asked) -> LatentValues:
+def latent_of(graph: Graph, model: SynthesizerTrn, asked: SynthesisInputs) -> LatentValues:
     """Text to latent: text encoder, durations, prior, flow."""
     hidden = text_encoder(graph, model.enc_p, asked.text_ids)  # [1, L, H]
     frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, asked), MAX_LOG_DURATION))
@@ -173,7 +173,7 @@ def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _R
     return graph.linear(mixed, attention.conv_o.weight, attention.conv_o.bias)
 
 
-def log_durations(graph: Graph, model: SynthesizerTrn, hidden: Value, asked: Asked) -> Value:
+def log_durations(graph: Graph, model: SynthesizerTrn, hidden: Value, asked: SynthesisInputs) -> Value:
     """Logarithm of each token's frames: [1, L, H] -> [1, L, 1].
 
     Raises:

@@ -28,9 +28,9 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
-from formats import Written
+from formats import ExportResult
 from formats.graph import Graph, Value, open_session
-from formats.onnx_network import Asked, LatentValues, latent_of, waveform_of
+from formats.onnx_network import LatentValues, SynthesisInputs, latent_of, waveform_of
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import N_CONTOUR
@@ -41,7 +41,7 @@ from text import TextProcessor
 SCALES = (0.667, 1.0, 0.8)  # noise_scale, length_scale, noise_scale_duration
 
 
-class Loaded(NamedTuple):
+class LoadedVoice(NamedTuple):
     """A voice of one of our checkpoints, ready to be written."""
 
     config: Config
@@ -65,7 +65,7 @@ class Probe(NamedTuple):
     durations: np.ndarray  # int64 [1, L]
 
 
-def write(weights: Weights, folder: Path) -> Written:
+def write(weights: Weights, folder: Path) -> ExportResult:
     """voice.onnx and voice.json.
 
     Raises:
@@ -86,10 +86,10 @@ def write(weights: Weights, folder: Path) -> Written:
         return wav, durations
 
     checks = compare(probe(voice), say)
-    return Written([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
+    return ExportResult([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
 
 
-def write_streaming(weights: Weights, folder: Path) -> Written:
+def write_streaming(weights: Weights, folder: Path) -> ExportResult:
     """encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
 
     A frame's samples depend on `context_frames` on either side: `synthesis.streaming.plan` says which frames to decode
@@ -121,27 +121,27 @@ def write_streaming(weights: Weights, folder: Path) -> Written:
         return wav, durations
 
     checks = compare(probe(voice), say)
-    return Written([*files, write_config(voice, folder)],
+    return ExportResult([*files, write_config(voice, folder)],
                    (*checks, *sizes(files[0], encoder), *sizes(files[1], decoder)))
 
 
-def load_voice(weights: Weights) -> Loaded:
+def load_voice(weights: Weights) -> LoadedVoice:
     """The network of a checkpoint's weights, and its text code."""
     config = settings.from_dict(weights.config)
     text = TextProcessor.from_config(config.data)
     model = checkpoint.network_of(weights, config)
     fold_weight_norm(model)
-    return Loaded(config, text, model.eval().requires_grad_(False))
+    return LoadedVoice(config, text, model.eval().requires_grad_(False))
 
 
-def metadata_of(voice: Loaded) -> dict[str, str]:
+def metadata_of(voice: LoadedVoice) -> dict[str, str]:
     """What the graphs say of themselves."""
     return {"format": "vits-onnx", "version": "1", "sample_rate": str(voice.config.data.sampling_rate),
             "hop_length": str(voice.config.data.hop_length), "n_speakers": str(max(1, len(voice.speakers))),
             "context_frames": str(voice.model.dec.context_frames), "n_symbols": str(len(voice.text.symbols))}
 
 
-def write_config(voice: Loaded, folder: Path) -> Path:
+def write_config(voice: LoadedVoice, folder: Path) -> Path:
     """voice.json: the configuration, with the symbols in it and without the trainer's paths."""
     config = settings.replace(voice.config, "data", {
         "training_files": "", "validation_files": "", "symbols": voice.text.symbols.symbols,
@@ -152,7 +152,7 @@ def write_config(voice: Loaded, folder: Path) -> Path:
     return path
 
 
-def probe(voice: Loaded, scales: tuple[float, float] = (SCALES[0], SCALES[2])) -> Probe:
+def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2])) -> Probe:
     """What torch says of a text that any voice has.
 
     Args:
@@ -204,7 +204,7 @@ def sizes(file: Path, graph: Graph) -> tuple[str, ...]:
     return (f"{file.name}: {graph.n_nodes} nodes, {file.stat().st_size / 1e6:.1f} MB",)
 
 
-def _inputs(graph: Graph, voice: Loaded) -> Asked:
+def _inputs(graph: Graph, voice: LoadedVoice) -> SynthesisInputs:
     """Our graph's inputs, all but the first with a default."""
     text_ids = graph.input("text_ids", np.int64, [1, "tokens"])
     meant = voice.config.speaking
@@ -219,7 +219,7 @@ def _inputs(graph: Graph, voice: Loaded) -> Asked:
         speaker = speaker_of(graph, voice.model, speaker_id, given)
     if voice.config.model.duration_predictor == "stochastic":
         noise = graph.input("duration_noise", np.float32, [1, 2, "given tokens"], np.zeros((1, 2, 0)))
-    return Asked(
+    return SynthesisInputs(
         text_ids, noise_scale, length_scale, noise_scale_duration, speaker, noise,
         prior_noise=graph.input("prior_noise", np.float32, [1, channels, "given frames"], np.zeros((1, channels, 0))),
         durations=graph.input("given_durations", np.int64, [1, "given durations"], np.zeros((1, 0))))

@@ -20,8 +20,8 @@ from torch.serialization import safe_globals
 import checkpoint
 import config as settings
 from checkpoint import CheckpointError
-from formats import FormatError, Imported
-from formats.foreign import (
+from formats import FormatError, ImportedVoice
+from formats.import_helpers import (
     check_fits,
     check_tensors,
     model_sizes,
@@ -52,7 +52,7 @@ def recognises(path: Path) -> bool:
     return _is_piper(content)
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice, with its discriminators.
 
     Args:
@@ -87,8 +87,8 @@ def read(path: Path, config: Path | None) -> Imported:
         notes.append("its multi-resolution discriminator hears other windows than this project's; it stays behind")
     notes += notes_of(tree["data"], described)
     # Lightning counts the steps of both optimizers.
-    imported = Imported(settings.from_dict(tree), generator, discriminators, step=content.get("global_step", 0) // 2,
-                        notes=tuple(notes))
+    imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, notes=tuple(notes),
+                             step=content.get("global_step", 0) // 2)
     check_fits(imported, str(file))
     return imported
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 import config as settings
-from formats import FormatError, Imported
+from formats import FormatError, ImportedVoice
 from formats import piper_checkpoint as piper
-from formats.foreign import check_fits, model_sizes, placeholder, published_names, read_json
+from formats.import_helpers import check_fits, model_sizes, placeholder, published_names, read_json
 from utils import import_package
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice, without what only training needs, which is not in the file.
 
     Args:
@@ -97,7 +97,7 @@ def read(path: Path, config: Path | None) -> Imported:
     notes += piper.notes_of(tree["data"], described)
     notes.append("the file only speaks: it has no posterior encoder and no discriminators, which further training "
                  "makes anew; until then there are no --candidates, no conversion and no alignment")
-    imported = Imported(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
+    imported = ImportedVoice(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
     check_fits(imported, str(file))
     return imported
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from checkpoint import Weights
-from formats import Written
+from formats import ExportResult
 from formats.graph import Graph, open_session
-from formats.onnx_network import Asked, latent_of, waveform_of
-from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from formats.onnx_network import SynthesisInputs, latent_of, waveform_of
+from formats.onnx_voice import LoadedVoice, compare, load_voice, metadata_of, probe, sizes, speaker_of
 from utils import write_text_atomic
 
 PHONEMIZING = frozenset({"espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
@@ -29,7 +29,7 @@ PHONEMIZING = frozenset({"espeak", "english_espeak", "english_cleaners", "englis
 MARKS = "_^$"  # pad, beginning, end: Piper's own
 
 
-def write(weights: Weights, folder: Path) -> Written:
+def write(weights: Weights, folder: Path) -> ExportResult:
     """voice.onnx and voice.onnx.json.
 
     Raises:
@@ -40,10 +40,10 @@ def write(weights: Weights, folder: Path) -> Written:
     description = file.with_name(file.name + ".json")
     content = _description(voice)
     write_text_atomic(description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return Written([file, description], (*checks, *_limits(voice)))
+    return ExportResult([file, description], (*checks, *_limits(voice)))
 
 
-def write_graph(voice: Loaded, file: Path, metadata: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
+def write_graph(voice: LoadedVoice, file: Path, metadata: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
     """The graph that Piper's clients run, and what was checked of it.
 
     Raises:
@@ -65,7 +65,7 @@ def write_graph(voice: Loaded, file: Path, metadata: Mapping[str, str]) -> tuple
     return file, (*compare(speaks_of, say), *sizes(file, graph))
 
 
-def _graph(voice: Loaded) -> Graph:
+def _graph(voice: LoadedVoice) -> Graph:
     graph = Graph()
     ids = graph.input("input", np.int64, [1, "tokens"])
     lengths = graph.input("input_lengths", np.int64, [1])
@@ -73,7 +73,7 @@ def _graph(voice: Loaded) -> Graph:
     speaker = None
     if voice.speakers:
         speaker = speaker_of(graph, voice.model, graph.input("sid", np.int64, [1]))
-    asked = Asked(ids.part([0], lengths, 1), noise_scale, length_scale, noise_scale_duration, speaker)
+    asked = SynthesisInputs(ids.part([0], lengths, 1), noise_scale, length_scale, noise_scale_duration, speaker)
     latent = latent_of(graph, voice.model, asked)
     wav = waveform_of(graph, voice.model, latent.z, speaker)
     graph.output("output", wav.reshaped(1, 1, 1, -1), np.float32, [1, 1, 1, "samples"])
@@ -81,7 +81,7 @@ def _graph(voice: Loaded) -> Graph:
     return graph
 
 
-def _description(voice: Loaded) -> dict[str, Any]:
+def _description(voice: LoadedVoice) -> dict[str, Any]:
     """What Piper reads beside the graph."""
     data, model = voice.config.data, voice.config.model
     meant = voice.config.speaking
@@ -99,12 +99,12 @@ def _description(voice: Loaded) -> dict[str, Any]:
     }
 
 
-def phonemizes(voice: Loaded) -> bool:
+def phonemizes(voice: LoadedVoice) -> bool:
     """Whether the voice was trained on phonemes of espeak-ng, not on letters."""
     return any(name in PHONEMIZING for name in voice.text.cleaners)
 
 
-def symbol_ids(voice: Loaded) -> dict[str, list[int]]:
+def symbol_ids(voice: LoadedVoice) -> dict[str, list[int]]:
     """Piper's symbols to lists of ids; a capital that the table lacks is read as the small letter."""
     ids = {symbol: [row] for symbol, row in voice.text.symbols.ids.items() if symbol not in MARKS}
     if not phonemizes(voice):
@@ -117,7 +117,7 @@ def symbol_ids(voice: Loaded) -> dict[str, list[int]]:
     return {"_": [0] if voice.text.add_blank else [], "^": begin, "$": end, **ids}
 
 
-def _limits(voice: Loaded) -> tuple[str, ...]:
+def _limits(voice: LoadedVoice) -> tuple[str, ...]:
     """What the voice can say here and not there."""
     ids = voice.text.symbols.ids
     limits = []

@@ -25,8 +25,8 @@ import config as settings
 from checkpoint import CheckpointError, Weights
 from config import Config
 from discriminators import Discriminators
-from formats import FormatError, Imported, Written
-from formats.foreign import check_fits, check_tensors, published_names, read_json
+from formats import ExportResult, FormatError, ImportedVoice
+from formats.import_helpers import check_fits, check_tensors, published_names, read_json
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import PUBLISHED, check_inside
@@ -77,7 +77,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, config: Path | None) -> Imported:
+def read(path: Path, config: Path | None) -> ImportedVoice:
     """The voice, and what its training was at.
 
     Args:
@@ -92,7 +92,7 @@ def read(path: Path, config: Path | None) -> Imported:
     return read_files(files, read_json(files.config))
 
 
-def read_files(files: Files, tree: dict[str, Any]) -> Imported:
+def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
     """The same from a configuration that has been read already."""
     config, notes = read_config(tree, files.config)
     content = _load(files.generator)
@@ -109,7 +109,7 @@ def read_files(files: Files, tree: dict[str, Any]) -> Imported:
                      "speaks, and can be trained further with new ones")
     table = TextProcessor.from_config(config.data).symbols
     weights = {part: published_names(each["model"]) for part, each in networks.items()}
-    imported = Imported(config, weights["generator"], weights.get("discriminators"))
+    imported = ImportedVoice(config, weights["generator"], weights.get("discriminators"))
     check_fits(imported._replace(config=settings.replace(config, "data", {"symbols": table.symbols})),
                f"{files.generator} with {files.config}")
     optimizers = {part: moments(each, _parameter_names(part, config), files.generator)
@@ -229,7 +229,7 @@ def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> 
     return {"state": state, "param_groups": [{**groups[0], "params": list(range(len(wanted)))}]}
 
 
-def write(weights: Weights, folder: Path) -> Written:
+def write(weights: Weights, folder: Path) -> ExportResult:
     """G_<step>.pth, D_<step>.pth if there are discriminators, and config.json; of a checkpoint the optimizers too.
 
     Raises:
@@ -253,7 +253,7 @@ def write(weights: Weights, folder: Path) -> Written:
                       f"{len(optimizer['state'])} moments")
     path = folder / "config.json"
     write_text_atomic(path, json.dumps(_published_config(config), indent=2, ensure_ascii=False) + "\n")
-    return Written([*files, path], tuple(counts))
+    return ExportResult([*files, path], tuple(counts))
 
 
 def published_order(names: Mapping[str, Any] | Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ import torch
 
 import config as settings
 from config import DataConfig
-from formats import FormatError, Written, publishing
+from formats import ExportResult, FormatError, publishing
 from formats.graph import open_session
 from mel_processing import mel_spectrogram
 from utils import atomic_path, write_bytes_atomic
@@ -36,7 +36,7 @@ LEAST_NUMBERS = 1024  # of a weight that is worth it
 OUTPUT_AXIS = {"Conv": 0, "MatMul": 1}  # of the weights that become int8: each output has a scale of its own
 
 
-def quantised(path: Path, kind: str) -> Written:
+def quantised(path: Path, kind: str) -> ExportResult:
     """Write voice.KIND.onnx beside a voice.onnx of `onnx_voice.write`.
 
     Args:
@@ -65,7 +65,7 @@ def quantised(path: Path, kind: str) -> Written:
     else:
         _narrow(model.graph, kind)
         write_bytes_atomic(file, model.SerializeToString())
-    return Written([file], _measured(path, file, settings.load(path.with_name("voice.json")).data))
+    return ExportResult([file], _measured(path, file, settings.load(path.with_name("voice.json")).data))
 
 
 def _narrow(graph: onnx.GraphProto, kind: str) -> None:

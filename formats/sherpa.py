@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from checkpoint import Weights
-from formats import FormatError, Written
+from formats import ExportResult, FormatError
 from formats.graph import Graph, open_session
-from formats.onnx_network import Asked, latent_of, waveform_of
-from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from formats.onnx_network import SynthesisInputs, latent_of, waveform_of
+from formats.onnx_voice import LoadedVoice, compare, load_voice, metadata_of, probe, sizes, speaker_of
 from formats.piper_voice import phonemizes, symbol_ids, write_graph
 from utils import write_text_atomic
 
 PUNCTUATION = ";:,.!?¡¿—…\""
 
 
-def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) -> Written:
+def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) -> ExportResult:
     """model.onnx, tokens.txt and, for a voice of phonemes, lexicon.txt.
 
     A voice with a symbol before and one behind each text (data.begin_end) is written in Piper's form, which has them,
@@ -64,17 +64,17 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
     if phonemizes(voice):
         files.append(folder / "lexicon.txt")
         write_text_atomic(files[-1], _lexicon(voice, words))
-    return Written(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
+    return ExportResult(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
 
 
-def _write_piper_form(voice: Loaded, folder: Path) -> Written:
+def _write_piper_form(voice: LoadedVoice, folder: Path) -> ExportResult:
     """model.onnx with what sherpa-onnx asks of Piper's voices, and tokens.txt."""
     data = voice.config.data
     file, checks = write_graph(voice, folder / "model.onnx", {
         **metadata_of(voice), "model_type": "vits", "comment": "piper", "language": data.language,
         "voice": data.language, "has_espeak": "1"})
     tokens = {symbol: ids[0] for symbol, ids in symbol_ids(voice).items() if ids}
-    return Written([file, _write_tokens(tokens, folder)],
+    return ExportResult([file, _write_tokens(tokens, folder)],
                    (*checks, "sherpa-onnx has no phonemizer: give it phonemes as GenerationConfig.phoneme_codepoints"))
 
 
@@ -86,7 +86,7 @@ def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
     return tokens
 
 
-def _graph(voice: Loaded) -> Graph:
+def _graph(voice: LoadedVoice) -> Graph:
     """Inputs count by their place."""
     graph = Graph()
     ids = graph.input("x", np.int64, [1, "tokens"])
@@ -95,13 +95,13 @@ def _graph(voice: Loaded) -> Graph:
     speaker = None
     if voice.speakers:
         speaker = speaker_of(graph, voice.model, graph.input("sid", np.int64, [1]))
-    latent = latent_of(graph, voice.model, Asked(ids.part([0], lengths, 1), *scales, speaker))
+    latent = latent_of(graph, voice.model, SynthesisInputs(ids.part([0], lengths, 1), *scales, speaker))
     graph.output("y", waveform_of(graph, voice.model, latent.z, speaker), np.float32, [1, 1, "samples"])
     graph.output("durations", latent.durations, np.int64, [1, "tokens"])
     return graph
 
 
-def _metadata(voice: Loaded) -> dict[str, str]:
+def _metadata(voice: LoadedVoice) -> dict[str, str]:
     """What sherpa-onnx reads; a comment that names none of its other kinds is the published form."""
     with_blanks = int(voice.text.add_blank)
     return {"model_type": "vits", "comment": "vits", "language": voice.config.data.language, "voice": "",
@@ -110,7 +110,7 @@ def _metadata(voice: Loaded) -> dict[str, str]:
             "punctuation": " ".join(mark for mark in PUNCTUATION if mark in voice.text.symbols.ids)}
 
 
-def _lexicon(voice: Loaded, words: Iterable[str]) -> str:
+def _lexicon(voice: LoadedVoice, words: Iterable[str]) -> str:
     """A line for each word: the word in small letters, then its symbols with spaces between."""
     unique = list(dict.fromkeys(word.lower() for word in words if word.strip()))
     known = voice.text.symbols.ids

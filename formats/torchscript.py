@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from checkpoint import Weights
-from formats import FormatError, Written
-from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, write_config
+from formats import ExportResult, FormatError
+from formats.onnx_voice import LoadedVoice, compare, load_voice, metadata_of, probe, write_config
 from models import SynthesizerTrn
 from utils import write_bytes_atomic
 
@@ -32,7 +32,7 @@ from utils import write_bytes_atomic
 FILE = "voice.pt"
 
 
-def write(weights: Weights, folder: Path) -> Written:
+def write(weights: Weights, folder: Path) -> ExportResult:
     """voice.pt and voice.json.
 
     Raises:
@@ -52,11 +52,11 @@ def write(weights: Weights, folder: Path) -> Written:
         return wav.numpy(), durations.numpy()
 
     checks = compare(probe(voice, scales=(0.0, 0.0)), say)  # the program draws its noise itself
-    return Written([file, write_config(voice, folder)],
+    return ExportResult([file, write_config(voice, folder)],
                    (*checks, f"{file.name}: {_n_nodes(program)} nodes, {file.stat().st_size / 1e6:.1f} MB"))
 
 
-def traced(voice: Loaded) -> torch.jit.ScriptModule:
+def traced(voice: LoadedVoice) -> torch.jit.ScriptModule:
     """The voice as a program for texts of any length.
 
     Raises:

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 import data_utils
 from audio.io import AudioError, write_wav
 from config import Config, DataConfig, ModelConfig
-from corpora.filelists import AudioIndex, FilelistError, index_path, write_index
+from corpora.columns import AudioIndex, index_path, write_index
+from corpora.filelists import FilelistError
 from data_utils import Collate, Utterance, open_corpus
 from text import TextProcessor
 from text.cleaners import CLEANERS

@@ -154,7 +154,7 @@ def write_form(name, folder, step=7):
     if name == "zip":
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "graph").write_bytes(np.random.default_rng(step).bytes(50_000))
-        return formats.Written([folder / "graph", command.zipped(folder)])
+        return formats.ExportResult([folder / "graph", command.zipped(folder)])
     words = ["abc"] if name == "sherpa-onnx" else None
     return formats.write(name, weights, folder, words, ("int8",) if name == "onnx" else ())
 

@@ -14,8 +14,10 @@ import soundfile
 import preprocess
 from audio.io import write_wav
 from config import Config, DataConfig, ModelConfig
-from corpora import flite, layouts, preparation, sources
-from corpora.filelists import fill_speakers, read_filelist, read_index
+from corpora import flite, preparation, scan
+from corpora.columns import read_index
+from corpora.filelists import fill_speakers, read_filelist
+from corpora.layouts import scan_corpus
 from data_utils import open_corpus
 from text import TextProcessor, cleaners
 
@@ -83,8 +85,8 @@ def test_an_ljspeech_folder_becomes_wavs_and_filelists(tmp_path, ljspeech, capsy
 def test_a_second_run_converts_only_what_is_new_or_changed(tmp_path, ljspeech, monkeypatch):
     out = tmp_path / "out"
     converted = []
-    convert = preparation.convert
-    monkeypatch.setattr(preparation, "convert", lambda source, plan, write: (
+    convert = preparation.convert_utterance
+    monkeypatch.setattr(preparation, "convert_utterance", lambda source, plan, write: (
         converted.append(source.id), convert(source, plan, write))[1])
 
     def again(*more):
@@ -106,23 +108,23 @@ def test_a_second_run_converts_only_what_is_new_or_changed(tmp_path, ljspeech, m
 def test_a_corpus_is_never_prepared_over_itself(tmp_path, ljspeech, capsys):
     before = {path: path.read_bytes() for path in ljspeech.rglob("*") if path.is_file()}
     assert run("ljspeech", ljspeech, "--out", ljspeech) == 2
-    assert "where their copies would take their place; name another folder" in capsys.readouterr().err
+    assert "and would be overwritten; name another folder" in capsys.readouterr().err
     listed = write_lines(tmp_path / "mine" / "train.txt", *(f"{ljspeech}/wavs/LJ{n}.flac|Words." for n in (1, 2)))
     assert run("filelist", listed, "--out", tmp_path / "mine") == 2
-    assert "train.txt would be written over, and it is the list that is read" in capsys.readouterr().err
+    assert "train.txt is the list that is read and would be overwritten" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in ljspeech.rglob("*") if path.is_file()} == before
     assert len(lines_of(listed)) == 2
 
 
 def test_a_stopped_run_goes_on_where_it_stopped(tmp_path, ljspeech, monkeypatch):
-    convert, out = preparation.convert, tmp_path / "out"
+    convert, out = preparation.convert_utterance, tmp_path / "out"
 
     def stopping(source, plan, write):
         if source.id == "LJ3":
             raise KeyboardInterrupt
         return convert(source, plan, write)
 
-    monkeypatch.setattr(preparation, "convert", stopping)
+    monkeypatch.setattr(preparation, "convert_utterance", stopping)
     assert run("ljspeech", ljspeech, "--out", out) == 130
     assert [json.loads(row)["id"] for row in lines_of(out / "manifest.jsonl")] == ["LJ1", "LJ2"]
     assert not (out / "train.txt").exists()
@@ -157,7 +159,7 @@ def test_strict_lists_every_bad_utterance_and_writes_nothing(tmp_path, ljspeech,
     assert run("ljspeech", ljspeech, "--out", tmp_path / "out", "--strict") == 2
     complaint = capsys.readouterr().err
     assert "metadata.csv:1: " in complaint and "metadata.csv:3: " in complaint
-    assert "2 of 4 utterances are bad; nothing is written, as --strict demands" in complaint
+    assert "2 of 4 utterances are bad; nothing is written because of --strict" in complaint
     assert not (tmp_path / "out").exists()
     write_sound(ljspeech / "wavs" / "LJ1.wav")
     write_sound(ljspeech / "wavs" / "LJ3.wav")
@@ -248,7 +250,7 @@ def test_ids_that_come_twice_are_faults(tmp_path, capsys):
     path = write_lines(tmp_path / "list.txt", "a.wav|hello", "b.wav|hello", "a.wav|hello again", "wavs/b.flac|x")
     assert run("filelist", path, "--out", tmp_path / "out") == 2
     complaint = capsys.readouterr().err
-    assert f"list.txt:3: the utterance 'a' stands at {path}:1 already; remove one of them" in complaint
+    assert f"list.txt:3: the utterance 'a' is at {path}:1 already; remove one of them" in complaint
     assert "list.txt:4: the utterance 'b'" in complaint and not (tmp_path / "out").exists()
 
 
@@ -256,14 +258,14 @@ def test_ids_that_come_twice_are_faults(tmp_path, capsys):
     ("wavs/a.wav", "a"), ("a/b.c.flac", "a/b.c"), ("/data/x/a.WAV", "data/x/a"), ("../../a.mp3", "a"),
     ("utterance.001", "utterance.001"), ("wavs", "wavs"), ("ü 名.ogg", "ü 名")])
 def test_an_utterance_is_named_by_its_path_and_stays_within_the_folder(path, name):
-    assert sources.utterance_id(path) == name
+    assert scan.utterance_id(path) == name
 
 
 def test_absolute_and_relative_paths_to_the_same_audio_give_one_name(tmp_path, monkeypatch):
     write_sound(tmp_path / "wavs" / "a.wav")
     monkeypatch.chdir(tmp_path)
     for number, path in enumerate((tmp_path / "wavs" / "a.wav", "wavs/a.wav", "./wavs/../wavs/a.wav")):
-        found = layouts.read_list(write_lines(tmp_path / f"{number}.txt", f"{path}|x"))
+        found = scan.require_valid(scan_corpus(write_lines(tmp_path / f"{number}.txt", f"{path}|x")))
         assert [source.id for source in found] == ["a"]
 
 
@@ -318,11 +320,11 @@ def test_a_folder_of_another_kind_is_refused(tmp_path, capsys):
 
 def test_an_utterance_keeps_its_split_whatever_else_there_is():
     ids = [f"LJ{number:04}" for number in range(2000)]
-    places = preparation.split(ids, validation=0.05, test=0.02)
+    places = preparation.split_ids(ids, validation=0.05, test=0.02)
     assert sorted(sum(places.values(), [])) == list(range(2000))
     assert 70 <= len(places["val"]) <= 130 and 20 <= len(places["test"]) <= 60
     some = ids[::-3]
-    fewer = preparation.split(some, validation=0.05, test=0.02)
+    fewer = preparation.split_ids(some, validation=0.05, test=0.02)
     for side in places:
         assert {some[place] for place in fewer[side]} == {ids[place] for place in places[side]} & set(some)
 
@@ -330,10 +332,10 @@ def test_an_utterance_keeps_its_split_whatever_else_there_is():
 def test_two_utterances_are_one_for_training_and_one_for_validation():
     for ids in (["a", "b"], ["x", "y", "z"]):
         for validation in (0.001, 0.99):
-            places = preparation.split(ids, validation, test=0.0)
+            places = preparation.split_ids(ids, validation, test=0.0)
             assert places["train"] and places["val"] and not places["test"]
-    assert preparation.split(["a"], 0.001, 0.0) == {"train": [0], "val": [], "test": []}
-    assert preparation.split(["a", "b"], 0.0, 0.0)["val"] == []
+    assert preparation.split_ids(["a"], 0.001, 0.0) == {"train": [0], "val": [], "test": []}
+    assert preparation.split_ids(["a", "b"], 0.0, 0.0)["val"] == []
 
 
 def test_lists_of_an_earlier_run_do_not_stay(tmp_path, ljspeech):
@@ -388,7 +390,8 @@ def test_wrong_options_are_named_together(tmp_path, capsys):
 def test_no_command_says_which_there_are(capsys):
     with pytest.raises(SystemExit) as error:
         preprocess.main([])
-    assert error.value.code == 2 and "say what to prepare: ljspeech, vctk, folder, filelist" in capsys.readouterr().err
+    assert error.value.code == 2
+    assert "no command; expected check, to examine a corpus, or ljspeech, vctk, folder" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from text.files import read_text
+from text.io import read_text
 from text.markup import Segment, Spoken, check_phonemes, from_ipa, too_long
 
 # Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.

@@ -36,15 +36,8 @@ from commons import choose_device
 from config import Config
 from corpora.batching import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from corpora.filelists import fill_speakers
-from data_utils import (
-    Batch,
-    Collate,
-    RestartingLoader,
-    UtteranceDataset,
-    WorkersDied,
-    open_corpus,
-    report_faults,
-)
+from corpora.loader import RestartingLoader, WorkersDied
+from data_utils import Batch, Collate, UtteranceDataset, open_corpus, report_faults
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
@@ -448,7 +441,7 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
             overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_trust(config, args, run_dir)
-        _check_door(config, multispeaker)
+        _check_command(config, multispeaker)
         utils.keep_freed_memory()
         fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [],
             trust_plugins=args.trust_plugins, has_log=True)
@@ -474,7 +467,7 @@ def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> Non
             check_trust(key, paths, source, args.trust_plugins)
 
 
-def _check_door(config: Config, multispeaker: bool) -> None:
+def _check_command(config: Config, multispeaker: bool) -> None:
     if config.multispeaker != multispeaker:
         raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train.py trains one voice, train_ms.py several "
                          "voices: use the other one, or change it")

@@ -15,11 +15,11 @@ import preprocess
 from audio.io import read_wav, write_wav
 from config import DataConfig
 from corpora import checks
-from corpora.checks import KINDS, Limits, diagnose, dropped, limits_of, listen, spell
+from corpora.checks import KINDS, Limits, check_corpus, encode_texts, limits_of, measure_all, places_to_drop
 from corpora.layouts import scan_corpus
-from corpora.recordings import OUTLINE, Recording, Sound, measure, measured
-from corpora.repairs import Repairs, repaired
-from corpora.sources import Scan, Source
+from corpora.recordings import OUTLINE, Measurements, Recording, measure, measure_samples
+from corpora.repairs import Repairs, repair
+from corpora.scan import CorpusScan, SourceUtterance
 
 SHARED = Path(os.environ.get("VITS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RATE = 16000
@@ -74,14 +74,14 @@ def found(out):
 
 
 def heard(seconds, **others):
-    return Sound(**{"rate": RATE, "channels": 1, "kind": "WAV PCM_16", "seconds": seconds, "peak": 0.5,
+    return Measurements(**{"rate": RATE, "channels": 1, "kind": "WAV PCM_16", "seconds": seconds, "peak": 0.5,
                     "floor_db": -60.0, "speech_db": -20.0, "digest": "", **others})
 
 
 def of_texts(*texts):
-    sources = [Source(str(place), f"{place}.wav", None, text, f"list.txt:{place + 1}")
+    sources = [SourceUtterance(str(place), f"{place}.wav", None, text, f"list.txt:{place + 1}")
                for place, text in enumerate(texts)]
-    return Scan("filelist", sources, [], True)
+    return CorpusScan("filelist", sources, [], True)
 
 
 # --- files
@@ -102,7 +102,7 @@ def test_every_odd_audio_file_is_found_and_the_good_ones_pass():
         source._replace(text=texts.get(Path(source.origin).stem, "It was only a test of it."))
         for source in scan.sources])
     limits = limits_of(DataConfig(), segment_size=8192)
-    findings = diagnose(scan, list(listen(scan, limits)), limits)
+    findings = check_corpus(scan, list(measure_all(scan, limits)), limits)
     kinds = {Path(source.origin).stem: {finding.kind for finding in findings if finding.place == source.place}
              for source in scan.sources}
     assert set(kinds) == {Path(name).stem for name in names} == set(BAD) | set(GOOD)
@@ -116,7 +116,7 @@ def test_recordings_made_for_speech_synthesis_pass():
     if not (SHARED / "ljspeech32").is_dir():
         pytest.skip(f"no {SHARED / 'ljspeech32'}; set VITS_SHARED_DATA")
     scan = scan_corpus(SHARED / "ljspeech32")
-    assert len(scan.sources) == 32 and diagnose(scan, list(listen(scan, Limits())), Limits()) == []
+    assert len(scan.sources) == 32 and check_corpus(scan, list(measure_all(scan, Limits())), Limits()) == []
 
 
 def test_measures_are_what_was_put_into_the_file(tmp_path):
@@ -205,7 +205,7 @@ def test_one_sample_far_beyond_one_leaves_the_medians_as_they_are(tmp_path, caps
 def test_noise_under_speech_is_measured():
     write = np.random.default_rng(1).standard_normal
     for noise, low, high in ((0.0003, 40, 70), (0.05, 3, 20)):
-        sound = measured((speech(3) + noise * write(3 * RATE)).astype(np.float32), RATE)
+        sound = measure_samples((speech(3) + noise * write(3 * RATE)).astype(np.float32), RATE)
         assert low < sound.snr_db < high
 
 
@@ -246,9 +246,9 @@ def test_each_bad_line_is_named_with_what_was_found_what_was_expected_and_what_t
 def test_the_cleaned_list_leaves_out_what_is_asked_for(tmp_path):
     findings = [checks.Finding(kind, f"l:{row}", "", "", "", "") for row, kind in
                 enumerate(("missing", "clipped", "tempo", "channels"))]
-    assert dropped(findings, ["errors"]) == {"l:0"}
-    assert dropped(findings, ["errors", "tempo"]) == {"l:0", "l:2"}
-    assert dropped(findings, ["warnings", "channels"]) == {"l:1", "l:2", "l:3"}
+    assert places_to_drop(findings, ["errors"]) == {"l:0"}
+    assert places_to_drop(findings, ["errors", "tempo"]) == {"l:0", "l:2"}
+    assert places_to_drop(findings, ["warnings", "channels"]) == {"l:1", "l:2", "l:3"}
     path = write_list(tmp_path / "list.txt", "a.wav|x")
     assert check(path, "--drop", "erors") == 2 and not (tmp_path / "list.txt.check").exists()
 
@@ -260,7 +260,7 @@ def test_a_wrong_kind_or_repair_says_which_there_are(tmp_path, capsys):
     assert "--repair paint: expected some of dc,trim,resample,loudness" in capsys.readouterr().err
     assert check(tmp_path, "--min_seconds", 30) == 2
     assert "--min_seconds 30 and --max_seconds 20: expected them above 0 and in order" in capsys.readouterr().err
-    assert check(tmp_path, "--limit", -1) == 2 and "--limit -1: expected 1 or more jobs" in capsys.readouterr().err
+    assert check(tmp_path, "--limit", -1) == 2 and "--limit -1: expected --jobs of 1 or more" in capsys.readouterr().err
     assert check(tmp_path, "--repair", "trim") == 2
     assert "name a folder for it by --out" in capsys.readouterr().err
 
@@ -271,19 +271,19 @@ def test_a_tempo_far_from_the_usual_is_found_and_a_usual_one_is_not():
     sounds = [heard(len(text) / random.normal(15, 1)) for text in texts]
     sounds[7] = heard(len(texts[7]) / 4)
     sounds[40] = heard(len(texts[40]) / 34)
-    findings = [finding for finding in diagnose(of_texts(*texts), sounds, Limits()) if finding.kind == "tempo"]
+    findings = [finding for finding in check_corpus(of_texts(*texts), sounds, Limits()) if finding.kind == "tempo"]
     assert [finding.place for finding in findings] == ["list.txt:8", "list.txt:41"]
     assert "times the usual (robust z -" in findings[0].found
 
 
 def test_a_text_that_its_audio_has_no_time_for_is_an_error():
     scan = of_texts("A text of many words.", "A" * 150)
-    kinds = [finding.kind for finding in diagnose(scan, [heard(2.0), heard(1.0)], Limits(max_seconds=20))]
+    kinds = [finding.kind for finding in check_corpus(scan, [heard(2.0), heard(1.0)], Limits(max_seconds=20))]
     assert kinds == ["crowded"]
     data = DataConfig(hop_length=256, sampling_rate=RATE, text_cleaners=("basic_cleaners",), symbols="characters",
                       cleaned_text=False)
     short = heard(0.5)  # 31 frames for 43 symbols with their blanks
-    findings = diagnose(scan, [short, heard(10.0)], limits_of(data), spell(scan, data))
+    findings = check_corpus(scan, [short, heard(10.0)], limits_of(data), encode_texts(scan, data))
     assert [(finding.kind, finding.found) for finding in findings] == [
         ("crowded", "43 symbols, blanks counted, for 31 frames")]
 
@@ -291,10 +291,10 @@ def test_a_text_that_its_audio_has_no_time_for_is_an_error():
 def test_symbols_that_the_configurations_table_lacks_are_errors():
     data = DataConfig(text_cleaners=("basic_cleaners",), symbols="characters", cleaned_text=False)
     scan = of_texts("Good words here.", "Böse words here.", "")
-    spellings = spell(scan, data)
+    spellings = encode_texts(scan, data)
     assert [spelling.kind for spelling in spellings] == ["", "unknown_symbol", ""]
     assert "(U+00F6)" in spellings[1].fault
-    findings = diagnose(scan, [heard(1.0, rate=22050)] * 3, limits_of(data), spellings)
+    findings = check_corpus(scan, [heard(1.0, rate=22050)] * 3, limits_of(data), spellings)
     assert [(finding.kind, finding.place) for finding in findings if finding.severity == "error"] == [
         ("unknown_symbol", "list.txt:2"), ("empty_text", "list.txt:3")]
 
@@ -303,13 +303,13 @@ def test_a_table_of_symbols_that_was_repaired_is_believed(tmp_path):
     table = write_list(tmp_path / "symbols.txt", *"abdeghiorsw .")
     data = DataConfig(text_cleaners=("basic_cleaners",), symbols=str(table), cleaned_text=False)
     scan = of_texts("böse words here.")
-    assert [spelling.kind for spelling in spell(scan, data, journal=tmp_path / "journal")] == ["unknown_symbol"]
+    assert [spelling.kind for spelling in encode_texts(scan, data, journal=tmp_path / "journal")] == ["unknown_symbol"]
     write_list(table, *"abdeghiorsw .", "ö")
-    assert [spelling.kind for spelling in spell(scan, data, journal=tmp_path / "journal")] == [""]
+    assert [spelling.kind for spelling in encode_texts(scan, data, journal=tmp_path / "journal")] == [""]
 
 
 def test_texts_that_are_said_again_and_again_are_no_finding():
-    findings = diagnose(of_texts(*["zero", "one"] * 6), [heard(0.5)] * 12, Limits())
+    findings = check_corpus(of_texts(*["zero", "one"] * 6), [heard(0.5)] * 12, Limits())
     assert findings == []
 
 
@@ -324,7 +324,7 @@ def test_copies_are_found_at_another_gain_and_in_another_format(tmp_path):
     write_wav(tmp_path / "z_softer.wav", 0.5 * original, RATE)
     write_wav(tmp_path / "z_ogg.ogg", original, RATE, "VORBIS")
     scan = scan_corpus(tmp_path)
-    findings = [finding for finding in diagnose(scan, list(listen(scan, Limits())), Limits())
+    findings = [finding for finding in check_corpus(scan, list(measure_all(scan, Limits())), Limits())
                 if finding.kind != "no_text"]
     assert {(Path(finding.audio).name, finding.kind) for finding in findings} == {
         ("z_same.flac", "duplicate_audio"), ("z_softer.wav", "near_duplicate"), ("z_ogg.ogg", "near_duplicate")}
@@ -422,7 +422,7 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank=too_few))
     assert check(tmp_path / "lj", "-m", tmp_path / "run", "--out", tmp_path / "few") == 1
     assert found(tmp_path / "few") == {"3": ["missing"]}
-    assert "warning: the voice was not asked: 2 of 2 lines can be scored" in capsys.readouterr().err
+    assert "warning: texts were not compared with the voice: 2 of 2 lines can be scored" in capsys.readouterr().err
 
 
 def test_a_voice_that_is_not_there_is_said_before_anything_is_heard(tmp_path, capsys):
@@ -467,7 +467,7 @@ def test_a_copy_never_takes_the_place_of_an_original(tmp_path, capsys):
     write_list(tmp_path / "lj" / "metadata.csv", "a|Some words.")
     before = digests(tmp_path / "lj")
     assert check(tmp_path / "lj", "--repair", "dc", "--out", tmp_path / "lj") == 2
-    assert "where their copies would take their place; name another folder" in capsys.readouterr().err
+    assert "and would be overwritten; name another folder" in capsys.readouterr().err
     assert digests(tmp_path / "lj") == before
 
 
@@ -485,7 +485,7 @@ def test_a_list_that_is_checked_is_not_written_over(tmp_path, capsys):
     write_wav(tmp_path / "a.wav", speech(), RATE)
     path = write_list(tmp_path / "cleaned.txt", f"{tmp_path}/a.wav|Some words.", "nowhere.wav|Other words.")
     assert check(path, "--out", tmp_path) == 2
-    assert "it is the list that is read; name another folder" in capsys.readouterr().err
+    assert "is the list that is read and would be overwritten; name another folder" in capsys.readouterr().err
     assert len(path.read_text().splitlines()) == 2
 
 
@@ -538,10 +538,10 @@ def test_ids_with_the_ending_of_their_audio_are_understood(tmp_path):
 
 def test_loudness_is_set_without_the_package_that_measures_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    louder, rate, done = repaired(speech(level=0.05), RATE, Repairs(("loudness",), RATE, Path("x"), loudness=-26.0))
+    louder, rate, done = repair(speech(level=0.05), RATE, Repairs(("loudness",), RATE, Path("x"), loudness=-26.0))
     assert 20 * np.log10(np.sqrt(np.mean(louder**2))) == pytest.approx(-26, abs=0.05)
     assert "dB RMS" in done[0] and rate == RATE
-    silent, _, done = repaired(np.zeros(RATE, np.float32), RATE, Repairs(("loudness",), RATE, Path("x")))
+    silent, _, done = repair(np.zeros(RATE, np.float32), RATE, Repairs(("loudness",), RATE, Path("x")))
     assert not silent.any() and done == []
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import preprocess
 from audio.io import wav_info, write_wav
-from corpora.cues import fitted, read_cues
+from corpora.cues import fit_cues, read_cues
 from corpora.filelists import FilelistError
-from corpora.layouts import scan_corpus, scan_list
+from corpora.layouts import scan_corpus
+from corpora.manifests import read_listed
 from corpora.tables import parse_columns, read_table, roles_of
 
 TEXTS = ("Ich danke ihm.", "Der Zug kam um acht Uhr an.", "Wo warst du gestern Abend?", "Das ist gut.",
@@ -685,14 +686,15 @@ def test_starts_alone_last_until_the_next(tmp_path):
     assert [(source.text, source.span) for source in scan_corpus(tmp_path).sources] == [
         ("Ich danke ihm.", (0, 2)), ("Und du?", (2, 3.5)), ("Nein.", (3.5, 6))]
     write(tmp_path / "a.txt", ["0.0\t2.0\tIch danke ihm.", "2.0\t3.0\tUnd du?", "Nein."])
-    with pytest.raises(FilelistError, match="a.txt:3: found no times, which the lines before it have"):
+    with pytest.raises(FilelistError, match="a.txt:3: found a line without times, expected times"):
         scan_corpus(tmp_path)
 
 
 def test_a_transcript_with_times_of_another_name_is_named(tmp_path, capsys):
     stamped(tmp_path, ".srt").rename(tmp_path / "other.de.srt")
     assert run("check", tmp_path, "--out", tmp_path / "o") == 1
-    assert "other.de.srt has times; name it as the recording that it is of" in capsys.readouterr().out
+    assert ("other.de.srt is a time-stamped transcript; name it as its recording, NAME.srt beside NAME.wav"
+            in capsys.readouterr().out)
 
 
 @given(PARTS, st.sampled_from(sorted(STAMPED)))
@@ -701,13 +703,13 @@ def test_every_kind_of_transcript_gives_the_same_times(tmp_path_factory, parts, 
     times = [(float(round(end - length, 3)), float(end)) for end, (length, _) in zip(ends, parts)]
     path = write(tmp_path_factory.mktemp("cues") / f"a.{kind.rpartition('.')[2]}",
                  STAMPED[kind]([(TEXTS[row % 6], *time) for row, time in enumerate(times)]))
-    cues, faults = fitted(read_cues(path), float(ends[-1]))
+    cues, faults = fit_cues(read_cues(path), float(ends[-1]))
     assert not faults and [cue.text for cue in cues] == [TEXTS[row % 6] for row in range(len(times))]
     np.testing.assert_allclose([(cue.start, cue.end) for cue in cues], times, atol=2e-3)
 
 
 @pytest.mark.parametrize("times, message", [
-    ([(0.1 * row, 0.1 * row + 0.1) for row in range(6)], "labels of 0.100 seconds, which are words or sounds"),
+    ([(0.1 * row, 0.1 * row + 0.1) for row in range(6)], "labels of 0.100 seconds, too short for utterances"),
     ([*TIMES[:5], (10.0, 10.0)], "a label from 10.000 to 10.000 seconds"),
     ([(row, row + 5.0) for row in range(6)], "from 1.000 seconds on, where the one before it lasts until 5.000"),
     ([(row * 1e9 + 0.5, row * 1e9 + 0.9) for row in range(6)], "for a recording of 12.00 seconds")])
@@ -863,7 +865,7 @@ def test_a_damaged_transcript_is_read_or_refused_with_its_name(tmp_path_factory,
     except FilelistError as error:
         assert str(path) in str(error)
         return
-    for cue in fitted(cues, 12.0)[0] if cues else ():
+    for cue in fit_cues(cues, 12.0)[0] if cues else ():
         assert 0 <= cue.start < cue.end <= 12 and cue.text
 
 
@@ -874,7 +876,7 @@ def test_a_damaged_list_is_read_or_refused_with_its_name(tmp_path_factory, damag
         rows = [json.dumps({"file_name": name, "text": text}) for name, text in zip(NAMES, TEXTS)]
     path = write(tmp_path_factory.mktemp("list") / f"a{ending}", damaged("\n".join(rows) + "\n", damage))
     try:
-        sources, bad_rows = scan_list(path)
+        sources, bad_rows, _ = read_listed(path, path.parent, (), is_whole=False)
     except FilelistError as error:
         assert str(path) in str(error)
         return

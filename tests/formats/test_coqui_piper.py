@@ -17,7 +17,7 @@ from benchmarks.voices import MEDIUM, full_config
 from checkpoint import CheckpointError
 from discriminators import Discriminators
 from formats import FormatError, coqui, piper_checkpoint
-from formats.foreign import placeholder
+from formats.import_helpers import placeholder
 from models import DurationPredictor, SynthesizerTrn
 from synthesis import Voice
 from tests.conftest import ROOT, tiny

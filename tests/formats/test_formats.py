@@ -18,7 +18,7 @@ import formats
 from checkpoint import CheckpointError, Weights
 from discriminators import Discriminators
 from formats import FormatError, huggingface, mms, published, publishing
-from formats.foreign import published_names
+from formats.import_helpers import published_names
 from models import SynthesizerTrn
 from synthesis import Voice
 from tests.conftest import ROOT, TINY, with_corpus, write_corpus

@@ -22,7 +22,7 @@ from config import replace
 from evaluation import alignment, evaluator, mismatch
 from evaluation import card as cards
 from formats import FormatError, piper_onnx
-from formats.foreign import placeholder
+from formats.import_helpers import placeholder
 from formats.onnx_voice import load_voice
 from models import TRAINING_PARTS, SynthesizerTrn
 from modules import fold_weight_norm
@@ -316,7 +316,7 @@ def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path, monkeypatch)
 
 # The same sound, by onnxruntime on the graph itself.
 
-def assert_same_sound(file: Path, imported: formats.Imported, texts: list[list[int]], speaker: int | None) -> None:
+def assert_same_sound(file: Path, imported: formats.ImportedVoice, texts: list[list[int]], speaker: int | None) -> None:
     """Durations equal and samples up to rounding, at two paces, without noise."""
     graph = onnx.load(file)
     [ceil] = [node.output[0] for node in graph.graph.node if node.op_type == "Ceil"]

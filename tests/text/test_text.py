@@ -19,7 +19,7 @@ import text
 from config import DataConfig
 from text import TextProcessor, UnknownSymbolError, cleaners, espeak, symbols
 from text.english import normalise
-from text.files import decoded
+from text.io import decoded
 from text.symbols import SymbolTable
 
 ROOT = Path(__file__).parents[2]

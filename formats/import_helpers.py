@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import config as settings
 from checkpoint import kind_fault, tensor_fault
 from discriminators import Discriminators
-from formats import FormatError, Imported
+from formats import FormatError, ImportedVoice
 from models import SynthesizerTrn
 
 # No shape tells how far a residual block's convolutions are spread; these are what everybody has.
@@ -138,7 +138,7 @@ def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
         "gin_channels": shape("emb_g.weight")[1] if "emb_g.weight" in tensors else 0}
 
 
-def check_fits(imported: Imported, source: str) -> None:
+def check_fits(imported: ImportedVoice, source: str) -> None:
     """See that the networks are what the configuration describes, tensor by tensor.
 
     Raises:

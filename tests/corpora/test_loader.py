@@ -16,8 +16,10 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 import data_utils
 from audio import io
 from audio.io import AudioError
+from corpora import loader
 from corpora.batching import Batching, LengthBatchSampler, StepSampler
-from data_utils import Collate, RestartingLoader, report_faults
+from corpora.loader import RestartingLoader
+from data_utils import Collate, report_faults
 from tests.test_data_utils import config_of, opened, write_list, write_sound
 
 # --- faults in the middle of a run
@@ -245,9 +247,9 @@ def test_a_handler_of_the_users_own_for_dead_children_stays(corpus):
 
 def test_a_lock_that_a_killed_worker_held_holds_up_nobody(corpus, monkeypatch):
     """Ending a DataLoader takes a lock that its workers take too; one that dies with it never gives it back."""
-    monkeypatch.setattr(data_utils, "_PATIENCE", 0.5)
+    monkeypatch.setattr(loader, "_PATIENCE", 0.5)
     others = set(multiprocessing.active_children())
-    crew = data_utils._Crew(loader_of(corpus, 1, Batching(2, seed=1))(0))
+    crew = loader._WorkerPool(loader_of(corpus, 1, Batching(2, seed=1))(0))
     assert crew.next_batch() is not None
     crew._batches._workers_done_event._cond.acquire()
     crew.close()
