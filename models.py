@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -315,6 +315,26 @@ class BatchNoise(Protocol):
         """[B, C, T] for so many frames of each item."""
 
 
+class UnseededNoise(NamedTuple):
+    """Noise of torch's common generator, on the device and of the type of `like`."""
+
+    like: Tensor
+    text_shape: torch.Size  # [B, L], padding included
+
+    def durations(self, n_tokens: Sequence[int]) -> Tensor:
+        """[B, 2, L] float32."""
+        return draw_normal(self.like.new_empty(self.text_shape[0], 2, self.text_shape[1], dtype=torch.float32))
+
+    def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
+        """[B, C, T]."""
+        return draw_normal(self.like.new_empty(len(lengths), channels, max(lengths)))
+
+
+SpeakerOver = Callable[[Sequence[int]], Tensor | None]
+"""Speaker embeddings of a batch over that many tokens or frames of each item: [B, G, 1], or [B, G, longest] where one
+of them changes on the way; None for one voice."""
+
+
 class SynthesizerTrn(nn.Module):
     """The whole generator side of VITS. `n_speakers` 0 and 1 are one voice and have no speaker embedding."""
 
@@ -401,7 +421,7 @@ class SynthesizerTrn(nn.Module):
     @torch.no_grad()
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,
               noise_scale: float = 0.667, length_scale: float = 1.0, noise_scale_duration: float = 0.8,
-              durations: Tensor | None = None, max_frames: int | None = None,
+              durations: Tensor | Callable[[Tensor], Tensor] | None = None, max_frames: int | None = None,
               noise: BatchNoise | None = None) -> InferenceOutput:
         """Text to speech: all stages in one call, as published.
 
@@ -412,27 +432,42 @@ class SynthesizerTrn(nn.Module):
             noise_scale: standard deviation of the prior's noise; 0 speaks its mode.
             length_scale: 2 speaks half as fast.
             noise_scale_duration: the same for the stochastic duration predictor's noise.
-            durations: [B, L] whole frames to speak each token for, instead of predicting them.
+            durations: as of `text_to_latent`, instead of predicted ones times `length_scale`, rounded up.
             max_frames: cuts longer speech off.
             noise: of each item by itself, such as `synthesis.noise.SeededNoise`; torch's common noise without it.
         """
         g = self.speaker_embedding(speaker_ids)
-        prior = self.enc_p(text_ids, text_lengths)
-        if durations is None:
-            if noise is None:
-                drawn = draw_normal(prior.hidden[:, :2].float())
-            else:
-                drawn = noise.durations(text_lengths.tolist()).to(text_ids.device)
-                drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
-            durations = torch.ceil(self.predict_durations(prior, g, noise_scale_duration * drawn) * length_scale)
-        lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
-        channels = prior.mean.shape[1]
-        drawn = (draw_normal(prior.mean.new_empty(len(lengths), channels, max(lengths))) if noise is None
-                 else noise.prior(channels, lengths).to(prior.mean))
-        latent = self.latent(prior, durations, g, noise_scale * drawn)
+        latent = self.text_to_latent(
+            text_ids, text_lengths, lambda lengths: g,
+            UnseededNoise(self.enc_p.proj.weight, text_ids.shape) if noise is None else noise,
+            durations=(lambda predicted: torch.ceil(predicted * length_scale)) if durations is None else durations,
+            noise_scale=noise_scale, noise_scale_duration=noise_scale_duration)
         lengths = latent.lengths.clamp(max=max_frames) if max_frames else latent.lengths
         z = latent.z[:, :, :max_frames]
         return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
+
+    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerOver, noise: BatchNoise, *,
+                       durations: Tensor | Callable[[Tensor], Tensor] = torch.ceil, noise_scale: float = 0.667,
+                       noise_scale_duration: float = 0.8) -> Latent:
+        """Text to the generator's input: text encoder, duration predictor and inverse flow.
+
+        Args:
+            text_ids: [B, L].
+            text_lengths: [B] tokens.
+            speaker: embeddings over tokens, then over frames.
+            noise: of the duration predictor, then of the prior.
+            durations: [B, L] whole frames for each token; or what makes such of those that are predicted, [B, L].
+            noise_scale: standard deviation of the prior's noise; 0 gives its mode.
+            noise_scale_duration: the same for the stochastic duration predictor's noise.
+        """
+        n_tokens, prior = text_lengths.tolist(), self.enc_p(text_ids, text_lengths)
+        if callable(durations):
+            drawn = noise.durations(n_tokens).to(text_ids.device)
+            drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
+            durations = durations(self.predict_durations(prior, speaker(n_tokens), noise_scale_duration * drawn))
+        lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
+        drawn = noise.prior(prior.mean.shape[1], lengths).to(prior.mean)
+        return self.latent(prior, durations, speaker(lengths), noise_scale * drawn)
 
     def predict_durations(self, prior: Prior, g: Tensor | None, noise: Tensor) -> Tensor:
         """Frames for each token, fractions and all: prior of L tokens, g [B, G, 1], noise [B, 2, L] -> [B, L].

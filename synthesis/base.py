@@ -1,8 +1,8 @@
 """All of speaking but the network: how a text is delivered, sentence by sentence, and the sound that comes out.
 
     class Robot(Speaking):                     # `synthesis.Voice` and `synthesis.onnx.OnnxVoice` are such voices
-        def _prepared(self, utterance, seed, delivery, durations): ...
-        def _decode(self, prepared, pieces): ...
+        def _latent(self, utterance, seed, delivery, durations): ...
+        def _decode(self, latent, pieces): ...
 
 Nothing here imports torch, so that a voice that does without it starts without it.
 """
@@ -17,21 +17,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from audio import loudness, pitch_shift, resampling
+from audio import loudness, resampling
 from audio import output as sound
 from config import Config
 from synthesis import noise
 from synthesis.chunking import PIECES, WHOLE, Pieces
-from synthesis.controls import gains_of, pitched, tightened, timings_of
-from synthesis.speakers import SpeakerSpec, parse_speaker, shares
+from synthesis.controls import changes_pitch, tightened, timings_of, with_volume_and_pitch
+from synthesis.speakers import find_speaker
 from synthesis.timings import Mark, Timings
 from text import TextProcessor
 from text.lexicon import Lexicon
 from text.markup import MarkupError
+from text.prosody import Manner
 from text.utterances import ScriptReader, Silence, Utterance, utterance_of_ids
 
 # Shapes: L text tokens, S samples.
@@ -139,9 +140,15 @@ class Delivery:
         if self.seed is not None:
             noise.checked_seed(self.seed)
 
+    @property
+    def manner(self) -> Manner:
+        """Speed, volume, pitch and speaker of the whole text, around what markup says of its parts."""
+        return Manner(self.speed or 1.0, self.volume_db, self.pitch_semitones, self.speaker)
 
-class Prepared(Protocol):
-    """An utterance that has only to be decoded; what else a voice keeps with it is its own affair."""
+
+@dataclass(frozen=True)
+class SentenceLatent:
+    """A sentence before decoding; each kind of voice adds what its decoder takes."""
 
     utterance: Utterance
     frames: np.ndarray  # int64 [L]
@@ -154,12 +161,12 @@ class Speaking(ABC):
     text: TextProcessor
 
     @abstractmethod
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
+    def _latent(self, utterance: Utterance, seed: int, delivery: Delivery,
+                durations: Sequence[int] | None) -> SentenceLatent:
         """All but the decoding of one utterance; `durations` are frames for each token, if the caller has them."""
 
     @abstractmethod
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
+    def _decode(self, latent: SentenceLatent, pieces: Pieces) -> Iterator[np.ndarray]:
         """Samples of an utterance, float32 [S of the piece] each; of an utterance of no frames, one piece of none."""
 
     @property
@@ -170,9 +177,8 @@ class Speaking(ABC):
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
-        if not self.config.multispeaker:
-            return ()
-        return self.config.data.speakers or tuple(str(i) for i in range(self.config.data.n_speakers))
+        names, n_speakers = self.config.data.speakers, self.config.data.n_speakers
+        return (*names, *map(str, range(len(names), n_speakers))) if self.config.multispeaker else ()
 
     def speak(self, text: str, delivery: Delivery | None = None, **changes: Any) -> Audio:
         """Say a text, whole.
@@ -208,7 +214,7 @@ class Speaking(ABC):
     def _stream(self, text: str | Iterable[str], delivery: Delivery, pieces: Pieces) -> Iterator[Audio]:
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
         number = 0
-        for item in self._read(self._reader(delivery), text):
+        for item in self._read(text, delivery):
             if isinstance(item, Silence):
                 yield self._pause(item)
                 continue
@@ -258,12 +264,15 @@ class Speaking(ABC):
                 spoken.append(error)
         return spoken
 
-    def _read(self, reader: ScriptReader, text: str | Iterable[str]) -> Iterator[Utterance | Silence]:
-        """What a reader makes of a text, once the voice has the speakers that it names."""
+    def _read(self, text: str | Iterable[str], delivery: Delivery) -> Iterator[Utterance | Silence]:
+        """A text as sentences with the delivery's speed, volume, pitch and speaker, and the pauses between them."""
+        reader = ScriptReader(self.text, delivery.max_characters or self.config.data.max_text_len,
+                              delivery.sentence_pause, delivery.paragraph_pause, delivery.lexicon)
         for item in reader.read(text):
             if isinstance(item, Utterance):
                 self._check_speaker(item)
                 self._warn_of_unknown(item)
+                item = item.within(delivery.manner)
             yield item
 
     def _delivery(self, delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:
@@ -272,10 +281,6 @@ class Speaking(ABC):
         meant = dataclasses.asdict(self.config.speaking)
         return dataclasses.replace(delivery, **{name: value for name, value in meant.items()
                                                 if getattr(delivery, name) is None})
-
-    def _reader(self, delivery: Delivery) -> ScriptReader:
-        return ScriptReader(self.text, delivery.max_characters or self.config.data.max_text_len,
-                            delivery.sentence_pause, delivery.paragraph_pause, delivery.lexicon)
 
     def speak_ids(self, ids: Sequence[int], delivery: Delivery | None = None, *,
                   durations: Sequence[int] | None = None, **changes: Any) -> Audio:
@@ -303,27 +308,25 @@ class Speaking(ABC):
             raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table")
         delivery = self._delivery(delivery, changes)
         seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
-        return self._say(utterance_of_ids((int(i) for i in ids), self.text), seed, delivery, pieces, durations)
+        utterance = utterance_of_ids((int(i) for i in ids), self.text).within(delivery.manner)
+        return self._say(utterance, seed, delivery, pieces, durations)
 
     def _say(self, utterance: Utterance, seed: int, delivery: Delivery, pieces: Pieces,
              durations: Sequence[int] | None = None) -> Iterator[Audio]:
         """One utterance, in pieces if it can be: not if its pitch is changed, or its ends join others."""
-        prepared = self._prepared(utterance, seed, delivery, durations)
-        is_pitched = any(delivery.pitch_semitones + manner.pitch_semitones for manner in utterance.manners)
-        gains = gains_of(utterance, prepared.frames, self.config.data.hop_length, self.sample_rate, delivery.volume_db)
-        done = 0
-        for wav in self._decode(prepared, WHOLE if is_pitched or utterance.is_join else pieces):
-            samples = wav
-            if is_pitched:
-                samples = pitched(wav, utterance, prepared.frames, self.sample_rate, pitch_shift.pitch_shifted,
-                                  delivery.pitch_semitones)
-            if gains is not None:
-                samples = samples * gains[done : done + len(samples)]
-            yield self._audio(samples.clip(-1, 1), prepared if done == 0 else None)
-            done += len(wav)
+        latent = self._latent(utterance, seed, delivery, durations)
+        is_whole = changes_pitch(utterance) or utterance.is_join
+        return self._finished(latent, self._decode(latent, WHOLE if is_whole else pieces))
 
-    def _audio(self, samples: np.ndarray, prepared: Prepared | None) -> Audio:
-        """Samples; with what was prepared, the utterance's timings too, and its ends as they join others.
+    def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
+        """Decoded samples of one utterance with its pitch, volume and timings."""
+        changed = with_volume_and_pitch(decoded, latent.utterance, latent.frames, self.config.data.hop_length,
+                                        self.sample_rate)
+        for number, samples in enumerate(changed):
+            yield self._audio(samples, None if number else latent)
+
+    def _audio(self, samples: np.ndarray, latent: SentenceLatent | None) -> Audio:
+        """Samples; with an utterance's latent, its timings too, and its ends as they join others.
 
         Raises:
             ValueError: samples are not finite.
@@ -331,10 +334,10 @@ class Speaking(ABC):
         if not np.isfinite(samples).all():
             raise ValueError("the voice's sound is not finite (NaN or infinity): its weights are damaged; take another "
                              "checkpoint, or make the release or the ONNX files anew")
-        if prepared is None:
+        if latent is None:
             return Audio(samples, self.sample_rate, np.empty(0, np.int64))
-        hop, utterance = self.config.data.hop_length, prepared.utterance
-        samples, frames = tightened(samples, utterance, prepared.frames, hop, self.sample_rate)
+        hop, utterance = self.config.data.hop_length, latent.utterance
+        samples, frames = tightened(samples, utterance, latent.frames, hop, self.sample_rate)
         return Audio(samples, self.sample_rate, frames * hop, utterance.ids,
                      timings_of(utterance, frames, hop, self.sample_rate))
 
@@ -344,28 +347,6 @@ class Speaking(ABC):
                                       bookmarks=tuple(Mark(name, 0, 0) for name in silence.bookmarks))
         return Audio(np.zeros(n_samples, np.float32), self.sample_rate, np.empty(0, np.int64), (), timings)
 
-    def _who(self, named: str | None, wanted: str | int | None) -> str | int | None:
-        """Who speaks, whom the text names, else whom the caller wants: an id, or a wish in words; None for one voice.
-
-        Raises:
-            ValueError: nobody is named among several, somebody for one voice, or there is no such id.
-        """
-        speaker = wanted if named is None else named
-        if not self.config.multispeaker:
-            if speaker is not None:
-                raise ValueError(f"this voice has one speaker; leave speaker={speaker!r} out")
-            return None
-        if speaker is None:
-            raise ValueError(f"this voice has {len(self.speakers)} speakers; choose one of {', '.join(self.speakers)}")
-        spec = str(speaker)
-        is_id = spec not in self.speakers and spec.isdecimal()  # a number is an id, names or not
-        if not is_id and not isinstance(speaker, int):
-            return spec
-        n_speakers = self.config.data.n_speakers
-        if not 0 <= int(spec) < n_speakers:
-            raise ValueError(f"speaker id {spec} is not from 0 to {n_speakers - 1}")
-        return int(spec)
-
     def _check_speaker(self, utterance: Utterance) -> None:
         """Refuse a <voice> that there is not; MarkupError names its place."""
         if utterance.speaker is None:
@@ -373,11 +354,7 @@ class Speaking(ABC):
         try:
             if not self.config.multispeaker:
                 raise ValueError("this voice has one speaker; leave the <voice> element out")
-            who = self._who(utterance.speaker, None)
-            spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
-            for each in spec.ends or (spec,):
-                if each.kind != "new":
-                    shares(self.speakers, each)
+            find_speaker(utterance.speaker, self.speakers)
         except ValueError as error:
             raise MarkupError(f"{utterance.place}: <voice name={utterance.speaker!r}>: {error}") from None
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from audio.pitch_shift import pitch_shifted
 from synthesis.timings import Mark, Timings
 from text.utterances import Utterance
 
@@ -60,6 +61,15 @@ def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
         return whole.astype(np.int64)
     ends = np.floor(np.cumsum(whole / np.asarray(rates, np.float64)) + 0.5).astype(np.int64)
     return np.diff(ends, prepend=0)
+
+
+def token_frames(predicted: np.ndarray, utterance: Utterance) -> np.ndarray:
+    """Whole frames for each token, int64 [L], from those that a network predicts and the rate of each token.
+
+    Raises:
+        ValueError: as `checked_durations`.
+    """
+    return paced(checked_durations(predicted, len(utterance.ids)), utterance.rates)
 
 
 def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
@@ -128,36 +138,43 @@ def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop
     return kept, np.diff(edges)
 
 
-def gains_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int,
-             volume_db: float = 0.0) -> np.ndarray | None:
-    """What each sample is multiplied by, float32 [S], changing over `RAMP_SECONDS`; None if all by 1."""
-    decibels = [volume_db + manner.volume_db for manner in utterance.manners]
-    if not any(decibels):
-        return None
-    gains = 10.0 ** (np.repeat(decibels, np.asarray(frames) * hop_length) / 20)
-    return _smoothed(gains, sample_rate)
+def changes_pitch(utterance: Utterance) -> bool:
+    """Whether a token wants another pitch, which takes the samples of the whole utterance at once."""
+    return any(manner.pitch_semitones for manner in utterance.manners)
 
 
-def pitched(samples: np.ndarray, utterance: Utterance, frames: Sequence[int], sample_rate: int,
-            shift: Callable[[np.ndarray, int, float], np.ndarray], semitones: float = 0.0) -> np.ndarray:
-    """Samples with every token at the pitch that it wants; the whole is shifted once for each pitch, then mixed.
+def with_volume_and_pitch(decoded: Iterable[np.ndarray], utterance: Utterance, frames: np.ndarray, hop_length: int,
+                          sample_rate: int) -> Iterator[np.ndarray]:
+    """Samples of one utterance at the pitch and volume of each of its tokens, float32 within [-1, 1].
 
     Args:
-        samples: float32 [S].
+        decoded: its samples in order; all of them at once if `changes_pitch`.
         utterance: of L tokens.
-        frames: [L].
+        frames: int64 [L].
+        hop_length: samples of a frame.
         sample_rate: Hz.
-        shift: (samples, sample_rate, semitones) -> as many samples.
-        semitones: added to what each token wants.
     """
-    wanted = [semitones + manner.pitch_semitones for manner in utterance.manners]
-    if not any(wanted):
-        return samples
-    of_sample = np.repeat(wanted, np.asarray(frames) * (len(samples) // max(1, int(np.sum(frames)))))
+    decibels, done = [manner.volume_db for manner in utterance.manners], 0
+    if any(decibels):
+        gains = _smoothed(10.0 ** (np.repeat(decibels, frames * hop_length) / 20), sample_rate)  # [S]
+    for samples in decoded:
+        n_samples = len(samples)
+        if changes_pitch(utterance):
+            samples = _with_pitch(samples, utterance, frames, sample_rate)
+        if any(decibels):
+            samples = samples * gains[done : done + n_samples]
+        yield samples.clip(-1, 1)
+        done += n_samples
+
+
+def _with_pitch(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The whole [S] shifted once for each pitch, then mixed token by token."""
+    wanted = [manner.pitch_semitones for manner in utterance.manners]
+    of_sample = np.repeat(wanted, frames * (len(samples) // max(1, int(frames.sum()))))
     mixed = np.zeros_like(samples)
     for pitch in sorted(set(wanted)):
         share = _smoothed((of_sample == pitch).astype(np.float64), sample_rate)
-        mixed += share * shift(samples, sample_rate, pitch)
+        mixed += share * pitch_shifted(samples, sample_rate, pitch)
     return mixed
 
 

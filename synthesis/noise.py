@@ -240,11 +240,12 @@ class SeededNoise(NamedTuple):
     """The noise of a batch, a function of one seed for each item; what `SynthesizerTrn.infer` takes."""
 
     seeds: Sequence[int]
+    strategy: str = "prior"  # a name in `STRATEGIES`
 
     def durations(self, n_tokens: Sequence[int]) -> Tensor:
         """Of the stochastic duration predictor: [B, 2, L] for so many tokens of each item."""
-        return duration_noise(self.seeds, n_tokens)
+        return duration_noise(self.seeds, n_tokens, self.strategy)
 
     def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
         """Of the prior: [B, C, T] for so many frames of each item."""
-        return prior_noise("prior", self.seeds, channels, lengths)
+        return prior_noise(self.strategy, self.seeds, channels, lengths)

@@ -14,8 +14,9 @@ import mmap
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,10 +25,10 @@ from audio.io import other_content
 from config import Config
 from formats import FormatError
 from synthesis import noise
-from synthesis.base import Delivery, Speaking
+from synthesis.base import Delivery, SentenceLatent, Speaking
 from synthesis.chunking import Pieces, plan
-from synthesis.controls import checked_durations, paced
-from synthesis.speakers import parse_speaker, shares
+from synthesis.controls import paced, token_frames
+from synthesis.speakers import find_speaker, shares
 from text import TextProcessor
 from text.symbols import check_inside
 from text.utterances import Utterance
@@ -61,11 +62,10 @@ def find_graph(path: str | Path) -> Path | None:
     return path / VOICE_FILE if is_voice and is_alone else None
 
 
-class Prepared(NamedTuple):
-    """An utterance that the graph has only to say."""
+@dataclass(frozen=True)
+class GraphLatent(SentenceLatent):
+    """A sentence before the decoder's graph, or after the only one."""
 
-    utterance: Utterance
-    frames: np.ndarray  # int64 [L]
     outputs: dict[str, np.ndarray]  # of the graph of the whole utterance
 
 
@@ -122,59 +122,59 @@ class OnnxVoice(Speaking):
         _check(files[0], sessions[0], config.multispeaker, "z" if len(files) > 1 else "wav")
         return cls(config, *sessions)
 
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
+    def _latent(self, utterance: Utterance, seed: int, delivery: Delivery,
+                durations: Sequence[int] | None) -> GraphLatent:
         if delivery.candidates > 1:
             raise ValueError(f"candidates is {delivery.candidates}: to choose the best of several takes a run, a "
                              "checkpoint or a release; an ONNX voice cannot read its own sound back")
+        n_tokens = len(utterance.ids)
         inputs = {"text_ids": np.array([utterance.ids], np.int64),
                   "scales": np.array([delivery.noise_scale, 1.0, delivery.noise_scale_duration], np.float32)}
         if "duration_noise" in self._taken:  # of the stochastic predictor
-            inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
-        inputs |= self._speaker(utterance.speaker, delivery.speaker)
-        rates = [delivery.speed * manner.rate for manner in utterance.manners]
+            inputs["duration_noise"] = noise.duration_draw(seed, n_tokens, delivery.strategy).T[None]
+        inputs |= self._speaker_inputs(utterance.speaker)
 
-        def said(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
+        def run(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
             drawn = noise.prior_draw(delivery.strategy, seed, self._taken["prior_noise"].shape[1], max(1, n_frames))
             given = {} if frames is None else {GIVEN_DURATIONS: frames[None]}
             return self._run({**inputs, **given, "prior_noise": drawn.T[None]})
 
-        if durations is None and all(rate == 1 for rate in rates):  # then one run says durations and sound
-            n_drawn = FRAMES_A_TOKEN * len(utterance.ids)
-            outputs = said(n_drawn, None)
-            frames = paced(checked_durations(outputs["durations"].reshape(-1), len(utterance.ids)), rates)
-            if frames.sum() <= n_drawn:
-                return Prepared(utterance, frames, outputs)
-        else:
-            frames = paced(self._durations(inputs) if durations is None else durations, rates)
-        return Prepared(utterance, frames, said(int(frames.sum()), frames))
+        if durations is not None:
+            frames = paced(durations, utterance.rates)
+        elif any(rate != 1 for rate in utterance.rates):
+            frames = token_frames(self._durations(inputs), utterance)
+        else:  # one run gives durations and sound, if there was noise enough
+            outputs = run(FRAMES_A_TOKEN * n_tokens, None)
+            frames = token_frames(outputs["durations"].reshape(-1), utterance)
+            if frames.sum() <= FRAMES_A_TOKEN * n_tokens:
+                return GraphLatent(utterance, frames, outputs)
+        return GraphLatent(utterance, frames, run(int(frames.sum()), frames))
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives.
+        """Frames of each token at the trained pace, [L].
 
-        A run computes the whole graph, whatever is asked of it; so it gets one frame to say, whose cost is small. A
-        graph of an earlier version predicts only what it says.
+        A run computes the whole graph, whatever is asked of it; so it gets durations of one frame, whose cost is small.
+        A graph of an earlier version has no output of predicted durations but those that it speaks.
         """
-        [n_tokens] = inputs["text_ids"].shape[1:]
         if PREDICTED_DURATIONS not in self._outputs:
-            return checked_durations(self._run(inputs)["durations"].reshape(-1), n_tokens)
-        said = self._run({**inputs, **_one_frame(n_tokens)})[PREDICTED_DURATIONS]
-        return checked_durations(said.reshape(-1), n_tokens)
+            return self._run(inputs)["durations"].reshape(-1)
+        one_frame = _one_frame(inputs["text_ids"].shape[1])
+        return self._run({**inputs, **one_frame})[PREDICTED_DURATIONS].reshape(-1)
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs of the graph by name."""
         return dict(zip(self._outputs, _run(self.graph, self._outputs, inputs)))
 
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
-        n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
+    def _decode(self, latent: GraphLatent, pieces: Pieces) -> Iterator[np.ndarray]:
+        n_frames, hop = int(latent.frames.sum()), self.config.data.hop_length
         if not n_frames:
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield _checked_wav(prepared.outputs["wav"], n_frames * hop)
+            yield _checked_wav(latent.outputs["wav"], n_frames * hop)
             return
         wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = {name: prepared.outputs[name] for name in wanted}
+        heard = {name: latent.outputs[name] for name in wanted}
         if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
             raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
                               f"{n_frames}]: the files do not belong together, so write them again by python export.py")
@@ -184,18 +184,15 @@ class OnnxVoice(Speaking):
             wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (piece.high - piece.low) * hop)
             yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
 
-    def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
-        """Who speaks, as the graph takes it: nothing for one voice, an id, or an embedding between several.
+    def _speaker_inputs(self, speaker: str | int | None) -> dict[str, np.ndarray]:
+        """A speaker as inputs of the graph: none for one voice, an id, or an embedding between several.
 
         Raises:
-            ValueError: nobody of that name was trained, or the wish is for what no graph can do.
+            ValueError: there is no such speaker, or one that no graph can compute.
         """
-        speaker = self._who(named, wanted)
-        if speaker is None:
+        spec = find_speaker(speaker, self.speakers)
+        if spec is None:
             return {}
-        if isinstance(speaker, int):
-            return {"speaker_id": np.array([speaker], np.int64)}
-        spec = parse_speaker(speaker, self.speakers)
         if spec.kind not in ("name", "mix"):
             raise ValueError(f"speaker {speaker!r}: new speakers, and those that turn into another, take a run, a "
                              "checkpoint or a release; an ONNX voice has those it was trained with, and mixes of them")

@@ -37,6 +37,34 @@ class SpeakerSpec:
     ends: tuple[SpeakerSpec, ...] = ()  # of a path: first and last
 
 
+def find_speaker(speaker: str | int | None, names: Sequence[str]) -> SpeakerSpec | None:
+    """A name, number or mix as users give it -> the speaker of a voice; None for a voice of one.
+
+    Args:
+        speaker: as for `parse_speaker`; or an id, also in digits if no speaker has such a name.
+        names: of the voice's speakers by id; none for a voice of one.
+
+    Raises:
+        ValueError: no speaker is chosen among several, one is for a voice of one, or there is none such.
+    """
+    if not names:
+        if speaker is not None:
+            raise ValueError(f"this voice has one speaker; leave speaker={speaker!r} out")
+        return None
+    if speaker is None:
+        raise ValueError(f"this voice has {len(names)} speakers; choose one of {', '.join(names)}")
+    written = str(speaker)
+    if isinstance(speaker, int) or (written not in names and written.isdecimal()):
+        if not 0 <= int(written) < len(names):
+            raise ValueError(f"speaker id {written} is not from 0 to {len(names) - 1}")
+        written = names[int(written)]
+    spec = parse_speaker(written, names)
+    for each in spec.ends or (spec,):
+        if each.kind != "new":
+            shares(names, each)
+    return spec
+
+
 def parse_speaker(spec: str, names: Sequence[str] = ()) -> SpeakerSpec:
     """Read "alice", "alice:0.7+bob:0.3", "new:7", or a path such as "alice->bob" between two of these.
 
@@ -106,13 +134,6 @@ def shares(names: Sequence[str], spec: SpeakerSpec) -> np.ndarray:
             raise ValueError(f"unknown speaker {name!r}; this voice has {len(names)}: {', '.join(near)}{more}")
         weights[list(names).index(name)] = weight
     return _normalised(weights)
-
-
-def resolve(names: Sequence[str], spec: SpeakerSpec) -> Tensor:
-    """`shares` as a tensor, float32 [N]."""
-    import torch
-
-    return torch.from_numpy(shares(names, spec)).float()
 
 
 def _normalised(weights: np.ndarray) -> np.ndarray:
@@ -221,7 +242,22 @@ def find_timbre(spec: SpeakerSpec, names: Sequence[str], table: Tensor) -> Timbr
         return Timbre(start, end)
     if spec.kind == "new":
         return Timbre(VoiceDistribution.fit(table).sample(spec.seed).to(table))
-    return Timbre(mix(table, resolve(names, spec)))
+    weights = shares(names, spec)
+    rows = np.flatnonzero(weights)
+    return Timbre(table[rows[0]].detach() if len(rows) == 1 else mix(table, weights.astype(np.float32)))
+
+
+def over_batch(speakers: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:
+    """Speakers of a batch over tokens or frames: [B, G, 1], or [B, G, longest] if one of them changes on the way."""
+    import torch
+
+    if speakers[0] is None:
+        return None
+    over = [speaker.over(length) for speaker, length in zip(speakers, lengths)]
+    longest = max(lengths) if any(each.shape[2] > 1 for each in over) else 1
+    return torch.cat([each.expand(-1, -1, longest) if each.shape[2] == 1
+                      else torch.nn.functional.pad(each, (0, longest - each.shape[2]), mode="replicate")
+                      for each in over])
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 
 import checkpoint
 import formats
-from audio import pitch_shift
 from audio.io import read_wav
 from audio.resampling import resample
 from commons import choose_device
@@ -28,12 +28,12 @@ from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import in_phase
-from synthesis.base import TEXT_ERRORS, Audio, Delivery, NothingToSayError, Speaking, find_voice
+from synthesis.base import TEXT_ERRORS, Audio, Delivery, NothingToSayError, SentenceLatent, Speaking, find_voice
 from synthesis.chunking import PIECES, WHOLE, Pieces, plan
-from synthesis.controls import checked_durations, gains_of, paced, pitched
-from synthesis.noise import best_of, candidate_seed, duration_noise, prior_noise
+from synthesis.controls import paced, token_frames
+from synthesis.noise import SeededNoise, best_of, candidate_seed, prior_noise
 from synthesis.rescoring import reading_score
-from synthesis.speakers import Timbre, find_timbre, parse_speaker
+from synthesis.speakers import Timbre, find_speaker, find_timbre, over_batch
 from synthesis.streaming import bucketed, context_of, decode_batch, decode_in_pieces
 from text import TextProcessor
 from text.utterances import Silence, Utterance
@@ -43,11 +43,10 @@ from text.utterances import Silence, Utterance
 FRAMES_OF_A_SHAPE = 64  # compiled generators hear multiples of it
 
 
-class Prepared(NamedTuple):
-    """An utterance that the generator has only to say."""
+@dataclass(frozen=True)
+class TorchLatent(SentenceLatent):
+    """A sentence before the generator."""
 
-    utterance: Utterance
-    frames: np.ndarray  # int64 [L]
     z: Tensor  # [1, C, T]
     g: Tensor | None  # [1, G, 1] or [1, G, T]
 
@@ -92,12 +91,11 @@ class Voice(Speaking):
         """Sentences of similar length together; of several candidates each is made alone."""
         if delivery.candidates > 1:
             return super()._speak_all(texts, delivery, seeds, batch_size)
-        reader = self._reader(delivery)
         parts: list[list[Audio | None] | ValueError] = []
         wanted: list[tuple[int, int, Utterance, int]] = []  # text, its part, what to say, seed
         for place, text in enumerate(texts):
             try:
-                items = list(self._read(reader, text))
+                items = list(self._read(text, delivery))
                 utterances = [(part, item) for part, item in enumerate(items) if isinstance(item, Utterance)]
                 if not utterances:
                     raise NothingToSayError(text)
@@ -118,83 +116,74 @@ class Voice(Speaking):
 
     def _say_together(self, utterances: list[Utterance], seeds: list[int], delivery: Delivery) -> list[Audio]:
         """Several utterances at once, each as if it were alone."""
-        prepared = self._prepare(utterances, seeds, delivery)
-        lengths = [each.z.shape[2] for each in prepared]
+        latents = self._latents(utterances, seeds, delivery)
+        lengths = [each.z.shape[2] for each in latents]
         wavs: list[np.ndarray]
-        if any(each.g is not None and each.g.shape[2] > 1 for each in prepared):  # speakers that change on the way
-            wavs = [next(self._decode(each, WHOLE)) for each in prepared]
+        if any(each.g is not None and each.g.shape[2] > 1 for each in latents):  # speakers that change on the way
+            wavs = [next(self._decode(each, WHOLE)) for each in latents]
         else:
-            z = torch.nn.utils.rnn.pad_sequence([each.z[0].mT for each in prepared], batch_first=True).mT.contiguous()
-            g = None if prepared[0].g is None else torch.cat([each.g for each in prepared])
+            z = torch.nn.utils.rnn.pad_sequence([each.z[0].mT for each in latents], batch_first=True).mT.contiguous()
+            g = None if latents[0].g is None else torch.cat([each.g for each in latents])
             wav = self._decoded(z, lengths, g)[:, 0].float().cpu().numpy()
             wavs = [row[: length * self.config.data.hop_length] for row, length in zip(wav, lengths)]
-        spoken = []
-        for each, samples in zip(prepared, wavs):
-            samples = pitched(samples, each.utterance, each.frames, self.sample_rate, pitch_shift.pitch_shifted,
-                              delivery.pitch_semitones)
-            gains = gains_of(each.utterance, each.frames, self.config.data.hop_length, self.sample_rate,
-                             delivery.volume_db)
-            spoken.append(self._audio((samples if gains is None else samples * gains).clip(-1, 1), each))
-        return spoken
+        return [audio for each, wav in zip(latents, wavs) for audio in self._finished(each, [wav])]
 
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
+    def _latent(self, utterance: Utterance, seed: int, delivery: Delivery,
+                durations: Sequence[int] | None) -> TorchLatent:
         if delivery.candidates > 1:
             return self._best(utterance, seed, delivery, durations)
-        [prepared] = self._prepare([utterance], [seed], delivery, durations)
-        return prepared
+        [latent] = self._latents([utterance], [seed], delivery, durations)
+        return latent
 
     @torch.inference_mode()
-    def _prepare(self, utterances: Sequence[Utterance], seeds: Sequence[int], delivery: Delivery,
-                 durations: Sequence[int] | None = None) -> list[Prepared]:
-        """All but the generator, for several utterances at once; `durations` are frames of a single one."""
+    def _latents(self, utterances: Sequence[Utterance], seeds: Sequence[int], delivery: Delivery,
+                 durations: Sequence[int] | None = None) -> list[TorchLatent]:
+        """Several utterances at once up to the generator; `durations` are frames of a single one."""
         lengths = [len(utterance.ids) for utterance in utterances]
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(each.ids) for each in utterances], batch_first=True)
-        timbres = [self._timbre(utterance.speaker, delivery.speaker) for utterance in utterances]
-        prior = self.model.enc_p(ids.to(self.device), torch.tensor(lengths, device=self.device))
-        if durations is None:
-            noise = duration_noise(seeds, lengths, delivery.strategy).to(self.device)
-            predicted = self.model.predict_durations(prior, _stacked(timbres, lengths),
-                                                     delivery.noise_scale_duration * noise).cpu().numpy()
-            for row, length in zip(predicted, lengths):
-                checked_durations(row[:length], length)
-        else:
-            predicted = np.asarray([durations], np.float64)
-        frames = [paced(row[:length], [delivery.speed * manner.rate for manner in utterance.manners])
-                  for row, length, utterance in zip(predicted, lengths, utterances)]
-        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in frames], batch_first=True)
-        n_frames = [max(1, int(each.sum())) for each in frames]
-        noise = prior_noise(delivery.strategy, seeds, prior.mean.shape[1], n_frames).to(self.device)
-        latent = self.model.latent(prior, padded.to(self.device), _stacked(timbres, n_frames),
-                                   delivery.noise_scale * noise)
-        return [Prepared(utterance, each, latent.z[i : i + 1, :, : n_frames[i]],
-                         None if timbre is None else timbre.over(n_frames[i]))
-                for i, (utterance, each, timbre) in enumerate(zip(utterances, frames, timbres))]
+        speakers = [self.speaker_condition(utterance.speaker) for utterance in utterances]
 
-    def _best(self, utterance: Utterance, seed: int, delivery: Delivery, durations: Sequence[int] | None) -> Prepared:
-        """The candidate that the voice itself reads back best."""
+        def whole_frames(predicted: Tensor) -> Tensor:
+            rows = zip(predicted.cpu().numpy(), lengths, utterances)
+            return torch.nn.utils.rnn.pad_sequence(
+                [torch.from_numpy(token_frames(row[:length], utterance)) for row, length, utterance in rows],
+                batch_first=True)
 
-        def make(candidate: int) -> Prepared:
-            [prepared] = self._prepare([utterance], [candidate], delivery, durations)
-            return prepared
+        given = None if durations is None else torch.from_numpy(paced(durations, utterances[0].rates))[None]
+        latent = self.model.text_to_latent(
+            ids.to(self.device), torch.tensor(lengths, device=self.device), partial(over_batch, speakers),
+            SeededNoise(seeds, delivery.strategy), durations=whole_frames if given is None else given,
+            noise_scale=delivery.noise_scale, noise_scale_duration=delivery.noise_scale_duration)
+        return [TorchLatent(utterance, frames[:length], z[None, :, :n_frames],
+                            None if speaker is None else speaker.over(n_frames))
+                for utterance, frames, length, z, n_frames, speaker in zip(
+                    utterances, latent.durations.cpu().numpy(), lengths, latent.z, latent.lengths.tolist(), speakers)]
 
-        def score(prepared: Prepared) -> float:
-            wav = torch.from_numpy(next(self._decode(prepared, WHOLE)))
+    def _best(self, utterance: Utterance, seed: int, delivery: Delivery,
+              durations: Sequence[int] | None) -> TorchLatent:
+        """The candidate whose sound the posterior encoder fits best to its text."""
+
+        def make(candidate: int) -> TorchLatent:
+            [latent] = self._latents([utterance], [candidate], delivery, durations)
+            return latent
+
+        def score(latent: TorchLatent) -> float:
+            wav = torch.from_numpy(next(self._decode(latent, WHOLE)))
             return reading_score(self.model, self.config.data, torch.tensor(utterance.ids),
-                                 torch.from_numpy(prepared.frames), wav, prepared.g)
+                                 torch.from_numpy(latent.frames), wav, latent.g)
 
         return best_of(delivery.candidates, seed, make, score)
 
     @torch.inference_mode()
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
+    def _decode(self, latent: TorchLatent, pieces: Pieces) -> Iterator[np.ndarray]:
         """Samples of an utterance, float32; those of an utterance of no frames are none."""
-        n_samples = int(prepared.frames.sum()) * self.config.data.hop_length
+        n_samples = int(latent.frames.sum()) * self.config.data.hop_length
         if not n_samples:
             yield np.zeros(0, np.float32)
         elif self.compiled:
-            yield self._decoded(prepared.z, [prepared.z.shape[2]], prepared.g)[0, 0].float().cpu().numpy()
+            yield self._decoded(latent.z, [latent.z.shape[2]], latent.g)[0, 0].float().cpu().numpy()
         else:
-            for wav in decode_in_pieces(self.model.dec, prepared.z, prepared.g, pieces):
+            for wav in decode_in_pieces(self.model.dec, latent.z, latent.g, pieces):
                 yield wav[0, 0].float().cpu().numpy()
 
     @torch.inference_mode()
@@ -228,7 +217,7 @@ class Voice(Speaking):
             raise ValueError(f"{path} has {samples.shape[1]} samples at {self.sample_rate} Hz; {hop} is the least")
         spec = spectrogram(samples, self.config.data)
         n_frames = spec.shape[2]
-        source, goal = self._timbre(None, speaker).over(n_frames), self._timbre(None, target).over(n_frames)
+        source, goal = (self.speaker_condition(each).over(n_frames) for each in (speaker, target))
         channels = self.config.model.inter_channels
         seed = secrets.randbits(62) if seed is None else seed
         noise = prior_noise("prior", [seed], channels, [n_frames]).to(self.device)
@@ -250,26 +239,7 @@ class Voice(Speaking):
         """Log-mel of speech in this voice's own settings, [M, T], for pictures."""
         return mel_spectrogram(torch.from_numpy(audio.samples)[None], self.config.data)[0].numpy()
 
-    def _timbre(self, named: str | None, wanted: str | int | None) -> Timbre | None:
-        """Who speaks: whom the text names, else whom the caller wants; None for one voice."""
-        speaker = self._who(named, wanted)
-        if speaker is None:
-            return None
-        table = self.model.emb_g.weight
-        if isinstance(speaker, int):
-            return Timbre(table[speaker])
-        return find_timbre(parse_speaker(speaker, self.speakers), self.speakers, table)
-
-
-def _stacked(timbres: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:
-    """Speakers of a batch over tokens or frames: [B, G, 1], or [B, G, T] if one of them changes on the way."""
-    if timbres[0] is None:
-        return None
-    over = [timbre.over(length) for timbre, length in zip(timbres, lengths)]
-    longest = max(each.shape[2] for each in over)
-    if longest == 1:
-        return torch.cat(over)
-    longest = max(lengths)
-    return torch.cat([each.expand(-1, -1, longest) if each.shape[2] == 1
-                      else torch.nn.functional.pad(each, (0, longest - each.shape[2]), mode="replicate")
-                      for each in over])
+    def speaker_condition(self, speaker: str | int | None) -> Timbre | None:
+        """What the model takes for a speaker as users name it; None for one voice. ValueError for one that is not."""
+        spec = find_speaker(speaker, self.speakers)
+        return None if spec is None else find_timbre(spec, self.speakers, self.model.emb_g.weight)

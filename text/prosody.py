@@ -41,7 +41,7 @@ class Manner:
     rate: float = 1.0  # 2 is twice as fast; nested ones multiply
     volume_db: float = 0.0  # nested ones add; minus infinity is silence
     pitch_semitones: float = 0.0  # nested ones add
-    speaker: str | None = None  # the inner one counts; None is the caller's
+    speaker: str | int | None = None  # the inner one counts; None is the caller's
 
     def with_inside(self, rate: float = 1.0, volume_db: float = 0.0, pitch_semitones: float = 0.0) -> Manner:
         """The manner of an element inside; ValueError if it goes too far."""

@@ -72,9 +72,22 @@ class Utterance:
         return self.silence_before is not None or self.silence_after is not None
 
     @property
-    def speaker(self) -> str | None:
+    def speaker(self) -> str | int | None:
         """Who says it; None for whom the caller wants."""
         return self.manners[0].speaker
+
+    @property
+    def rates(self) -> list[float]:
+        """Speed of each token, [L]; 2 is twice as fast."""
+        return [manner.rate for manner in self.manners]
+
+    def within(self, outer: Manner) -> Utterance:
+        """The same with its manners inside of an outer one, such as what the caller wants of the whole text."""
+        inner = {manner: Manner(outer.rate * manner.rate, outer.volume_db + manner.volume_db,
+                                outer.pitch_semitones + manner.pitch_semitones,
+                                outer.speaker if manner.speaker is None else manner.speaker)
+                 for manner in set(self.manners)}
+        return replace(self, manners=tuple(inner[manner] for manner in self.manners))
 
 
 class Silence(NamedTuple):

@@ -105,12 +105,13 @@ class Jury:
         speaker_ids = None if speaker is None else torch.tensor(
             [speaker_id(speaker, data.speakers, data.n_speakers)], device=device)
         seed = self.config.train.seed
-        prior = model.enc_p(text_ids, lengths)
-        noise = 0.8 * SeededNoise([seed]).durations([len(ids)]).to(device)
-        durations = model.predict_durations(prior, model.speaker_embedding(speaker_ids), noise).ceil()  # [1, L]
         limit = LONGEST_SECONDS * data.sampling_rate / data.hop_length
-        durations = durations * (durations.cumsum(dim=1) <= limit)
-        wav = model.infer(text_ids, lengths, speaker_ids, durations=durations, noise=SeededNoise([seed])).wav
+
+        def within_limit(predicted: torch.Tensor) -> torch.Tensor:
+            frames = predicted.ceil()  # [1, L]
+            return frames * (frames.cumsum(dim=1) <= limit)
+
+        wav = model.infer(text_ids, lengths, speaker_ids, durations=within_limit, noise=SeededNoise([seed])).wav
         return wav[0, 0].float().cpu().numpy()
 
     def measure(self, samples: Sequence[SpokenSample], sentences: Sequence[SpokenSentence],

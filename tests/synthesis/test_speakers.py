@@ -17,7 +17,7 @@ from synthesis.speakers import (
     over_time,
     parse_mix,
     parse_speaker,
-    resolve,
+    shares,
     slerp,
 )
 from tests.conftest import tiny
@@ -108,15 +108,15 @@ def test_a_mix_is_read_into_weights():
 
 
 def test_names_become_weights_in_the_order_of_the_speakers():
-    assert resolve(NAMES, parse_speaker("bob")).tolist() == [0, 1, 0, 0]
-    assert resolve(NAMES, parse_speaker("bob:3+alice:1")).tolist() == [0.25, 0.75, 0, 0]
+    assert shares(NAMES, parse_speaker("bob")).tolist() == [0, 1, 0, 0]
+    assert shares(NAMES, parse_speaker("bob:3+alice:1")).tolist() == [0.25, 0.75, 0, 0]
 
 
 def test_an_unknown_speaker_is_an_error_that_offers_the_nearest_names():
     with pytest.raises(ValueError, match=r"unknown speaker 'alicia'; this voice has 4: alice, \.\.\."):
-        resolve(NAMES, parse_speaker("alicia"))
+        shares(NAMES, parse_speaker("alicia"))
     with pytest.raises(ValueError, match="unknown speaker 'xyz'; this voice has 2: alice, bob$"):
-        resolve(NAMES[:2], parse_speaker("alice:1+xyz:1"))
+        shares(NAMES[:2], parse_speaker("alice:1+xyz:1"))
 
 
 # Mixes.
@@ -136,7 +136,7 @@ def test_weights_that_nothing_can_be_made_of_are_an_error(weights, total):
     with pytest.raises(ValueError, match=message):
         mix(normal(2, 4), weights)
     with pytest.raises(ValueError, match=message):
-        resolve(["a", "b"], SpeakerSpec("mix", dict(zip("ab", weights))))
+        shares(["a", "b"], SpeakerSpec("mix", dict(zip("ab", weights))))
 
 
 def test_weights_must_be_one_for_each_speaker():

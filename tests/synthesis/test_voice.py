@@ -248,8 +248,8 @@ def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
     frames, peaks = [], []
     for number, item in enumerate(item for item in reader.read(book) if isinstance(item, Utterance)):
         if number % 120 == 0:
-            [prepared] = voice._prepare([item], [number], delivery)
-            frames.append(prepared.frames.sum())
+            [latent] = voice._latents([item.within(delivery.manner)], [number], delivery)
+            frames.append(latent.frames.sum())
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.reset_peak()
     tracemalloc.stop()
