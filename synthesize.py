@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from audio.output import OutputFormat
-    from synthesis.base import Audio, Delivery, Speaking
+    from synthesis.base import Audio, BaseVoice, SynthesisOptions
     from synthesis.timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
@@ -193,7 +193,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
 
 
-def load_voice(args: argparse.Namespace) -> Speaking:
+def load_voice(args: argparse.Namespace) -> BaseVoice:
     """The voice, by onnxruntime if it is an ONNX file, else by torch.
 
     Raises:
@@ -225,12 +225,12 @@ def is_piped(args: argparse.Namespace) -> bool:
     return args.raw or str(args.out) == "-"
 
 
-def delivery_of(args: argparse.Namespace) -> Delivery:
+def options_of(args: argparse.Namespace) -> SynthesisOptions:
     """How the arguments want it said."""
-    from synthesis.base import Delivery
+    from synthesis.base import SynthesisOptions
     from text.lexicon import Lexicon
 
-    return Delivery(
+    return SynthesisOptions(
         speaker=args.speaker, speed=args.speed, noise_scale=args.noise_scale,
         noise_scale_duration=args.noise_scale_duration, seed=args.seed, strategy=args.strategy,
         candidates=args.candidates, volume_db=args.volume, pitch_semitones=args.pitch,
@@ -238,22 +238,22 @@ def delivery_of(args: argparse.Namespace) -> Delivery:
         lexicon=None if args.lexicon is None else Lexicon.load(args.lexicon))
 
 
-def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) -> Iterator[Audio]:
+def sounds_of(voice: BaseVoice, args: argparse.Namespace, items: Sequence[Item]) -> Iterator[Audio]:
     """All that is asked for, in pieces as they are made."""
     if args.convert:
         yield from voice.stream_conversion(args.convert, args.source_speaker, args.speaker, args.seed)
-    delivery, outcome = delivery_of(args), Outcome(items)
+    options, outcome = options_of(args), Outcome(items)
     for item in items:
         with outcome.saying(item):
-            yield from sound_of(voice, item, delivery)
+            yield from sound_of(voice, item, options)
     outcome.check()
 
 
-def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
+def sound_of(voice: BaseVoice, item: Item, options: SynthesisOptions) -> Iterator[Audio]:
     """One text in pieces as they are made; NothingToSayError if none of them has a word."""
     from synthesis.base import NothingToSayError
 
-    pieces = voice.stream(item.text, delivery)
+    pieces = voice.stream(item.text, options)
     begin: list[Audio] = []
     while not (begin and begin[-1].text_ids):  # pauses may come first
         if (piece := next(pieces, None)) is None:
@@ -263,19 +263,19 @@ def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]
     yield from pieces
 
 
-def speak_each(voice: Speaking, items: Sequence[Item], paths: Sequence[Path], form: OutputFormat,
+def speak_each(voice: BaseVoice, items: Sequence[Item], paths: Sequence[Path], form: OutputFormat,
                args: argparse.Namespace) -> None:
     """One sound for each text; a long one is written as it is made, so a book needs no more memory than a page."""
-    delivery, outcome = delivery_of(args), Outcome(items)
+    options, outcome = options_of(args), Outcome(items)
     together = args.batch > 1 and len(items) > 1
-    spoken = voice.try_all([item.text for item in items], delivery, batch_size=args.batch) if together else []
+    spoken = voice.try_all([item.text for item in items], options, batch_size=args.batch) if together else []
     for item, path, made in itertools.zip_longest(watched(items), paths, spoken):
         with outcome.saying(item):
             if isinstance(made, ValueError):
                 raise made
             if args.picture:
-                made = voice.speak(item.text, delivery)
-            save(sound_of(voice, item, delivery) if made is None else [made], path, form, args)
+                made = voice.speak(item.text, options)
+            save(sound_of(voice, item, options) if made is None else [made], path, form, args)
             if args.picture:
                 draw(voice, made, item.text, args.picture)
     outcome.check()
@@ -319,12 +319,12 @@ def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse
 
 def at_rate(samples: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """The same stream at another sampling rate."""
-    from audio.resampling import RateChanger
+    from audio.resampling import StreamResampler
 
     if from_hz == to_hz:
         yield from samples
         return
-    changer = RateChanger(from_hz, to_hz)
+    changer = StreamResampler(from_hz, to_hz)
     for each in samples:
         yield changer.push(each)
     yield changer.finish()
@@ -401,7 +401,7 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
     return [out / f"{number:04d}.{ending}" for number in range(1, count + 1)]
 
 
-def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
+def draw(voice: BaseVoice, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
     from training.trackers import plot_speech
 

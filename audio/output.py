@@ -20,7 +20,7 @@ import numpy as np
 
 from audio.io import Wav, quantised, wav_writer
 from audio.loudness import at_loudness
-from audio.resampling import RateChanger, at_rate
+from audio.resampling import StreamResampler, at_rate
 from utils import atomic_path, drop_output
 
 FLOAT = "float"  # for `bits`: 32-bit floats instead of whole numbers
@@ -103,7 +103,7 @@ def writing(path: str | os.PathLike, sample_rate: int,
         with wav_writer(path, sample_rate, subtype) as write:
             yield write
         return
-    changer = RateChanger(sample_rate, next((rate for rate in _OPUS_HZ if rate > sample_rate), _OPUS_HZ[-1]))
+    changer = StreamResampler(sample_rate, next((rate for rate in _OPUS_HZ if rate > sample_rate), _OPUS_HZ[-1]))
     with wav_writer(path, changer.to_hz, subtype) as write:
         yield lambda samples: write(changer.push(samples))
         write(changer.finish())

@@ -69,7 +69,7 @@ def at_rate(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     return np.pad(resampled, (0, length - len(resampled)))  # where the ratio of the rates has to be simplified
 
 
-class RateChanger:
+class StreamResampler:
     """Resample a stream piece by piece: what comes out, joined, is `at_rate` of what went in, joined."""
 
     def __init__(self, from_hz: int, to_hz: int):

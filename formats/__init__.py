@@ -50,7 +50,7 @@ FORMATS: dict[str, Carries] = {
     "piper-checkpoint": Carries("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
     "piper-onnx": Carries("piper_onnx", True, False, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "onnx": Carries("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
-    "onnx-streaming": Carries("onnx_streaming", False, True, True, False, False, "voice.json, as onnx"),
+    "onnx-streaming": Carries("onnx_voice", False, True, True, False, False, "voice.json, as onnx"),
     "piper": Carries("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "torchscript": Carries("torchscript", False, True, True, False, False, "voice.json, as onnx"),
     "sherpa-onnx": Carries("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
@@ -202,7 +202,10 @@ def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None
                           f"{', '.join(each for each, carries in FORMATS.items() if carries.writes)}")
     module = module_of(name)
     with staged(folder) as made:
-        written = module.write(weights, made) if words is None else module.write(weights, made, words)
+        options = {} if words is None else {"words": words}
+        if name == "onnx-streaming":
+            options["streaming"] = True
+        written = module.write(weights, made, **options)
         for kind in quantise:
             narrow = quantised(made / "voice.onnx", kind)
             written = Written(written.files + narrow.files, written.checks + narrow.checks)

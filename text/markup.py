@@ -3,7 +3,7 @@
     segments = parse_ssml("<speak>Wait <break time='1.5s'/> <prosody rate='slow'>for it.</prosody></speak>")
     segments = parse_inline("I said [[təmˈɑːtoʊ]].")
 
-White space is collapsed. The texts of all stretches up to a Break, put together, are the text of a sentence: a stretch
+White space is collapsed. The texts of all spans up to a Break, put together, are the text of a sentence: a span
 never begins with a space, and one that ends with a space ends a word.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Literal, NamedTuple
 from xml.parsers import expat
@@ -21,7 +21,7 @@ from text.prosody import (
     EMPHASIS,
     LONGEST_SILENCE,
     PAUSES,
-    Manner,
+    Prosody,
     named,
     nearest_hint,
     read_rate,
@@ -43,13 +43,13 @@ class MarkupError(ValueError):
     """Marked-up text is wrong; the message begins with the place."""
 
 
-class Spoken(NamedTuple):
-    """A stretch of text in one manner. At most one of `phonemes` and `respelling` is there."""
+class TextSpan(NamedTuple):
+    """A span of text in one prosody. At most one of `phonemes` and `respelling` is there."""
 
     text: str  # as written; what word timings show
     phonemes: str | None  # to be said instead, without cleaning
     respelling: str | None  # a text to be said instead
-    manner: Manner
+    prosody: Prosody
     line: int  # its place in the source, from 1
     column: int
 
@@ -65,7 +65,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Mark(NamedTuple):
+class Bookmark(NamedTuple):
     """A place whose time the caller wants to know."""
 
     name: str
@@ -77,7 +77,7 @@ class Break(NamedTuple):
     kind: Literal["sentence", "paragraph"]
 
 
-Segment = Spoken | Pause | Mark | Break
+Segment = TextSpan | Pause | Bookmark | Break
 
 
 def is_ssml(source: str) -> bool:
@@ -135,7 +135,7 @@ def _say_inline(segments: _Segments, paragraph: str, offset: int, places: _Place
     """Say a paragraph that begins at an offset of the source."""
     def say_plain(start: int, end: int) -> None:
         written = paragraph[start:end]
-        segments.say(written, Manner(), places.of(offset + end - len(written.lstrip())))
+        segments.say(written, Prosody(), places.of(offset + end - len(written.lstrip())))
 
     position = 0
     last_closing = paragraph.rfind("]]")  # to look no farther keeps a million open brackets from taking minutes
@@ -143,22 +143,9 @@ def _say_inline(segments: _Segments, paragraph: str, offset: int, places: _Place
         phonemes = " ".join(match[1].split())
         if phonemes:
             say_plain(position, match.start())
-            segments.say(phonemes, Manner(), places.of(offset + match.start()), phonemes)
+            segments.say(phonemes, Prosody(), places.of(offset + match.start()), phonemes)
             position = match.end()
     say_plain(position, len(paragraph))
-
-
-def to_plain_text(segments: Iterable[Segment]) -> str:
-    """The text as it was written, without markup; an empty line between paragraphs."""
-    pieces: list[str] = []
-    for segment in segments:
-        if isinstance(segment, Spoken):
-            pieces.append(segment.text)
-        elif segment == Break("paragraph"):
-            pieces.append("\n\n")
-        elif isinstance(segment, (Pause, Break)) and pieces and not pieces[-1][-1:].isspace():
-            pieces.append(" ")
-    return "".join(pieces).strip()
 
 
 def from_ipa(written: str) -> str:
@@ -217,26 +204,26 @@ class _Places:
 
 
 class _Segments:
-    """Collects segments, and keeps white space where it belongs: at the end of the stretch before it."""
+    """Collects segments, and keeps white space where it belongs: at the end of the span before it."""
 
     def __init__(self) -> None:
         self._segments: list[Segment] = []
-        self._last: int | None = None  # the last stretch, if nothing has ended its sentence yet
+        self._last: int | None = None  # the last span, if nothing has ended its sentence yet
         self._end: int | None = None  # the last Break
 
-    def say(self, written: str, manner: Manner, place: tuple[int, int], phonemes: str | None = None,
+    def say(self, written: str, prosody: Prosody, place: tuple[int, int], phonemes: str | None = None,
             respelling: str | None = None) -> None:
-        """Add a stretch; white space alone only parts what stands around it."""
+        """Add a span; white space alone only parts what stands around it."""
         text = " ".join(written.split())
         if written[:1].isspace():
             self._part()
         if text:
             self._last = len(self._segments)
-            self._segments.append(Spoken(text, phonemes, respelling, manner, *place))
+            self._segments.append(TextSpan(text, phonemes, respelling, prosody, *place))
             if written[-1].isspace():
                 self._part()
 
-    def add(self, segment: Pause | Mark) -> None:
+    def add(self, segment: Pause | Bookmark) -> None:
         self._segments.append(segment)
 
     def end(self, kind: Literal["sentence", "paragraph"]) -> None:
@@ -301,7 +288,7 @@ class _Open(NamedTuple):
 
     name: str
     attributes: dict[str, str]
-    manner: Manner  # of what stands in it
+    prosody: Prosody  # of what stands in it
     within: str | None  # the nearest p or s: itself, or around it
     value: float | str | None  # what it says instead of its text
     place: tuple[int, int]
@@ -359,15 +346,15 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._open:
             written, place = self._taken_text()
-            self.segments.say(written, self._open[-1].manner, place)
+            self.segments.say(written, self._open[-1].prosody, place)
         self._check(name, attributes)
         outer = self._open[-1] if self._open else None
         within = outer.within if outer else None
         if name in ("p", "s"):
             self.segments.end("paragraph" if name == "p" else "sentence")  # of what stands loose before it
             within = name
-        manner = self._manner(name, attributes, outer.manner if outer else Manner())
-        self._open.append(_Open(name, attributes, manner, within, self._value(name, attributes), self._place()))
+        prosody = self._prosody(name, attributes, outer.prosody if outer else Prosody())
+        self._open.append(_Open(name, attributes, prosody, within, self._value(name, attributes), self._place()))
 
     def _end(self, name: str) -> None:
         element = self._open.pop()
@@ -379,11 +366,11 @@ class _Reader:
                                  "shorter, or speak the document in parts", element.place)
             self.segments.add(Pause(element.value))
         elif name == "mark":
-            self.segments.add(Mark(element.value))
+            self.segments.add(Bookmark(element.value))
         elif ELEMENTS[name].holds == "text":
             self._say_instead(element, written)
         else:
-            self.segments.say(written, element.manner, place)
+            self.segments.say(written, element.prosody, place)
         if name in ("p", "s"):
             self.segments.end("paragraph" if name == "p" else "sentence")
 
@@ -410,8 +397,8 @@ class _Reader:
             if not attributes.get(attribute, "").strip():
                 raise self._fail(f"<{name}> has no {attribute}; write <{name} {attribute}='...'>")
 
-    def _manner(self, name: str, attributes: dict[str, str], outer: Manner) -> Manner:
-        """The manner inside of an element."""
+    def _prosody(self, name: str, attributes: dict[str, str], outer: Prosody) -> Prosody:
+        """The prosody inside of an element."""
         if name == "voice":
             return replace(outer, speaker=attributes["name"].strip())
         if name == "emphasis":
@@ -424,7 +411,7 @@ class _Reader:
         else:
             return outer
         try:
-            return outer.with_inside(**changes)
+            return outer.nested(**changes)
         except ValueError as error:
             raise self._fail(f"<{name}> makes {error}") from None
 
@@ -451,7 +438,7 @@ class _Reader:
         return " ".join(attributes[value].split()) if value else None
 
     def _say_instead(self, element: _Open, written: str) -> None:
-        """Add the stretch of a <phoneme>, <sub> or <say-as>."""
+        """Add the span of a <phoneme>, <sub> or <say-as>."""
         value, phonemes = element.value, None
         if element.name == "say-as":
             try:
@@ -461,7 +448,8 @@ class _Reader:
                 raise self._fail(f"<say-as>: {error}", element.place) from None
         elif element.name == "phoneme":
             value, phonemes = None, value
-        self.segments.say(written if written.strip() else element.value, element.manner, element.place, phonemes, value)
+        self.segments.say(written if written.strip() else element.value, element.prosody, element.place, phonemes,
+                          value)
 
 
 # alphabet -> how its symbols are read. "vits" stands for the voice's own, as they are.

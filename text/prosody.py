@@ -1,7 +1,7 @@
-"""How a stretch of marked-up text is said: its manner, and what may stand in the attributes that change it.
+"""How a stretch of marked-up text is said: its prosody, and what may stand in the attributes that change it.
 
-    slower = Manner().with_inside(rate=read_rate("80%"))
-    louder = slower.with_inside(volume_db=read_volume_db("+6dB"))
+    slower = Prosody().nested(rate=read_rate("80%"))
+    louder = slower.nested(volume_db=read_volume_db("+6dB"))
 
 The readers raise a ValueError that says what is accepted; who calls them knows the place.
 """
@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Manner:
+class Prosody:
     """How a stretch is said."""
 
     rate: float = 1.0  # 2 is twice as fast; nested ones multiply
@@ -43,8 +43,8 @@ class Manner:
     pitch_semitones: float = 0.0  # nested ones add
     speaker: str | int | None = None  # the inner one counts; None is the caller's
 
-    def with_inside(self, rate: float = 1.0, volume_db: float = 0.0, pitch_semitones: float = 0.0) -> Manner:
-        """The manner of an element inside; ValueError if it goes too far."""
+    def nested(self, rate: float = 1.0, volume_db: float = 0.0, pitch_semitones: float = 0.0) -> Prosody:
+        """The prosody of an element inside; ValueError if it goes too far."""
         inner = replace(self, rate=self.rate * rate, volume_db=self.volume_db + volume_db,
                         pitch_semitones=self.pitch_semitones + pitch_semitones)
         if not SLOWEST <= inner.rate <= FASTEST:

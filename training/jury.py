@@ -23,7 +23,7 @@ from evaluation.prompts import Prompt, find_sentences, one_of_each, others_of, r
 from models import SynthesizerTrn
 from synthesis.noise import SeededNoise
 from text import TextProcessor
-from text.utterances import ScriptReader, Silence, Utterance
+from text.utterances import ScriptReader, SentenceTokens, Silence
 from training import distributed
 from training.callbacks import SpokenSample, SpokenSentence
 
@@ -59,7 +59,7 @@ class Jury:
         self._costly = tuple(train.costly_meters) if train.evaluate_every else ()
         self._wanted = tuple(dict.fromkeys((*self._always, *self._costly)))
         self._meters: dict[str, Meter | None] = {}  # those asked so far; None: absent, or failed
-        self._scripts: dict[str, list[Utterance | Silence]] | None = None  # of the test sentences' ids, once read
+        self._scripts: dict[str, list[SentenceTokens | Silence]] | None = None  # of the test sentences' ids, once read
         found = measures_of(self._wanted)
         self.names = tuple(found)  # numbers that meters may give, the same in every process
         check_ranking(train, BETTER | {name: measure.better for name, measure in found.items()})
@@ -78,7 +78,7 @@ class Jury:
                                self.config.data.sampling_rate, prompt.speaker)
                 for prompt in (self.sentences if is_full else one_of_each(self.sentences))]
 
-    def _read(self) -> dict[str, list[Utterance | Silence]]:
+    def _read(self) -> dict[str, list[SentenceTokens | Silence]]:
         """What to say of each test sentence, by its id, without those that cannot be read."""
         scripts, faults = {}, []
         for prompt in self.sentences:

@@ -241,7 +241,7 @@ def test_forms_that_hold_training_parts_are_refused_not_filled_with_noise(releas
     ids=["candidates", "conversion", "reading score", "streamed conversion"])
 def test_what_needs_the_posterior_encoder_says_that_it_is_missing(release, tmp_path, need):
     write_wav(tmp_path / "a.wav", np.zeros(4000, np.float32), 8000)
-    with pytest.raises(ValueError, match="has no posterior encoder .* read from a file that only speaks. Expected"):
+    with pytest.raises(ValueError, match="has no posterior encoder .* read from a file for inference only. Expected"):
         need(Voice.load(release, "cpu"), tmp_path / "a.wav")
 
 

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.text.plain_text import to_plain_text
 from text.markup import (
     ELEMENTS,
+    Bookmark,
     Break,
-    Manner,
-    Mark,
     MarkupError,
     Pause,
-    Spoken,
+    Prosody,
+    TextSpan,
     check_phonemes,
     from_ipa,
     is_ssml,
     parse_inline,
     parse_ssml,
-    to_plain_text,
 )
 from text.symbols import SymbolTable
 
@@ -36,20 +36,20 @@ SENTENCE, PARAGRAPH = Break("sentence"), Break("paragraph")
 
 
 def inside(markup: str) -> list:
-    """The segments of what stands in <speak>; plain stretches in the caller's manner as their text alone."""
-    return [segment.text if isinstance(segment, Spoken) and segment[1:4] == (None, None, Manner()) else segment
+    """The segments of what stands in <speak>; plain stretches in the caller's prosody as their text alone."""
+    return [segment.text if isinstance(segment, TextSpan) and segment[1:4] == (None, None, Prosody()) else segment
             for segment in parse_ssml(f"<speak>{markup}</speak>")]
 
 
 def said(segments: list) -> list[tuple]:
     """(text, what is said instead) of the stretches."""
     return [(segment.text, segment.phonemes or segment.respelling) for segment in segments
-            if isinstance(segment, Spoken)]
+            if isinstance(segment, TextSpan)]
 
 
-def manner_of(markup: str) -> Manner:
-    """The manner of the last stretch."""
-    return [segment for segment in parse_ssml(f"<speak>{markup}</speak>") if isinstance(segment, Spoken)][-1].manner
+def manner_of(markup: str) -> Prosody:
+    """The prosody of the last stretch."""
+    return [segment for segment in parse_ssml(f"<speak>{markup}</speak>") if isinstance(segment, TextSpan)][-1].prosody
 
 
 # Structure and white space
@@ -69,7 +69,7 @@ def manner_of(markup: str) -> Manner:
     ("<p>loose <s>One.</s> loose </p>", ["loose", SENTENCE, "One.", SENTENCE, "loose", PARAGRAPH]),
     ("<p></p><s/>a<p> </p>", ["a", PARAGRAPH]),
     ("<prosody><p><s>One.</s></p></prosody>", ["One.", PARAGRAPH]),
-    ("<p><s>One.</s><mark name='end'/></p>", ["One.", PARAGRAPH, Mark("end")]),
+    ("<p><s>One.</s><mark name='end'/></p>", ["One.", PARAGRAPH, Bookmark("end")]),
     ("a<break/>b", ["a", Pause(0.5), "b"]),
     ("a <break/> b", ["a ", Pause(0.5), "b"]),
     ("<break time='500ms'/>", [Pause(0.5)]),
@@ -80,8 +80,8 @@ def manner_of(markup: str) -> Manner:
     ("<break strength='x-weak'/><break strength='weak'/>", [Pause(0.1), Pause(0.25)]),
     ("<break strength='medium'/>", [Pause(0.5)]),
     ("<break strength='strong'/><break strength='x-strong'/>", [Pause(0.8), Pause(1.2)]),
-    ("Take<mark name=' here '/> it", ["Take ", Mark("here"), "it"]),
-    ("to<mark name='in'/>gether", ["to", Mark("in"), "gether"]),
+    ("Take<mark name=' here '/> it", ["Take ", Bookmark("here"), "it"]),
+    ("to<mark name='in'/>gether", ["to", Bookmark("in"), "gether"]),
     ("<emphasis level='none'>a</emphasis> b", ["a ", "b"]),
     ("<emphasis level='none'>a </emphasis> b", ["a ", "b"]),
     ("<emphasis level='none'>a</emphasis>b", ["a", "b"]),
@@ -95,7 +95,7 @@ def test_ssml_comes_to_segments_in_order(markup, expected):
 
 def test_a_stretch_knows_its_place():
     segments = parse_ssml("<speak>\n  Hé𝄞 <break/> you,\n\t<sub alias='there'>\n th.</sub>\r\n&amp; <s>me</s></speak>")
-    assert [(*segment[:1], segment.line, segment.column) for segment in segments if isinstance(segment, Spoken)] == [
+    assert [(*segment[:1], segment.line, segment.column) for segment in segments if isinstance(segment, TextSpan)] == [
         ("Hé𝄞 ", 2, 3), ("you, ", 2, 16), ("th. ", 3, 2), ("&", 5, 1), ("me", 5, 10)]
     assert segments[0].place == "line 2, column 3"
 
@@ -106,36 +106,36 @@ def test_a_stretch_knows_its_place():
                                          ("x-fast", 1.75), ("80%", 0.8), ("+10%", 1.1), ("-10%", 0.9), ("1.5", 1.5),
                                          (" 2 ", 2)])
 def test_a_rate_is_a_label_a_factor_or_a_change(value, rate):
-    assert manner_of(f"<prosody rate='{value}'>a</prosody>") == Manner(rate=pytest.approx(rate))
+    assert manner_of(f"<prosody rate='{value}'>a</prosody>") == Prosody(rate=pytest.approx(rate))
 
 
 @pytest.mark.parametrize("value, volume_db", [("silent", -math.inf), ("x-soft", -12), ("soft", -6), ("medium", 0),
                                               ("loud", 6), ("x-loud", 12), ("+6dB", 6), ("-3.5 db", -3.5), ("2dB", 2)])
 def test_a_volume_is_a_label_or_decibels(value, volume_db):
-    assert manner_of(f"<prosody volume='{value}'>a</prosody>") == Manner(volume_db=volume_db)
+    assert manner_of(f"<prosody volume='{value}'>a</prosody>") == Prosody(volume_db=volume_db)
 
 
 @pytest.mark.parametrize("value, semitones", [("x-low", -4), ("low", -2), ("medium", 0), ("high", 2), ("x-high", 4),
                                               ("+2st", 2), ("-1.5st", -1.5), ("+100%", 12), ("-50%", -12)])
 def test_a_pitch_is_a_label_semitones_or_percent(value, semitones):
-    assert manner_of(f"<prosody pitch='{value}'>a</prosody>") == Manner(pitch_semitones=pytest.approx(semitones))
+    assert manner_of(f"<prosody pitch='{value}'>a</prosody>") == Prosody(pitch_semitones=pytest.approx(semitones))
 
 
 @pytest.mark.parametrize("level, rate, volume_db", [("strong", 0.85, 2), ("moderate", 0.92, 1), ("none", 1, 0),
                                                     ("reduced", 1.1, -2)])
 def test_emphasis_changes_rate_and_volume_a_little(level, rate, volume_db):
-    assert manner_of(f"<emphasis level='{level}'>a</emphasis>") == Manner(rate, volume_db)
-    assert manner_of("<emphasis>a</emphasis>") == Manner(0.92, 1)
+    assert manner_of(f"<emphasis level='{level}'>a</emphasis>") == Prosody(rate, volume_db)
+    assert manner_of("<emphasis>a</emphasis>") == Prosody(0.92, 1)
 
 
 def test_nested_manners_combine_and_end_with_their_elements():
     segments = parse_ssml(
         "<speak>a <prosody rate='2' volume='+6dB' pitch='+2st'>b <voice name='Ann'><prosody rate='50%' volume='soft' "
         "pitch='-3st'>c <voice name='Bob'>d</voice></prosody> e</voice></prosody> f</speak>")
-    loud = Manner(2, 6, 2)
-    assert [(segment.text, segment.manner) for segment in segments] == [
-        ("a ", Manner()), ("b ", loud), ("c ", Manner(1, 0, -1, "Ann")), ("d ", Manner(1, 0, -1, "Bob")),
-        ("e ", Manner(2, 6, 2, "Ann")), ("f", Manner())]
+    loud = Prosody(2, 6, 2)
+    assert [(segment.text, segment.prosody) for segment in segments] == [
+        ("a ", Prosody()), ("b ", loud), ("c ", Prosody(1, 0, -1, "Ann")), ("d ", Prosody(1, 0, -1, "Bob")),
+        ("e ", Prosody(2, 6, 2, "Ann")), ("f", Prosody())]
 
 
 def test_silence_stays_silent_whatever_stands_in_it():
@@ -373,7 +373,7 @@ def test_inline_text_is_never_refused_nor_lost(source):
     shown = "".join(to_plain_text(segments).split())
     assert shown == "".join(source.split()) or "[[" in source and sorted(shown.replace("[", "").replace("]", "")) == \
         sorted("".join(source.split()).replace("[", "").replace("]", ""))
-    assert not any(isinstance(segment, Spoken) and segment.text[:1].isspace() for segment in segments)
+    assert not any(isinstance(segment, TextSpan) and segment.text[:1].isspace() for segment in segments)
 
 
 PIECES = [f"<{name}>" for name in ELEMENTS] + [f"</{name}>" for name in ELEMENTS] + [
