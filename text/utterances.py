@@ -1,4 +1,4 @@
-"""What a reader gets: a text, or markup, as sentences of token ids that know how each of their tokens is to be said.
+"""Plain text or SSML -> sentences of token ids with the prosody of each token, and the pauses between them.
 
     reader = ScriptReader(voice.text, max_characters=190)
     for item in reader.read("Good <morning>."):      # SentenceTokens or Silence; a long text is read as it is needed
@@ -43,16 +43,16 @@ SILENCE_AT_WORD, SILENCE_AT_MARK = 0.01, 0.04
 
 
 class Word(NamedTuple):
-    """A written word and the tokens that say it."""
+    """A written word and its tokens."""
 
     text: str
     first: int  # token
-    end: int  # behind its last token; equal to `first` if nothing says it
+    end: int  # behind its last token; equal to `first` if it has none
 
 
 @dataclass(frozen=True)
 class SentenceTokens:
-    """What is said in one breath, by one speaker."""
+    """A sentence, or a part of a long one, of one speaker, as token ids; what the network takes at a time."""
 
     text: str  # as written
     ids: tuple[int, ...]  # [L], blanks included
@@ -60,7 +60,7 @@ class SentenceTokens:
     token_prosody: tuple[Prosody, ...]  # [L]
     words: tuple[Word, ...] = ()
     bookmarks: tuple[tuple[str, int], ...] = ()  # SSML's marks: name, and the token before which they stand
-    unknown: tuple[str, ...] = ()  # symbols that the table lacks, said as what comes nearest
+    unknown: tuple[str, ...] = ()  # symbols that the table lacks, replaced by what comes nearest
     silence_before: float | None = None  # seconds at most, where the length guard cut a sentence; None: the voice's own
     silence_after: float | None = None  # the same behind it
 
@@ -68,12 +68,12 @@ class SentenceTokens:
 
     @property
     def is_join(self) -> bool:
-        """Whether it is a piece of a sentence that was too long."""
+        """Whether it is a part of a sentence that was too long."""
         return self.silence_before is not None or self.silence_after is not None
 
     @property
     def speaker(self) -> str | int | None:
-        """Who says it; None for whom the caller wants."""
+        """Its speaker; None for the caller's."""
         return self.token_prosody[0].speaker
 
     @property
@@ -82,16 +82,13 @@ class SentenceTokens:
         return [prosody.rate for prosody in self.token_prosody]
 
     def within(self, outer: Prosody) -> SentenceTokens:
-        """The same with its token_prosody inside of an outer one, such as what the caller wants of the whole text."""
-        inner = {prosody: Prosody(outer.rate * prosody.rate, outer.volume_db + prosody.volume_db,
-                                outer.pitch_semitones + prosody.pitch_semitones,
-                                outer.speaker if prosody.speaker is None else prosody.speaker)
-                 for prosody in set(self.token_prosody)}
+        """The same with its prosody inside of an outer one, such as that of the whole text."""
+        inner = {prosody: prosody.inside(outer) for prosody in set(self.token_prosody)}
         return replace(self, token_prosody=tuple(inner[prosody] for prosody in self.token_prosody))
 
 
 class Silence(NamedTuple):
-    """Nothing is said for some time."""
+    """A pause."""
 
     seconds: float
     bookmarks: tuple[str, ...] = ()  # SSML's marks before it
@@ -99,10 +96,10 @@ class Silence(NamedTuple):
 
 @dataclass(frozen=True)
 class ScriptReader:
-    """Reads texts for one voice."""
+    """Reads texts as sentences of one voice's tokens."""
 
     processor: TextProcessor
-    max_characters: int | None = None  # of a sentence; a longer one is cut where a reader would breathe
+    max_characters: int | None = None  # of a sentence; a longer one is cut at a comma or a space
     sentence_pause: float = 0.2  # seconds between two sentences
     paragraph_pause: float = 0.6  # seconds between two paragraphs
     lexicon: Lexicon | None = None
@@ -122,10 +119,10 @@ class ScriptReader:
 
         Args:
             source: SSML if it begins with <speak>; else plain text, in which [[these]] are phonemes. Pieces of plain
-                text if it is no str: a sentence leaves as soon as it is complete.
+                text if it is no str: a sentence is yielded as soon as it is complete.
 
         Raises:
-            MarkupError: SSML that is wrong, or phonemes that the voice does not know, with the place.
+            MarkupError: SSML that is wrong, or phonemes outside the voice's symbols, with the place.
         """
         items = self._items(source)
         waiting: _PauseBetween | None = None  # a pause is due only if something follows
@@ -133,7 +130,7 @@ class ScriptReader:
             if isinstance(item, _PauseBetween):
                 waiting = item if waiting is None or waiting.is_join else waiting
                 continue
-            if isinstance(item, SentenceTokens) and waiting is not None:  # a pause that is asked for replaces it
+            if isinstance(item, SentenceTokens) and waiting is not None:  # an explicit pause replaces it
                 if waiting.is_join:
                     item = replace(item, silence_before=waiting.seconds)
                 elif waiting.seconds > 0:
@@ -185,7 +182,7 @@ class ScriptReader:
                     spans, marks = [], []
                 spans.append(segment)
                 continue
-            held = [name for name, place in marks if place == len(spans)]  # nothing is said behind them
+            held = [name for name, place in marks if place == len(spans)]  # no text follows them
             yield from self._sentences(spans, marks[: len(marks) - len(held)], isinstance(segment, Break))
             spans, marks = [], []
             if isinstance(segment, Pause):
@@ -215,27 +212,27 @@ class ScriptReader:
 
     def _utterance(self, spans: list[TextSpan], marks: list[tuple[str, int]],
                    pause: _PauseBetween) -> Iterator[SentenceTokens | Silence | _PauseBetween]:
-        """Stretches as tokens, before a pause; nothing if there is nothing in them to say, parts if it is too long."""
+        """Spans as a sentence of tokens before a pause; none if they have no sound, parts if they are too long."""
         for span in spans:
-            said_instead = span.phonemes or span.respelling or ""
-            if len(said_instead) > self.longest:
-                raise too_long(said_instead, self.longest, span.place)
-        said = _say(spans, self.processor)
-        if len(said.cleaned) > self.longest:
+            replacement = span.phonemes or span.respelling or ""
+            if len(replacement) > self.longest:
+                raise too_long(replacement, self.longest, span.place)
+        joined = _clean_spans(spans, self.processor)
+        if len(joined.cleaned) > self.longest:
             yield from self._halves(spans, marks, pause)
             return
-        encoded = self.processor.encode_lenient(said.cleaned)
+        encoded = self.processor.encode_lenient(joined.cleaned)
         table, own = self.processor.symbols.symbols, zip(encoded.ids, encoded.places)
         if not any(place >= 0 and is_said(table[each]) for each, place in own):
             if marks:
                 yield Silence(0.0, tuple(name for name, _ in marks))
             return  # punctuation alone has no sound
-        owners = [said.owners[place] if place >= 0 else None for place in encoded.places]
+        owners = [joined.owners[place] if place >= 0 else None for place in encoded.places]
         owners = _filled(owners)
         first_token = {place: token for token, place in reversed(list(enumerate(encoded.places))) if place >= 0}
         last_token = {place: token for token, place in enumerate(encoded.places) if place >= 0}
         words = []
-        for text, start, end in said.words:
+        for text, start, end in joined.words:
             spoken = [place for place in range(start, end) if place in first_token]
             nowhere = words[-1].end if words else 0
             words.append(Word(text, first_token[spoken[0]], last_token[spoken[-1]] + 1) if spoken
@@ -244,7 +241,7 @@ class ScriptReader:
                      for name, span in marks]
         yield SentenceTokens(
             text=_text_of(spans), ids=tuple(encoded.ids),
-            symbols=tuple(said.cleaned[place] if place >= 0 else "" for place in encoded.places),
+            symbols=tuple(joined.cleaned[place] if place >= 0 else "" for place in encoded.places),
             token_prosody=tuple(spans[owner].prosody for owner in owners), words=tuple(words),
             bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown),
             silence_after=pause.seconds if pause.is_join else None, place=spans[0].place)
@@ -252,7 +249,7 @@ class ScriptReader:
 
     def _halves(self, spans: list[TextSpan], marks: list[tuple[str, int]],
                 pause: _PauseBetween) -> Iterator[SentenceTokens | Silence | _PauseBetween]:
-        """Stretches that have too many symbols, cut in two; MarkupError if they cannot be."""
+        """Spans that have too many symbols, cut in two; MarkupError if they cannot be."""
         middle, borders = _middle(spans), _borders(spans)
         if middle is None:
             raise too_long(spans[0].respelling or spans[0].text, self.longest, spans[0].place)
@@ -266,7 +263,7 @@ class ScriptReader:
 
 
 def tokens_of_ids(ids: Iterable[int], processor: TextProcessor) -> SentenceTokens:
-    """Ids that the caller made; their symbols are the table's, and there are no words."""
+    """Token ids of the caller as a sentence; their symbols are the table's, and there are no words."""
     ids = tuple(ids)
     symbols = tuple(processor.symbols.symbols[each] if is_symbol else ""
                     for each, is_symbol in zip(ids, processor.are_symbols(ids)))
@@ -274,7 +271,7 @@ def tokens_of_ids(ids: Iterable[int], processor: TextProcessor) -> SentenceToken
 
 
 class _PauseBetween(NamedTuple):
-    """A pause that is due if something follows that is said."""
+    """A pause that is due if a sentence follows."""
 
     seconds: float
     is_join: bool = False  # within a sentence that was too long: at most so much silence on either side of the cut
@@ -289,42 +286,42 @@ def _text_of(spans: Iterable[TextSpan]) -> str:
     return "".join(span.text for span in spans).strip()
 
 
-class _Said(NamedTuple):
-    """Stretches as one cleaned text."""
+class _CleanedSpans(NamedTuple):
+    """Spans as one cleaned text."""
 
     cleaned: str
-    owners: list[int]  # the span of each of its symbols
+    owners: list[int]  # index of the span of each symbol
     words: list[tuple[str, int, int]]  # as written, first symbol, behind the last
 
 
-def _say(spans: list[TextSpan], processor: TextProcessor) -> _Said:
-    """Clean spans together, so that they influence each other as in a sentence; phonemes stay as they are."""
-    said = _Said("", [], [])
+def _clean_spans(spans: list[TextSpan], processor: TextProcessor) -> _CleanedSpans:
+    """Clean spans together, as context of each other; phonemes stay as they are."""
+    joined = _CleanedSpans("", [], [])
     start = 0
     while start < len(spans):
         span, end = spans[start], start + 1
         if span.phonemes is not None:
             check_phonemes(span.phonemes, processor.symbols.ids, span.place)
-            part = _Said(span.phonemes, [start] * len(span.phonemes),
+            part = _CleanedSpans(span.phonemes, [start] * len(span.phonemes),
                          [(span.text.strip(), 0, len(span.phonemes))])
         else:
             while end < len(spans) and spans[end].phonemes is None:
                 end += 1
             part = _cleaned(spans, start, end, processor)
         parted = spans[start - 1].text[-1:].isspace() if start else False
-        said = _joined(said, part, " " if parted and said.cleaned and part.cleaned else "")
+        joined = _append(joined, part, " " if parted and joined.cleaned and part.cleaned else "")
         start = end
-    return said
+    return joined
 
 
-def _joined(said: _Said, part: _Said, between: str) -> _Said:
-    offset = len(said.cleaned) + len(between)
-    owners = said.owners + [said.owners[-1] for _ in between] + part.owners
-    return _Said(said.cleaned + between + part.cleaned, owners,
-                 said.words + [(text, start + offset, end + offset) for text, start, end in part.words])
+def _append(joined: _CleanedSpans, part: _CleanedSpans, between: str) -> _CleanedSpans:
+    offset = len(joined.cleaned) + len(between)
+    owners = joined.owners + [joined.owners[-1] for _ in between] + part.owners
+    return _CleanedSpans(joined.cleaned + between + part.cleaned, owners,
+                 joined.words + [(text, start + offset, end + offset) for text, start, end in part.words])
 
 
-def _cleaned(spans: list[TextSpan], first: int, end: int, processor: TextProcessor) -> _Said:
+def _cleaned(spans: list[TextSpan], first: int, end: int, processor: TextProcessor) -> _CleanedSpans:
     """Neighbouring spans that are text, cleaned as one line; words of a respelling count as what was written."""
     line, owner_of = "", []  # the span of each character of the line
     for place in range(first, end):
@@ -347,11 +344,11 @@ def _cleaned(spans: list[TextSpan], first: int, end: int, processor: TextProcess
         else:
             words.append((spans[owner].text.strip(), word.cleaned_start, word.cleaned_end))
             respelled = owner
-    return _Said(cleaned, _filled(owners, first), words)
+    return _CleanedSpans(cleaned, _filled(owners, first), words)
 
 
 def _filled(owners: list[int | None], default: int = 0) -> list[int]:
-    """What has no owner goes with what is before it; at the beginning with what follows."""
+    """Owners without None: the one before; at the beginning the one that follows."""
     current = next((owner for owner in owners if owner is not None), default)
     filled = []
     for owner in owners:

@@ -269,7 +269,7 @@ def test_a_graph_of_somebody_else_is_refused(solo, tmp_path):
 
 
 def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
-    with pytest.raises(ValueError, match="candidates is 3, and an ONNX voice has no posterior encoder to choose the best by; expected 1, or a run"):
+    with pytest.raises(ValueError, match="candidates is 3, .* has no posterior encoder .*; expected 1, or a run"):
         voice.speak("abc", candidates=3)
     with pytest.raises(ValueError, match="device is 'cuda', and an ONNX voice runs on the CPU"):
         OnnxVoice.load(solo / "whole", "cuda")

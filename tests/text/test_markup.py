@@ -185,7 +185,7 @@ def test_other_text_is_not_taken_for_ssml(source):
 
 
 def test_places_count_from_the_beginning_of_the_source():
-    with pytest.raises(MarkupError, match="^line 4, column 3: <q> is not known"):
+    with pytest.raises(MarkupError, match="^line 4, column 3: <q> is not supported"):
         parse_ssml("\n\ufeff\n<?xml version='1.0'?><speak>\n  <q/></speak>")
 
 
@@ -204,35 +204,36 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
      f"line 2, column 5: <prosody> has rate='fsat'; did you mean 'fast'? it takes {LABELS}"),
     ("<speak><prosody rate='+2'>b</prosody></speak>", f"line 1, column 8: <prosody> has rate='+2'; it takes {LABELS}"),
     ("<speak><prosody rate='-100%'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has rate='-100%'; nothing is that slow; it takes a factor such as 0.8, 80%, +10% or "
+     "line 1, column 8: <prosody> has rate='-100%'; rate must be above 0; use a factor such as 0.8, 80%, +10% or "
      "-10%"),
     ("<speak><prosody rate='0'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has rate='0'; nothing is that slow; it takes a factor such as 0.8, 80%, +10% or "
+     "line 1, column 8: <prosody> has rate='0'; rate must be above 0; use a factor such as 0.8, 80%, +10% or "
      "-10%"),
     ("<speak><prosody rate='4'><prosody rate='2'>b</prosody></prosody></speak>",
-     "line 1, column 26: <prosody> makes a rate of 8 with what stands around it; it may be 0.2 to 5"),
+     "line 1, column 26: <prosody> makes a rate of 8 with the elements around it; it may be 0.2 to 5"),
     ("<speak><prosody volume='40'>b</prosody></speak>",
      "line 1, column 8: <prosody> has volume='40'; it takes silent, x-soft, soft, medium, loud, x-loud, default or a "
      "change in decibels such as +6dB or -3dB"),
     ("<speak><prosody volume='+40dB'>b</prosody></speak>",
-     "line 1, column 8: <prosody> makes a volume of +40 dB with what stands around it; it may be up to +24 dB"),
+     "line 1, column 8: <prosody> makes a volume of +40 dB with the elements around it; it may be up to +24 dB"),
     ("<speak><prosody pitch='200Hz'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has pitch='200Hz'; a pitch in Hz is not possible, for the voice chooses its own; it "
+     "line 1, column 8: <prosody> has pitch='200Hz'; a pitch in Hz is not possible, as the model predicts it; it "
      "takes a change such as +2st, -1.5st or +10%"),
     ("<speak><prosody pitch='hihg'>b</prosody></speak>",
      "line 1, column 8: <prosody> has pitch='hihg'; did you mean 'high'? it takes x-low, low, medium, high, x-high, "
      "default or a change such as +2st, -1.5st or +10%"),
     ("<speak><prosody pitch='-100%'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has pitch='-100%'; nothing is that low; it takes a change such as +2st, -1.5st or "
+     "line 1, column 8: <prosody> has pitch='-100%'; a change must be above -100%; use one such as +2st, -1.5st or "
      "+10%"),
     ("<speak><prosody pitch='+30st'>b</prosody></speak>",
-     "line 1, column 8: <prosody> makes a pitch of +30 semitones with what stands around it; it may be -12 to +12"),
+     "line 1, column 8: <prosody> makes a pitch of +30 semitones with the elements around it; it may be -12 to +12"),
     ("<speak><prosody contour='x'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has an attribute 'contour' that is not known; it takes rate, volume, pitch"),
+     "line 1, column 8: <prosody> has an attribute 'contour' that is not supported; it takes rate, volume, pitch"),
     ("<speak><emphasis lvel='strong'>b</emphasis></speak>",
-     "line 1, column 8: <emphasis> has an attribute 'lvel' that is not known; did you mean 'level'? it takes level"),
+     "line 1, column 8: <emphasis> has an attribute 'lvel' that is not supported; did you mean 'level'? it takes "
+     "level"),
     ("<speak><p xml:lang='fr'>b</p></speak>",
-     "line 1, column 8: <p> has an attribute 'xml:lang' that is not known; it takes none"),
+     "line 1, column 8: <p> has an attribute 'xml:lang' that is not supported; it takes none"),
     ("<speak><emphasis level='big'>b</emphasis></speak>",
      "line 1, column 8: <emphasis> has level='big'; it takes strong, moderate, none, reduced"),
     ("<speak><break time='3'/></speak>",
@@ -250,7 +251,7 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
     ("<speak><sub>b</sub></speak>", "line 1, column 8: <sub> has no alias; write <sub alias='...'>"),
     ("<speak><phoneme>b</phoneme></speak>", "line 1, column 8: <phoneme> has no ph; write <phoneme ph='...'>"),
     ("<speak><phoneme ph='.'>b</phoneme></speak>",
-     "line 1, column 8: <phoneme> has ph='.', in which nothing sounds; write phonemes"),
+     "line 1, column 8: <phoneme> has ph='.', which has no phoneme; write phonemes"),
     ("<speak><phoneme alphabet='x-sampa' ph='@'>b</phoneme></speak>",
      "line 1, column 8: <phoneme> has alphabet='x-sampa'; it takes ipa, vits"),
     ("<speak><say-as>b</say-as></speak>",
@@ -258,23 +259,23 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
     ("<speak>a\n<say-as interpret-as='digits'>one</say-as></speak>",
      "line 2, column 1: <say-as>: it holds 'one'; it takes digits, in groups if you like: 4096 0017"),
     ("<speak><voce name='a'/></speak>",
-     "line 1, column 8: <voce> is not known; did you mean 'voice'? there are speak, p, s, break, prosody, emphasis, "
-     "voice, phoneme, sub, say-as, mark"),
+     "line 1, column 8: <voce> is not supported; did you mean 'voice'? supported are speak, p, s, break, prosody, "
+     "emphasis, voice, phoneme, sub, say-as, mark"),
     ("<p>a</p>", "line 1, column 1: <p> is outside of <speak>; put one <speak> around everything"),
     ("<speak><speak/></speak>",
-     "line 1, column 8: <speak> stands inside of another; there is one, around everything"),
-    ("<speak><s><p>a</p></s></speak>", "line 1, column 11: <p> stands in <s>; close </s> before it"),
+     "line 1, column 8: <speak> is inside another <speak>; put one around everything"),
+    ("<speak><s><p>a</p></s></speak>", "line 1, column 11: <p> is inside <s>; close </s> before it"),
     ("<speak><p><emphasis><p>a</p></emphasis></p></speak>",
-     "line 1, column 21: <p> stands in <p>; close </p> before it"),
-    ("<speak><s><s>a</s></s></speak>", "line 1, column 11: <s> stands in <s>; close </s> before it"),
+     "line 1, column 21: <p> is inside <p>; close </p> before it"),
+    ("<speak><s><s>a</s></s></speak>", "line 1, column 11: <s> is inside <s>; close </s> before it"),
     ("<speak><sub alias='a'><break/></sub></speak>",
-     "line 1, column 23: <break> stands in <sub>, which holds text only; move it out"),
+     "line 1, column 23: <break> is inside <sub>, which holds text only; move it out"),
     ("<speak><mark name='a'><s/></mark></speak>",
-     "line 1, column 23: <s> stands in <mark>, which holds nothing; move it out"),
+     "line 1, column 23: <s> is inside <mark>, which holds nothing; move it out"),
     ("", "line 1, column 1: no element found; a document begins with <speak> and ends with </speak>"),
     ("<speak>\n<p>a", "line 2, column 5: no element found; the <p> of line 2, column 1 is still open"),
     ("<speak>\n<p>a</s>", "line 2, column 7: mismatched tag; the <p> of line 2, column 1 is still open"),
-    ("<speak/>b", "line 1, column 9: junk after document element; everything stands in one <speak>"),
+    ("<speak/>b", "line 1, column 9: junk after document element; put everything into one <speak>"),
     ("<speak>a & b</speak>", "line 1, column 11: not well-formed (invalid token); write & as &amp; and < as &lt; where "
                              "they are text, and leave out control characters"),
     ("<speak>\0</speak>", "line 1, column 8: not well-formed (invalid token); write & as &amp; and < as &lt; where "
@@ -300,7 +301,7 @@ BOMB = "".join(f"<!ENTITY e{level} '{f'&e{level - 1};' * 10}'>" for level in ran
 def test_entities_are_neither_expanded_nor_fetched(declarations):
     source = f"<!DOCTYPE speak{declarations}><speak>&e9;</speak>"
     assert is_ssml(source)
-    with pytest.raises(MarkupError, match="^line 1, column [0-9]+: a document type is not read.*remove <!DOCTYPE"):
+    with pytest.raises(MarkupError, match="^line 1, column [0-9]+: a document type is not supported.*remove <!DOCTYPE"):
         parse_ssml(source)
 
 
@@ -421,8 +422,8 @@ def test_known_phonemes_pass():
 def test_unknown_phonemes_are_listed_with_their_code_points(phonemes, unknown, advice):
     with pytest.raises(MarkupError) as error:
         check_phonemes(phonemes, PUBLISHED, "line 3, column 14")
-    assert str(error.value) == (f"line 3, column 14: the phonemes {phonemes!r} have symbols that the voice does not "
-                                f"know: {unknown}; {advice}")
+    assert str(error.value) == (f"line 3, column 14: the phonemes {phonemes!r} have symbols that are not in the "
+                                f"voice's table: {unknown}; {advice}")
 
 
 def test_marked_up_text_is_read_without_torch():

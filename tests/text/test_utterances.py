@@ -260,7 +260,7 @@ TOO_LONG = 4 * 190 + 1  # symbols, for the reader `english`
     (f"<speak>\n<say-as interpret-as='digits'>{'9' * 500}</say-as></speak>", "line 2, column 1"),
     (f"<speak><say-as interpret-as='characters'>{'7' * 500}</say-as></speak>", "line 1, column 8")])
 def test_what_nothing_can_cut_is_refused_by_its_length(english, source, place):
-    with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*, and this voice says at most 760"):
+    with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*; this voice takes at most 760"):
         read(english, source)
 
 
