@@ -280,7 +280,7 @@ class SynthesizerOutput(NamedTuple):
     prior_logstd: Tensor  # [B, C, T]
     posterior_mean: Tensor  # [B, C, T]
     posterior_logstd: Tensor  # [B, C, T]
-    pitch_loss: Tensor  # scalar, 0 for a generator that hears no pitch
+    pitch_loss: Tensor  # scalar, 0 for a generator that takes no pitch
 
 
 class Latent(NamedTuple):
@@ -429,7 +429,7 @@ class SynthesizerTrn(nn.Module):
             text_ids: [B, L].
             text_lengths: [B] tokens.
             speaker_ids: [B], for several voices.
-            noise_scale: standard deviation of the prior's noise; 0 speaks its mode.
+            noise_scale: standard deviation of the prior's noise; 0 gives its mode.
             length_scale: 2 speaks half as fast.
             noise_scale_duration: the same for the stochastic duration predictor's noise.
             durations: as of `text_to_latent`, instead of predicted ones times `length_scale`, rounded up.

@@ -1,9 +1,9 @@
-"""A loaded voice that speaks: `Voice` by torch, `onnx.OnnxVoice` without it.
+"""Text to speech: `Voice` by torch, `onnx.OnnxVoice` without it.
 
     from synthesis import Voice
     Voice.load("runs/demo").speak("Good morning.", seed=1).save("good_morning.wav")
 
-`Voice` is imported when it is asked for, so that the modules that speak without torch import none.
+`Voice` is imported on first use, so that an ONNX voice does not import torch.
 """
 
 from __future__ import annotations
