@@ -3,6 +3,13 @@
     from synthesis import Voice
     Voice.load("runs/demo").speak("Good morning.", seed=1).save("good_morning.wav")
 
+From text to audio (`BaseVoice._stream` in base.py runs these stages for each sentence):
+
+    text -> SentenceTokens      text/utterances.py; options become its outer prosody in base.py
+    SentenceTokens -> latent    voice.py by models.SynthesizerTrn.text_to_latent, or onnx.py; speakers.py finds the speaker
+    latent -> samples           voice.py by streaming.py, or onnx.py
+    samples -> Audio            controls.py: pitch, volume and timings
+
 `Voice` is imported on first use, so that an ONNX voice does not import torch.
 """
 
