@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # seconds of imports, once the arguments are right
     from evaluation.evaluator import Plan, Source
     from evaluation.prompts import Prompt
     from evaluation.scorecard import Interval, Measure, Scorecard
-    from synthesis.base import Speaking
+    from synthesis.base import BaseVoice
 
 COUNT = 20  # held-out utterances; with the test sentences 120 sounds, about 2 s of listening each on one core
 TESTS = ("abx", "mos", "mushra")
@@ -131,7 +131,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
     return Plan(args.seed, choose_meters(args.measures, args.cheap), args.jobs)
 
 
-def load_voice(path: Path, args: argparse.Namespace) -> tuple[Speaking, Source]:
+def load_voice(path: Path, args: argparse.Namespace) -> tuple[BaseVoice, Source]:
     """A voice, and which it is."""
     import checkpoint
     from evaluation.evaluator import Source, step_of
@@ -174,7 +174,7 @@ def folder_of(path: Path, step: int | None) -> Path:
     return folder / "evaluation" / (f"step_{step:08d}" if step is not None else "voice")
 
 
-def prompts_of(voice: Speaking, args: argparse.Namespace) -> tuple[list[Prompt], dict[str, str]]:
+def prompts_of(voice: BaseVoice, args: argparse.Namespace) -> tuple[list[Prompt], dict[str, str]]:
     """What is to be said, and what is not, with reasons.
 
     Raises:

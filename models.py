@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -48,9 +48,9 @@ DURATION_PREDICTORS: Registry[nn.Module] = Registry("duration predictor")
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 TRAINING_PARTS = ("enc_q", "dp.flows.1", "dp.post_flows", "dp.post_pre", "dp.post_convs", "dp.post_proj")
-"""Submodules that text is not spoken with; a voice that was read from a speaking graph lacks them."""
+"""Submodules that synthesis does not use; a voice that was read from an inference graph lacks them."""
 
-MAX_LOG_DURATION = math.log(1000)  # frames of one token; an untrained predictor may say e^20
+MAX_LOG_DURATION = math.log(1000)  # frames of one token; an untrained predictor may give e^20
 
 
 def draw_normal(like: Tensor) -> Tensor:
@@ -58,13 +58,13 @@ def draw_normal(like: Tensor) -> Tensor:
     return torch.randn_like(like)
 
 
-NO_POSTERIOR = ("this voice has no posterior encoder (enc_q), which reads recordings: it was read from a file that "
-                "only speaks. Expected a voice with one: read it again by python convert.py VOICE.onnx -o RUN "
+NO_POSTERIOR = ("this voice has no posterior encoder (enc_q), which encodes recordings: it was read from a file for "
+                "inference only. Expected a voice with one: read it again by python convert.py VOICE.onnx -o RUN "
                 "--teach-posterior TEXTS, or train it further (--init-from)")
 
 
 class Prior(NamedTuple):
-    """What the text says: hidden [B, H, L], mean and log standard deviation [B, C, L], mask [B, 1, L]."""
+    """Text encoder's output: hidden [B, H, L], mean and log standard deviation [B, C, L], mask [B, 1, L]."""
 
     hidden: Tensor
     mean: Tensor
@@ -73,7 +73,7 @@ class Prior(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What the recording says: a sample z, mean and log standard deviation, all [B, C, T], mask [B, 1, T]."""
+    """Posterior encoder's output: a sample z, mean and log standard deviation, all [B, C, T], mask [B, 1, T]."""
 
     z: Tensor
     mean: Tensor
@@ -215,10 +215,10 @@ class StochasticDurationPredictor(nn.Module):
         return negative_log_p + log_q
 
     def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
-        """Log-durations of what noise [B, 2, L] says: hidden [B, H, L] -> [B, 1, L]."""
+        """Log-durations from noise [B, 2, L]: hidden [B, H, L] -> [B, 1, L]."""
         condition = self._condition(hidden, mask, g)
         z = noise.float()
-        # The first coupling changes only v, which nobody reads: it is skipped, as published.
+        # The first coupling changes only v, which is not used: it is skipped, as published.
         used = [self.flows[0], *self.flows[2:]]
         for flow in reversed(used):
             z = flow.inverse(z, mask, condition)
@@ -255,12 +255,12 @@ class DurationPredictor(nn.Module):
         return (self._log_durations(hidden, mask, g) - wanted).square().sum(dim=(1, 2))
 
     def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
-        """Log-durations [B, 1, L]; noise is not heard."""
+        """Log-durations [B, 1, L]; noise is not used."""
         return self._log_durations(hidden, mask, g)
 
 
 class SynthesizerOutput(NamedTuple):
-    """A training step's view of a batch."""
+    """Output of a training pass."""
 
     wav_fake: Tensor  # [B, 1, segment samples]
     segment_starts: Tensor  # [B], frames
@@ -274,13 +274,13 @@ class SynthesizerOutput(NamedTuple):
     prior_logstd: Tensor  # [B, C, T]
     posterior_mean: Tensor  # [B, C, T]
     posterior_logstd: Tensor  # [B, C, T]
-    pitch_loss: Tensor  # scalar, 0 for a generator that hears no pitch
+    pitch_loss: Tensor  # scalar, 0 for a generator that takes no pitch
 
 
 class Latent(NamedTuple):
-    """What the generator shall say."""
+    """Input of the generator."""
 
-    z: Tensor  # [B, C, T], zeros past an item's end; with more channels where the generator hears pitch
+    z: Tensor  # [B, C, T], zeros past an item's end; with more channels where the generator takes pitch
     lengths: Tensor  # [B], frames
     durations: Tensor  # [B, L], frames
 
@@ -288,8 +288,8 @@ class Latent(NamedTuple):
 class InferenceOutput(NamedTuple):
     """Synthesized speech.
 
-    In a batch of unequal lengths the generator hears, past a shorter item's end, zeros that are not its own padding:
-    the item's last frames sound a little different from those of the item alone, as published.
+    In a batch of unequal lengths a shorter item is followed by zeros that are not its own padding: its last frames
+    differ a little from those of the item alone, as published.
     `synthesis.streaming.decode_batch` decodes such a batch as if each item were alone.
     """
 
@@ -307,6 +307,26 @@ class BatchNoise(Protocol):
 
     def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
         """[B, C, T] for so many frames of each item."""
+
+
+class UnseededNoise(NamedTuple):
+    """Noise of torch's common generator, on the device and of the type of `like`."""
+
+    like: Tensor
+    text_shape: torch.Size  # [B, L], padding included
+
+    def durations(self, n_tokens: Sequence[int]) -> Tensor:
+        """[B, 2, L] float32."""
+        return draw_normal(self.like.new_empty(self.text_shape[0], 2, self.text_shape[1], dtype=torch.float32))
+
+    def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
+        """[B, C, T]."""
+        return draw_normal(self.like.new_empty(len(lengths), channels, max(lengths)))
+
+
+SpeakerOver = Callable[[Sequence[int]], Tensor | None]
+"""Speaker embeddings of a batch over that many tokens or frames of each item: [B, G, 1], or [B, G, longest] where one
+of them changes on the way; None for one voice."""
 
 
 class SynthesizerTrn(nn.Module):
@@ -344,7 +364,7 @@ class SynthesizerTrn(nn.Module):
             spec_lengths: [B] frames, each at least the item's text length.
             speaker_ids: [B], for several voices.
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
-            pitch: as measured, for a generator that hears it; without it there is nothing to learn of pitch.
+            pitch: as measured, for a generator that takes it; without it the pitch loss is 0.
         """
         g = self.speaker_embedding(speaker_ids)
         with record_function("text encoder"):
@@ -382,20 +402,20 @@ class SynthesizerTrn(nn.Module):
             pitch_loss=of_pitch)
 
     def _taught(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
-        """What the generator hears of z while the recording's pitch is taught, and the loss of reading that from z."""
+        """Generator's input with the recording's pitch, and the loss of the pitch that is predicted from z."""
         if self.pitch is None or measured is None:
-            return self.heard(z, mask), z.new_zeros((), dtype=torch.float32)
+            return self.with_pitch(z, mask), z.new_zeros((), dtype=torch.float32)
         predicted = self.pitch(z)
         return with_contour(z, predicted.taught_by(measured), mask, self.data), pitch_loss(predicted, measured, mask)
 
-    def heard(self, z: Tensor, mask: Tensor) -> Tensor:
-        """What the generator hears of a latent: z [B, C, T] itself, or with the course of its pitch (see pitch.py)."""
+    def with_pitch(self, z: Tensor, mask: Tensor) -> Tensor:
+        """Generator's input of a latent: z [B, C, T] itself, or with the contour of its pitch (see pitch.py)."""
         return z if self.pitch is None else with_contour(z, self.pitch(z).spoken(), mask, self.data)
 
     @torch.no_grad()
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,
               noise_scale: float = 0.667, length_scale: float = 1.0, noise_scale_duration: float = 0.8,
-              durations: Tensor | None = None, max_frames: int | None = None,
+              durations: Tensor | Callable[[Tensor], Tensor] | None = None, max_frames: int | None = None,
               noise: BatchNoise | None = None) -> InferenceOutput:
         """Text to speech: all stages in one call, as published.
 
@@ -403,47 +423,62 @@ class SynthesizerTrn(nn.Module):
             text_ids: [B, L].
             text_lengths: [B] tokens.
             speaker_ids: [B], for several voices.
-            noise_scale: standard deviation of the prior's noise; 0 speaks its mode.
+            noise_scale: standard deviation of the prior's noise; 0 gives its mode.
             length_scale: 2 speaks half as fast.
             noise_scale_duration: the same for the stochastic duration predictor's noise.
-            durations: [B, L] whole frames to speak each token for, instead of predicting them.
+            durations: as of `text_to_latent`, instead of predicted ones times `length_scale`, rounded up.
             max_frames: cuts longer speech off.
             noise: of each item by itself, such as `synthesis.noise.SeededNoise`; torch's common noise without it.
         """
         g = self.speaker_embedding(speaker_ids)
-        prior = self.enc_p(text_ids, text_lengths)
-        if durations is None:
-            if noise is None:
-                drawn = draw_normal(prior.hidden[:, :2].float())
-            else:
-                drawn = noise.durations(text_lengths.tolist()).to(text_ids.device)
-                drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
-            durations = torch.ceil(self.predict_durations(prior, g, noise_scale_duration * drawn) * length_scale)
-        lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
-        channels = prior.mean.shape[1]
-        drawn = (draw_normal(prior.mean.new_empty(len(lengths), channels, max(lengths))) if noise is None
-                 else noise.prior(channels, lengths).to(prior.mean))
-        latent = self.latent(prior, durations, g, noise_scale * drawn)
+        latent = self.text_to_latent(
+            text_ids, text_lengths, lambda lengths: g,
+            UnseededNoise(self.enc_p.proj.weight, text_ids.shape) if noise is None else noise,
+            durations=(lambda predicted: torch.ceil(predicted * length_scale)) if durations is None else durations,
+            noise_scale=noise_scale, noise_scale_duration=noise_scale_duration)
         lengths = latent.lengths.clamp(max=max_frames) if max_frames else latent.lengths
         z = latent.z[:, :, :max_frames]
         return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
 
-    def predict_durations(self, prior: Prior, g: Tensor | None, noise: Tensor) -> Tensor:
-        """Frames for each token, fractions and all: prior of L tokens, g [B, G, 1], noise [B, 2, L] -> [B, L].
+    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerOver, noise: BatchNoise, *,
+                       durations: Tensor | Callable[[Tensor], Tensor] = torch.ceil, noise_scale: float = 0.667,
+                       noise_scale_duration: float = 0.8) -> Latent:
+        """Text to the generator's input: text encoder, duration predictor and inverse flow.
 
-        One voice says a token for the next whole number of frames (`torch.ceil`), as published.
+        Args:
+            text_ids: [B, L].
+            text_lengths: [B] tokens.
+            speaker: embeddings over tokens, then over frames.
+            noise: of the duration predictor, then of the prior.
+            durations: [B, L] whole frames for each token; or what makes such of those that are predicted, [B, L].
+            noise_scale: standard deviation of the prior's noise; 0 gives its mode.
+            noise_scale_duration: the same for the stochastic duration predictor's noise.
+        """
+        n_tokens, prior = text_lengths.tolist(), self.enc_p(text_ids, text_lengths)
+        if callable(durations):
+            drawn = noise.durations(n_tokens).to(text_ids.device)
+            drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
+            durations = durations(self.predict_durations(prior, speaker(n_tokens), noise_scale_duration * drawn))
+        lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
+        drawn = noise.prior(prior.mean.shape[1], lengths).to(prior.mean)
+        return self.latent(prior, durations, speaker(lengths), noise_scale * drawn)
+
+    def predict_durations(self, prior: Prior, g: Tensor | None, noise: Tensor) -> Tensor:
+        """Predicted frames of each token, not rounded: prior of L tokens, g [B, G, 1], noise [B, 2, L] -> [B, L].
+
+        Published synthesis rounds them up (`torch.ceil`).
         """
         log_durations = self.dp.predict(prior.hidden, prior.mask, g, noise)
         return (torch.exp(log_durations.float().clamp(max=MAX_LOG_DURATION)) * prior.mask)[:, 0]
 
     def latent(self, prior: Prior, durations: Tensor, g: Tensor | None, noise: Tensor) -> Latent:
-        """What the generator shall hear.
+        """Latent of a text whose durations are known: prior over frames, noise and inverse flow.
 
         Args:
             prior: of the text, L tokens.
             durations: [B, L] whole frames for each.
             g: [B, G, 1], or [B, G, T] where the speaker changes on the way; None for one voice.
-            noise: [B, C, T], T the sum of the longest item's durations, at least 1; 0 speaks the prior's mode.
+            noise: [B, C, T], T the sum of the longest item's durations, at least 1; 0 gives the prior's mode.
         """
         durations = durations.to(prior.mean.device, torch.int64) * prior.mask[:, 0].to(torch.int64)
         lengths, n_frames = durations.sum(dim=1).clamp(min=1), noise.shape[2]
@@ -451,12 +486,12 @@ class SynthesizerTrn(nn.Module):
         mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))
         z_p = (mean + noise * torch.exp(logstd)) * mask
         z = self.flow.inverse(z_p, mask, g) * mask
-        return Latent(self.heard(z, mask), lengths, durations)
+        return Latent(self.with_pitch(z, mask), lengths, durations)
 
     @torch.no_grad()
     def voice_conversion(self, spec: Tensor, spec_lengths: Tensor, source_ids: Tensor, target_ids: Tensor,
                          noise: BatchNoise | None = None) -> Tensor:
-        """Say a recording in another trained voice: [B, F, T] -> wav [B, 1, S].
+        """Voice conversion of recordings: spectrogram [B, F, T] of the source speakers -> wav [B, 1, S].
 
         Raises:
             ValueError: the model has one voice.
@@ -489,7 +524,7 @@ class SynthesizerTrn(nn.Module):
 
     def encode_posterior(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
                          noise: Tensor | None = None) -> Posterior:
-        """What a recording says; arguments as of PosteriorEncoder.
+        """Posterior of a recording; arguments as of PosteriorEncoder.
 
         Raises:
             ValueError: this voice has no posterior encoder.
@@ -500,18 +535,17 @@ class SynthesizerTrn(nn.Module):
 
     def converted(self, spec: Tensor, spec_lengths: Tensor, source: Tensor, target: Tensor,
                   noise: Tensor | None = None) -> Tensor:
-        """What the generator says in the target's voice: spec [B, F, T], both voices [B, G, 1] -> z [B, C, T]."""
+        """Generator's input in the target's voice: spec [B, F, T], both speakers [B, G, 1] -> z [B, C, T]."""
         posterior = self.encode_posterior(spec, spec_lengths, source, noise)
         z_p = self.flow(posterior.z, posterior.mask, source)
         z = self.flow.inverse(z_p, posterior.mask, target) * posterior.mask
-        return self.heard(z, posterior.mask)
+        return self.with_pitch(z, posterior.mask)
 
     @property
     def conversion_context(self) -> int | None:
-        """Frames on either side that a converted frame depends on; None if the generator does not tell, or nothing
-        can be converted.
+        """Frames on either side that a converted frame depends on; None without `context_frames` or posterior encoder.
 
-        But for the phase of its pitch, which depends on all before it: see `pitch.in_phase`.
+        The phase of its pitch depends on all frames before it: see `pitch.in_phase`.
         """
         if self.enc_q is None or getattr(self.dec, "context_frames", None) is None:
             return None
@@ -528,13 +562,13 @@ class SynthesizerTrn(nn.Module):
         if self.n_speakers < 2:
             return None
         if speaker_ids is None:
-            raise ValueError(f"this model has {self.n_speakers} voices; say which by speaker_ids")
+            raise ValueError(f"this model has {self.n_speakers} voices; choose by speaker_ids")
         return self.emb_g(speaker_ids)[:, :, None]
 
 
 @torch.no_grad()
 def bake_speaker(model: SynthesizerTrn, speaker_id: int) -> SynthesizerTrn:
-    """A copy for one voice that says what `speaker_id` says: what it adds to each layer becomes part of a bias.
+    """A single-speaker copy for one of several speakers: what its embedding adds to each layer becomes a bias.
 
     Raises:
         ValueError: the model has one voice, lacks this one, or has a part, not built in, that conditions elsewhere.
@@ -557,14 +591,14 @@ def bake_speaker(model: SynthesizerTrn, speaker_id: int) -> SynthesizerTrn:
         del baked.dp.cond
     elif isinstance(baked.dp, DurationPredictor):
         # It adds before a convolution that pads with zeros, where a bias would be wrong at both ends of the text. So
-        # the text encoder says a hidden sequence that is shifted already, and its own projection takes that back.
+        # the text encoder gives a hidden sequence that is shifted already, and its own projection takes that back.
         shift = baked.dp.cond(g)[0, :, 0]
         baked.enc_p.encoder.norm_layers_2[-1].beta.add_(shift)
         baked.enc_p.proj.bias.sub_(baked.enc_p.proj.weight[:, :, 0] @ shift)
         del baked.dp.cond
     left = [name for name, _ in baked.named_parameters() if "cond" in name.partition(".")[2]]
     if left:
-        raise ValueError(f"cannot bake a speaker into the biases: it is not known here to what {', '.join(left)} adds")
+        raise ValueError(f"cannot bake a speaker into the biases: {', '.join(left)} of a part that is not built in")
     del baked.emb_g
     baked.n_speakers = 0
     return baked

@@ -1,10 +1,10 @@
-"""Speak with a trained voice.
+"""Text to speech with a trained voice.
 
     python synthesize.py "Hello world."                              # the voice that comes with the project, out.wav
     python synthesize.py -m de_kerstin "Guten Morgen." -o morgen.wav # another of the folder voices/
     python synthesize.py --list-voices
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
-    python synthesize.py -m runs/demo --text "It sounds while it is made." -o - | aplay
+    python synthesize.py -m runs/demo --text "Played while it is synthesized." -o - | aplay
     python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
     python synthesize.py -m runs/demo --file lines.txt -o folder     # one sound a line: folder/0001.wav ...
     python synthesize.py -m runs/demo --file book.txt --whole -o book.flac --timings srt
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from audio.output import OutputFormat
-    from synthesis.base import Audio, Delivery, Speaking
+    from synthesis.base import Audio, BaseVoice, SynthesisOptions
     from synthesis.timings import Timings
 
 ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
@@ -50,22 +50,22 @@ TIMINGS = ("json", "srt", "vtt", "TextGrid")
 
 
 class Item(NamedTuple):
-    """A text to say as a sound of its own."""
+    """A text to synthesize into a file of its own."""
 
     text: str
     place: str = ""  # file and line, as messages name it
 
 
 class Outcome:
-    """What became of the items: of several, one that has no sound or wrong markup is left out with a warning."""
+    """Counts texts: of several, one that has no sound or wrong markup is left out with a warning."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
-        self.n_said = 0
+        self.n_spoken = 0
 
     @contextmanager
-    def saying(self, item: Item) -> Iterator[None]:
-        """Within it an item is said; ValueError if it is the only one and cannot be."""
+    def speaking(self, item: Item) -> Iterator[None]:
+        """Context in which an item is synthesized; ValueError if it is the only one and fails."""
         from synthesis.base import TEXT_ERRORS, NothingToSayError
 
         try:
@@ -76,53 +76,54 @@ class Outcome:
             reason = error.summary if isinstance(error, NothingToSayError) else error
             print(f"warning: {item.place}: {reason}; left out", file=sys.stderr)
         else:
-            self.n_said += 1
+            self.n_spoken += 1
 
     def check(self) -> None:
-        """Raise ValueError if nothing was said of all that there was."""
-        if self.items and not self.n_said:
+        """Raise ValueError if all items were left out."""
+        if self.items and not self.n_spoken:
             raise ValueError(f"nothing was said: all {len(self.items)} lines were left out, see the warnings")
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="?", metavar="TEXT", help="what to say, as --text")
+    parser.add_argument("words", nargs="?", metavar="TEXT", help="text to speak, as --text")
     parser.add_argument("-m", "--run", type=Path, help="a run, a checkpoint, a release folder, an .onnx file of "
                         "export.py or of Piper, or the name of a voice in voices/ (default: en_joe)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
-    parser.add_argument("--onnx", action="store_true", help="speak by the voice.onnx of a release, without torch")
-    parser.add_argument("--list-voices", action="store_true", help="what voices/ holds: name, language, licence ...")
+    parser.add_argument("--onnx", action="store_true", help="use the voice.onnx of a release, without torch")
+    parser.add_argument("--list-voices", action="store_true", help="list voices/: name, language, rate, size, licence")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--text", help="what to say; SSML if it begins with <speak>, and [[these]] are phonemes")
+    source.add_argument("--text", help="text to speak; SSML if it begins with <speak>, and [[these]] are phonemes")
     source.add_argument("--file", type=Path, help="a text file, one sound for each line; without it, standard input")
-    source.add_argument("--convert", type=Path, metavar="WAV", help="a recording to say in another voice")
-    parser.add_argument("--from", dest="source_speaker", help="who speaks in the recording of --convert")
+    source.add_argument("--convert", type=Path, metavar="WAV", help="recording to convert to another speaker")
+    parser.add_argument("--from", dest="source_speaker", help="the speaker in the recording of --convert")
     parser.add_argument("--whole", action="store_true", help="the file is one text with paragraphs, not lines")
-    how = parser.add_argument_group("how it is said")
+    how = parser.add_argument_group("speech")
     how.add_argument("--speaker", help='for several speakers: name or number, "a:0.7+b:0.3", "a->b", or "new:SEED"')
-    how.add_argument("--speed", type=float, help="2 is twice as fast (default: as the voice is meant, mostly 1)")
+    how.add_argument("--speed", type=float, help="2 is twice as fast (default: the voice's, mostly 1)")
     how.add_argument("--noise-scale", type=float, help="variation of the sound (default: the voice's, mostly 0.667)")
     how.add_argument("--noise-scale-duration", type=float, help="of rhythm (default: the voice's, mostly 0.8)")
     how.add_argument("--seed", type=int, help="the same seed, the same sound")
     how.add_argument("--strategy", default="prior", help="of noise: prior (default), mode, truncated, antithetic")
     how.add_argument("--candidates", type=int, default=1, metavar="N", help="make each sentence N times, keep the best")
     how.add_argument("--volume", type=float, default=0.0, metavar="DB", help="decibels more or less")
-    how.add_argument("--pitch", type=float, default=0.0, metavar="ST", help="semitones higher or lower, as long")
+    how.add_argument("--pitch", type=float, default=0.0, metavar="ST", help="semitones; the duration stays")
     how.add_argument("--sentence-pause", type=float, default=0.2, metavar="S", help="seconds (default 0.2)")
     how.add_argument("--paragraph-pause", type=float, default=0.6, metavar="S", help="seconds (default 0.6)")
-    how.add_argument("--lexicon", type=Path, help="words and how they are said: WORD, tab, respelling or /phonemes/")
-    out = parser.add_argument_group("what comes out")
+    how.add_argument("--lexicon", type=Path, help="pronunciations: WORD, tab, respelling or /phonemes/")
+    out = parser.add_argument_group("output")
     out.add_argument("-o", "--out", type=Path, default=Path("out.wav"),
                      help='a file: .wav .flac .ogg .opus .raw; for several lines a folder; "-" for standard output')
-    out.add_argument("--raw", action="store_true", help="samples to standard output while they are made, no header")
+    out.add_argument("--raw", action="store_true", help="samples to standard output as they are synthesized, no header")
     out.add_argument("--ending", choices=ENDINGS, default="wav", help="of the files in a folder")
     out.add_argument("--bits", choices=("16", "24", "32", "float"), default="16", help="of a sample")
     out.add_argument("--rate", type=int, metavar="HZ", help="sampling rate, if not the voice's")
     out.add_argument("--loudness", type=float, metavar="LUFS", help="-23 as in broadcasting, -16 as in podcasts")
-    out.add_argument("--batch", type=int, default=1, metavar="N", help="sentences of several lines made together")
-    out.add_argument("--timings", nargs="+", choices=TIMINGS, default=[], help="who is heard when, beside each sound")
-    out.add_argument("--cues", choices=CUES, help="what a subtitle of srt and vtt is; lines are "
+    out.add_argument("--batch", type=int, default=1, metavar="N", help="sentences of several lines in a batch")
+    out.add_argument("--timings", nargs="+", choices=TIMINGS, default=[],
+                     help="files of the times of symbols, words and sentences, beside each sound")
+    out.add_argument("--cues", choices=CUES, help="unit of a subtitle of srt and vtt; lines are "
                      "at most two of 42 characters (default sentences)")
     out.add_argument("--json", action="store_true", help="a line of JSON for each sound on standard output")
     out.add_argument("--picture", type=Path, help="also draw mel and alignment of a single text, as png")
@@ -132,7 +133,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Load the voice, say everything, say where it went."""
+    """Load the voice, synthesize every text, and print where each was written."""
     args = parse_arguments()
     args.text = args.words if args.text is None else args.text
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {printable(message)}", file=sys.stderr)
@@ -150,15 +151,15 @@ def main() -> None:
         form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
         voice = load_voice(args)
         if is_piped(args):
-            write_stream(sounds_of(voice, args, items), form, has_header=not args.raw)
+            write_stream(stream_all(voice, args, items), form, has_header=not args.raw)
         elif args.convert:
-            save(sounds_of(voice, args, items), args.out, form, args)
+            save(stream_all(voice, args, items), args.out, form, args)
         else:
             speak_each(voice, items, paths, form, args)
 
 
 def listed_voices() -> list[str]:
-    """A line for each voice that comes with the project, the default first: name, language, rate, size, licence."""
+    """A line for each voice of voices/, the default first: name, language, rate, size, licence."""
     from synthesis.base import DEFAULT_VOICE, VOICES
 
     lines = []
@@ -172,42 +173,38 @@ def listed_voices() -> list[str]:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what does not go together.
-
-    Raises:
-        ValueError: naming it.
-    """
+    """Raise ValueError for options that exclude each other."""
     if args.words is not None and (args.text != args.words or args.file or args.convert):
         raise ValueError(f"found {args.words!r} beside --text, --file or --convert; give one of them")
     if args.convert and not (args.source_speaker and args.speaker):
-        raise ValueError("--convert needs --from (who is heard) and --speaker (who shall be heard)")
+        raise ValueError("--convert needs --from (the speaker of the recording) and --speaker (the target speaker)")
     if is_piped(args) and (args.loudness is not None or args.timings or args.json or args.picture):
-        raise ValueError("--raw and -o - send samples as they are made; --loudness, --timings, --json and --picture "
-                         "need a file: let -o name one")
+        raise ValueError("--raw and -o - send samples as they are synthesized; --loudness, --timings, --json and "
+                         "--picture need a file: let -o name one")
     if args.picture and (args.text is None or args.whole):
         raise ValueError("--picture draws a single text: give --text")
     if args.cues and not {"srt", "vtt"} & set(args.timings):
-        raise ValueError(f"--cues {args.cues} says what a subtitle is; add --timings srt or --timings vtt, which write "
-                         "subtitles")
+        raise ValueError(f"--cues {args.cues} is the unit of subtitles; add --timings srt or --timings vtt to write "
+                         "them")
     if args.batch < 1:
         raise ValueError(f"--batch is {args.batch}; expected 1 or more")
 
 
-def load_voice(args: argparse.Namespace) -> Speaking:
+def load_voice(args: argparse.Namespace) -> BaseVoice:
     """The voice, by onnxruntime if it is an ONNX file, else by torch.
 
     Raises:
-        ValueError: an ONNX file is asked for what only a checkpoint can do.
+        ValueError: options that an ONNX voice does not support.
     """
     from synthesis.onnx import OnnxVoice, find_graph
 
     if args.onnx and args.run.is_dir():
         args.run = args.run / "voice.onnx"
     elif args.onnx and args.run.suffix != ".onnx":
-        raise ValueError(f"--onnx wants a folder that holds a voice.onnx, or an .onnx file; found {args.run}")
+        raise ValueError(f"--onnx needs a folder that holds a voice.onnx, or an .onnx file; found {args.run}")
     if find_graph(args.run):
         if args.convert or args.picture:
-            raise ValueError(f"{args.run} is an ONNX voice, which speaks only; --convert and --picture need -m to name "
+            raise ValueError(f"{args.run} is an ONNX voice, for text only; --convert and --picture need -m to name "
                              "a run, a checkpoint or a release")
         return OnnxVoice.load(args.run, args.device, args.overrides)
     # OpenMP reads it when torch is loaded: waiting threads sleep instead of spinning, which on a busy machine
@@ -225,12 +222,12 @@ def is_piped(args: argparse.Namespace) -> bool:
     return args.raw or str(args.out) == "-"
 
 
-def delivery_of(args: argparse.Namespace) -> Delivery:
-    """How the arguments want it said."""
-    from synthesis.base import Delivery
+def options_of(args: argparse.Namespace) -> SynthesisOptions:
+    """Options of synthesis from the command line."""
+    from synthesis.base import SynthesisOptions
     from text.lexicon import Lexicon
 
-    return Delivery(
+    return SynthesisOptions(
         speaker=args.speaker, speed=args.speed, noise_scale=args.noise_scale,
         noise_scale_duration=args.noise_scale_duration, seed=args.seed, strategy=args.strategy,
         candidates=args.candidates, volume_db=args.volume, pitch_semitones=args.pitch,
@@ -238,51 +235,51 @@ def delivery_of(args: argparse.Namespace) -> Delivery:
         lexicon=None if args.lexicon is None else Lexicon.load(args.lexicon))
 
 
-def sounds_of(voice: Speaking, args: argparse.Namespace, items: Sequence[Item]) -> Iterator[Audio]:
-    """All that is asked for, in pieces as they are made."""
+def stream_all(voice: BaseVoice, args: argparse.Namespace, items: Sequence[Item]) -> Iterator[Audio]:
+    """Audio of all texts, or of the conversion, in chunks as they are decoded."""
     if args.convert:
         yield from voice.stream_conversion(args.convert, args.source_speaker, args.speaker, args.seed)
-    delivery, outcome = delivery_of(args), Outcome(items)
+    options, outcome = options_of(args), Outcome(items)
     for item in items:
-        with outcome.saying(item):
-            yield from sound_of(voice, item, delivery)
+        with outcome.speaking(item):
+            yield from stream_item(voice, item, options)
     outcome.check()
 
 
-def sound_of(voice: Speaking, item: Item, delivery: Delivery) -> Iterator[Audio]:
-    """One text in pieces as they are made; NothingToSayError if none of them has a word."""
+def stream_item(voice: BaseVoice, item: Item, options: SynthesisOptions) -> Iterator[Audio]:
+    """Audio of one text in chunks as they are decoded; NothingToSayError if it has no sound."""
     from synthesis.base import NothingToSayError
 
-    pieces = voice.stream(item.text, delivery)
+    chunks = voice.stream(item.text, options)
     begin: list[Audio] = []
     while not (begin and begin[-1].text_ids):  # pauses may come first
-        if (piece := next(pieces, None)) is None:
+        if (chunk := next(chunks, None)) is None:
             raise NothingToSayError(item.text)
-        begin.append(piece)
+        begin.append(chunk)
     yield from begin
-    yield from pieces
+    yield from chunks
 
 
-def speak_each(voice: Speaking, items: Sequence[Item], paths: Sequence[Path], form: OutputFormat,
+def speak_each(voice: BaseVoice, items: Sequence[Item], paths: Sequence[Path], form: OutputFormat,
                args: argparse.Namespace) -> None:
-    """One sound for each text; a long one is written as it is made, so a book needs no more memory than a page."""
-    delivery, outcome = delivery_of(args), Outcome(items)
+    """One file for each text; a long one is written as it is synthesized, with constant memory."""
+    options, outcome = options_of(args), Outcome(items)
     together = args.batch > 1 and len(items) > 1
-    spoken = voice.try_all([item.text for item in items], delivery, batch_size=args.batch) if together else []
-    for item, path, made in itertools.zip_longest(watched(items), paths, spoken):
-        with outcome.saying(item):
+    spoken = voice.try_all([item.text for item in items], options, batch_size=args.batch) if together else []
+    for item, path, made in itertools.zip_longest(with_progress(items), paths, spoken):
+        with outcome.speaking(item):
             if isinstance(made, ValueError):
                 raise made
             if args.picture:
-                made = voice.speak(item.text, delivery)
-            save(sound_of(voice, item, delivery) if made is None else [made], path, form, args)
+                made = voice.speak(item.text, options)
+            save(stream_item(voice, item, options) if made is None else [made], path, form, args)
             if args.picture:
                 draw(voice, made, item.text, args.picture)
     outcome.check()
 
 
-def watched(items: Sequence[Item]) -> Iterable[Item]:
-    """The texts, with a bar of progress on standard error if there are several and somebody watches it."""
+def with_progress(items: Sequence[Item]) -> Iterable[Item]:
+    """The texts, with a progress bar on standard error if there are several and it is a terminal."""
     if len(items) == 1:
         return items
     from tqdm import tqdm
@@ -290,25 +287,25 @@ def watched(items: Sequence[Item]) -> Iterable[Item]:
     return tqdm(items, unit="line", disable=None)
 
 
-def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace) -> None:
-    """Write a sound of one piece or more as it is made, and its timings, and say so; loudness wants it whole first."""
+def save(chunks: Iterable[Audio], path: Path, form: OutputFormat, args: argparse.Namespace) -> None:
+    """Write chunks of audio as they come, and their timings, and print the path; loudness needs all chunks first."""
     from audio.output import writing
     from synthesis.base import Audio
     from synthesis.timings import Timings
 
-    pieces = iter(pieces)
-    first = next(pieces)
+    chunks = iter(chunks)
+    first = next(chunks)
     timings: list[Timings] = []
     n_samples, rate = 0, form.sample_rate or first.sample_rate
     if form.loudness is not None:
-        whole = Audio.joined([first, *pieces])
+        whole = Audio.joined([first, *chunks])
         n_samples = len(form.save(path, whole.samples, whole.sample_rate).samples)
         timings = [] if whole.timings is None else [whole.timings]
     else:
         def samples() -> Iterator[np.ndarray]:
-            for piece in itertools.chain([first], pieces):
-                timings.extend([] if piece.timings is None else [piece.timings])
-                yield piece.samples
+            for chunk in itertools.chain([first], chunks):
+                timings.extend([] if chunk.timings is None else [chunk.timings])
+                yield chunk.samples
 
         with writing(path, rate, form.bits) as write:
             for part in at_rate(samples(), first.sample_rate, rate):
@@ -318,20 +315,20 @@ def save(pieces: Iterable[Audio], path: Path, form: OutputFormat, args: argparse
 
 
 def at_rate(samples: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """The same stream at another sampling rate."""
-    from audio.resampling import RateChanger
+    """A stream of samples at another sampling rate."""
+    from audio.resampling import StreamResampler
 
     if from_hz == to_hz:
         yield from samples
         return
-    changer = RateChanger(from_hz, to_hz)
+    changer = StreamResampler(from_hz, to_hz)
     for each in samples:
         yield changer.push(each)
     yield changer.finish()
 
 
 def report(path: Path, seconds: float, timings: Timings | None, args: argparse.Namespace) -> None:
-    """Write the timings, and one line."""
+    """Write the timings, and print a line about a file."""
     written = [] if timings is None else [path.with_suffix(f".{ending}") for ending in args.timings]
     for each in written:
         timings.write(each, args.cues or CUES[0])
@@ -343,14 +340,14 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
         print(line, flush=True)
 
 
-def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
-    """Send samples to standard output as they are made; stop when nobody listens any more."""
+def write_stream(chunks: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
+    """Send samples to standard output as they are decoded; stop when the reader has closed it."""
     from audio.output import RawWriter
 
-    first = next(pieces)
+    first = next(chunks)
     rate = form.sample_rate or first.sample_rate
     writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
-    samples = (piece.samples for piece in itertools.chain([first], pieces))
+    samples = (chunk.samples for chunk in itertools.chain([first], chunks))
     for part in at_rate(samples, first.sample_rate, rate):
         with errors_named("standard output"):
             if not writer.write(part):
@@ -358,7 +355,7 @@ def write_stream(pieces: Iterator[Audio], form: OutputFormat, has_header: bool) 
 
 
 def read_items(args: argparse.Namespace) -> list[Item]:
-    """The texts to say, empty lines left out.
+    """The texts to synthesize, without empty lines.
 
     Raises:
         ValueError: there is none, or the file is no UTF-8.
@@ -374,7 +371,7 @@ def read_items(args: argparse.Namespace) -> list[Item]:
         content = decoded(args.file.read_bytes(), source)
     elif isinstance(sys.stdin, io.TextIOWrapper):
         content = decoded(sys.stdin.buffer.read(), source)
-    else:  # somebody put another stream in its place
+    else:  # another stream in its place, as in tests
         content = sys.stdin.read()
     lines = [content] if args.whole else [line.strip() for line in re.split(r"\r\n|\r|\n", content)]
     items = [Item(line, source if args.whole else f"{source}:{number}")
@@ -401,8 +398,8 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
     return [out / f"{number:04d}.{ending}" for number in range(1, count + 1)]
 
 
-def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
-    """Mel and alignment of what was said, in one picture."""
+def draw(voice: BaseVoice, audio: Audio, text: str, path: Path) -> None:
+    """Draw mel spectrogram and alignment of a text's audio in one picture."""
     from training.trackers import plot_speech
 
     hop = voice.config.data.hop_length

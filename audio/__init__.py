@@ -1,1 +1,1 @@
-"""Sound in and out of files: formats, sampling rate, loudness, pitch. No torch."""
+"""Audio without torch: files, sampling rate, loudness, pitch."""

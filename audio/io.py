@@ -29,11 +29,11 @@ _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
 _WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
 _RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
-_LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was never scaled to [-1, 1]
+_LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was not scaled to [-1, 1]
 UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3",
                       ".ape", ".wv", ".ra", ".rm", ".dsf", ".dff", ".tta", ".tak", ".spx", ".aax", ".weba", ".mpc",
                       ".awb", ".dts", ".eac3", ".m4r", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".shn", ".dss")
-# How other things begin that are found under the name of an audio file, and what to do about them.
+# First bytes of other kinds of files that are found under the name of an audio file.
 _NOT_AUDIO = (
     (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"<!doctype", "a web page"),
@@ -42,7 +42,7 @@ _NOT_AUDIO = (
 
 
 class AudioError(ValueError):
-    """An audio file that cannot be used: which one, what was found and what to do."""
+    """An audio file that cannot be used; the message has its path, what was found and what to do."""
 
 
 class Wav(NamedTuple):
@@ -61,12 +61,12 @@ class WavInfo(NamedTuple):
 
 def read_wav(path: str | os.PathLike, clip: bool = True, max_seconds: float | None = None,
              span: tuple[float, float] | None = None) -> Wav:
-    """Read any audio file that libsndfile knows, as the mean of its channels.
+    """Read an audio file of any format of libsndfile, as the mean of its channels.
 
     Args:
-        path: WAV, FLAC, Ogg or MP3, whatever its name says.
+        path: WAV, FLAC, Ogg or MP3, by content.
         clip: cut samples beyond [-1, 1] to it, with a warning; float files may hold such. False keeps them.
-        max_seconds: give up on what is longer before it fills the memory.
+        max_seconds: raise for what is longer, before it fills the memory.
         span: read only from the first to the second, in seconds.
 
     Raises:
@@ -134,7 +134,7 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray | torch.Tensor, sampl
 @contextlib.contextmanager
 def wav_writer(path: str | os.PathLike, sampling_rate: int,
                subtype: str = "PCM_16") -> Iterator[Callable[[np.ndarray], None]]:
-    """Within it, a function that writes the next [S] samples; the file appears when all went well, else not at all.
+    """Context with a function that writes the next [S] samples; the file appears whole at its end, or not at all.
 
     Raises:
         AudioError, OSError: as `write_wav`.
@@ -153,7 +153,7 @@ def wav_writer(path: str | os.PathLike, sampling_rate: int,
 
 
 def _writable(samples: np.ndarray, subtype: str, path: Path) -> np.ndarray:
-    """Samples as libsndfile shall write them; AudioError for what is no sound."""
+    """Samples as libsndfile takes them; AudioError for what is not one channel of finite floats."""
     array = np.asarray(samples)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
         raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
@@ -169,14 +169,14 @@ def quantised(samples: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _whole_numbers(samples: np.ndarray, subtype: str) -> np.ndarray:
-    """What libsndfile shall write unchanged, so that reading and writing again changes nothing."""
+    """Whole numbers for libsndfile, so that reading and writing again changes nothing."""
     bits = _WHOLE_NUMBERS[subtype]
     numbers = quantised(samples, bits)
     return numbers.astype(np.int16) if bits == 16 else numbers << (32 - bits)  # it takes 24 bits from the top of 32
 
 
 def opened(path: str | os.PathLike) -> soundfile.SoundFile:
-    """The open file, or an AudioError that says what stands there instead."""
+    """The open file; AudioError with what was found instead."""
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise AudioError(f"{path} {_absence(Path(path))}")
     try:
@@ -193,14 +193,14 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
 
 
 def other_content(path: str | os.PathLike) -> str | None:
-    """What a file is that bears another kind's name (a web page, a Git LFS pointer), by its first bytes; or None."""
+    """Kind of a file that is no audio (a web page, a Git LFS pointer), by its first bytes; else None."""
     with open(path, "rb") as file:
         start = file.read(256).lstrip().lower()
     return next((what for sign, what in _NOT_AUDIO if start.startswith(sign.lower())), None)
 
 
 def _other_content(place: Path) -> str:
-    """What is in a file that libsndfile does not read, where its first bytes or its ending say it; else nothing."""
+    """Description of a file that libsndfile does not read, by its first bytes or its ending; else empty."""
     with open(place, "rb") as file:
         start = file.read(64)
     what = other_content(place)
@@ -220,7 +220,7 @@ def _unreadable(error: Exception) -> str:
 
 
 def _absence(place: Path) -> str:
-    """Why there is no file with anything in it."""
+    """Description of a missing or empty file."""
     if place.is_symlink() and not place.exists():
         return f"is a link to {os.readlink(place)}, which does not exist; repair or remove it"
     if not place.exists():
@@ -257,7 +257,7 @@ def _blocks(path: str | os.PathLike, span: tuple[float, float] | None = None) ->
 
 
 def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float, float]) -> int:
-    """Go to the begin of a span [seconds]; gives back how many samples it has."""
+    """Seek to the beginning of a span [seconds]; returns its number of samples."""
     start, stop = (round(seconds * file.samplerate) for seconds in span)
     before = max(0, min(start, file.frames) - _WARM_UP)
     try:
@@ -270,7 +270,7 @@ def _seek(file: soundfile.SoundFile, path: str | os.PathLike, span: tuple[float,
 
 
 def _refuse_samples(path: str | os.PathLike, block: np.ndarray, count: int) -> None:
-    """Raise for a block [S, channels] that holds what no sound is, `count` samples into the file."""
+    """Raise for a block [S, channels] with values that are not audio, `count` samples into the file."""
     row, channel = np.argwhere(~(np.abs(block) <= _LOUDEST))[0]
     value = block[row, channel]
     scaled = "; float samples lie between -1 and 1, so divide whole numbers by their greatest" \
@@ -279,5 +279,5 @@ def _refuse_samples(path: str | os.PathLike, block: np.ndarray, count: int) -> N
 
 
 def _reason(error: Exception) -> str:
-    """libsndfile's own words, without the path that it repeats."""
+    """libsndfile's message without the path."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".")

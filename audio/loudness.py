@@ -14,10 +14,10 @@ _BLOCK_SECONDS = 0.4  # what loudness is measured over (ITU-R BS.1770)
 
 
 def at_loudness(samples: np.ndarray, sample_rate: int, target_lufs: float = -23.0, peak: float = PEAK) -> np.ndarray:
-    """Make [S] as loud as wanted by one gain, measured by ITU-R BS.1770; silence stays silence.
+    """Scale [S] samples to a target loudness by ITU-R BS.1770; silence stays silence.
 
-    What would peak above `peak` is made less loud than wanted, with a warning. What is shorter than the 0.4 s that the
-    measure needs is measured as if it were repeated.
+    The gain is smaller, with a warning, where the result would peak above `peak`. What is shorter than the 0.4 s that
+    the measure needs is measured as if it were repeated.
 
     Raises:
         ValueError: pyloudnorm is not installed.

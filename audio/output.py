@@ -3,7 +3,7 @@
     wanted = OutputFormat(bits=24, sample_rate=48000, loudness=-16)
     wanted.save("hello.flac", samples, 22050)
 
-Shapes: S samples. Audio is mono float32 in [-1, 1] unless a line says otherwise.
+Shapes: S samples. Audio is mono float32 in [-1, 1] unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from audio.io import Wav, quantised, wav_writer
 from audio.loudness import at_loudness
-from audio.resampling import RateChanger, at_rate
+from audio.resampling import StreamResampler, at_rate
 from utils import atomic_path, drop_output
 
 FLOAT = "float"  # for `bits`: 32-bit floats instead of whole numbers
@@ -36,7 +36,7 @@ _SAMPLES_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How audio leaves."""
+    """Output encoding: bit depth, sample rate, loudness."""
 
     bits: int | str = 16  # 16, 24, 32 or "float"; .ogg and .opus have none and take any
     sample_rate: int | None = None  # Hz; None leaves the voice's
@@ -50,13 +50,13 @@ class OutputFormat:
             raise ValueError(f"the loudness is {self.loudness} LUFS; expected -70 to 0, such as -23")
 
     def apply(self, samples: np.ndarray, sample_rate: int) -> Wav:
-        """Resample, then set the loudness, as far as wanted."""
+        """Resample, then set the loudness, where either is given."""
         rate = self.sample_rate or sample_rate
         samples = at_rate(samples, sample_rate, rate)
         return Wav(samples if self.loudness is None else at_loudness(samples, rate, self.loudness), rate)
 
     def save(self, path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> Wav:
-        """Write `apply`'s sound as `save` does, and return it."""
+        """Apply, write as `audio.output.save`, and return what was written."""
         wav = self.apply(samples, sample_rate)
         save(path, wav.samples, wav.sampling_rate, self.bits)
         return wav
@@ -84,7 +84,7 @@ def save(path: str | os.PathLike, samples: np.ndarray, sample_rate: int, bits: i
 @contextlib.contextmanager
 def writing(path: str | os.PathLike, sample_rate: int,
             bits: int | str = 16) -> Iterator[Callable[[np.ndarray], object]]:
-    """Within it, a function that writes the next [S] samples, so that a book need not be held; see `save`."""
+    """Context with a function that writes the next [S] samples of a file, for constant memory; see `save`."""
     path = Path(path)
     ending = path.suffix.lower()
     _check_bits(bits)
@@ -103,7 +103,7 @@ def writing(path: str | os.PathLike, sample_rate: int,
         with wav_writer(path, sample_rate, subtype) as write:
             yield write
         return
-    changer = RateChanger(sample_rate, next((rate for rate in _OPUS_HZ if rate > sample_rate), _OPUS_HZ[-1]))
+    changer = StreamResampler(sample_rate, next((rate for rate in _OPUS_HZ if rate > sample_rate), _OPUS_HZ[-1]))
     with wav_writer(path, changer.to_hz, subtype) as write:
         yield lambda samples: write(changer.push(samples))
         write(changer.finish())
@@ -128,7 +128,7 @@ def to_pcm(samples: np.ndarray, bits: int | str = 16) -> bytes:
 
 
 def wav_header(sample_rate: int, bits: int | str = 16) -> bytes:
-    """The head of a mono wav of unknown length, for pipes: players then need not be told rate and bits."""
+    """Header of a mono wav of unknown length, for pipes: it tells players rate and bits."""
     _check_bits(bits)
     width = 4 if bits == FLOAT else bits // 8  # bytes
     unknown = 0xFFFFFFFF
@@ -138,7 +138,7 @@ def wav_header(sample_rate: int, bits: int | str = 16) -> bytes:
 
 
 class RawWriter:
-    """Raw samples, each piece at once, to a stream such as `sys.stdout.buffer` whose reader may go away at any time."""
+    """Writer of raw samples, flushed at once, to a stream such as `sys.stdout.buffer` that its reader may close."""
 
     def __init__(self, stream: BinaryIO, bits: int | str = 16, header_rate: int | None = None):
         """Write nothing yet.
@@ -146,7 +146,7 @@ class RawWriter:
         Args:
             stream: opened for bytes.
             bits: 16, 24, 32 or "float".
-            header_rate: begin with the head of a wav of this rate in Hz.
+            header_rate: begin with the header of a wav of this rate in Hz.
         """
         _check_bits(bits)
         self.stream = stream
@@ -155,7 +155,7 @@ class RawWriter:
         self._head = b"" if header_rate is None else wav_header(header_rate, bits)
 
     def write(self, samples: np.ndarray) -> bool:
-        """Write and flush [S] samples; False when nobody listens any more, so that the speaker can stop."""
+        """Write and flush [S] samples; False once the reader has closed the stream."""
         if not self.is_open:
             return False
         rest = memoryview(self._head + to_pcm(samples, self.bits))

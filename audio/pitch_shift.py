@@ -19,7 +19,7 @@ _MARGIN = 8  # samples beside a period, for what moving it by part of a sample s
 
 
 def pitch_shifted(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
-    """Speak [S] higher or lower, as long as before and in the same voice: the formants stay where they are.
+    """Shift the pitch of [S] samples; duration and formants stay.
 
     By PSOLA (Moulines and Charpentier 1990): where the sound is voiced, its periods are laid closer together or further
     apart; elsewhere it is left alone, and so it is by 0 semitones.
@@ -47,7 +47,7 @@ def pitch_shifted(samples: np.ndarray, sample_rate: int, semitones: float) -> np
 
 
 def _laid_anew(wave: np.ndarray, marks: np.ndarray, ratio: float) -> np.ndarray:
-    """The sound from first mark to last, from its own periods at `ratio` times as many a second."""
+    """Overlap-add of the sound's periods from first mark to last, at `ratio` times their rate."""
     lengths = np.diff(marks)  # [P - 1]
     middles = (marks[1:] + marks[:-1]) / 2
     laid = np.zeros(marks[-1] - marks[0])
@@ -72,13 +72,13 @@ def _rise(length: int) -> np.ndarray:
 
 
 def _delayed(samples: np.ndarray, fraction: float) -> np.ndarray:
-    """Later by part of a sample; without it the new periods would jitter, and the voice sound hoarse."""
+    """Delay by a fraction of a sample, without which the new periods jitter and the voice sounds hoarse."""
     turn = np.exp(-2j * np.pi * fraction * np.fft.rfftfreq(len(samples)))
     return np.fft.irfft(np.fft.rfft(samples) * turn, len(samples))
 
 
 def _period_marks(wave: np.ndarray, sample_rate: int) -> list[np.ndarray]:
-    """One sample of every period, alike from period to period: an array for each voiced stretch of the sound."""
+    """Pitch marks, one sample in each period at the same phase: an array for each voiced stretch."""
     hop = max(1, round(_FRAME_SECONDS * sample_rate))
     periods = _periods(wave, hop, sample_rate)
     stretches = []
@@ -100,7 +100,7 @@ def _period_marks(wave: np.ndarray, sample_rate: int) -> list[np.ndarray]:
 
 
 def _next_mark(wave: np.ndarray, mark: int, step: int) -> int | None:
-    """Where, about `step` samples on, the sound is most like that around `mark`; None at either end of the sound."""
+    """The mark about `step` samples on, by cross-correlation; None at either end of the sound."""
     period = abs(step)
     slack = period // 5
     start, end = mark + step - slack - period, mark + step + slack + period
@@ -133,7 +133,7 @@ def _periods(wave: np.ndarray, hop: int, sample_rate: int) -> np.ndarray:
 
 
 def _differences(frames: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """How each frame differs from itself some samples later (YIN's equation 8), [N, longest + 1]; its power, [N]."""
+    """YIN's normalised difference function (equation 8) of each frame, [N, longest + 1], and its power, [N]."""
     size = frames.shape[1]
     spectrum, head = np.fft.rfft(frames, size), np.fft.rfft(frames[:, :longest], size)
     product = np.fft.irfft(spectrum * head.conj(), size)[:, :longest + 1]

@@ -60,7 +60,7 @@ def trim_silence(samples: np.ndarray, rate: int, trim_db: float, margin: float) 
 
 
 def at_rate(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Resample [S] to exactly S * to_hz / from_hz samples, rounded; as `Timings.scaled` counts them."""
+    """Resample [S] to exactly S * to_hz / from_hz samples, rounded, as `Timings.scaled` rounds."""
     samples = np.asarray(samples, np.float32)
     length = _resampled_length(len(samples), from_hz, to_hz)
     if from_hz == to_hz or length == 0:
@@ -69,8 +69,8 @@ def at_rate(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     return np.pad(resampled, (0, length - len(resampled)))  # where the ratio of the rates has to be simplified
 
 
-class RateChanger:
-    """Resample a stream piece by piece: what comes out, joined, is `at_rate` of what went in, joined."""
+class StreamResampler:
+    """Resampler of a stream: its outputs, joined, equal `at_rate` of its inputs, joined."""
 
     def __init__(self, from_hz: int, to_hz: int):
         ratio = Fraction(to_hz, from_hz).limit_denominator(RESAMPLING_RATIO_LIMIT)
@@ -84,7 +84,7 @@ class RateChanger:
         self._taken = self._given = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take [S] and give what is settled by now, which may be nothing."""
+        """Add [S] samples; the resampled ones that no later sample can change, possibly none."""
         self._held = np.concatenate([self._held, np.asarray(samples, np.float32)])
         self._taken += len(samples)
         settled = (len(self._held) - self._context) // self._step * self._step
@@ -92,13 +92,13 @@ class RateChanger:
             return np.zeros(0, np.float32)
         resampled = resample(self._held, self.from_hz, self.to_hz)
         piece = resampled[self._done // self._step * self._made:settled // self._step * self._made]
-        forgotten = max(0, settled - self._context)
-        self._held, self._done = self._held[forgotten:], settled - forgotten
+        dropped = max(0, settled - self._context)
+        self._held, self._done = self._held[dropped:], settled - dropped
         self._given += len(piece)
         return piece
 
     def finish(self) -> np.ndarray:
-        """Give the rest."""
+        """The remaining samples, at the end of the stream."""
         missing = max(0, _resampled_length(self._taken, self.from_hz, self.to_hz) - self._given)
         if not missing:
             return np.zeros(0, np.float32)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-import utils
 from audio import io
 from audio.io import AudioError, read_wav
 
@@ -186,7 +185,7 @@ def _silent_channels(path: str) -> int:
     return int(np.count_nonzero(np.asarray(peaks) < 1e-3))
 
 
-def _holds_its_last_sample(file: utils.soundfile.SoundFile) -> bool:
+def _holds_its_last_sample(file: io.soundfile.SoundFile) -> bool:
     """Whether the last sample that the header promises can be read."""
     try:
         file.seek(file.frames - 1)

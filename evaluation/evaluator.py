@@ -54,11 +54,11 @@ from evaluation.scorecard import (
 from evaluation.statistics import bootstrap
 from mel_processing import griffin_lim, spectrogram
 from synthesis import Voice
-from synthesis.base import Audio, Speaking
+from synthesis.base import Audio, BaseVoice
 from synthesis.controls import timings_of
 from synthesis.noise import prior_noise
-from synthesis.timings import Mark
-from text.utterances import utterance_of_ids
+from synthesis.timings import TimedLabel
+from text.utterances import tokens_of_ids
 from utils import peak_of, write_bytes_atomic
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels.
@@ -100,7 +100,7 @@ class Sound(NamedTuple):
     place: int  # of its prompt
     condition: str
     samples: np.ndarray  # [S] float32
-    symbols: Sequence[Mark] = ()  # when each sounds, where that is known
+    symbols: Sequence[TimedLabel] = ()  # when each sounds, where that is known
 
 
 class MeterSettings(NamedTuple):
@@ -129,7 +129,7 @@ class Said(NamedTuple):
     peak: int | None  # bytes
 
 
-def evaluate(voice: Speaking, source: Source, prompts: Sequence[Prompt], folder: Path, plan: Plan) -> Scorecard:
+def evaluate(voice: BaseVoice, source: Source, prompts: Sequence[Prompt], folder: Path, plan: Plan) -> Scorecard:
     """Speak, measure, and write the scorecard and all sounds into a folder.
 
     Raises:
@@ -160,7 +160,7 @@ def evaluate(voice: Speaking, source: Source, prompts: Sequence[Prompt], folder:
     return card
 
 
-def say(voice: Speaking, prompts: Sequence[Prompt], plan: Plan) -> Said:
+def say(voice: BaseVoice, prompts: Sequence[Prompt], plan: Plan) -> Said:
     """Let the voice say all prompts, one at a time, and note what it takes."""
     audios, seconds = [], []
 
@@ -177,7 +177,7 @@ def say(voice: Speaking, prompts: Sequence[Prompt], plan: Plan) -> Said:
     return Said(audios, seconds, peak)
 
 
-def _say(voice: Speaking, prompt: Prompt, seed: int) -> Audio:
+def _say(voice: BaseVoice, prompt: Prompt, seed: int) -> Audio:
     """Held-out utterances as one sentence, for so they were recorded; test sentences as users would have them said."""
     if prompt.kind == HELD_OUT:
         return voice.speak_ids(prompt.text_ids(voice.text), seed=seed, speaker=prompt.speaker)
@@ -190,7 +190,7 @@ def recording_of(path: str, sampling_rate: int) -> np.ndarray:
     return np.asarray(resample(wav.samples, wav.sampling_rate, sampling_rate), np.float32)
 
 
-def _sounds(voice: Speaking, prompts: Sequence[Prompt], recordings: Sequence[np.ndarray | None], said: Said,
+def _sounds(voice: BaseVoice, prompts: Sequence[Prompt], recordings: Sequence[np.ndarray | None], said: Said,
             plan: Plan) -> Iterator[Sound]:
     """All that is to be measured, prompt by prompt."""
     held = sum(recording is not None for recording in recordings)
@@ -207,7 +207,7 @@ def _sounds(voice: Speaking, prompts: Sequence[Prompt], recordings: Sequence[np.
         yield Sound(place, VOICE, audio.samples, audio.timings.symbols if audio.timings else ())
 
 
-def reads_recordings(voice: Speaking) -> bool:
+def reads_recordings(voice: BaseVoice) -> bool:
     """Whether a voice has a posterior encoder, without which there are no copies and no alignment."""
     return isinstance(voice, Voice) and voice.model.enc_q is not None
 
@@ -231,7 +231,7 @@ def copy_of(voice: Voice, prompt: Prompt, recording: np.ndarray, seed: int) -> n
     noise = prior_noise("prior", [seed], voice.config.model.inter_channels, [n_frames]).to(voice.device)
     g = model.speaker_embedding(_speaker_ids(voice.config, [prompt], voice.device))
     posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=voice.device), g, noise)
-    return model.dec(model.heard(posterior.z, posterior.mask), g)[0, 0].float().clamp(-1, 1).cpu().numpy()
+    return model.dec(model.with_pitch(posterior.z, posterior.mask), g)[0, 0].float().clamp(-1, 1).cpu().numpy()
 
 
 def _speaker_ids(config: Config, prompts: Sequence[Prompt], device: torch.device) -> Tensor | None:
@@ -242,14 +242,14 @@ def _speaker_ids(config: Config, prompts: Sequence[Prompt], device: torch.device
                          for prompt in prompts], device=device)
 
 
-def symbols_of(voice: Voice, prompt: Prompt, recording: np.ndarray) -> tuple[Mark, ...]:
+def symbols_of(voice: Voice, prompt: Prompt, recording: np.ndarray) -> tuple[TimedLabel, ...]:
     """When each symbol sounds in a recording [S], as the model's alignment search says; none where it is too short."""
     utterance = _utterance(voice, prompt, recording)
     if utterance is None:
         return ()
     batch = _collate(voice.config)([utterance]).to(voice.device)
     frames = alignment.align(voice.model, batch, voice.config.data).durations[0].long().tolist()
-    ids = utterance_of_ids(utterance.text_ids.tolist(), voice.text)
+    ids = tokens_of_ids(utterance.text_ids.tolist(), voice.text)
     return timings_of(ids, frames, voice.config.data.hop_length, voice.sample_rate).symbols
 
 
@@ -282,7 +282,7 @@ def write_sound(folder: Path, prompt: Prompt, sound: Sound, sampling_rate: int) 
     return path.as_posix()
 
 
-def _heard(sound: Sound, prompt: Prompt, recording: np.ndarray | None, voice: Speaking) -> Heard:
+def _heard(sound: Sound, prompt: Prompt, recording: np.ndarray | None, voice: BaseVoice) -> Heard:
     return Heard(sound.samples, voice.sample_rate, prompt.text if prompt.is_written else "",
                  voice.config.data.language, None if sound.condition == RECORDING else recording,
                  sound.condition in (COPY, GRIFFIN_LIM), prompt.speaker, hop_length=voice.config.data.hop_length)
@@ -409,7 +409,7 @@ def _means(values: Sequence[Mapping[str, float]]) -> dict[str, Interval]:
     return {name: bootstrap(numbers) for name, numbers in found.items() if numbers}
 
 
-def _health(voice: Speaking, prompts: Sequence[Prompt],
+def _health(voice: BaseVoice, prompts: Sequence[Prompt],
             recordings: Sequence[np.ndarray | None]) -> tuple[dict[str, object], dict[str, str]]:
     """Alignment health of the recordings, and what is absent and why."""
     if not reads_recordings(voice):
@@ -438,7 +438,7 @@ def _choice(measured: Measured, rivals: Sequence[str]) -> dict[str, str]:
     return {"Sentences to choose among": f"{count}; chance is {100 / count:.1f} %"}
 
 
-def facts_of(voice: Speaking, prompts: Sequence[Prompt], plan: Plan) -> dict[str, str]:
+def facts_of(voice: BaseVoice, prompts: Sequence[Prompt], plan: Plan) -> dict[str, str]:
     """What a reader has to know of the numbers: title -> text."""
     config = voice.config
     data, model, train = config.data, config.model, config.train

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthesis.timings import Mark
+from synthesis.timings import TimedLabel
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -28,7 +28,7 @@ GROUND, TICK, LINE, PAUSE, INK = (18, 20, 28), (52, 58, 70), (252, 160, 95), (12
 COLOURS = 16  # in the file; enough for five and the edges of letters
 
 
-def alignment_png(symbols: Sequence[Mark], sampling_rate: int) -> bytes:
+def alignment_png(symbols: Sequence[TimedLabel], sampling_rate: int) -> bytes:
     """A PNG of a few kB.
 
     Args:
@@ -51,7 +51,7 @@ def alignment_png(symbols: Sequence[Mark], sampling_rate: int) -> bytes:
     return file.getvalue()
 
 
-def _draw_path(canvas: ImageDraw, symbols: Sequence[Mark], scale: float) -> None:
+def _draw_path(canvas: ImageDraw, symbols: Sequence[TimedLabel], scale: float) -> None:
     """A stair for each symbol, and its label below to the right, where the path never comes."""
     from PIL import ImageFont
 

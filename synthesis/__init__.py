@@ -1,9 +1,16 @@
-"""A loaded voice that speaks: `Voice` by torch, `onnx.OnnxVoice` without it.
+"""Text to speech: `Voice` by torch, `onnx.OnnxVoice` without it.
 
     from synthesis import Voice
     Voice.load("runs/demo").speak("Good morning.", seed=1).save("good_morning.wav")
 
-`Voice` is imported when it is asked for, so that the modules that speak without torch import none.
+From text to audio (`BaseVoice._stream` in base.py runs these stages for each sentence):
+
+    text -> SentenceTokens      text/utterances.py; options become its outer prosody in base.py
+    SentenceTokens -> latent    voice.py (models.SynthesizerTrn.text_to_latent) or onnx.py; speaker: speakers.py
+    latent -> samples           voice.py by streaming.py, or onnx.py
+    samples -> Audio            controls.py: pitch, volume and timings
+
+`Voice` is imported on first use, so that an ONNX voice does not import torch.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""All of speaking but the network: how a text is delivered, sentence by sentence, and the sound that comes out.
+"""Text to audio but for the network: sentences, options, volume, pitch, timings and pauses of every kind of voice.
 
-    class Robot(Speaking):                     # `synthesis.Voice` and `synthesis.onnx.OnnxVoice` are such voices
-        def _prepared(self, utterance, seed, delivery, durations): ...
-        def _decode(self, prepared, pieces): ...
+    class MyVoice(BaseVoice):                    # as `synthesis.Voice` and `synthesis.onnx.OnnxVoice` are
+        def _latent(self, sentence, seed, options, durations): ...
+        def _decode(self, latent, chunks): ...
 
-Nothing here imports torch, so that a voice that does without it starts without it.
+Nothing here imports torch, so that an ONNX voice starts without it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from audio import loudness, pitch_shift, resampling
+from audio import loudness, resampling
 from audio import output as sound
 from config import Config
 from synthesis import noise
-from synthesis.chunking import PIECES, WHOLE, Pieces
-from synthesis.controls import gains_of, pitched, tightened, timings_of
-from synthesis.speakers import SpeakerSpec, parse_speaker, shares
-from synthesis.timings import Mark, Timings
+from synthesis.chunking import DEFAULT_CHUNKS, WHOLE, ChunkSizes
+from synthesis.controls import changes_pitch, timings_of, trim_cut_ends, with_volume_and_pitch
+from synthesis.speakers import find_speaker
+from synthesis.timings import TimedLabel, Timings
 from text import TextProcessor
 from text.lexicon import Lexicon
 from text.markup import MarkupError
-from text.utterances import ScriptReader, Silence, Utterance, utterance_of_ids
+from text.prosody import Prosody
+from text.utterances import ScriptReader, SentenceTokens, Silence, tokens_of_ids
 
 # Shapes: L text tokens, S samples.
 
@@ -42,7 +43,7 @@ DEFAULT_VOICE = "en_joe"
 
 
 class NothingToSayError(ValueError):
-    """A text has no sound."""
+    """A text that has no sound: it is empty, punctuation alone, or of unknown characters."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -50,30 +51,30 @@ class NothingToSayError(ValueError):
 
     @property
     def summary(self) -> str:
-        """Short, for a warning."""
+        """Short form of the message, for a warning."""
         return f"nothing to say in {self.text[:80]!r}"
 
     def __str__(self) -> str:
-        return (f"{self.summary}: it is empty, or punctuation alone, or this voice knows none of its characters; write "
-                "words that it can say")
+        return (f"{self.summary}: it is empty, or punctuation alone, or the voice's symbol table has none of its "
+                "characters; write words in the voice's language")
 
 
-TEXT_ERRORS = (NothingToSayError, MarkupError)  # of one text; others may be said
+TEXT_ERRORS = (NothingToSayError, MarkupError)  # faults of one text; others may be spoken
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Speech, and what is said when."""
+    """Synthesized speech with its timings."""
 
     samples: np.ndarray  # float32 [S], in [-1, 1]
     sample_rate: int  # Hz
     durations: np.ndarray  # int64 [L], samples for each of `text_ids`; pauses between sentences are not among them
     text_ids: tuple[int, ...] = ()
-    timings: Timings | None = None  # of a piece of a stream: those of its sentence, with the sentence's first piece
+    timings: Timings | None = None  # of a chunk of a stream: those of its sentence, with the sentence's first chunk
 
     @property
     def seconds(self) -> float:
-        """Length."""
+        """Duration."""
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path, bits: int = 16) -> None:
@@ -93,7 +94,7 @@ class Audio:
 
     @staticmethod
     def joined(parts: Sequence[Audio]) -> Audio:
-        """One after another.
+        """Concatenate.
 
         Raises:
             ValueError: there is none.
@@ -107,22 +108,22 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """How a text is delivered; each may be given to `speak` and its like by name."""
+class SynthesisOptions:
+    """Options of synthesis: speaker, speed, noise, seed, volume, pitch, pauses; `speak` takes each by name too."""
 
     speaker: str | int | None = None  # name, id, "alice:0.7+bob:0.3", "alice->bob" within a sentence, "new:7"
-    speed: float | None = None  # 2 is twice as fast; None for this and the next two: as the voice is meant
+    speed: float | None = None  # 2 is twice as fast; None for this and the next two: the voice's own
     noise_scale: float | None = None  # how much the sound varies, 0 to about 1
     noise_scale_duration: float | None = None  # how much the rhythm varies (stochastic duration predictor)
     seed: int | None = None  # the same seed, the same sound
     strategy: str = "prior"  # how noise is drawn, a name in `synthesis.noise.STRATEGIES`
-    candidates: int = 1  # best of so many, by `synthesis.rescoring.reading_score`
+    candidates: int = 1  # best of so many, by `synthesis.rescoring.text_likelihood`
     volume_db: float = 0.0
     pitch_semitones: float = 0.0  # the duration stays
     sentence_pause: float = 0.2  # seconds
     paragraph_pause: float = 0.6  # seconds
     max_characters: int | None = None  # of a sentence; None: what the voice was trained for
-    lexicon: Lexicon | None = None  # words and how they are said
+    lexicon: Lexicon | None = None  # words and their pronunciations
 
     def __post_init__(self) -> None:
         limits = {"speed": (SMALLEST_SPEED, LARGEST_SPEED), "noise_scale": (0, math.inf),
@@ -139,97 +140,103 @@ class Delivery:
         if self.seed is not None:
             noise.checked_seed(self.seed)
 
+    @property
+    def prosody(self) -> Prosody:
+        """Speed, volume, pitch and speaker of the whole text, within which SSML changes parts."""
+        return Prosody(self.speed or 1.0, self.volume_db, self.pitch_semitones, self.speaker)
 
-class Prepared(Protocol):
-    """An utterance that has only to be decoded; what else a voice keeps with it is its own affair."""
 
-    utterance: Utterance
+@dataclass(frozen=True)
+class SentenceLatent:
+    """A sentence before decoding; each kind of voice adds what its decoder takes."""
+
+    sentence: SentenceTokens
     frames: np.ndarray  # int64 [L]
 
 
-class Speaking(ABC):
-    """A voice that speaks, whatever computes its sound."""
+class BaseVoice(ABC):
+    """A voice: text to audio, by a network that a subclass runs."""
 
     config: Config
     text: TextProcessor
 
     @abstractmethod
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
-        """All but the decoding of one utterance; `durations` are frames for each token, if the caller has them."""
+    def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
+                durations: Sequence[int] | None) -> SentenceLatent:
+        """Text to latent of one sentence; `durations` are frames for each token, instead of predicted ones."""
 
     @abstractmethod
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
-        """Samples of an utterance, float32 [S of the piece] each; of an utterance of no frames, one piece of none."""
+    def _decode(self, latent: SentenceLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
+        """Latent to samples, a chunk at a time, float32 [S of the chunk]; of no frames, one chunk of no samples."""
 
     @property
     def sample_rate(self) -> int:
-        """Hz of all that this voice says."""
+        """Sampling rate of the audio, in Hz."""
         return self.config.data.sampling_rate
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
-        if not self.config.multispeaker:
-            return ()
-        return self.config.data.speakers or tuple(str(i) for i in range(self.config.data.n_speakers))
+        names, n_speakers = self.config.data.speakers, self.config.data.n_speakers
+        return (*names, *map(str, range(len(names), n_speakers))) if self.config.multispeaker else ()
 
-    def speak(self, text: str, delivery: Delivery | None = None, **changes: Any) -> Audio:
-        """Say a text, whole.
+    def speak(self, text: str, options: SynthesisOptions | None = None, **changes: Any) -> Audio:
+        """Synthesize a text, whole.
 
         Args:
-            text: as people write it, with [[phonemes]] where wanted; or SSML.
-            delivery: how.
-            changes: of its fields, by name: `speak("Hello.", speed=1.2, seed=1)`.
+            text: plain, in which [[these]] are phonemes; or SSML.
+            options: speaker, speed, seed and so on.
+            changes: of their fields, by name: `speak("Hello.", speed=1.2, seed=1)`.
 
         Raises:
             NothingToSayError: the text has no sound.
             MarkupError: SSML, or [[phonemes]], that are wrong, with the place.
             ValueError: no such speaker, or a number out of range.
         """
-        said = list(self._stream(text, self._delivery(delivery, changes), WHOLE))
-        if not any(piece.text_ids for piece in said):
+        parts = list(self._stream(text, self._options(options, changes), WHOLE))
+        if not any(part.text_ids for part in parts):
             raise NothingToSayError(text)
-        return Audio.joined(said)
+        return Audio.joined(parts)
 
-    def stream(self, text: str | Iterable[str], delivery: Delivery | None = None, pieces: Pieces = PIECES,
-               **changes: Any) -> Iterator[Audio]:
-        """Say a text piece by piece, each given out as soon as it is decoded; joined they are what `speak` says.
+    def stream(self, text: str | Iterable[str], options: SynthesisOptions | None = None,
+               chunks: ChunkSizes = DEFAULT_CHUNKS, **changes: Any) -> Iterator[Audio]:
+        """Synthesize a text in chunks, each yielded as soon as it is decoded; joined they equal `speak`'s audio.
 
         Args:
-            text: as for `speak`, or its pieces in order, e.g. from a language model: a sentence is said as soon as it
-                is complete.
-            delivery: how. Best of several candidates, and a changed pitch, need each sentence whole.
-            pieces: how many frames are decoded at a time.
+            text: as for `speak`, or pieces of text in order, e.g. from a language model: a sentence is synthesized as
+                soon as it is complete.
+            options: as for `speak`. Best of several candidates, and a changed pitch, need each sentence whole.
+            chunks: how many frames are decoded at a time.
             changes: as for `speak`.
         """
-        return self._stream(text, self._delivery(delivery, changes), pieces)
+        return self._stream(text, self._options(options, changes), chunks)
 
-    def _stream(self, text: str | Iterable[str], delivery: Delivery, pieces: Pieces) -> Iterator[Audio]:
-        seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
+    def _stream(self, text: str | Iterable[str], options: SynthesisOptions, chunks: ChunkSizes) -> Iterator[Audio]:
+        seed = secrets.randbits(62) if options.seed is None else options.seed
         number = 0
-        for item in self._read(self._reader(delivery), text):
+        for item in self._read(text, options):
             if isinstance(item, Silence):
                 yield self._pause(item)
                 continue
-            yield from self._say(item, noise.candidate_seed(seed, number) if number else seed, delivery, pieces)
+            sentence_seed = noise.candidate_seed(seed, number) if number else seed
+            yield from self._speak_sentence(item, sentence_seed, options, chunks)
             number += 1
 
-    def speak_all(self, texts: Sequence[str], delivery: Delivery | None = None, seeds: Sequence[int] | None = None,
-                  batch_size: int = 16, **changes: Any) -> list[Audio]:
-        """Say many texts, each as `speak` says it with its own seed.
+    def speak_all(self, texts: Sequence[str], options: SynthesisOptions | None = None,
+                  seeds: Sequence[int] | None = None, batch_size: int = 16, **changes: Any) -> list[Audio]:
+        """Synthesize many texts, each as by `speak` with its own seed.
 
         Args:
             texts: as for `speak`.
-            delivery: how.
-            seeds: one for each text, else the delivery's for all.
-            batch_size: sentences at a time, for a voice that says several together.
+            options: as for `speak`.
+            seeds: one for each text, else the options' for all.
+            batch_size: sentences at a time, for a voice that computes several together.
             changes: as for `speak`.
 
         Raises:
             ValueError: as in `speak`, or not as many seeds as texts.
         """
-        spoken = self.try_all(texts, delivery, seeds, batch_size, **changes)
+        spoken = self.try_all(texts, options, seeds, batch_size, **changes)
         for number, each in enumerate(spoken):
             if isinstance(each, NothingToSayError):
                 raise ValueError(f"nothing to say in text {number}, {each.text[:80]!r}") from None
@@ -237,93 +244,91 @@ class Speaking(ABC):
                 raise each
         return spoken
 
-    def try_all(self, texts: Sequence[str], delivery: Delivery | None = None, seeds: Sequence[int] | None = None,
-                batch_size: int = 16, **changes: Any) -> list[Audio | ValueError]:
-        """The same, but a text that has no sound, or wrong markup, does not stop the others: its error is returned."""
-        delivery = self._delivery(delivery, changes)
+    def try_all(self, texts: Sequence[str], options: SynthesisOptions | None = None,
+                seeds: Sequence[int] | None = None, batch_size: int = 16, **changes: Any) -> list[Audio | ValueError]:
+        """As `speak_all`, but for a text that has no sound or wrong markup the list holds its error."""
+        options = self._options(options, changes)
         if seeds is None:
-            seeds = [secrets.randbits(62) if delivery.seed is None else delivery.seed] * len(texts)
+            seeds = [secrets.randbits(62) if options.seed is None else options.seed] * len(texts)
         if len(seeds) != len(texts):
             raise ValueError(f"found {len(seeds)} seeds for {len(texts)} texts; expected one for each")
-        return self._speak_all(texts, delivery, seeds, batch_size)
+        return self._speak_all(texts, options, seeds, batch_size)
 
-    def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
+    def _speak_all(self, texts: Sequence[str], options: SynthesisOptions, seeds: Sequence[int],
                    batch_size: int) -> list[Audio | ValueError]:
         """One after the other, unless a voice can do better."""
         spoken: list[Audio | ValueError] = []
         for text, seed in zip(texts, seeds):
             try:
-                spoken.append(self.speak(text, delivery, seed=seed))
+                spoken.append(self.speak(text, options, seed=seed))
             except TEXT_ERRORS as error:
                 spoken.append(error)
         return spoken
 
-    def _read(self, reader: ScriptReader, text: str | Iterable[str]) -> Iterator[Utterance | Silence]:
-        """What a reader makes of a text, once the voice has the speakers that it names."""
+    def _read(self, text: str | Iterable[str], options: SynthesisOptions) -> Iterator[SentenceTokens | Silence]:
+        """A text as sentences with the options' speed, volume, pitch and speaker, and the pauses between them."""
+        reader = ScriptReader(self.text, options.max_characters or self.config.data.max_text_len,
+                              options.sentence_pause, options.paragraph_pause, options.lexicon)
         for item in reader.read(text):
-            if isinstance(item, Utterance):
+            if isinstance(item, SentenceTokens):
                 self._check_speaker(item)
                 self._warn_of_unknown(item)
+                item = item.within(options.prosody)
             yield item
 
-    def _delivery(self, delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:
-        """The delivery with its changes; what it leaves open is as the voice is meant to be spoken."""
-        delivery = with_changes(delivery, changes)
-        meant = dataclasses.asdict(self.config.speaking)
-        return dataclasses.replace(delivery, **{name: value for name, value in meant.items()
-                                                if getattr(delivery, name) is None})
+    def _options(self, options: SynthesisOptions | None, changes: dict[str, Any]) -> SynthesisOptions:
+        """The options with changes; what they leave open comes from the voice's configuration."""
+        options = merged_options(options, changes)
+        defaults = dataclasses.asdict(self.config.speaking)
+        return dataclasses.replace(options, **{name: value for name, value in defaults.items()
+                                               if getattr(options, name) is None})
 
-    def _reader(self, delivery: Delivery) -> ScriptReader:
-        return ScriptReader(self.text, delivery.max_characters or self.config.data.max_text_len,
-                            delivery.sentence_pause, delivery.paragraph_pause, delivery.lexicon)
-
-    def speak_ids(self, ids: Sequence[int], delivery: Delivery | None = None, *,
+    def speak_ids(self, ids: Sequence[int], options: SynthesisOptions | None = None, *,
                   durations: Sequence[int] | None = None, **changes: Any) -> Audio:
-        """Say token ids (blanks included), e.g. `audio.text_ids`.
+        """Synthesize token ids (blanks included), e.g. `audio.text_ids`.
 
         Args:
             ids: rows of the symbol table.
-            delivery: how.
+            options: as for `speak`.
             durations: whole frames for each id, instead of predicting them: `audio.durations // hop_length`, edited.
             changes: as for `speak`.
 
         Raises:
             ValueError: as in `speak`, ids that no row has, or durations of another length.
         """
-        return Audio.joined(list(self.stream_ids(ids, delivery, WHOLE, durations=durations, **changes)))
+        return Audio.joined(list(self.stream_ids(ids, options, WHOLE, durations=durations, **changes)))
 
-    def stream_ids(self, ids: Sequence[int], delivery: Delivery | None = None, pieces: Pieces = PIECES, *,
-                   durations: Sequence[int] | None = None, **changes: Any) -> Iterator[Audio]:
-        """The same piece by piece."""
+    def stream_ids(self, ids: Sequence[int], options: SynthesisOptions | None = None,
+                   chunks: ChunkSizes = DEFAULT_CHUNKS, *, durations: Sequence[int] | None = None,
+                   **changes: Any) -> Iterator[Audio]:
+        """As `speak_ids`, in chunks."""
         if durations is not None and (len(durations) != len(ids) or min(durations, default=0) < 0):
             raise ValueError(f"durations must be {len(ids)} numbers of frames, 0 or more, one for each id; "
                              f"found {len(durations)}")
         rows = len(self.text.symbols)
         if not len(ids) or not all(0 <= i < rows for i in ids):
             raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table")
-        delivery = self._delivery(delivery, changes)
-        seed = secrets.randbits(62) if delivery.seed is None else delivery.seed
-        return self._say(utterance_of_ids((int(i) for i in ids), self.text), seed, delivery, pieces, durations)
+        options = self._options(options, changes)
+        seed = secrets.randbits(62) if options.seed is None else options.seed
+        sentence = tokens_of_ids((int(i) for i in ids), self.text).within(options.prosody)
+        return self._speak_sentence(sentence, seed, options, chunks, durations)
 
-    def _say(self, utterance: Utterance, seed: int, delivery: Delivery, pieces: Pieces,
-             durations: Sequence[int] | None = None) -> Iterator[Audio]:
-        """One utterance, in pieces if it can be: not if its pitch is changed, or its ends join others."""
-        prepared = self._prepared(utterance, seed, delivery, durations)
-        is_pitched = any(delivery.pitch_semitones + manner.pitch_semitones for manner in utterance.manners)
-        gains = gains_of(utterance, prepared.frames, self.config.data.hop_length, self.sample_rate, delivery.volume_db)
-        done = 0
-        for wav in self._decode(prepared, WHOLE if is_pitched or utterance.is_join else pieces):
-            samples = wav
-            if is_pitched:
-                samples = pitched(wav, utterance, prepared.frames, self.sample_rate, pitch_shift.pitch_shifted,
-                                  delivery.pitch_semitones)
-            if gains is not None:
-                samples = samples * gains[done : done + len(samples)]
-            yield self._audio(samples.clip(-1, 1), prepared if done == 0 else None)
-            done += len(wav)
+    def _speak_sentence(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions, chunks: ChunkSizes,
+                        durations: Sequence[int] | None = None) -> Iterator[Audio]:
+        """One sentence, in chunks unless its pitch changes or an end of it was cut, which need it whole."""
+        latent = self._latent(sentence, seed, options, durations)
+        is_whole = changes_pitch(sentence) or sentence.is_join
+        yield from self._finished(latent, self._decode(latent, WHOLE if is_whole else chunks))
 
-    def _audio(self, samples: np.ndarray, prepared: Prepared | None) -> Audio:
-        """Samples; with what was prepared, the utterance's timings too, and its ends as they join others.
+    def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
+        """Decoded samples of one sentence with its pitch, volume and timings."""
+        changed = with_volume_and_pitch(decoded, latent.sentence, latent.frames, self.config.data.hop_length,
+                                        self.sample_rate)
+        for number, samples in enumerate(changed):
+            yield self._audio(samples, None if number else latent)
+
+    def _audio(self, samples: np.ndarray, latent: SentenceLatent | None) -> Audio:
+        """Samples as Audio; with a sentence's latent, with its timings too, and trimmed where it was cut.
 
         Raises:
             ValueError: samples are not finite.
@@ -331,68 +336,42 @@ class Speaking(ABC):
         if not np.isfinite(samples).all():
             raise ValueError("the voice's sound is not finite (NaN or infinity): its weights are damaged; take another "
                              "checkpoint, or make the release or the ONNX files anew")
-        if prepared is None:
+        if latent is None:
             return Audio(samples, self.sample_rate, np.empty(0, np.int64))
-        hop, utterance = self.config.data.hop_length, prepared.utterance
-        samples, frames = tightened(samples, utterance, prepared.frames, hop, self.sample_rate)
-        return Audio(samples, self.sample_rate, frames * hop, utterance.ids,
-                     timings_of(utterance, frames, hop, self.sample_rate))
+        hop, sentence = self.config.data.hop_length, latent.sentence
+        samples, frames = trim_cut_ends(samples, sentence, latent.frames, hop, self.sample_rate)
+        return Audio(samples, self.sample_rate, frames * hop, sentence.ids,
+                     timings_of(sentence, frames, hop, self.sample_rate))
 
     def _pause(self, silence: Silence) -> Audio:
         n_samples = round(silence.seconds * self.sample_rate)
         timings = dataclasses.replace(Timings.pause(self.sample_rate, n_samples),
-                                      bookmarks=tuple(Mark(name, 0, 0) for name in silence.bookmarks))
+                                      bookmarks=tuple(TimedLabel(name, 0, 0) for name in silence.bookmarks))
         return Audio(np.zeros(n_samples, np.float32), self.sample_rate, np.empty(0, np.int64), (), timings)
 
-    def _who(self, named: str | None, wanted: str | int | None) -> str | int | None:
-        """Who speaks, whom the text names, else whom the caller wants: an id, or a wish in words; None for one voice.
-
-        Raises:
-            ValueError: nobody is named among several, somebody for one voice, or there is no such id.
-        """
-        speaker = wanted if named is None else named
-        if not self.config.multispeaker:
-            if speaker is not None:
-                raise ValueError(f"this voice has one speaker; leave speaker={speaker!r} out")
-            return None
-        if speaker is None:
-            raise ValueError(f"this voice has {len(self.speakers)} speakers; choose one of {', '.join(self.speakers)}")
-        spec = str(speaker)
-        is_id = spec not in self.speakers and spec.isdecimal()  # a number is an id, names or not
-        if not is_id and not isinstance(speaker, int):
-            return spec
-        n_speakers = self.config.data.n_speakers
-        if not 0 <= int(spec) < n_speakers:
-            raise ValueError(f"speaker id {spec} is not from 0 to {n_speakers - 1}")
-        return int(spec)
-
-    def _check_speaker(self, utterance: Utterance) -> None:
-        """Refuse a <voice> that there is not; MarkupError names its place."""
-        if utterance.speaker is None:
+    def _check_speaker(self, sentence: SentenceTokens) -> None:
+        """Raise MarkupError, with the place, for a <voice> that this voice does not have."""
+        if sentence.speaker is None:
             return
         try:
             if not self.config.multispeaker:
                 raise ValueError("this voice has one speaker; leave the <voice> element out")
-            who = self._who(utterance.speaker, None)
-            spec = parse_speaker(who, self.speakers) if isinstance(who, str) else SpeakerSpec("new")
-            for each in spec.ends or (spec,):
-                if each.kind != "new":
-                    shares(self.speakers, each)
+            find_speaker(sentence.speaker, self.speakers)
         except ValueError as error:
-            raise MarkupError(f"{utterance.place}: <voice name={utterance.speaker!r}>: {error}") from None
+            raise MarkupError(f"{sentence.place}: <voice name={sentence.speaker!r}>: {error}") from None
 
-    def _warn_of_unknown(self, utterance: Utterance) -> None:
-        if utterance.unknown:
-            names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(utterance.unknown))
-            warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, spoken as what comes nearest: "
-                          f"{names}", stacklevel=3)
+    def _warn_of_unknown(self, sentence: SentenceTokens) -> None:
+        if sentence.unknown:
+            names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(sentence.unknown))
+            warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, replaced by what comes "
+                          f"nearest: {names}", stacklevel=3)
 
 
 def find_voice(run: str | Path | None = None) -> Path:
-    """The path itself if there is something, else the voice of that name that comes with the project.
+    """Path of a voice: the path itself if it exists, else the shipped voice of that name.
 
     Raises:
-        ValueError: no voice was named, and none came along.
+        ValueError: no voice was named, and the default one is missing.
         FileNotFoundError: there is neither a path nor a voice of this name.
     """
     if run is not None and Path(run).exists():
@@ -409,13 +388,13 @@ def find_voice(run: str | Path | None = None) -> Path:
     return Path(run)
 
 
-def with_changes(delivery: Delivery | None, changes: dict[str, Any]) -> Delivery:
-    """The delivery, else the usual one, with changes, whose names are its fields.
+def merged_options(options: SynthesisOptions | None, changes: dict[str, Any]) -> SynthesisOptions:
+    """The options, or the defaults, with fields changed by name.
 
     Raises:
-        TypeError: what should be a delivery is something else, such as a speaker's name.
+        TypeError: something else stands in the options' place, such as a speaker's name.
     """
-    if not isinstance(delivery, Delivery | None):
-        raise TypeError(f"the delivery is {delivery!r}; expected a Delivery, or its fields by name: speak(text, "
+    if not isinstance(options, SynthesisOptions | None):
+        raise TypeError(f"options is {options!r}; expected SynthesisOptions, or its fields by name: speak(text, "
                         "speaker='alice', speed=1.2)")
-    return dataclasses.replace(delivery or Delivery(), **changes)
+    return dataclasses.replace(options or SynthesisOptions(), **changes)

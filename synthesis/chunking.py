@@ -1,7 +1,7 @@
-"""Where a sound is cut that is made piece by piece, whatever makes it: each piece with what it hears of its neighbours.
+"""Chunks of frames for streaming: which frames to decode together, and how many of their neighbours as context.
 
-    for piece in plan(n_frames, context=12, pieces=Pieces(first=16, most=256)):
-        decode(z[:, :, piece.low : piece.high])      # and keep frames [piece.start, piece.end) of it
+    for chunk in plan_chunks(n_frames, context=12, sizes=ChunkSizes(first=16, most=256)):
+        decode(z[:, :, chunk.low : chunk.high])      # and keep frames [chunk.start, chunk.end) of it
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Pieces(NamedTuple):
-    """How long the pieces are, in frames: a short one first, so that something sounds soon, then ever longer ones."""
+class ChunkSizes(NamedTuple):
+    """Lengths of chunks in frames: a short one first, for a low latency, then each `growth` times as long."""
 
     first: int = 16
     most: int = 256
     growth: float = 2.0
 
 
-PIECES = Pieces()
-WHOLE = Pieces(first=2**31, most=2**31)
+DEFAULT_CHUNKS = ChunkSizes()
+WHOLE = ChunkSizes(first=2**31, most=2**31)
 
 
-class Piece(NamedTuple):
-    """Frames [start, end) to say, decoded from frames [low, high)."""
+class Chunk(NamedTuple):
+    """Frames [start, end) to output, decoded from frames [low, high)."""
 
     start: int
     end: int
@@ -30,17 +30,17 @@ class Piece(NamedTuple):
     high: int
 
 
-def plan(n_frames: int, context: int, pieces: Pieces = PIECES) -> list[Piece]:
-    """Cut `n_frames` into pieces that overlap by `context` frames on both sides.
+def plan_chunks(n_frames: int, context: int, sizes: ChunkSizes = DEFAULT_CHUNKS) -> list[Chunk]:
+    """Cut `n_frames` into chunks that overlap by `context` frames on both sides.
 
     Raises:
-        ValueError: pieces of less than a frame, or that shrink.
+        ValueError: sizes below one frame, or that shrink.
     """
-    if pieces.first < 1 or pieces.most < pieces.first or pieces.growth < 1:
-        raise ValueError(f"{pieces} cannot be: expected 1 <= first <= most frames and a growth of 1 or more")
-    planned, start, length = [], 0, float(pieces.first)
+    if sizes.first < 1 or sizes.most < sizes.first or sizes.growth < 1:
+        raise ValueError(f"chunk sizes are {sizes}; expected 1 <= first <= most frames and a growth of 1 or more")
+    chunks, start, length = [], 0, float(sizes.first)
     while start < n_frames:
         end = min(n_frames, start + int(length))
-        planned.append(Piece(start, end, max(0, start - context), min(n_frames, end + context)))
-        start, length = end, min(pieces.most, length * pieces.growth)
-    return planned
+        chunks.append(Chunk(start, end, max(0, start - context), min(n_frames, end + context)))
+        start, length = end, min(sizes.most, length * sizes.growth)
+    return chunks

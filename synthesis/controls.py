@@ -1,22 +1,23 @@
-"""How an utterance's wishes become numbers: frames for each token, a volume for each sample, pitch, and the times.
+"""Prosody applied: frames for each token, volume and pitch of the samples, trimming of cut sentences, timings.
 
-    frames = paced([3.0, 4.0, 2.0], rates=[1.0, 0.5, 0.5])   # [3, 8, 4]
-    timings = timings_of(utterance, frames, hop_length=256, sample_rate=22050)
+    frames = frames_at_rates([3.0, 4.0, 2.0], rates=[1.0, 0.5, 0.5])   # [3, 8, 4]
+    timings = timings_of(sentence, frames, hop_length=256, sample_rate=22050)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from synthesis.timings import Mark, Timings
-from text.utterances import Utterance
+from audio.pitch_shift import pitch_shifted
+from synthesis.timings import TimedLabel, Timings
+from text.utterances import SentenceTokens
 
 # Shapes: L text tokens, S samples.
 
 LONGEST_TOKEN = 1001  # frames that a network may give; `models.MAX_LOG_DURATION` keeps ours at 1000, before rounding
-SHORTEST_MEAN, LONGEST_MEAN = 1e-3, 200  # frames of a token, over an utterance; trained voices give 1 to 5
+SHORTEST_MEAN, LONGEST_MEAN = 1e-3, 200  # frames of a token, over a sentence; trained voices give 1 to 5
 RAMP_SECONDS = 0.005  # of a change of volume or pitch, and at a cut, so that it does not click
 SILENCE_DB = 38.0  # below the loudest frame
 
@@ -44,7 +45,7 @@ def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
     return frames
 
 
-def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
+def frames_at_rates(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
     """Whole frames for each token: int64 [L].
 
     At the trained pace every token lasts the next whole number of frames, as published. At another the ends of the
@@ -62,44 +63,54 @@ def paced(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
     return np.diff(ends, prepend=0)
 
 
-def timings_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
-    """When everything is said. A blank belongs to the symbol before it, the first one is a pause.
+def token_frames(predicted: np.ndarray, sentence: SentenceTokens) -> np.ndarray:
+    """Whole frames for each token, int64 [L], from those that a network predicts and the rate of each token.
 
-    A word that nothing says, such as a sign that the cleaners drop, lasts 0 samples at the end of the word before.
+    Raises:
+        ValueError: as `checked_durations`.
+    """
+    return frames_at_rates(checked_durations(predicted, len(sentence.ids)), sentence.rates)
+
+
+def timings_of(sentence: SentenceTokens, frames: Sequence[int], hop_length: int, sample_rate: int) -> Timings:
+    """Times of symbols, words, sentence and bookmarks.
+
+    A blank belongs to the symbol before it, the first one is a pause. A word without symbols, such as a sign that the
+    cleaners drop, lasts 0 samples at the end of the word before.
 
     Args:
-        utterance: of L tokens.
+        sentence: of L tokens.
         frames: [L].
         hop_length: samples of a frame.
         sample_rate: Hz.
     """
     n_samples = int(np.sum(frames)) * hop_length
     starts = [*(np.cumsum([0, *frames[:-1]]) * hop_length).tolist(), n_samples]
-    said = [token for token, symbol in enumerate(utterance.symbols) if symbol]
-    ends = dict(zip(said, [*said[1:], len(utterance.symbols)]))  # the token behind a symbol and its blanks
-    symbols = [Mark(utterance.symbols[token], starts[token], starts[ends[token]]) for token in said]
+    spoken = [token for token, symbol in enumerate(sentence.symbols) if symbol]
+    ends = dict(zip(spoken, [*spoken[1:], len(sentence.symbols)]))  # the token behind a symbol and its blanks
+    symbols = [TimedLabel(sentence.symbols[token], starts[token], starts[ends[token]]) for token in spoken]
     first = symbols[0].start if symbols else n_samples
     if first:
-        symbols.insert(0, Mark("", 0, first))
-    words: list[Mark] = []
-    for word in utterance.words:
-        before = words[-1].end if words else 0  # a word that nothing says is there, behind the blank of the one before
-        words.append(Mark(word.text, max(before, starts[word.first]), starts[ends[word.end - 1]])
-                     if word.end > word.first else Mark(word.text, before, before))
-    bookmarks = tuple(Mark(name, starts[token], starts[token]) for name, token in utterance.bookmarks)
-    sentence = Mark(utterance.text, 0, n_samples)
-    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (sentence,), bookmarks)
+        symbols.insert(0, TimedLabel("", 0, first))
+    words: list[TimedLabel] = []
+    for word in sentence.words:
+        before = words[-1].end if words else 0  # where a word without symbols is
+        words.append(TimedLabel(word.text, max(before, starts[word.first]), starts[ends[word.end - 1]])
+                     if word.end > word.first else TimedLabel(word.text, before, before))
+    bookmarks = tuple(TimedLabel(name, starts[token], starts[token]) for name, token in sentence.bookmarks)
+    whole = TimedLabel(sentence.text, 0, n_samples)
+    return Timings(sample_rate, n_samples, tuple(symbols), tuple(words), (whole,), bookmarks)
 
 
-def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop_length: int,
+def trim_cut_ends(samples: np.ndarray, sentence: SentenceTokens, frames: np.ndarray, hop_length: int,
               sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Without the silence at an end that joins the rest of its sentence, but for as much as the utterance wants.
+    """Samples and frames without the silence at an end where a long sentence was cut, but for what the cut allows.
 
     Silence is what lies `SILENCE_DB` below the loudest; whole frames go, first those of the tokens at that end.
 
     Args:
-        samples: float32 [S], the whole utterance.
-        utterance: of L tokens.
+        samples: float32 [S], the whole sentence.
+        sentence: of L tokens.
         frames: int64 [L].
         hop_length: samples of a frame.
         sample_rate: Hz.
@@ -107,17 +118,17 @@ def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop
     Returns:
         What is left of the samples and of the frames.
     """
-    if not utterance.is_join:
+    if not sentence.is_join:
         return samples, frames
     levels = np.sqrt(np.square(samples.reshape(-1, hop_length)).mean(axis=1))  # [T]
     loud = np.flatnonzero(levels > levels.max(initial=0) * 10 ** (-SILENCE_DB / 20))
     if not len(loud):
         return samples, frames
     start, end = 0, len(levels)
-    if utterance.silence_before is not None:
-        start = max(0, int(loud[0]) - int(utterance.silence_before * sample_rate / hop_length))
-    if utterance.silence_after is not None:
-        end = min(end, int(loud[-1]) + 1 + int(utterance.silence_after * sample_rate / hop_length))
+    if sentence.silence_before is not None:
+        start = max(0, int(loud[0]) - int(sentence.silence_before * sample_rate / hop_length))
+    if sentence.silence_after is not None:
+        end = min(end, int(loud[-1]) + 1 + int(sentence.silence_after * sample_rate / hop_length))
     edges = np.clip(np.cumsum([0, *frames]), start, end)
     kept = samples[start * hop_length : end * hop_length].copy()
     ramp = np.linspace(0, 1, min(len(kept), int(RAMP_SECONDS * sample_rate)), dtype=np.float32)
@@ -128,36 +139,43 @@ def tightened(samples: np.ndarray, utterance: Utterance, frames: np.ndarray, hop
     return kept, np.diff(edges)
 
 
-def gains_of(utterance: Utterance, frames: Sequence[int], hop_length: int, sample_rate: int,
-             volume_db: float = 0.0) -> np.ndarray | None:
-    """What each sample is multiplied by, float32 [S], changing over `RAMP_SECONDS`; None if all by 1."""
-    decibels = [volume_db + manner.volume_db for manner in utterance.manners]
-    if not any(decibels):
-        return None
-    gains = 10.0 ** (np.repeat(decibels, np.asarray(frames) * hop_length) / 20)
-    return _smoothed(gains, sample_rate)
+def changes_pitch(sentence: SentenceTokens) -> bool:
+    """Whether any token is shifted in pitch, which takes the samples of the whole sentence at once."""
+    return any(prosody.pitch_semitones for prosody in sentence.token_prosody)
 
 
-def pitched(samples: np.ndarray, utterance: Utterance, frames: Sequence[int], sample_rate: int,
-            shift: Callable[[np.ndarray, int, float], np.ndarray], semitones: float = 0.0) -> np.ndarray:
-    """Samples with every token at the pitch that it wants; the whole is shifted once for each pitch, then mixed.
+def with_volume_and_pitch(decoded: Iterable[np.ndarray], sentence: SentenceTokens, frames: np.ndarray, hop_length: int,
+                          sample_rate: int) -> Iterator[np.ndarray]:
+    """Samples of one sentence at the pitch and volume of each of its tokens, float32 within [-1, 1].
 
     Args:
-        samples: float32 [S].
-        utterance: of L tokens.
-        frames: [L].
+        decoded: its samples in order; all of them at once if `changes_pitch`.
+        sentence: of L tokens.
+        frames: int64 [L].
+        hop_length: samples of a frame.
         sample_rate: Hz.
-        shift: (samples, sample_rate, semitones) -> as many samples.
-        semitones: added to what each token wants.
     """
-    wanted = [semitones + manner.pitch_semitones for manner in utterance.manners]
-    if not any(wanted):
-        return samples
-    of_sample = np.repeat(wanted, np.asarray(frames) * (len(samples) // max(1, int(np.sum(frames)))))
+    decibels, done = [prosody.volume_db for prosody in sentence.token_prosody], 0
+    if any(decibels):
+        gains = _smoothed(10.0 ** (np.repeat(decibels, frames * hop_length) / 20), sample_rate)  # [S]
+    for samples in decoded:
+        n_samples = len(samples)
+        if changes_pitch(sentence):
+            samples = _with_pitch(samples, sentence, frames, sample_rate)
+        if any(decibels):
+            samples = samples * gains[done : done + n_samples]
+        yield samples.clip(-1, 1)
+        done += n_samples
+
+
+def _with_pitch(samples: np.ndarray, sentence: SentenceTokens, frames: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The whole [S] shifted once for each pitch, then mixed token by token."""
+    wanted = [prosody.pitch_semitones for prosody in sentence.token_prosody]
+    of_sample = np.repeat(wanted, frames * (len(samples) // max(1, int(frames.sum()))))
     mixed = np.zeros_like(samples)
     for pitch in sorted(set(wanted)):
         share = _smoothed((of_sample == pitch).astype(np.float64), sample_rate)
-        mixed += share * shift(samples, sample_rate, pitch)
+        mixed += share * pitch_shifted(samples, sample_rate, pitch)
     return mixed
 
 

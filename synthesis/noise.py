@@ -1,9 +1,9 @@
-"""Random numbers of a synthesis, a function of strategy and seed: drawn by NumPy, so that every road to sound has them.
+"""Seeded noise of synthesis: a function of strategy and seed, drawn by NumPy, the same for torch and ONNX voices.
 
     drawn = prior_draw("truncated", seed=1, channels=192, length=310)    # float32 [310, 192]
 
-Frame after frame: a shorter draw is the beginning of a longer one. A voice changes its sampling by `STRATEGIES`;
-`best_of` chooses among whole results. `prior_noise` and `duration_noise` make tensors of it.
+A shorter draw is the beginning of a longer one. `STRATEGIES` are ways to draw; `best_of` chooses among whole results.
+`prior_noise` and `duration_noise` make tensors of the draws of a batch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# Streams of one seed, so that its rhythm, its sound and its speaker have nothing to do with each other.
+# Independent streams of one seed.
 PRIOR, DURATIONS, CANDIDATES, SPEAKERS = range(4)
 
 SEED_LIMIT = 2**63
@@ -32,7 +32,7 @@ TRUNCATION = 2.0  # standard deviations; 95 % of a normal distribution lie withi
 
 
 class Strategy:
-    """Standard normal noise as it is drawn; the others change what they must.
+    """Standard normal noise, unchanged; the base class of the other strategies.
 
     Args:
         truncation: the largest noise, in standard deviations, for strategies that have one.
@@ -42,7 +42,7 @@ class Strategy:
         self.truncation = truncation
 
     def drawn_seed(self, seed: int) -> int:
-        """The seed whose draws `seed` gets."""
+        """The seed that is drawn from for `seed`."""
         return seed
 
     def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
@@ -69,8 +69,8 @@ class Mode(Strategy):
 class Truncated(Strategy):
     """The normal distribution cut off at plus and minus `truncation`, by its inverse distribution function.
 
-    A seed's truncated noise is its "prior" noise pressed between the bounds: each value keeps its rank. Its standard
-    deviation is below 1 (0.880 for bounds of 2), and is not made up for.
+    A seed's truncated noise is its "prior" noise mapped between the bounds: each value keeps its rank. Its standard
+    deviation is below 1 (0.880 for bounds of 2), which is not compensated.
     """
 
     def __init__(self, truncation: float):
@@ -79,7 +79,7 @@ class Truncated(Strategy):
         super().__init__(truncation)
 
     def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
-        """Each draw's place between the tails, read back as a place between the bounds."""
+        """Each draw's quantile of the normal distribution -> the same quantile of the truncated one."""
         from statistics import NormalDist
 
         inside, outside = (f(self.truncation / math.sqrt(2)) for f in (math.erf, math.erfc))  # shares of all draws
@@ -94,14 +94,14 @@ class Truncated(Strategy):
 
 @STRATEGIES.register("antithetic")
 class Antithetic(Strategy):
-    """Pairs of seeds, 2k and 2k + 1, that hear the same durations' noise, and the same prior noise of opposite sign.
+    """Pairs of seeds, 2k and 2k + 1, with the same noise of durations, and prior noise of opposite sign.
 
-    An even seed sounds as it does by "prior". The halves of a pair are equally long, and over a pair the noise's mean
+    An even seed sounds as by "prior". The halves of a pair are equally long, and over a pair the noise's mean
     is exactly zero: an average over both needs fewer sentences than one over independent seeds.
     """
 
     def drawn_seed(self, seed: int) -> int:
-        """The pair's even one."""
+        """The even seed of the pair."""
         return seed - seed % 2
 
     def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
@@ -135,14 +135,14 @@ def random_stream(seed: int, stream: int) -> np.random.Generator:
 
 
 def prior_draw(strategy: str, seed: int, channels: int, length: int, truncation: float = TRUNCATION) -> np.ndarray:
-    """What the prior's standard deviation is multiplied by: float32 [T, C], T the length; see `prior_noise`."""
+    """Noise of the prior, a multiple of its standard deviation: float32 [T, C], T the length; see `prior_noise`."""
     chosen = STRATEGIES.get(strategy)(truncation)
     seed = checked_seed(seed)
     return chosen.shape(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
 
 
 def duration_draw(seed: int, n_tokens: int, strategy: str = "prior") -> np.ndarray:
-    """What the stochastic duration predictor starts from: float32 [L, 2]; see `duration_noise`."""
+    """Noise of the stochastic duration predictor: float32 [L, 2]; see `duration_noise`."""
     return _drawn(STRATEGIES.get(strategy)(TRUNCATION).drawn_seed(checked_seed(seed)), DURATIONS, (n_tokens, 2))
 
 
@@ -152,22 +152,22 @@ def _drawn(seed: int, stream: int, shape: tuple[int, int]) -> np.ndarray:
 
 
 def candidate_seed(seed: int, index: int) -> int:
-    """The seed of the candidate of that number; candidate 0 is what the seed itself says."""
+    """The seed of the candidate of that number; that of candidate 0 is the seed itself."""
     if index == 0:
         return checked_seed(seed)
     return int(random_stream(seed, CANDIDATES).integers(SEED_LIMIT, size=index, dtype=np.uint64)[-1])
 
 
 def best_of(n: int, seed: int, make: Callable[[int], Result], score: Callable[[Result], float]) -> Result:
-    """Make n candidates and keep the one of the highest score, the first among equals; NaN counts as the lowest.
+    """Best of n candidates by score, the first among equals; NaN counts as the lowest.
 
     The candidates of a smaller n are the first ones of a larger n, so more of them never score less.
 
     Args:
-        n: how many, at least 1; 1 is what `seed` says by itself, and is not scored.
+        n: how many, at least 1; a single one is made from `seed` itself, and is not scored.
         seed: what the candidates' seeds come from.
         make: builds a candidate from its seed.
-        score: says how good it is, e.g. `synthesis.rescoring.reading_score` of its sound.
+        score: higher is better, e.g. `synthesis.rescoring.text_likelihood` of its sound.
 
     Raises:
         ValueError: n is below 1, or the seed out of range.
@@ -192,7 +192,7 @@ def _lowest_if_nan(score: float) -> float:
 
 def prior_noise(strategy: str, seeds: Sequence[int], channels: int, lengths: Sequence[int],
                 truncation: float = TRUNCATION) -> Tensor:
-    """What the prior's standard deviation is multiplied by; the temperature (noise_scale) is the caller's.
+    """Noise of the prior, a multiple of its standard deviation, before noise_scale.
 
     Args:
         strategy: a name in `STRATEGIES`.
@@ -212,7 +212,7 @@ def prior_noise(strategy: str, seeds: Sequence[int], channels: int, lengths: Seq
 
 
 def duration_noise(seeds: Sequence[int], n_tokens: Sequence[int], strategy: str = "prior") -> Tensor:
-    """What the stochastic duration predictor starts from: [B, 2, L] float32 on the CPU, zeros beyond each item's own.
+    """Noise of the stochastic duration predictor: [B, 2, L] float32 on the CPU, zeros beyond each item's own.
 
     Standard normal under every strategy, since strategies are about the prior; pairs of "antithetic" share it.
 
@@ -240,11 +240,12 @@ class SeededNoise(NamedTuple):
     """The noise of a batch, a function of one seed for each item; what `SynthesizerTrn.infer` takes."""
 
     seeds: Sequence[int]
+    strategy: str = "prior"  # a name in `STRATEGIES`
 
     def durations(self, n_tokens: Sequence[int]) -> Tensor:
-        """Of the stochastic duration predictor: [B, 2, L] for so many tokens of each item."""
-        return duration_noise(self.seeds, n_tokens)
+        """Noise of the stochastic duration predictor, [B, 2, L], for that many tokens of each item."""
+        return duration_noise(self.seeds, n_tokens, self.strategy)
 
     def prior(self, channels: int, lengths: Sequence[int]) -> Tensor:
-        """Of the prior: [B, C, T] for so many frames of each item."""
-        return prior_noise("prior", self.seeds, channels, lengths)
+        """Noise of the prior, [B, C, T], for that many frames of each item."""
+        return prior_noise(self.strategy, self.seeds, channels, lengths)

@@ -1,10 +1,10 @@
-"""A voice without torch: what `export.py --to onnx` wrote, spoken by onnxruntime a second after the process began.
+"""A voice without torch: the ONNX files of `export.py --to onnx`, run by onnxruntime.
 
     voice = OnnxVoice.load("demo_onnx")            # a folder, or one of its .onnx files with voice.json beside it
     voice.speak("Good morning.", seed=1).save("good_morning.wav")
 
-A seed sounds as it does by `synthesis.Voice`: the noise is the same, and the graph is told it. From a folder that also
-holds encoder.onnx and decoder.onnx a sentence is heard while it is made.
+A seed gives the same sound as by `synthesis.Voice`: the noise is the same, an input of the graph. A folder that holds
+encoder.onnx and decoder.onnx streams: the first chunk of a sentence is ready before the others are decoded.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import mmap
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,13 +25,13 @@ from audio.io import other_content
 from config import Config
 from formats import FormatError
 from synthesis import noise
-from synthesis.base import Delivery, Speaking
-from synthesis.chunking import Pieces, plan
-from synthesis.controls import checked_durations, paced
-from synthesis.speakers import parse_speaker, shares
+from synthesis.base import BaseVoice, SentenceLatent, SynthesisOptions
+from synthesis.chunking import ChunkSizes, plan_chunks
+from synthesis.controls import frames_at_rates, token_frames
+from synthesis.speakers import find_speaker, speaker_weights
 from text import TextProcessor
 from text.symbols import check_inside
-from text.utterances import Utterance
+from text.utterances import SentenceTokens
 from utils import import_package
 
 if TYPE_CHECKING:
@@ -43,15 +44,15 @@ DESCRIPTION_FILE = "voice.json"
 NOT_ALONE = ("config.json", "model.safetensors")  # a folder that holds one is a run or a release
 MOST_CHANNELS = 4096
 GIVEN_DURATIONS, PREDICTED_DURATIONS = "given_durations", "predicted_durations"
-FRAMES_A_TOKEN = 5  # noise is drawn for so many before the durations are known; voices say 1 to 4
-INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # so that the caller decides on sound and pace
+FRAMES_A_TOKEN = 5  # noise is drawn for so many before the durations are known; trained voices have 1 to 4
+INPUTS = ("text_ids", "scales", "prior_noise", GIVEN_DURATIONS)  # noise and durations are the caller's
 
 
 def find_graph(path: str | Path) -> Path | None:
-    """The ONNX file that a user means by a path, if one is meant: itself, or that of a folder of nothing else.
+    """The ONNX file at a path: itself, or that of a folder of ONNX files; None where torch is to load the voice.
 
-    A release that holds one too is spoken by torch, and by its graph where torch is not installed. A voice of Piper,
-    beside which lies its JSON, is read into this project's network.
+    A release that holds a graph too is loaded by torch, and its graph only where torch is not installed. A voice of
+    Piper, beside which lies its JSON, is read into this project's network.
     """
     path = Path(path)
     if path.suffix == ".onnx" and not path.is_dir():
@@ -61,30 +62,29 @@ def find_graph(path: str | Path) -> Path | None:
     return path / VOICE_FILE if is_voice and is_alone else None
 
 
-class Prepared(NamedTuple):
-    """An utterance that the graph has only to say."""
+@dataclass(frozen=True)
+class GraphLatent(SentenceLatent):
+    """A sentence before the decoder's graph, or after the only one."""
 
-    utterance: Utterance
-    frames: np.ndarray  # int64 [L]
-    outputs: dict[str, np.ndarray]  # of the graph of the whole utterance
+    outputs: dict[str, np.ndarray]  # of the graph of the whole sentence
 
 
-class OnnxVoice(Speaking):
+class OnnxVoice(BaseVoice):
     """A trained voice in ONNX with the text code that it was trained with, ready to speak on the CPU."""
 
     def __init__(self, config: Config, graph: InferenceSession, decoder: InferenceSession | None = None):
         """Make a voice of sessions that `load` opened.
 
         Args:
-            config: of the training; its model section is not asked.
-            graph: text to sound; with a decoder, text to latent.
-            decoder: latent to sound.
+            config: of the training; its model section is not used.
+            graph: text to waveform; with a decoder, text to latent.
+            decoder: latent to waveform.
         """
         self.config = config
         self.text = TextProcessor.from_config(config.data)
         self.graph = graph
         self.decoder = decoder
-        self._taken = _taken(graph)
+        self._inputs = _inputs(graph)
         self._outputs = [each.name for each in graph.get_outputs()]
 
     @classmethod
@@ -96,7 +96,7 @@ class OnnxVoice(Speaking):
             path: of the folder or the file.
             device: "auto" or "cpu", which are the same here.
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
-            threads: to compute with; None takes OMP_NUM_THREADS, else what onnxruntime thinks best.
+            threads: to compute with; None takes OMP_NUM_THREADS, else onnxruntime's default.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -105,8 +105,8 @@ class OnnxVoice(Speaking):
             ConfigError: an override does not fit.
         """
         if device not in ("auto", "cpu"):
-            raise ValueError(f"device {device!r}: an ONNX voice speaks on the CPU; let -m name a run, a checkpoint or "
-                             "a release to speak on another")
+            raise ValueError(f"device is {device!r}, and an ONNX voice runs on the CPU; expected auto or cpu, or let "
+                             "-m name a run, a checkpoint or a release for another device")
         path = Path(path)
         folder = path if path.is_dir() else path.parent
         split = [folder / name for name in (ENCODER_FILE, DECODER_FILE)]
@@ -122,84 +122,81 @@ class OnnxVoice(Speaking):
         _check(files[0], sessions[0], config.multispeaker, "z" if len(files) > 1 else "wav")
         return cls(config, *sessions)
 
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
-        if delivery.candidates > 1:
-            raise ValueError(f"candidates is {delivery.candidates}: to choose the best of several takes a run, a "
-                             "checkpoint or a release; an ONNX voice cannot read its own sound back")
-        inputs = {"text_ids": np.array([utterance.ids], np.int64),
-                  "scales": np.array([delivery.noise_scale, 1.0, delivery.noise_scale_duration], np.float32)}
-        if "duration_noise" in self._taken:  # of the stochastic predictor
-            inputs["duration_noise"] = noise.duration_draw(seed, len(utterance.ids), delivery.strategy).T[None]
-        inputs |= self._speaker(utterance.speaker, delivery.speaker)
-        rates = [delivery.speed * manner.rate for manner in utterance.manners]
+    def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
+                durations: Sequence[int] | None) -> GraphLatent:
+        if options.candidates > 1:
+            raise ValueError(f"candidates is {options.candidates}, and an ONNX voice has no posterior encoder to "
+                             "choose the best by; expected 1, or a run, a checkpoint or a release")
+        n_tokens = len(sentence.ids)
+        inputs = {"text_ids": np.array([sentence.ids], np.int64),
+                  "scales": np.array([options.noise_scale, 1.0, options.noise_scale_duration], np.float32)}
+        if "duration_noise" in self._inputs:  # of the stochastic predictor
+            inputs["duration_noise"] = noise.duration_draw(seed, n_tokens, options.strategy).T[None]
+        inputs |= self._speaker_inputs(sentence.speaker)
 
-        def said(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
-            drawn = noise.prior_draw(delivery.strategy, seed, self._taken["prior_noise"].shape[1], max(1, n_frames))
+        def run(n_frames: int, frames: np.ndarray | None) -> dict[str, np.ndarray]:
+            drawn = noise.prior_draw(options.strategy, seed, self._inputs["prior_noise"].shape[1], max(1, n_frames))
             given = {} if frames is None else {GIVEN_DURATIONS: frames[None]}
             return self._run({**inputs, **given, "prior_noise": drawn.T[None]})
 
-        if durations is None and all(rate == 1 for rate in rates):  # then one run says durations and sound
-            n_drawn = FRAMES_A_TOKEN * len(utterance.ids)
-            outputs = said(n_drawn, None)
-            frames = paced(checked_durations(outputs["durations"].reshape(-1), len(utterance.ids)), rates)
-            if frames.sum() <= n_drawn:
-                return Prepared(utterance, frames, outputs)
-        else:
-            frames = paced(self._durations(inputs) if durations is None else durations, rates)
-        return Prepared(utterance, frames, said(int(frames.sum()), frames))
+        if durations is not None:
+            frames = frames_at_rates(durations, sentence.rates)
+        elif any(rate != 1 for rate in sentence.rates):
+            frames = token_frames(self._durations(inputs), sentence)
+        else:  # one run gives durations and sound, if there was noise enough
+            outputs = run(FRAMES_A_TOKEN * n_tokens, None)
+            frames = token_frames(outputs["durations"].reshape(-1), sentence)
+            if frames.sum() <= FRAMES_A_TOKEN * n_tokens:
+                return GraphLatent(sentence, frames, outputs)
+        return GraphLatent(sentence, frames, run(int(frames.sum()), frames))
 
     def _durations(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Frames of each token at the trained pace, [L]; ValueError for what no voice gives.
+        """Frames of each token at the trained pace, [L].
 
-        A run computes the whole graph, whatever is asked of it; so it gets one frame to say, whose cost is small. A
-        graph of an earlier version predicts only what it says.
+        A run computes the whole graph, whatever its outputs; so it gets durations of one frame, whose cost is small. A
+        graph of an earlier version has no such output, and gives the durations of a whole run.
         """
-        [n_tokens] = inputs["text_ids"].shape[1:]
         if PREDICTED_DURATIONS not in self._outputs:
-            return checked_durations(self._run(inputs)["durations"].reshape(-1), n_tokens)
-        said = self._run({**inputs, **_one_frame(n_tokens)})[PREDICTED_DURATIONS]
-        return checked_durations(said.reshape(-1), n_tokens)
+            return self._run(inputs)["durations"].reshape(-1)
+        one_frame = _one_frame(inputs["text_ids"].shape[1])
+        return self._run({**inputs, **one_frame})[PREDICTED_DURATIONS].reshape(-1)
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs of the graph by name."""
         return dict(zip(self._outputs, _run(self.graph, self._outputs, inputs)))
 
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
-        n_frames, hop = int(prepared.frames.sum()), self.config.data.hop_length
+    def _decode(self, latent: GraphLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
+        n_frames, hop = int(latent.frames.sum()), self.config.data.hop_length
         if not n_frames:
             yield np.zeros(0, np.float32)
             return
         if self.decoder is None:
-            yield _checked_wav(prepared.outputs["wav"], n_frames * hop)
+            yield _checked_wav(latent.outputs["wav"], n_frames * hop)
             return
-        wanted = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
-        heard = {name: prepared.outputs[name] for name in wanted}
-        if heard["z"].ndim != 3 or heard["z"].shape[2] != n_frames:
-            raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(heard['z'].shape)}; expected [1, C, "
+        names = [each.name for each in self.decoder.get_inputs()]  # z, and the speaker if there are several
+        inputs = {name: latent.outputs[name] for name in names}
+        if inputs["z"].ndim != 3 or inputs["z"].shape[2] != n_frames:
+            raise FormatError(f"{ENCODER_FILE} gives a latent of shape {list(inputs['z'].shape)}; expected [1, C, "
                               f"{n_frames}]: the files do not belong together, so write them again by python export.py")
         context = self.decoder.get_modelmeta().custom_metadata_map.get("context_frames", "")
-        for piece in plan(n_frames, int(context) if context.isdecimal() else n_frames, pieces):
-            part = {**heard, "z": heard["z"][:, :, piece.low : piece.high]}
-            wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (piece.high - piece.low) * hop)
-            yield wav[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
+        for chunk in plan_chunks(n_frames, int(context) if context.isdecimal() else n_frames, chunks):
+            part = {**inputs, "z": inputs["z"][:, :, chunk.low : chunk.high]}
+            wav = _checked_wav(_run(self.decoder, ["wav"], part)[0], (chunk.high - chunk.low) * hop)
+            yield wav[(chunk.start - chunk.low) * hop : (chunk.end - chunk.low) * hop]
 
-    def _speaker(self, named: str | None, wanted: str | int | None) -> dict[str, np.ndarray]:
-        """Who speaks, as the graph takes it: nothing for one voice, an id, or an embedding between several.
+    def _speaker_inputs(self, speaker: str | int | None) -> dict[str, np.ndarray]:
+        """A speaker as inputs of the graph: none for one voice, an id, or an embedding between several.
 
         Raises:
-            ValueError: nobody of that name was trained, or the wish is for what no graph can do.
+            ValueError: there is no such speaker, or one that no graph can compute.
         """
-        speaker = self._who(named, wanted)
-        if speaker is None:
+        spec = find_speaker(speaker, self.speakers)
+        if spec is None:
             return {}
-        if isinstance(speaker, int):
-            return {"speaker_id": np.array([speaker], np.int64)}
-        spec = parse_speaker(speaker, self.speakers)
         if spec.kind not in ("name", "mix"):
-            raise ValueError(f"speaker {speaker!r}: new speakers, and those that turn into another, take a run, a "
-                             "checkpoint or a release; an ONNX voice has those it was trained with, and mixes of them")
-        weights = shares(self.speakers, spec)
+            raise ValueError(f"speaker {speaker!r}: new speakers, and paths from one to another, take a run, a "
+                             "checkpoint or a release; an ONNX voice has its trained speakers, and mixes of them")
+        weights = speaker_weights(self.speakers, spec)
         rows = np.flatnonzero(weights)
         if len(rows) == 1:
             return {"speaker_id": rows}
@@ -207,10 +204,10 @@ class OnnxVoice(Speaking):
         return {"speaker_embedding": mixed.astype(np.float32)}
 
     def _embedding(self, row: int) -> np.ndarray:
-        """A trained speaker, float32 [1, G], which the graph says without speaking.
+        """A trained speaker's embedding, float32 [1, G], by a run of one frame.
 
         Raises:
-            FormatError: an earlier version wrote the graph, and it does not say that.
+            FormatError: an earlier version wrote the graph, which lacks this output.
         """
         if "speaker" not in self._outputs:
             raise FormatError("this ONNX voice was written before speakers could be mixed; write it again by python "
@@ -220,7 +217,7 @@ class OnnxVoice(Speaking):
 
 
 def _one_frame(n_tokens: int) -> dict[str, np.ndarray]:
-    """Durations by which a graph says its first token for one frame and the others not at all."""
+    """Durations of one frame for the first token and none for the others."""
     return {GIVEN_DURATIONS: np.eye(1, n_tokens, dtype=np.int64)}
 
 
@@ -233,7 +230,7 @@ def _description(path: Path, overrides: Sequence[str]) -> Config:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; it lies beside the .onnx files that python export.py --to onnx writes, "
-                                "and says which text they take. Beside a Piper voice, VOICE.onnx, lies VOICE.onnx.json "
+                                "and holds their configuration. Beside a Piper voice, VOICE.onnx, lies VOICE.onnx.json "
                                 "instead: put it there")
     config = settings.load(path, overrides)
     if "data.symbols" not in settings.overridden(overrides):
@@ -262,32 +259,29 @@ def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:
     return wav[0, 0]
 
 
-def _taken(session: InferenceSession) -> dict[str, NodeArg]:
-    """What a graph must be given, and what it may be."""
+def _inputs(session: InferenceSession) -> dict[str, NodeArg]:
+    """Inputs of a graph by name, those with a default among them."""
     return {each.name: each for each in (*session.get_inputs(), *session.get_overridable_initializers())}
 
 
 def _check(path: Path, session: InferenceSession, multispeaker: bool, output: str) -> None:
-    """Refuse the graph of somebody else.
-
-    Raises:
-        FormatError: naming what it takes and says.
-    """
-    taken, said = _taken(session), [each.name for each in session.get_outputs()]
-    channels = taken["prior_noise"].shape[1:2] if "prior_noise" in taken else [1]
+    """Raise FormatError, with inputs and outputs found, for a graph that export.py did not write."""
+    inputs, outputs = _inputs(session), [each.name for each in session.get_outputs()]
+    channels = inputs["prior_noise"].shape[1:2] if "prior_noise" in inputs else [1]
     if not all(isinstance(each, int) and 0 < each <= MOST_CHANNELS for each in channels) or not channels:
-        raise FormatError(f"{path} takes a prior_noise of shape {taken['prior_noise'].shape}; expected [1, C, T] of up "
-                          f"to {MOST_CHANNELS} channels, as of a file that python export.py --to onnx wrote")
+        raise FormatError(f"{path} has an input prior_noise of shape {inputs['prior_noise'].shape}; expected [1, C, T] "
+                          f"of up to {MOST_CHANNELS} channels, as in a file that python export.py --to onnx wrote")
     expected = (*INPUTS, *(["speaker_id"] if multispeaker else []))
-    if not taken.keys() >= set(expected) or not {output, "durations"} <= set(said):
-        raise FormatError(f"{path} takes {', '.join(taken)} and says {', '.join(said)}; expected {', '.join(expected)} "
-                          f"and {output}, durations, as of a file that python export.py --to onnx wrote")
+    if not inputs.keys() >= set(expected) or not {output, "durations"} <= set(outputs):
+        raise FormatError(f"{path} has inputs {', '.join(inputs)} and outputs {', '.join(outputs)}; expected "
+                          f"{', '.join(expected)} and {output}, durations, as in a file that python export.py --to "
+                          "onnx wrote")
 
 
 def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
     onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
-                                                           "speaks")
+                                                           "runs")
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
     if what := other_content(path):

@@ -1,6 +1,6 @@
-"""How well a voice reads its own sound back as what it was to say: a score for best-of-N, without a reference.
+"""Score of synthesized speech for best-of-N, without a reference: likelihood of its frames under the text's prior.
 
-    best = best_of(8, seed, make, lambda said: reading_score(model, data, text_ids, said.durations, said.wav, g))
+    best = best_of(8, seed, make, lambda made: text_likelihood(model, data, text_ids, made.durations, made.wav, g))
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from models import SynthesizerTrn, alignment_scores
 
 
 @torch.no_grad()
-def reading_score(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, durations: Tensor, wav: Tensor,
+def text_likelihood(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, durations: Tensor, wav: Tensor,
                   g: Tensor | None = None) -> float:
-    """Mean log-likelihood of a sound's frames, each under the prior of the token that it was to speak (paper eq. 6).
+    """Mean log-likelihood of a sound's frames, each under the prior of the token that it was made for (paper eq. 6).
 
-    The posterior encoder hears the sound, and the flow takes it to where the text's prior lives. Do not expect much:
-    with the demo's four speakers, 500 steps old, the best of 8 candidates came 1.2 % nearer to the teacher than a
-    random one at a noise scale of 1, and 0.6 % at 0.667 (aligned log-mels of 100 sentences, standard errors 0.2 %).
-    The nearest of the 8 was 4.0 and 3.0 % nearer, the one of the least noise 0.9 and 0.5 %. A listener identified no
-    more of them.
+    The sound passes through posterior encoder and flow into the space of the text's prior. The gain is small: with the
+    demo's four speakers, 500 steps old, the best of 8 candidates came 1.2 % nearer to the teacher than a random one at
+    a noise scale of 1, and 0.6 % at 0.667 (aligned log-mels of 100 sentences, standard errors 0.2 %). The nearest of
+    the 8 was 4.0 and 3.0 % nearer, the one of the least noise 0.9 and 0.5 %. A listener identified no more of them.
 
     Args:
         model: what made the sound, or another model of the same symbols.
         data: FFT and hop of that model.
         text_ids: [L], blanks included.
-        durations: [L], frames that each was said for.
+        durations: [L], frames of each.
         wav: [S] in [-1, 1], at the model's rate.
         g: [1, G, 1], or [1, G, T] where the speaker changes on the way; None for one voice.
 
@@ -56,7 +55,7 @@ def reading_score(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, dur
         return -math.inf
     spec = spectrogram(wav.to(device)[None], data)  # [1, F, T]
     prior = model.enc_p(text_ids.to(device)[None], torch.tensor([len(text_ids)], device=device))
-    no_noise = torch.zeros(1, 1, 1, device=device)  # what the posterior draws would be a part of the score
+    no_noise = torch.zeros(1, 1, 1, device=device)  # a sample's noise would be a part of the score
     posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=device), g, no_noise)
     scores = alignment_scores(model.flow(posterior.z, posterior.mask, g), prior)  # [1, T, L]
     token = token_of_frame(durations.to(device)[None], n_frames)  # [1, T]

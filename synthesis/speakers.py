@@ -1,7 +1,7 @@
-"""Who speaks: a speaker by name, a mix of several, one turning into another, or somebody new, as embeddings.
+"""Speakers: by name or id, as a mix, as a path from one to another, or new; a specification and its embeddings.
 
-    spec = parse_speaker("alice:0.7+bob:0.3->new:7", voice.speakers)
-    timbre = find_timbre(spec, voice.speakers, model.emb_g.weight)    # timbre.over(n_frames): [1, G, T]
+    spec = find_speaker("alice:0.7+bob:0.3->new:7", voice.speakers)
+    condition = condition_of(spec, voice.speakers, model.emb_g.weight)    # condition.over(n_frames): [1, G, T]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from synthesis.noise import SPEAKERS, random_stream
 
-if TYPE_CHECKING:  # a voice that speaks without torch reads wishes here too; what makes tensors imports it
+if TYPE_CHECKING:  # ONNX voices find speakers here without torch; what makes tensors imports it
     from torch import Tensor
 
 # Shapes: N speakers, K components of a mixture, G speaker channels, T steps in time (frames or tokens).
@@ -29,12 +29,40 @@ _MIXED = re.compile(r"(?P<name>.+?):(?P<weight>\s*[-+]?(?:\d|\.\d|nan|inf)[^+:]*
 
 @dataclass(frozen=True)
 class SpeakerSpec:
-    """A wish for a speaker, as it was written."""
+    """Specification of a speaker, as users write it."""
 
     kind: Literal["name", "mix", "new", "path"]
     weights: Mapping[str, float] = field(default_factory=dict)  # of a name and of a mix, not normalised
-    seed: int = 0  # of somebody new
+    seed: int = 0  # of a new speaker
     ends: tuple[SpeakerSpec, ...] = ()  # of a path: first and last
+
+
+def find_speaker(speaker: str | int | None, names: Sequence[str]) -> SpeakerSpec | None:
+    """Name, id or mix of a speaker as users write it -> its specification, checked; None for a voice of one.
+
+    Args:
+        speaker: as for `parse_speaker`; or an id, also in digits if no speaker has such a name.
+        names: of the voice's speakers by id; none for a voice of one.
+
+    Raises:
+        ValueError: no speaker is chosen among several, one is chosen for a voice of one, or there is no such speaker.
+    """
+    if not names:
+        if speaker is not None:
+            raise ValueError(f"this voice has one speaker; leave speaker={speaker!r} out")
+        return None
+    if speaker is None:
+        raise ValueError(f"this voice has {len(names)} speakers; choose one of {', '.join(names)}")
+    written = str(speaker)
+    if isinstance(speaker, int) or (written not in names and written.isdecimal()):
+        if not 0 <= int(written) < len(names):
+            raise ValueError(f"speaker id {written} is not from 0 to {len(names) - 1}")
+        written = names[int(written)]
+    spec = parse_speaker(written, names)
+    for each in spec.ends or (spec,):
+        if each.kind != "new":
+            speaker_weights(names, each)
+    return spec
 
 
 def parse_speaker(spec: str, names: Sequence[str] = ()) -> SpeakerSpec:
@@ -42,7 +70,7 @@ def parse_speaker(spec: str, names: Sequence[str] = ()) -> SpeakerSpec:
 
     Args:
         spec: as a user writes it.
-        names: of the trained speakers; what is one of them is that speaker, whatever signs are in it.
+        names: of the trained speakers; one of them is that speaker, whatever characters are in it.
 
     Raises:
         ValueError: it is none of these.
@@ -52,7 +80,7 @@ def parse_speaker(spec: str, names: Sequence[str] = ()) -> SpeakerSpec:
     if "->" in spec:
         ends = [end.strip() for end in spec.split("->")]
         if len(ends) != 2 or not all(ends):
-            raise ValueError(f"speaker {spec!r}: a path leads from one voice to one other, as in 'alice->bob'")
+            raise ValueError(f"speaker {spec!r}: a path has two ends, as in 'alice->bob'")
         return SpeakerSpec("path", ends=tuple(parse_speaker(end, names) for end in ends))
     head, colon, rest = spec.strip().partition(":")
     if head == "new" and colon and "+" not in rest:
@@ -92,7 +120,7 @@ def parse_mix(text: str) -> dict[str, float]:
     return weights
 
 
-def shares(names: Sequence[str], spec: SpeakerSpec) -> np.ndarray:
+def speaker_weights(names: Sequence[str], spec: SpeakerSpec) -> np.ndarray:
     """The weights of a name or a mix over the speakers in their order: float64 [N], of sum 1.
 
     Raises:
@@ -108,13 +136,6 @@ def shares(names: Sequence[str], spec: SpeakerSpec) -> np.ndarray:
     return _normalised(weights)
 
 
-def resolve(names: Sequence[str], spec: SpeakerSpec) -> Tensor:
-    """`shares` as a tensor, float32 [N]."""
-    import torch
-
-    return torch.from_numpy(shares(names, spec)).float()
-
-
 def _normalised(weights: np.ndarray) -> np.ndarray:
     """Weights divided by their sum."""
     total = float(weights.sum())
@@ -125,9 +146,7 @@ def _normalised(weights: np.ndarray) -> np.ndarray:
 
 
 def mix(embeddings: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
-    """A voice between others: embeddings [N, G] -> [G], their mean by weights that are divided by their sum.
-
-    A negative weight leads away from its speaker.
+    """Weighted mean of speaker embeddings, [N, G] -> [G]; a negative weight leads away from its speaker.
 
     Raises:
         ValueError: not one weight for each, or their sum is not above 0, or not finite.
@@ -142,7 +161,7 @@ def mix(embeddings: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """Go from a to b by equal angles, while the norm changes evenly (Shoemake 1985).
+    """Spherical interpolation from a to b (Shoemake 1985), with a norm that changes linearly.
 
     Between opposite vectors, where every way is as short, it goes by the axis that is most nearly at right angles to
     them; a zero vector has no angle, and the way from or to it is straight.
@@ -175,7 +194,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
 
 
 def over_time(a: Tensor, b: Tensor, n_steps: int) -> Tensor:
-    """One voice turning into another: embeddings [G] -> [1, G, T], a at the first step and b at the last.
+    """Interpolation over time: embeddings [G] -> [1, G, T], a at the first step and b at the last.
 
     Raises:
         ValueError: there is no step.
@@ -183,13 +202,13 @@ def over_time(a: Tensor, b: Tensor, n_steps: int) -> Tensor:
     import torch
 
     if n_steps < 1:
-        raise ValueError(f"a voice over {n_steps} steps; expected 1 or more")
+        raise ValueError(f"an interpolation of speakers over {n_steps} steps; expected 1 or more")
     return slerp(a, b, torch.linspace(0, 1, n_steps, dtype=torch.float64)).T[None].contiguous()
 
 
 @dataclass(frozen=True)
-class Timbre:
-    """A voice as the model takes it, g, with an end of its own where it changes on the way.
+class SpeakerCondition:
+    """Speaker condition g of a model, with a second embedding where it changes over time.
 
     What conditions on g adds a 1x1 convolution of it, so all parts take [1, G, T] with their own T where they take
     [1, G, 1]: flow, posterior encoder and generator over frames, duration predictors over tokens.
@@ -205,8 +224,8 @@ class Timbre:
         return over_time(self.start, self.end, n_steps)
 
 
-def find_timbre(spec: SpeakerSpec, names: Sequence[str], table: Tensor) -> Timbre:
-    """The voice that a user asked for.
+def condition_of(spec: SpeakerSpec, names: Sequence[str], table: Tensor) -> SpeakerCondition:
+    """Speaker condition of a specification.
 
     Args:
         spec: of `parse_speaker`.
@@ -217,23 +236,38 @@ def find_timbre(spec: SpeakerSpec, names: Sequence[str], table: Tensor) -> Timbr
         ValueError: an unknown name, bad weights, or too few speakers to draw a new one.
     """
     if spec.kind == "path":
-        start, end = (find_timbre(each, names, table).start for each in spec.ends)
-        return Timbre(start, end)
+        start, end = (condition_of(each, names, table).start for each in spec.ends)
+        return SpeakerCondition(start, end)
     if spec.kind == "new":
-        return Timbre(VoiceDistribution.fit(table).sample(spec.seed).to(table))
-    return Timbre(mix(table, resolve(names, spec)))
+        return SpeakerCondition(VoiceDistribution.fit(table).sample(spec.seed).to(table))
+    weights = speaker_weights(names, spec)
+    rows = np.flatnonzero(weights)
+    return SpeakerCondition(table[rows[0]].detach() if len(rows) == 1 else mix(table, weights.astype(np.float32)))
+
+
+def batch_condition(speakers: Sequence[SpeakerCondition | None], lengths: Sequence[int]) -> Tensor | None:
+    """Conditions of a batch over tokens or frames: [B, G, 1], or [B, G, longest] if one of them changes over time."""
+    import torch
+
+    if speakers[0] is None:
+        return None
+    over = [speaker.over(length) for speaker, length in zip(speakers, lengths)]
+    longest = max(lengths) if any(each.shape[2] > 1 for each in over) else 1
+    return torch.cat([each.expand(-1, -1, longest) if each.shape[2] == 1
+                      else torch.nn.functional.pad(each, (0, longest - each.shape[2]), mode="replicate")
+                      for each in over])
 
 
 @dataclass(frozen=True)
 class VoiceDistribution:
-    """A Gaussian mixture over speaker embeddings, of diagonal covariances: where new voices come from."""
+    """Gaussian mixture over speaker embeddings, of diagonal covariances, from which new speakers are drawn."""
 
     weights: np.ndarray  # float64 [K], of sum 1
     means: np.ndarray  # float64 [K, G]
     variances: np.ndarray  # float64 [K, G]
 
-    SPEAKERS_A_COMPONENT = 8  # with fewer, a component would say one speaker again instead of something new
-    PSEUDO_SPEAKERS = 4  # how many speakers' worth of "all channels vary alike" each variance hears
+    SPEAKERS_A_COMPONENT = 8  # with fewer, a component would reproduce one speaker
+    PSEUDO_SPEAKERS = 4  # weight, in speakers, of the mean variance over channels
     VARIANCE_FLOOR = 0.01  # of the variance over all speakers
 
     @classmethod
@@ -273,7 +307,7 @@ class VoiceDistribution:
         return cls(counts / counts.sum(), means, variances)
 
     def sample(self, seed: int) -> Tensor:
-        """A voice that nobody has, [G] float32; the same seed, the same voice."""
+        """A new speaker's embedding, [G] float32; the same seed, the same speaker."""
         import torch
 
         random = random_stream(seed, SPEAKERS)

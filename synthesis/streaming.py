@@ -1,7 +1,7 @@
-"""Latent -> waveform in pieces, whose joints nobody hears: each piece is decoded with as many frames of its neighbours
-as the generator looks at, so the pieces together are what it says of the whole.
+"""Latent -> waveform in chunks: each is decoded with as many neighbouring frames as the generator's receptive field, so
+the chunks together equal the waveform of the whole.
 
-    for wav in decode_in_pieces(model.dec, z, g, Pieces(first=16, most=256)):   # [1, 1, samples] each
+    for wav in decode_in_chunks(model.dec, z, g, ChunkSizes(first=16, most=256)):   # [1, 1, samples] each
         play(wav)
 """
 
@@ -12,56 +12,56 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from synthesis.chunking import PIECES, Pieces, plan
+from synthesis.chunking import DEFAULT_CHUNKS, ChunkSizes, plan_chunks
 
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples.
 
 
 def context_of(generator: nn.Module) -> int | None:
-    """Frames on either side that a frame's samples depend on; None if the generator does not say."""
+    """Frames on either side that a frame's samples depend on; None if the generator has no `context_frames`."""
     return getattr(generator, "context_frames", None)
 
 
-def decode_in_pieces(generator: nn.Module, z: Tensor, g: Tensor | None = None,
-                     pieces: Pieces = PIECES) -> Iterator[Tensor]:
-    """Pieces of what `generator(z, g)` says, [B, 1, S of the piece]; joined they equal it up to rounding.
+def decode_in_chunks(generator: nn.Module, z: Tensor, g: Tensor | None = None,
+                     chunks: ChunkSizes = DEFAULT_CHUNKS) -> Iterator[Tensor]:
+    """`generator(z, g)` in chunks [B, 1, S of the chunk]; joined they equal it up to rounding.
 
-    A generator of a plugin that has no `context_frames` is asked for the whole at once.
+    A generator of a plugin that has no `context_frames` decodes the whole at once.
 
     Args:
         generator: of `generators.GENERATORS`.
         z: [B, C, T], whose items are all T frames long.
         g: [B, G, 1], or [B, G, T] where the speaker changes on the way; None for one voice.
-        pieces: how long they shall be.
+        chunks: their sizes.
     """
     n_frames, context = z.shape[2], context_of(generator)
     if context is None:
         yield generator(z, g)
         return
-    for piece in plan(n_frames, context, pieces):
-        wav = generator(z[:, :, piece.low : piece.high], _part(g, piece.low, piece.high))
-        hop = wav.shape[2] // (piece.high - piece.low)
-        yield wav[:, :, (piece.start - piece.low) * hop : (piece.end - piece.low) * hop]
+    for chunk in plan_chunks(n_frames, context, chunks):
+        wav = generator(z[:, :, chunk.low : chunk.high], _part(g, chunk.low, chunk.high))
+        hop = wav.shape[2] // (chunk.high - chunk.low)
+        yield wav[:, :, (chunk.start - chunk.low) * hop : (chunk.end - chunk.low) * hop]
 
 
 def decode_batch(generator: nn.Module, z: Tensor, lengths: list[int], g: Tensor | None = None) -> Tensor:
     """Decode items of unequal lengths together, each as if it were alone: [B, 1, S], zeros past an item's end.
 
-    Near the end of a shorter item the generator would hear what is not its own padding, so the last frames of such
-    an item are decoded once more, alone.
+    Near the end of a shorter item the generator's receptive field covers the batch's padding instead of its own, so the
+    last frames of such an item are decoded once more, alone.
 
     Args:
         generator: of `generators.GENERATORS`.
         z: [B, C, T].
         lengths: frames of each item, the longest at most T.
-        g: as in `decode_in_pieces`.
+        g: as in `decode_in_chunks`.
     """
     n_frames, context = z.shape[2], context_of(generator)
     if context is None and any(length < n_frames for length in lengths):
         alone = [generator(z[i : i + 1, :, :length], _item(g, i, length)) for i, length in enumerate(lengths)]
         wav = z.new_zeros(len(lengths), 1, n_frames * (alone[0].shape[2] // max(1, lengths[0])))
-        for i, said in enumerate(alone):
-            wav[i, :, : said.shape[2]] = said[0]
+        for i, item in enumerate(alone):
+            wav[i, :, : item.shape[2]] = item[0]
         return wav
     wav = generator(z, g)
     hop = wav.shape[2] // n_frames
@@ -76,16 +76,16 @@ def decode_batch(generator: nn.Module, z: Tensor, lengths: list[int], g: Tensor 
     return wav
 
 
-def bucketed(z: Tensor, step: int) -> Tensor:
-    """Pad the frames of [B, C, T] with zeros to a multiple of `step`, so that a compiled generator meets few shapes."""
+def pad_to_multiple(z: Tensor, step: int) -> Tensor:
+    """Pad the frames of [B, C, T] with zeros to a multiple of `step`, so that a compiled generator has few shapes."""
     return torch.nn.functional.pad(z, (0, -z.shape[2] % step))
 
 
 def _part(g: Tensor | None, low: int, high: int) -> Tensor | None:
-    """The speaker of some frames; one that stays the same all the time is [B, G, 1]."""
+    """Speaker condition of frames [low, high); one that does not change over time is [B, G, 1]."""
     return g if g is None or g.shape[2] == 1 else g[:, :, low:high]
 
 
 def _item(g: Tensor | None, i: int, length: int) -> Tensor | None:
-    """The speaker of one item of a batch."""
+    """Speaker condition of one item of a batch."""
     return None if g is None else _part(g[i : i + 1], 0, length)

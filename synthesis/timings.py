@@ -1,6 +1,7 @@
-"""When every symbol, word and sentence is said, in samples that add up to the audio; written as files that others open.
+"""Times of every symbol, word and sentence in samples of the audio; as JSON, SRT, WebVTT or TextGrid.
 
-    timings = Timings(22050, 4410, tiled(["h", "i"], [2205, 2205]), words=(Mark("hi", 0, 4410),))
+    symbols = (TimedLabel("h", 0, 2205), TimedLabel("i", 2205, 4410))
+    timings = Timings(22050, 4410, symbols, words=(TimedLabel("hi", 0, 4410),))
     timings.write("hi.TextGrid")    # or .json, .srt, .vtt
 """
 
@@ -10,7 +11,7 @@ import json
 import os
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,24 +24,24 @@ CUES = ("sentences", "lines", "words")
 _TIERS = ("symbols", "words", "sentences", "bookmarks")
 
 
-class Mark(NamedTuple):
-    """What is said in one interval; text "" is a pause."""
+class TimedLabel(NamedTuple):
+    """A text and its interval in samples; text "" is a pause."""
 
     text: str
     start: int  # sample
-    end: int  # sample, the first one that belongs no more
+    end: int  # sample, the first one after it
 
 
 @dataclass(frozen=True)
 class Timings:
-    """When everything is said: symbols tile the audio from first sample to last, words and sentences lie within."""
+    """Timings of an audio: symbols tile it from first sample to last, words and sentences lie within."""
 
     sample_rate: int  # Hz
     n_samples: int
-    symbols: tuple[Mark, ...]  # each starts where the one before ends; some may be empty
-    words: tuple[Mark, ...] = ()
-    sentences: tuple[Mark, ...] = ()
-    bookmarks: tuple[Mark, ...] = ()  # of SSML's <mark>; start == end
+    symbols: tuple[TimedLabel, ...]  # each starts where the one before ends; some may be empty
+    words: tuple[TimedLabel, ...] = ()
+    sentences: tuple[TimedLabel, ...] = ()
+    bookmarks: tuple[TimedLabel, ...] = ()  # of SSML's <mark>; start == end
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1 or self.n_samples < 0:
@@ -67,11 +68,11 @@ class Timings:
     @staticmethod
     def pause(sample_rate: int, n_samples: int) -> Timings:
         """Silence."""
-        return Timings(sample_rate, n_samples, (Mark("", 0, n_samples),) if n_samples else ())
+        return Timings(sample_rate, n_samples, (TimedLabel("", 0, n_samples),) if n_samples else ())
 
     @staticmethod
     def joined(parts: Sequence[Timings]) -> Timings:
-        """Of parts that are heard one after another.
+        """Timings of parts one after another.
 
         Raises:
             ValueError: there are none, or their sampling rates differ.
@@ -80,11 +81,11 @@ class Timings:
         if len(rates) != 1:
             raise ValueError(f"timings to join have {len(rates)} sampling rates, {rates} Hz; expected parts of one; "
                              "scale them first")
-        tiers: dict[str, list[Mark]] = {tier: [] for tier in _TIERS}
+        tiers: dict[str, list[TimedLabel]] = {tier: [] for tier in _TIERS}
         offset = 0
         for part in parts:
             for tier, marks in tiers.items():
-                marks.extend(Mark(text, start + offset, end + offset) for text, start, end in getattr(part, tier))
+                marks.extend(TimedLabel(text, start + offset, end + offset) for text, start, end in getattr(part, tier))
             offset += part.n_samples
         return Timings(rates[0], offset, **{tier: tuple(marks) for tier, marks in tiers.items()})
 
@@ -98,14 +99,14 @@ class Timings:
         def moved(sample: int) -> int:
             return (sample * sample_rate + self.sample_rate // 2) // self.sample_rate
 
-        tiers = {tier: tuple(Mark(text, moved(start), moved(end)) for text, start, end in getattr(self, tier))
+        tiers = {tier: tuple(TimedLabel(text, moved(start), moved(end)) for text, start, end in getattr(self, tier))
                  for tier in _TIERS}
         return Timings(sample_rate, moved(self.n_samples), **tiers)
 
     def as_dict(self) -> dict[str, object]:
-        """What the .json holds: samples as whole numbers, and seconds to the microsecond for who does not count."""
+        """Content of the .json: samples as whole numbers, and seconds to the microsecond."""
 
-        def described(mark: Mark) -> dict[str, object]:
+        def described(mark: TimedLabel) -> dict[str, object]:
             return {**mark._asdict(), "start_seconds": round(mark.start / self.sample_rate, 6),
                     "end_seconds": round(mark.end / self.sample_rate, 6)}
 
@@ -114,8 +115,8 @@ class Timings:
 
     @staticmethod
     def from_dict(content: Mapping) -> Timings:
-        """The inverse of `as_dict`; seconds are not looked at."""
-        tiers = {tier: tuple(Mark(mark["text"], mark["start"], mark["end"]) for mark in content.get(tier, ()))
+        """The inverse of `as_dict`; seconds are not read."""
+        tiers = {tier: tuple(TimedLabel(mark["text"], mark["start"], mark["end"]) for mark in content.get(tier, ()))
                  for tier in _TIERS}
         return Timings(content["sample_rate"], content["n_samples"], **tiers)
 
@@ -144,17 +145,7 @@ class Timings:
         write_bytes_atomic(path, content.encode("utf-8", errors="replace"))  # half a surrogate becomes "?"
 
 
-def tiled(texts: Iterable[str], lengths: Iterable[int]) -> tuple[Mark, ...]:
-    """Marks one after another from sample 0, of so many samples each."""
-    marks = []
-    end = 0
-    for text, length in zip(texts, lengths, strict=True):
-        start, end = end, end + int(length)
-        marks.append(Mark(text, start, end))
-    return tuple(marks)
-
-
-def _check_order(tier: str, marks: Sequence[Mark], n_samples: int) -> None:
+def _check_order(tier: str, marks: Sequence[TimedLabel], n_samples: int) -> None:
     """Raise ValueError unless marks follow each other without overlap within the audio."""
     earliest = 0
     for i, (text, start, end) in enumerate(marks):
@@ -190,15 +181,15 @@ def _clock(milliseconds: int, point: str) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"
 
 
-def _timed_cues(timings: Timings, cues: str) -> list[Mark]:
-    """Cues with something to read, in milliseconds, one after another; what lasts less than half of one has none."""
+def _timed_cues(timings: Timings, cues: str) -> list[TimedLabel]:
+    """Cues with text, in milliseconds, one after another; what lasts less than half of one has none."""
     marks = _pages(timings) if cues == "lines" else getattr(timings, cues)
     timed = []
     for text, start, end in marks:
         text = "\n".join(filter(None, map(_plain, text.split("\n")))) if cues == "lines" else _plain(text)
         first, last = ((sample * 2000 // timings.sample_rate + 1) // 2 for sample in (start, end))
         if text and first < last:
-            timed.append(Mark(text, first, last))
+            timed.append(TimedLabel(text, first, last))
     return timed
 
 
@@ -207,22 +198,22 @@ def _plain(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
 
 
-def _pages(timings: Timings) -> list[Mark]:
-    """Sentences cut into pages of at most two lines, each from its first word's start to the next page's."""
+def _pages(timings: Timings) -> list[TimedLabel]:
+    """Sentences cut into subtitles of at most two lines, each from its first word's start to the next one's."""
     word_starts = [word.start for word in timings.words]
     pages = []
     for text, start, end in timings.sentences:
         words = timings.words[bisect_left(word_starts, start):bisect_left(word_starts, end)]
         text = _plain(text)
-        lines = _lines(_pieces(text, words) or [Mark(text, start, end)])
+        lines = _lines(_word_parts(text, words) or [TimedLabel(text, start, end)])
         cut = [lines[i:i + LINES_OF_A_PAGE] for i in range(0, len(lines), LINES_OF_A_PAGE)]
         edges = [start, *(page[0][0].start for page in cut[1:]), end]
         for i, page in enumerate(cut):
-            pages.append(Mark("\n".join("".join(piece.text for piece in line) for line in page), *edges[i:i + 2]))
+            pages.append(TimedLabel("\n".join("".join(part.text for part in line) for line in page), *edges[i:i + 2]))
     return pages
 
 
-def _pieces(text: str, words: Sequence[Mark]) -> list[Mark]:
+def _word_parts(text: str, words: Sequence[TimedLabel]) -> list[TimedLabel]:
     """The sentence cut before its words, so that all its signs stay; what is said, where it is not as written."""
     lowered = text.lower() if len(text.lower()) == len(text) else text  # some capitals become two letters
     cuts = []
@@ -231,31 +222,31 @@ def _pieces(text: str, words: Sequence[Mark]) -> list[Mark]:
         spoken = _plain(word.text).lower()
         found = lowered.find(spoken, place)
         if found < 0:  # "Dr." is said as "doctor"
-            return [Mark(_plain(word.text) + " ", word.start, word.end) for word in words]
+            return [TimedLabel(_plain(word.text) + " ", word.start, word.end) for word in words]
         cuts.append(text.rfind(" ", place, found) + 1 or found)  # an opening quote goes with what it opens
         place = found + len(spoken)
     edges = [0, *cuts[1:], len(text)]
-    return [Mark(text[edges[i]:edges[i + 1]], word.start, word.end) for i, word in enumerate(words)]
+    return [TimedLabel(text[edges[i]:edges[i + 1]], word.start, word.end) for i, word in enumerate(words)]
 
 
-def _lines(pieces: Sequence[Mark]) -> list[list[Mark]]:
-    """Pieces on as few lines as can be, and these of about equal length: the narrowest page that needs no more."""
-    fewest = _broken(pieces, LINE_LENGTH)
+def _lines(parts: Sequence[TimedLabel]) -> list[list[TimedLabel]]:
+    """Parts on as few lines as can be, and these of about equal length: the narrowest page that needs no more."""
+    fewest = _broken(parts, LINE_LENGTH)
     return next(lines for width in range(LINE_LENGTH + 1)
-                if len(lines := _broken(pieces, width)) == len(fewest))
+                if len(lines := _broken(parts, width)) == len(fewest))
 
 
-def _broken(pieces: Sequence[Mark], width: int) -> list[list[Mark]]:
-    """Pieces on lines of so many characters; a longer piece has a line for itself."""
-    lines: list[list[Mark]] = []
+def _broken(parts: Sequence[TimedLabel], width: int) -> list[list[TimedLabel]]:
+    """Parts on lines of so many characters; a longer part has a line for itself."""
+    lines: list[list[TimedLabel]] = []
     length = 0
-    for piece in pieces:
-        if lines and length + len(piece.text.rstrip()) <= width:
-            lines[-1].append(piece)
+    for part in parts:
+        if lines and length + len(part.text.rstrip()) <= width:
+            lines[-1].append(part)
         else:
-            lines.append([piece])
+            lines.append([part])
             length = 0
-        length += len(piece.text)
+        length += len(part.text)
     return lines
 
 
@@ -274,12 +265,12 @@ def _textgrid(timings: Timings, cues: str) -> str:
     return "\n".join(head) + "\n"
 
 
-def _interval_tier(name: str, marks: Sequence[Mark], timings: Timings) -> list[str]:
+def _interval_tier(name: str, marks: Sequence[TimedLabel], timings: Timings) -> list[str]:
     """Its lines; empty intervals fill the gaps, because intervals must tile the time."""
-    tiles: list[Mark] = []
+    tiles: list[TimedLabel] = []
     end = 0
-    for mark in (*marks, Mark("", timings.n_samples, timings.n_samples)):
-        tiles += [Mark("", end, mark.start), mark]
+    for mark in (*marks, TimedLabel("", timings.n_samples, timings.n_samples)):
+        tiles += [TimedLabel("", end, mark.start), mark]
         end = mark.end
     tiles = [tile for tile in tiles if tile.end > tile.start]
     lines = ['class = "IntervalTier"', f'name = "{name}"', "xmin = 0",

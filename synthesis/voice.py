@@ -1,8 +1,8 @@
-"""The road from text to sound: a loaded voice that speaks.
+"""Text to speech by torch: a trained voice, loaded and ready.
 
     voice = Voice.load("runs/demo")
     voice.speak("Good morning.", seed=1).save("good_morning.wav")
-    for audio in voice.stream("A long text. It is heard while it is made.", speed=1.2):
+    for audio in voice.stream("A long text, in chunks as they are decoded.", speed=1.2):
         play(audio.samples)
 """
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 
 import checkpoint
 import formats
-from audio import pitch_shift
 from audio.io import read_wav
 from audio.resampling import resample
 from commons import choose_device
@@ -28,32 +28,39 @@ from mel_processing import mel_spectrogram, spectrogram
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import in_phase
-from synthesis.base import TEXT_ERRORS, Audio, Delivery, NothingToSayError, Speaking, find_voice
-from synthesis.chunking import PIECES, WHOLE, Pieces, plan
-from synthesis.controls import checked_durations, gains_of, paced, pitched
-from synthesis.noise import best_of, candidate_seed, duration_noise, prior_noise
-from synthesis.rescoring import reading_score
-from synthesis.speakers import Timbre, find_timbre, parse_speaker
-from synthesis.streaming import bucketed, context_of, decode_batch, decode_in_pieces
+from synthesis.base import (
+    TEXT_ERRORS,
+    Audio,
+    BaseVoice,
+    NothingToSayError,
+    SentenceLatent,
+    SynthesisOptions,
+    find_voice,
+)
+from synthesis.chunking import DEFAULT_CHUNKS, WHOLE, ChunkSizes, plan_chunks
+from synthesis.controls import frames_at_rates, token_frames
+from synthesis.noise import SeededNoise, best_of, candidate_seed, prior_noise
+from synthesis.rescoring import text_likelihood
+from synthesis.speakers import SpeakerCondition, batch_condition, condition_of, find_speaker
+from synthesis.streaming import context_of, decode_batch, decode_in_chunks, pad_to_multiple
 from text import TextProcessor
-from text.utterances import Silence, Utterance
+from text.utterances import SentenceTokens, Silence
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, G speaker channels.
 
-FRAMES_OF_A_SHAPE = 64  # compiled generators hear multiples of it
+FRAMES_OF_A_SHAPE = 64  # compiled generators are given multiples of it
 
 
-class Prepared(NamedTuple):
-    """An utterance that the generator has only to say."""
+@dataclass(frozen=True)
+class TorchLatent(SentenceLatent):
+    """A sentence before the generator."""
 
-    utterance: Utterance
-    frames: np.ndarray  # int64 [L]
     z: Tensor  # [1, C, T]
     g: Tensor | None  # [1, G, 1] or [1, G, T]
 
 
-class Voice(Speaking):
-    """A trained model with the text code that it was trained with, ready to speak."""
+class Voice(BaseVoice):
+    """A trained model with the text processing that it was trained with, on one device."""
 
     def __init__(self, config: Config, model: SynthesizerTrn, device: torch.device, compiled: bool = False):
         self.config = config
@@ -74,7 +81,7 @@ class Voice(Speaking):
                 a voice in voices/; without it, en_joe.
             device: "auto", "cpu", "cuda", "mps".
             overrides: changes to the configuration that it was trained with, as `section.key=value`.
-            compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU that speaks a lot.
+            compiled: compile the generator, for lengths in steps of 64 frames; pays on a GPU under steady load.
             trust_plugins: run the Python files that the voice's configuration names in model.plugins.
 
         Raises:
@@ -87,138 +94,129 @@ class Voice(Speaking):
         config = checkpoint.config_of(weights, overrides, trust_plugins)
         return cls(config, checkpoint.network_of(weights, config), choose_device(device), compiled)
 
-    def _speak_all(self, texts: Sequence[str], delivery: Delivery, seeds: Sequence[int],
+    def _speak_all(self, texts: Sequence[str], options: SynthesisOptions, seeds: Sequence[int],
                    batch_size: int) -> list[Audio | ValueError]:
-        """Sentences of similar length together; of several candidates each is made alone."""
-        if delivery.candidates > 1:
-            return super()._speak_all(texts, delivery, seeds, batch_size)
-        reader = self._reader(delivery)
+        """Sentences of similar length in a batch; one after the other if there are several candidates."""
+        if options.candidates > 1:
+            return super()._speak_all(texts, options, seeds, batch_size)
         parts: list[list[Audio | None] | ValueError] = []
-        wanted: list[tuple[int, int, Utterance, int]] = []  # text, its part, what to say, seed
+        wanted: list[tuple[int, int, SentenceTokens, int]] = []  # text, its part, sentence, seed
         for place, text in enumerate(texts):
             try:
-                items = list(self._read(reader, text))
-                utterances = [(part, item) for part, item in enumerate(items) if isinstance(item, Utterance)]
-                if not utterances:
+                items = list(self._read(text, options))
+                sentences = [(part, item) for part, item in enumerate(items) if isinstance(item, SentenceTokens)]
+                if not sentences:
                     raise NothingToSayError(text)
             except TEXT_ERRORS as error:
                 parts.append(error)
                 continue
             seed = seeds[place]
             wanted.extend((place, part, item, candidate_seed(seed, number) if number else seed)
-                          for number, (part, item) in enumerate(utterances))
+                          for number, (part, item) in enumerate(sentences))
             parts.append([self._pause(item) if isinstance(item, Silence) else None for item in items])
         wanted.sort(key=lambda each: len(each[2].ids))
         for start in range(0, len(wanted), batch_size):
             chosen = wanted[start : start + batch_size]
-            spoken = self._say_together([each[2] for each in chosen], [each[3] for each in chosen], delivery)
+            spoken = self._speak_batch([each[2] for each in chosen], [each[3] for each in chosen], options)
             for (place, part, _, _), audio in zip(chosen, spoken):
                 parts[place][part] = audio
-        return [said if isinstance(said, ValueError) else Audio.joined(said) for said in parts]
+        return [part if isinstance(part, ValueError) else Audio.joined(part) for part in parts]
 
-    def _say_together(self, utterances: list[Utterance], seeds: list[int], delivery: Delivery) -> list[Audio]:
-        """Several utterances at once, each as if it were alone."""
-        prepared = self._prepare(utterances, seeds, delivery)
-        lengths = [each.z.shape[2] for each in prepared]
+    def _speak_batch(self, sentences: list[SentenceTokens], seeds: list[int],
+                     options: SynthesisOptions) -> list[Audio]:
+        """Sentences as one batch, each as if it were alone."""
+        latents = self._latents(sentences, seeds, options)
+        lengths = [each.z.shape[2] for each in latents]
         wavs: list[np.ndarray]
-        if any(each.g is not None and each.g.shape[2] > 1 for each in prepared):  # speakers that change on the way
-            wavs = [next(self._decode(each, WHOLE)) for each in prepared]
+        if any(each.g is not None and each.g.shape[2] > 1 for each in latents):  # speakers that change on the way
+            wavs = [next(self._decode(each, WHOLE)) for each in latents]
         else:
-            z = torch.nn.utils.rnn.pad_sequence([each.z[0].mT for each in prepared], batch_first=True).mT.contiguous()
-            g = None if prepared[0].g is None else torch.cat([each.g for each in prepared])
+            z = torch.nn.utils.rnn.pad_sequence([each.z[0].mT for each in latents], batch_first=True).mT.contiguous()
+            g = None if latents[0].g is None else torch.cat([each.g for each in latents])
             wav = self._decoded(z, lengths, g)[:, 0].float().cpu().numpy()
             wavs = [row[: length * self.config.data.hop_length] for row, length in zip(wav, lengths)]
-        spoken = []
-        for each, samples in zip(prepared, wavs):
-            samples = pitched(samples, each.utterance, each.frames, self.sample_rate, pitch_shift.pitch_shifted,
-                              delivery.pitch_semitones)
-            gains = gains_of(each.utterance, each.frames, self.config.data.hop_length, self.sample_rate,
-                             delivery.volume_db)
-            spoken.append(self._audio((samples if gains is None else samples * gains).clip(-1, 1), each))
-        return spoken
+        return [audio for each, wav in zip(latents, wavs) for audio in self._finished(each, [wav])]
 
-    def _prepared(self, utterance: Utterance, seed: int, delivery: Delivery,
-                  durations: Sequence[int] | None) -> Prepared:
-        if delivery.candidates > 1:
-            return self._best(utterance, seed, delivery, durations)
-        [prepared] = self._prepare([utterance], [seed], delivery, durations)
-        return prepared
+    def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
+                durations: Sequence[int] | None) -> TorchLatent:
+        if options.candidates > 1:
+            return self._best(sentence, seed, options, durations)
+        [latent] = self._latents([sentence], [seed], options, durations)
+        return latent
 
     @torch.inference_mode()
-    def _prepare(self, utterances: Sequence[Utterance], seeds: Sequence[int], delivery: Delivery,
-                 durations: Sequence[int] | None = None) -> list[Prepared]:
-        """All but the generator, for several utterances at once; `durations` are frames of a single one."""
-        lengths = [len(utterance.ids) for utterance in utterances]
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(each.ids) for each in utterances], batch_first=True)
-        timbres = [self._timbre(utterance.speaker, delivery.speaker) for utterance in utterances]
-        prior = self.model.enc_p(ids.to(self.device), torch.tensor(lengths, device=self.device))
-        if durations is None:
-            noise = duration_noise(seeds, lengths, delivery.strategy).to(self.device)
-            predicted = self.model.predict_durations(prior, _stacked(timbres, lengths),
-                                                     delivery.noise_scale_duration * noise).cpu().numpy()
-            for row, length in zip(predicted, lengths):
-                checked_durations(row[:length], length)
-        else:
-            predicted = np.asarray([durations], np.float64)
-        frames = [paced(row[:length], [delivery.speed * manner.rate for manner in utterance.manners])
-                  for row, length, utterance in zip(predicted, lengths, utterances)]
-        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in frames], batch_first=True)
-        n_frames = [max(1, int(each.sum())) for each in frames]
-        noise = prior_noise(delivery.strategy, seeds, prior.mean.shape[1], n_frames).to(self.device)
-        latent = self.model.latent(prior, padded.to(self.device), _stacked(timbres, n_frames),
-                                   delivery.noise_scale * noise)
-        return [Prepared(utterance, each, latent.z[i : i + 1, :, : n_frames[i]],
-                         None if timbre is None else timbre.over(n_frames[i]))
-                for i, (utterance, each, timbre) in enumerate(zip(utterances, frames, timbres))]
+    def _latents(self, sentences: Sequence[SentenceTokens], seeds: Sequence[int], options: SynthesisOptions,
+                 durations: Sequence[int] | None = None) -> list[TorchLatent]:
+        """Text to latent of a batch of sentences; `durations` are frames of a single one."""
+        lengths = [len(sentence.ids) for sentence in sentences]
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(each.ids) for each in sentences], batch_first=True)
+        speakers = [self.speaker_condition(sentence.speaker) for sentence in sentences]
 
-    def _best(self, utterance: Utterance, seed: int, delivery: Delivery, durations: Sequence[int] | None) -> Prepared:
-        """The candidate that the voice itself reads back best."""
+        def to_frames(predicted: Tensor) -> Tensor:
+            rows = zip(predicted.cpu().numpy(), lengths, sentences)
+            return torch.nn.utils.rnn.pad_sequence(
+                [torch.from_numpy(token_frames(row[:length], sentence)) for row, length, sentence in rows],
+                batch_first=True)
 
-        def make(candidate: int) -> Prepared:
-            [prepared] = self._prepare([utterance], [candidate], delivery, durations)
-            return prepared
+        given = None if durations is None else torch.from_numpy(frames_at_rates(durations, sentences[0].rates))[None]
+        latent = self.model.text_to_latent(
+            ids.to(self.device), torch.tensor(lengths, device=self.device), partial(batch_condition, speakers),
+            SeededNoise(seeds, options.strategy), durations=to_frames if given is None else given,
+            noise_scale=options.noise_scale, noise_scale_duration=options.noise_scale_duration)
+        return [TorchLatent(sentence, frames[:length], z[None, :, :n_frames],
+                            None if speaker is None else speaker.over(n_frames))
+                for sentence, frames, length, z, n_frames, speaker in zip(
+                    sentences, latent.durations.cpu().numpy(), lengths, latent.z, latent.lengths.tolist(), speakers)]
 
-        def score(prepared: Prepared) -> float:
-            wav = torch.from_numpy(next(self._decode(prepared, WHOLE)))
-            return reading_score(self.model, self.config.data, torch.tensor(utterance.ids),
-                                 torch.from_numpy(prepared.frames), wav, prepared.g)
+    def _best(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
+              durations: Sequence[int] | None) -> TorchLatent:
+        """The candidate whose sound the posterior encoder fits best to its text."""
 
-        return best_of(delivery.candidates, seed, make, score)
+        def make(candidate: int) -> TorchLatent:
+            [latent] = self._latents([sentence], [candidate], options, durations)
+            return latent
+
+        def score(latent: TorchLatent) -> float:
+            wav = torch.from_numpy(next(self._decode(latent, WHOLE)))
+            return text_likelihood(self.model, self.config.data, torch.tensor(sentence.ids),
+                                 torch.from_numpy(latent.frames), wav, latent.g)
+
+        return best_of(options.candidates, seed, make, score)
 
     @torch.inference_mode()
-    def _decode(self, prepared: Prepared, pieces: Pieces) -> Iterator[np.ndarray]:
-        """Samples of an utterance, float32; those of an utterance of no frames are none."""
-        n_samples = int(prepared.frames.sum()) * self.config.data.hop_length
+    def _decode(self, latent: TorchLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
+        """Samples of a sentence, float32; none for no frames."""
+        n_samples = int(latent.frames.sum()) * self.config.data.hop_length
         if not n_samples:
             yield np.zeros(0, np.float32)
         elif self.compiled:
-            yield self._decoded(prepared.z, [prepared.z.shape[2]], prepared.g)[0, 0].float().cpu().numpy()
+            yield self._decoded(latent.z, [latent.z.shape[2]], latent.g)[0, 0].float().cpu().numpy()
         else:
-            for wav in decode_in_pieces(self.model.dec, prepared.z, prepared.g, pieces):
+            for wav in decode_in_chunks(self.model.dec, latent.z, latent.g, chunks):
                 yield wav[0, 0].float().cpu().numpy()
 
     @torch.inference_mode()
     def _decoded(self, z: Tensor, lengths: list[int], g: Tensor | None) -> Tensor:
-        """[B, 1, S] of items that are not equally long; a compiled generator hears few shapes."""
+        """[B, 1, S] of items that are not equally long; a compiled generator is given few shapes."""
         n_samples = z.shape[2] * self.config.data.hop_length
-        z = bucketed(z, FRAMES_OF_A_SHAPE) if self.compiled and (g is None or g.shape[2] == 1) else z
+        z = pad_to_multiple(z, FRAMES_OF_A_SHAPE) if self.compiled and (g is None or g.shape[2] == 1) else z
         return decode_batch(self._generator, z, lengths, g)[:, :, :n_samples]
 
     def convert(self, path: str | Path, speaker: str | int, target: str | int, seed: int | None = None) -> Audio:
-        """Say a recording of one trained speaker in the voice of another.
+        """Voice conversion: a recording of one trained speaker in the voice of another.
 
         Args:
             path: a recording in any format and rate.
-            speaker: who is heard in it.
-            target: who shall be heard; a mix or somebody new too.
+            speaker: who speaks in it.
+            target: who shall speak; may be a mix or a new speaker.
             seed: the same seed, the same sound.
         """
         return Audio.joined(list(self.stream_conversion(path, speaker, target, seed, WHOLE)))
 
     @torch.inference_mode()
     def stream_conversion(self, path: str | Path, speaker: str | int, target: str | int, seed: int | None = None,
-                          pieces: Pieces = PIECES) -> Iterator[Audio]:
-        """The same piece by piece; joined they are what `convert` says."""
+                          chunks: ChunkSizes = DEFAULT_CHUNKS) -> Iterator[Audio]:
+        """As `convert`, in chunks; joined they equal its audio."""
         if not self.config.multispeaker:
             raise ValueError("voice conversion needs a voice of several speakers; this one has one")
         wav = read_wav(path)
@@ -228,48 +226,29 @@ class Voice(Speaking):
             raise ValueError(f"{path} has {samples.shape[1]} samples at {self.sample_rate} Hz; {hop} is the least")
         spec = spectrogram(samples, self.config.data)
         n_frames = spec.shape[2]
-        source, goal = self._timbre(None, speaker).over(n_frames), self._timbre(None, target).over(n_frames)
+        source, goal = (self.speaker_condition(each).over(n_frames) for each in (speaker, target))
         channels = self.config.model.inter_channels
         seed = secrets.randbits(62) if seed is None else seed
         noise = prior_noise("prior", [seed], channels, [n_frames]).to(self.device)
         context = self.model.conversion_context
-        anchor, phase = 0, None  # a frame that two pieces have, and the phase of its pitch
-        for piece in plan(n_frames, context or 0, WHOLE if context is None else pieces):
-            part = slice(piece.low, piece.high)
+        anchor, phase = 0, None  # a frame that two chunks have, and the phase of its pitch
+        for chunk in plan_chunks(n_frames, context or 0, WHOLE if context is None else chunks):
+            part = slice(chunk.low, chunk.high)
             source_part, goal_part = (g if g.shape[2] == 1 else g[:, :, part] for g in (source, goal))
-            length = torch.tensor([piece.high - piece.low], device=self.device)
+            length = torch.tensor([chunk.high - chunk.low], device=self.device)
             z = self.model.converted(spec[:, :, part], length, source_part, goal_part, noise[:, :, part])
             if self.model.pitch is not None:
-                z = z if phase is None else in_phase(z, anchor - piece.low, phase)
-                anchor = max(0, piece.end - (context_of(self.model.dec) or 0))
-                phase = z[:, -1, anchor - piece.low]
+                z = z if phase is None else in_phase(z, anchor - chunk.low, phase)
+                anchor = max(0, chunk.end - (context_of(self.model.dec) or 0))
+                phase = z[:, -1, anchor - chunk.low]
             out = self.model.dec(z, goal_part)[0, 0].float().clamp(-1, 1).cpu().numpy()
-            yield self._audio(out[(piece.start - piece.low) * hop : (piece.end - piece.low) * hop], None)
+            yield self._audio(out[(chunk.start - chunk.low) * hop : (chunk.end - chunk.low) * hop], None)
 
     def mel(self, audio: Audio) -> np.ndarray:
-        """Log-mel of speech in this voice's own settings, [M, T], for pictures."""
+        """Log-mel spectrogram of speech by this voice's settings, [M, T], for pictures."""
         return mel_spectrogram(torch.from_numpy(audio.samples)[None], self.config.data)[0].numpy()
 
-    def _timbre(self, named: str | None, wanted: str | int | None) -> Timbre | None:
-        """Who speaks: whom the text names, else whom the caller wants; None for one voice."""
-        speaker = self._who(named, wanted)
-        if speaker is None:
-            return None
-        table = self.model.emb_g.weight
-        if isinstance(speaker, int):
-            return Timbre(table[speaker])
-        return find_timbre(parse_speaker(speaker, self.speakers), self.speakers, table)
-
-
-def _stacked(timbres: Sequence[Timbre | None], lengths: Sequence[int]) -> Tensor | None:
-    """Speakers of a batch over tokens or frames: [B, G, 1], or [B, G, T] if one of them changes on the way."""
-    if timbres[0] is None:
-        return None
-    over = [timbre.over(length) for timbre, length in zip(timbres, lengths)]
-    longest = max(each.shape[2] for each in over)
-    if longest == 1:
-        return torch.cat(over)
-    longest = max(lengths)
-    return torch.cat([each.expand(-1, -1, longest) if each.shape[2] == 1
-                      else torch.nn.functional.pad(each, (0, longest - each.shape[2]), mode="replicate")
-                      for each in over])
+    def speaker_condition(self, speaker: str | int | None) -> SpeakerCondition | None:
+        """Condition of a speaker that users name; None for a voice of one. ValueError if there is no such speaker."""
+        spec = find_speaker(speaker, self.speakers)
+        return None if spec is None else condition_of(spec, self.speakers, self.model.emb_g.weight)

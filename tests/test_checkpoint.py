@@ -19,7 +19,7 @@ import checkpoint
 import config as settings
 import utils
 from checkpoint import Best, CheckpointError, Ranking
-from formats import foreign, publishing
+from formats import import_helpers, publishing
 from synthesis import onnx, voice
 from tests.conftest import tiny
 from text import TextProcessor
@@ -272,7 +272,7 @@ def test_weights_of_another_kind_of_numbers_are_one_message(kind):
     message = f"its generator has bias as {str(kind)[6:]}, expected float32"
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load_state(module, state, Path("a.pt"), "generator")
-    assert foreign._misfits(state, module) == [f"it has bias as {str(kind)[6:]}, expected float32"]
+    assert import_helpers._misfits(state, module) == [f"it has bias as {str(kind)[6:]}, expected float32"]
 
 
 @pytest.mark.parametrize(("setting", "message"), [

@@ -318,7 +318,7 @@ def test_several_voices_sound_different_and_need_to_be_named(kind, tiny_batch):
     ids, lengths = tiny_batch.text_ids[:1].expand(2, -1), tiny_batch.text_lengths[:1].expand(2)
     out = net.infer(ids, lengths, torch.tensor([0, 2]), durations=torch.full((2, 12), 2), **QUIET)
     assert not torch.allclose(out.wav[0], out.wav[1])
-    message = "this model has 3 voices; say which by speaker_ids"
+    message = "this model has 3 voices; choose by speaker_ids"
     with pytest.raises(ValueError, match=message):
         net.infer(ids, lengths)
     with pytest.raises(ValueError, match=message):
@@ -497,5 +497,5 @@ def test_a_generator_of_ones_own_cannot_be_baked(monkeypatch):
 
     monkeypatch.setattr(GENERATORS, "get", lambda name: Own)
     net = SynthesizerTrn(N_VOCAB, tiny(VOICES["three voices"]))
-    with pytest.raises(ValueError, match="it is not known here to what dec.cond.weight, dec.cond.bias adds"):
+    with pytest.raises(ValueError, match="biases: dec.cond.weight, dec.cond.bias of a part that is not built in"):
         bake_speaker(net, 0)

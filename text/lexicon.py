@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from text.io import read_text
-from text.markup import Segment, Spoken, check_phonemes, from_ipa, too_long
+from text.markup import Segment, TextSpan, check_phonemes, from_ipa, too_long
 
 # Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff" \
@@ -90,13 +90,13 @@ class Lexicon:
         """Split stretches where a word has an entry. What has phonemes or a respelling already stays as it is."""
         applied: list[Segment] = []
         for segment in segments:
-            if isinstance(segment, Spoken) and segment.phonemes is None and segment.respelling is None:
+            if isinstance(segment, TextSpan) and segment.phonemes is None and segment.respelling is None:
                 applied.extend(self._split(segment))
             else:
                 applied.append(segment)
         return applied
 
-    def _split(self, stretch: Spoken) -> Iterator[Spoken]:
+    def _split(self, stretch: TextSpan) -> Iterator[TextSpan]:
         """The stretch in pieces; as everywhere, white space stands at the end of the piece before it."""
         tokens = list(_tokens(stretch.text))
         done = index = 0

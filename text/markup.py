@@ -1,9 +1,9 @@
-"""Marked-up text -> a flat list of what to say and how: a subset of SSML, or plain text with [[phonemes]].
+"""SSML (a subset), or plain text with [[phonemes]] -> a flat list of spans of text with their prosody, and pauses.
 
     segments = parse_ssml("<speak>Wait <break time='1.5s'/> <prosody rate='slow'>for it.</prosody></speak>")
     segments = parse_inline("I said [[təmˈɑːtoʊ]].")
 
-White space is collapsed. The texts of all stretches up to a Break, put together, are the text of a sentence: a stretch
+White space is collapsed. The texts of all spans up to a Break, put together, are the text of a sentence: a span
 never begins with a space, and one that ends with a space ends a word.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Literal, NamedTuple
 from xml.parsers import expat
@@ -21,9 +21,9 @@ from text.prosody import (
     EMPHASIS,
     LONGEST_SILENCE,
     PAUSES,
-    Manner,
-    named,
+    Prosody,
     nearest_hint,
+    read_label,
     read_rate,
     read_seconds,
     read_semitones,
@@ -40,16 +40,16 @@ _SPEAK = re.compile(r"<(?:!DOCTYPE\s+)?speak(?![\w.:-])")
 
 
 class MarkupError(ValueError):
-    """Marked-up text is wrong; the message begins with the place."""
+    """Wrong markup; the message begins with the place."""
 
 
-class Spoken(NamedTuple):
-    """A stretch of text in one manner. At most one of `phonemes` and `respelling` is there."""
+class TextSpan(NamedTuple):
+    """A span of text with one prosody. At most one of `phonemes` and `respelling` is set."""
 
     text: str  # as written; what word timings show
-    phonemes: str | None  # to be said instead, without cleaning
-    respelling: str | None  # a text to be said instead
-    manner: Manner
+    phonemes: str | None  # its pronunciation, instead of cleaning the text
+    respelling: str | None  # a text to pronounce instead
+    prosody: Prosody
     line: int  # its place in the source, from 1
     column: int
 
@@ -65,8 +65,8 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Mark(NamedTuple):
-    """A place whose time the caller wants to know."""
+class Bookmark(NamedTuple):
+    """SSML's <mark>: a place in the text whose time the timings hold."""
 
     name: str
 
@@ -77,7 +77,7 @@ class Break(NamedTuple):
     kind: Literal["sentence", "paragraph"]
 
 
-Segment = Spoken | Pause | Mark | Break
+Segment = TextSpan | Pause | Bookmark | Break
 
 
 def is_ssml(source: str) -> bool:
@@ -87,11 +87,11 @@ def is_ssml(source: str) -> bool:
 
 
 def parse_ssml(source: str, language: str = "en-us") -> list[Segment]:
-    """What an SSML document says.
+    """Segments of an SSML document.
 
     Args:
         source: the document. Its elements are listed in ELEMENTS; xml:lang is accepted on <speak> and changes nothing,
-            for a voice speaks the language that it learned.
+            as a voice has the language of its training.
         language: espeak-ng's name of that language, in which <say-as> writes numbers out.
 
     Raises:
@@ -116,7 +116,7 @@ def parse_ssml(source: str, language: str = "en-us") -> list[Segment]:
 
 
 def parse_inline(source: str) -> list[Segment]:
-    """What plain text says: [[phonemes]] are said as they stand, and blank lines part paragraphs.
+    """Segments of plain text: [[phonemes]] stay as they are, and blank lines separate paragraphs.
 
     Brackets that do not close in their paragraph, or with nothing between them, are text.
     """
@@ -126,43 +126,30 @@ def parse_inline(source: str) -> list[Segment]:
         if part.isspace() and part.count("\n") > 1:
             segments.end("paragraph")
         else:
-            _say_inline(segments, part, offset, places)
+            _add_inline(segments, part, offset, places)
         offset += len(part)
     return segments.finished()
 
 
-def _say_inline(segments: _Segments, paragraph: str, offset: int, places: _Places) -> None:
-    """Say a paragraph that begins at an offset of the source."""
-    def say_plain(start: int, end: int) -> None:
+def _add_inline(segments: _Segments, paragraph: str, offset: int, places: _Places) -> None:
+    """Add a paragraph that begins at an offset of the source."""
+    def add_plain(start: int, end: int) -> None:
         written = paragraph[start:end]
-        segments.say(written, Manner(), places.of(offset + end - len(written.lstrip())))
+        segments.add_text(written, Prosody(), places.of(offset + end - len(written.lstrip())))
 
     position = 0
     last_closing = paragraph.rfind("]]")  # to look no farther keeps a million open brackets from taking minutes
     for match in re.compile(r"\[\[(.*?)\]\]", re.DOTALL).finditer(paragraph, 0, last_closing + 2):
         phonemes = " ".join(match[1].split())
         if phonemes:
-            say_plain(position, match.start())
-            segments.say(phonemes, Manner(), places.of(offset + match.start()), phonemes)
+            add_plain(position, match.start())
+            segments.add_text(phonemes, Prosody(), places.of(offset + match.start()), phonemes)
             position = match.end()
-    say_plain(position, len(paragraph))
-
-
-def to_plain_text(segments: Iterable[Segment]) -> str:
-    """The text as it was written, without markup; an empty line between paragraphs."""
-    pieces: list[str] = []
-    for segment in segments:
-        if isinstance(segment, Spoken):
-            pieces.append(segment.text)
-        elif segment == Break("paragraph"):
-            pieces.append("\n\n")
-        elif isinstance(segment, (Pause, Break)) and pieces and not pieces[-1][-1:].isspace():
-            pieces.append(" ")
-    return "".join(pieces).strip()
+    add_plain(position, len(paragraph))
 
 
 def from_ipa(written: str) -> str:
-    """IPA as people type it -> as voices learned it from espeak-ng: /ˈdi.ʤən/ -> ˈdidʒən, g -> ɡ, ẽ -> e and tilde."""
+    """IPA as people type it -> as espeak-ng writes it: /ˈdi.ʤən/ -> ˈdidʒən, g -> ɡ, ẽ -> e and tilde."""
     written = " ".join(written.split())
     if len(written) > 1 and (written[0], written[-1]) in {("/", "/"), ("[", "]")}:
         written = written[1:-1].strip()
@@ -173,7 +160,7 @@ def from_ipa(written: str) -> str:
 
 
 def check_phonemes(phonemes: str, known: Container[str], place: str) -> None:
-    """Refuse phonemes that a voice does not know.
+    """Raise MarkupError for phonemes that are not among a voice's symbols.
 
     Args:
         phonemes: one symbol a character.
@@ -191,17 +178,17 @@ def check_phonemes(phonemes: str, known: Container[str], place: str) -> None:
     untied = unicodedata.normalize("NFKD", from_ipa(phonemes)).replace("\u0361", "").replace("\u035c", "")
     near = next((form for form in (from_ipa(phonemes), untied) if all(symbol in known for symbol in form)), "")
     advice = f"write {near!r}" if near.strip() else "write them with symbols of the voice's table"
-    raise MarkupError(f"{place}: the phonemes {phonemes!r} have symbols that the voice does not know: {listed}; "
+    raise MarkupError(f"{place}: the phonemes {phonemes!r} have symbols that are not in the voice's table: {listed}; "
                       f"{advice}")
 
 
-def too_long(said: str, longest: int, place: str) -> MarkupError:
-    """The error for phonemes, or words said instead of others, that are longer than a voice can say at a time.
+def too_long(written: str, longest: int, place: str) -> MarkupError:
+    """The error for phonemes, or a respelling, that are longer than a voice takes at a time.
 
-    Nothing can cut them, and the memory that a network takes grows with the square of the length.
+    They cannot be cut, and the memory that a network takes grows with the square of the length.
     """
-    shown = repr(said[:20]) + "..." * (len(said) > 20)
-    return MarkupError(f"{place}: {shown} has too many symbols ({len(said)} as written), and this voice says at most "
+    shown = repr(written[:20]) + "..." * (len(written) > 20)
+    return MarkupError(f"{place}: {shown} has too many symbols ({len(written)} as written); this voice takes at most "
                        f"{longest} without a place to cut; write it in several parts, or as text")
 
 
@@ -217,30 +204,30 @@ class _Places:
 
 
 class _Segments:
-    """Collects segments, and keeps white space where it belongs: at the end of the stretch before it."""
+    """Collects segments, with white space at the end of the span before it."""
 
     def __init__(self) -> None:
         self._segments: list[Segment] = []
-        self._last: int | None = None  # the last stretch, if nothing has ended its sentence yet
+        self._last: int | None = None  # the last span, if nothing has ended its sentence yet
         self._end: int | None = None  # the last Break
 
-    def say(self, written: str, manner: Manner, place: tuple[int, int], phonemes: str | None = None,
+    def add_text(self, written: str, prosody: Prosody, place: tuple[int, int], phonemes: str | None = None,
             respelling: str | None = None) -> None:
-        """Add a stretch; white space alone only parts what stands around it."""
+        """Add a span; white space alone only separates its neighbours."""
         text = " ".join(written.split())
         if written[:1].isspace():
             self._part()
         if text:
             self._last = len(self._segments)
-            self._segments.append(Spoken(text, phonemes, respelling, manner, *place))
+            self._segments.append(TextSpan(text, phonemes, respelling, prosody, *place))
             if written[-1].isspace():
                 self._part()
 
-    def add(self, segment: Pause | Mark) -> None:
+    def add(self, segment: Pause | Bookmark) -> None:
         self._segments.append(segment)
 
     def end(self, kind: Literal["sentence", "paragraph"]) -> None:
-        """End a sentence or paragraph in which something was said; a paragraph takes its last sentence's place."""
+        """End a sentence or paragraph that has text; a paragraph's end replaces that of its last sentence."""
         if self._last is not None:
             self._trim()
             self._last, self._end = None, len(self._segments)
@@ -265,7 +252,7 @@ class _Segments:
 
 
 class Element(NamedTuple):
-    """What an element of SSML may have."""
+    """Attributes and content that an element of SSML may have."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -301,14 +288,14 @@ class _Open(NamedTuple):
 
     name: str
     attributes: dict[str, str]
-    manner: Manner  # of what stands in it
+    prosody: Prosody  # of what stands in it
     within: str | None  # the nearest p or s: itself, or around it
-    value: float | str | None  # what it says instead of its text
+    value: float | str | None  # what replaces its text
     place: tuple[int, int]
 
 
 class _Reader:
-    """Follows expat through a document. The open elements are a list, so no depth is too deep."""
+    """Handlers of expat's events. The open elements are a list, so that depth has no limit."""
 
     def __init__(self, language: str) -> None:
         self.segments = _Segments()
@@ -324,12 +311,12 @@ class _Reader:
         self.parser.StartDoctypeDeclHandler = self._refuse_doctype
 
     def hint(self, code: int) -> str:
-        """What to do about a document that is no XML."""
+        """Advice for a document that is not well-formed XML."""
         error = expat.ErrorString(code)
         if self._open and error not in (expat.errors.XML_ERROR_INVALID_TOKEN, expat.errors.XML_ERROR_UNDEFINED_ENTITY):
             line, column = self._open[-1].place
             return f"the <{self._open[-1].name}> of line {line}, column {column} is still open"
-        return XML_HINTS.get(error, "everything stands in one <speak>")
+        return XML_HINTS.get(error, "put everything into one <speak>")
 
     def _place(self) -> tuple[int, int]:
         return self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1
@@ -339,7 +326,7 @@ class _Reader:
         return MarkupError(f"line {line}, column {column}: {message}")
 
     def _refuse_doctype(self, *_: object) -> None:
-        raise self._fail("a document type is not read, nor are entities that it declares; remove <!DOCTYPE ...>")
+        raise self._fail("a document type is not supported, nor are entities that it declares; remove <!DOCTYPE ...>")
 
     def _text(self, chunk: str) -> None:
         if self._chunks_place is None and not chunk.isspace():
@@ -359,15 +346,15 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._open:
             written, place = self._taken_text()
-            self.segments.say(written, self._open[-1].manner, place)
+            self.segments.add_text(written, self._open[-1].prosody, place)
         self._check(name, attributes)
         outer = self._open[-1] if self._open else None
         within = outer.within if outer else None
         if name in ("p", "s"):
             self.segments.end("paragraph" if name == "p" else "sentence")  # of what stands loose before it
             within = name
-        manner = self._manner(name, attributes, outer.manner if outer else Manner())
-        self._open.append(_Open(name, attributes, manner, within, self._value(name, attributes), self._place()))
+        prosody = self._prosody(name, attributes, outer.prosody if outer else Prosody())
+        self._open.append(_Open(name, attributes, prosody, within, self._value(name, attributes), self._place()))
 
     def _end(self, name: str) -> None:
         element = self._open.pop()
@@ -376,46 +363,48 @@ class _Reader:
             self._silence += element.value
             if self._silence > LONGEST_SILENCE:
                 raise self._fail(f"<break>: all breaks together last more than {LONGEST_SILENCE:g} s; make them "
-                                 "shorter, or speak the document in parts", element.place)
+                                 "shorter, or synthesize the document in parts", element.place)
             self.segments.add(Pause(element.value))
         elif name == "mark":
-            self.segments.add(Mark(element.value))
+            self.segments.add(Bookmark(element.value))
         elif ELEMENTS[name].holds == "text":
-            self._say_instead(element, written)
+            self._add_replacement(element, written)
         else:
-            self.segments.say(written, element.manner, place)
+            self.segments.add_text(written, element.prosody, place)
         if name in ("p", "s"):
             self.segments.end("paragraph" if name == "p" else "sentence")
 
     def _check(self, name: str, attributes: dict[str, str]) -> None:
-        """Refuse an element that is unknown, stands where it must not, or has wrong attributes."""
+        """Raise for an element that is unknown, misplaced, or has wrong attributes."""
         if name not in ELEMENTS:
-            raise self._fail(f"<{name}> is not known; {nearest_hint(name, ELEMENTS)}there are {', '.join(ELEMENTS)}")
+            raise self._fail(f"<{name}> is not supported; {nearest_hint(name, ELEMENTS)}supported are "
+                             f"{', '.join(ELEMENTS)}")
         outer = self._open[-1] if self._open else None
         if (name == "speak") != (outer is None):
             raise self._fail(f"<{name}> is outside of <speak>; put one <speak> around everything" if outer is None else
-                             "<speak> stands inside of another; there is one, around everything")
+                             "<speak> is inside another <speak>; put one around everything")
         if outer and ELEMENTS[outer.name].holds != "elements":
-            raise self._fail(f"<{name}> stands in <{outer.name}>, which holds {ELEMENTS[outer.name].holds}"
+            raise self._fail(f"<{name}> is inside <{outer.name}>, which holds {ELEMENTS[outer.name].holds}"
                              f"{' only' if ELEMENTS[outer.name].holds == 'text' else ''}; move it out")
         if outer and (name, outer.within) in {("p", "p"), ("p", "s"), ("s", "s")}:
-            raise self._fail(f"<{name}> stands in <{outer.within}>; close </{outer.within}> before it")
+            raise self._fail(f"<{name}> is inside <{outer.within}>; close </{outer.within}> before it")
         required, optional, _ = ELEMENTS[name]
         known = required + optional
         for attribute in attributes:
             if attribute not in known and not (name == "speak" and attribute.startswith(("xmlns:", "xsi:"))):
-                raise self._fail(f"<{name}> has an attribute {attribute!r} that is not known; "
+                raise self._fail(f"<{name}> has an attribute {attribute!r} that is not supported; "
                                  f"{nearest_hint(attribute, known)}it takes {', '.join(known) or 'none'}")
         for attribute in required:
             if not attributes.get(attribute, "").strip():
                 raise self._fail(f"<{name}> has no {attribute}; write <{name} {attribute}='...'>")
 
-    def _manner(self, name: str, attributes: dict[str, str], outer: Manner) -> Manner:
-        """The manner inside of an element."""
+    def _prosody(self, name: str, attributes: dict[str, str], outer: Prosody) -> Prosody:
+        """Prosody inside of an element."""
         if name == "voice":
             return replace(outer, speaker=attributes["name"].strip())
         if name == "emphasis":
-            rate, volume_db = self._read(name, attributes, "level", lambda level: named(level, EMPHASIS), "moderate")
+            rate, volume_db = self._read(name, attributes, "level", lambda value: read_label(value, EMPHASIS),
+                                         "moderate")
             changes = {"rate": rate, "volume_db": volume_db}
         elif name == "prosody":
             changes = {"rate": self._read(name, attributes, "rate", read_rate),
@@ -424,12 +413,12 @@ class _Reader:
         else:
             return outer
         try:
-            return outer.with_inside(**changes)
+            return outer.nested(**changes)
         except ValueError as error:
             raise self._fail(f"<{name}> makes {error}") from None
 
     def _read(self, name: str, attributes: dict[str, str], attribute: str, read: Callable, default: str = "medium"):
-        """The value of an attribute by its reader, whose ValueError says what it takes."""
+        """Value of an attribute by its reader; MarkupError with the place."""
         value = attributes.get(attribute, default).strip()
         try:
             return read(value)
@@ -437,21 +426,21 @@ class _Reader:
             raise self._fail(f"<{name}> has {attribute}={value!r}; {error}") from None
 
     def _value(self, name: str, attributes: dict[str, str]) -> float | str | None:
-        """What an element says instead of its text: seconds of a <break>, phonemes, an alias, a name."""
+        """Value of an element: seconds of a <break>, phonemes, an alias, a name."""
         if name == "break":
-            seconds = self._read(name, attributes, "strength", lambda value: named(value, PAUSES))
+            seconds = self._read(name, attributes, "strength", lambda value: read_label(value, PAUSES))
             return self._read(name, attributes, "time", read_seconds) if "time" in attributes else seconds
         if name == "phoneme":
-            read = self._read(name, attributes, "alphabet", lambda value: named(value, ALPHABETS), "ipa")
+            read = self._read(name, attributes, "alphabet", lambda value: read_label(value, ALPHABETS), "ipa")
             phonemes = read(attributes["ph"])
             if not phonemes:
-                raise self._fail(f"<phoneme> has ph={attributes['ph']!r}, in which nothing sounds; write phonemes")
+                raise self._fail(f"<phoneme> has ph={attributes['ph']!r}, which has no phoneme; write phonemes")
             return phonemes
         value = {"sub": "alias", "mark": "name"}.get(name)
         return " ".join(attributes[value].split()) if value else None
 
-    def _say_instead(self, element: _Open, written: str) -> None:
-        """Add the stretch of a <phoneme>, <sub> or <say-as>."""
+    def _add_replacement(self, element: _Open, written: str) -> None:
+        """Add the span of a <phoneme>, <sub> or <say-as>."""
         value, phonemes = element.value, None
         if element.name == "say-as":
             try:
@@ -461,8 +450,9 @@ class _Reader:
                 raise self._fail(f"<say-as>: {error}", element.place) from None
         elif element.name == "phoneme":
             value, phonemes = None, value
-        self.segments.say(written if written.strip() else element.value, element.manner, element.place, phonemes, value)
+        self.segments.add_text(written if written.strip() else element.value, element.prosody, element.place, phonemes,
+                          value)
 
 
-# alphabet -> how its symbols are read. "vits" stands for the voice's own, as they are.
+# alphabet -> reader of its symbols. "vits" are the voice's own symbols, unchanged.
 ALPHABETS: dict[str, Callable[[str], str]] = {"ipa": from_ipa, "vits": lambda written: " ".join(written.split())}

@@ -34,7 +34,7 @@ from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerTrn
 from synthesis.noise import SeededNoise
 from text import TextProcessor
-from text.utterances import ScriptReader, Silence, Utterance
+from text.utterances import ScriptReader, SentenceTokens, Silence
 from training import distributed
 from training.callbacks import SpokenSample, SpokenSentence
 from training.step import autocast, eagerly
@@ -201,7 +201,7 @@ class ValidationMeters:
         self._costly = tuple(train.costly_meters) if train.evaluate_every else ()
         self._wanted = tuple(dict.fromkeys((*self._always, *self._costly)))
         self._meters: dict[str, Meter | None] = {}  # those used so far; None: not installed, or failed
-        self._scripts: dict[str, list[Utterance | Silence]] | None = None  # of the test sentences' ids, once read
+        self._scripts: dict[str, list[SentenceTokens | Silence]] | None = None  # of the test sentences' ids, once read
         found = measures_of(self._wanted)
         self.names = tuple(found)  # of the numbers that meters may give, the same in every process
         check_ranking(train, BETTER | {name: measure.better for name, measure in found.items()})
@@ -220,7 +220,7 @@ class ValidationMeters:
                                self.config.data.sampling_rate, prompt.speaker)
                 for prompt in (self.sentences if is_full else one_of_each(self.sentences))]
 
-    def _read(self) -> dict[str, list[Utterance | Silence]]:
+    def _read(self) -> dict[str, list[SentenceTokens | Silence]]:
         """The symbols of each test sentence, by its id, without those that cannot be read."""
         scripts, faults = {}, []
         for prompt in self.sentences:
@@ -247,12 +247,13 @@ class ValidationMeters:
         speaker_ids = None if speaker is None else torch.tensor(
             [speaker_id(speaker, data.speakers, data.n_speakers)], device=device)
         seed = self.config.train.seed
-        prior = model.enc_p(text_ids, lengths)
-        noise = 0.8 * SeededNoise([seed]).durations([len(ids)]).to(device)
-        durations = model.predict_durations(prior, model.speaker_embedding(speaker_ids), noise).ceil()  # [1, L]
         limit = LONGEST_SECONDS * data.sampling_rate / data.hop_length
-        durations = durations * (durations.cumsum(dim=1) <= limit)
-        wav = model.infer(text_ids, lengths, speaker_ids, durations=durations, noise=SeededNoise([seed])).wav
+
+        def within_limit(predicted: Tensor) -> Tensor:
+            frames = predicted.ceil()  # [1, L]
+            return frames * (frames.cumsum(dim=1) <= limit)
+
+        wav = model.infer(text_ids, lengths, speaker_ids, durations=within_limit, noise=SeededNoise([seed])).wav
         return wav[0, 0].float().cpu().numpy()
 
     def measure(self, samples: Sequence[SpokenSample], sentences: Sequence[SpokenSentence],

@@ -19,7 +19,7 @@ from audio.io import read_wav
 from audio.loudness import at_loudness
 from audio.output import OutputFormat, RawWriter, save, to_pcm, wav_header
 from audio.pitch_shift import pitch_shifted
-from audio.resampling import RateChanger, at_rate
+from audio.resampling import StreamResampler, at_rate
 from synthesis.timings import Timings
 
 RATE = 22050
@@ -162,7 +162,7 @@ def test_a_resampled_tone_keeps_pitch_and_level_and_brings_no_others(from_hz, to
 @pytest.mark.parametrize("sizes", [[], [1], [5, 0, 3], [9000], [256] * 30 + [100], [10, 7000, 3, 4000, 1, 441, 441]])
 def test_a_stream_resampled_in_pieces_equals_the_whole(from_hz, to_hz, sizes):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, sum(sizes)).astype(np.float32)
-    changer = RateChanger(from_hz, to_hz)
+    changer = StreamResampler(from_hz, to_hz)
     pieces = [changer.push(piece) for piece in np.split(samples, np.cumsum(sizes))]
     joined = np.concatenate([*pieces, changer.finish()])
     np.testing.assert_allclose(joined, at_rate(samples, from_hz, to_hz), atol=1e-6)
@@ -170,7 +170,7 @@ def test_a_stream_resampled_in_pieces_equals_the_whole(from_hz, to_hz, sizes):
 
 
 def test_a_resampled_stream_comes_out_while_it_goes_in():
-    changer = RateChanger(22050, 48000)
+    changer = StreamResampler(22050, 48000)
     given = sum(len(changer.push(np.zeros(2205))) for _ in range(10))
     assert 48000 * 0.97 < given < 48000
 

@@ -15,7 +15,7 @@ from commons import token_of_frame
 from formats import FormatError, onnx_network, onnx_voice, piper_voice, sherpa
 from generators import GENERATORS
 from models import DURATION_PREDICTORS, SynthesizerTrn
-from synthesis.streaming import Pieces, plan
+from synthesis.streaming import ChunkSizes, plan_chunks
 from tests.conftest import tiny
 from tests.golden import golden
 from text import TextProcessor
@@ -88,7 +88,7 @@ def test_the_graph_says_what_torch_says_of_the_same_noise(tmp_path, kind):
                                   "harmonic"])
 def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     weights = untrained(*KINDS[kind])
-    onnx_voice.write_streaming(weights, tmp_path)
+    onnx_voice.write(weights, tmp_path, streaming=True)
     wanted = onnx_voice.probe(onnx_voice.load_voice(weights))
     latent = run(tmp_path / "encoder.onnx", wanted.feeds)
     durations, predicted = latent.pop("durations"), latent.pop("predicted_durations")
@@ -97,10 +97,10 @@ def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     metadata = decoder.get_modelmeta().custom_metadata_map
     context, hop = int(metadata["context_frames"]), int(metadata["hop_length"])
     parts = []
-    for piece in plan(latent["z"].shape[2], context, Pieces(first=5, most=20)):
-        feeds = {**latent, "z": latent["z"][:, :, piece.low : piece.high]}
+    for chunk in plan_chunks(latent["z"].shape[2], context, ChunkSizes(first=5, most=20)):
+        feeds = {**latent, "z": latent["z"][:, :, chunk.low : chunk.high]}
         [wav] = decoder.run(["wav"], feeds)
-        parts.append(wav[:, :, (piece.start - piece.low) * hop : (piece.end - piece.low) * hop])
+        parts.append(wav[:, :, (chunk.start - chunk.low) * hop : (chunk.end - chunk.low) * hop])
     assert len(parts) > 3
     np.testing.assert_array_equal(durations, wanted.durations)
     np.testing.assert_allclose(np.concatenate(parts, axis=2), wanted.wav, atol=1e-5)

@@ -235,13 +235,13 @@ def test_forms_that_hold_training_parts_are_refused_not_filled_with_noise(releas
 @pytest.mark.parametrize("need", [
     lambda voice, wav: voice.speak("ab", speaker=0, candidates=2),
     lambda voice, wav: voice.convert(wav, 0, 1),
-    lambda voice, wav: rescoring.reading_score(voice.model, voice.config.data, torch.tensor([4]), torch.tensor([2]),
+    lambda voice, wav: rescoring.text_likelihood(voice.model, voice.config.data, torch.tensor([4]), torch.tensor([2]),
                                                torch.zeros(128)),
     lambda voice, wav: list(voice.stream_conversion(wav, 0, 1))],
     ids=["candidates", "conversion", "reading score", "streamed conversion"])
 def test_what_needs_the_posterior_encoder_says_that_it_is_missing(release, tmp_path, need):
     write_wav(tmp_path / "a.wav", np.zeros(4000, np.float32), 8000)
-    with pytest.raises(ValueError, match="has no posterior encoder .* read from a file that only speaks. Expected"):
+    with pytest.raises(ValueError, match="has no posterior encoder .* read from a file for inference only. Expected"):
         need(Voice.load(release, "cpu"), tmp_path / "a.wav")
 
 

@@ -18,7 +18,7 @@ from formats import FormatError
 from models import SynthesizerTrn
 from synthesis import Voice
 from synthesis.base import Audio
-from synthesis.chunking import PIECES, Pieces
+from synthesis.chunking import DEFAULT_CHUNKS, ChunkSizes
 from tests.conftest import ROOT, tiny
 from text import TextProcessor
 from utils import PackageError, set_seed
@@ -46,7 +46,7 @@ def write_voice(folder, *overrides):
     checkpoint.save(folder / "run", 0, {"config": settings.to_dict(config), "generator": model.state_dict()})
     weights = checkpoint.read_weights(folder / "run")
     onnx_voice.write(weights, folder / "whole")
-    onnx_voice.write_streaming(weights, folder / "split")
+    onnx_voice.write(weights, folder / "split", streaming=True)
     return folder
 
 
@@ -72,12 +72,12 @@ def assert_same(audio, expected):
     assert np.abs(expected.samples).max() > 0.01
 
 
-@pytest.mark.parametrize("delivery", [
+@pytest.mark.parametrize("options", [
     {}, {"speed": 1.3}, {"noise_scale": 0.0, "noise_scale_duration": 0.0}, {"strategy": "truncated"},
     {"strategy": "antithetic"}, {"strategy": "mode"}, {"volume_db": -6.0, "sentence_pause": 0.1},
     {"pitch_semitones": 3.0}])
-def test_a_seed_sounds_as_it_does_by_torch(solo, voice, delivery):
-    assert_same(voice.speak(LONG, seed=5, **delivery), Voice.load(solo / "run", "cpu").speak(LONG, seed=5, **delivery))
+def test_a_seed_sounds_as_it_does_by_torch(solo, voice, options):
+    assert_same(voice.speak(LONG, seed=5, **options), Voice.load(solo / "run", "cpu").speak(LONG, seed=5, **options))
 
 
 def test_marks_and_speeds_of_single_words_are_heard(solo, voice):
@@ -115,7 +115,7 @@ def test_speakers_that_a_graph_does_not_have_are_refused(solo, duo):
     voice = OnnxVoice.load(duo / "whole")
     for speaker, message in (("alicia", "unknown speaker 'alicia'; this voice has 2: alice"), (2, "is not from 0 to 1"),
                              (None, "choose one of alice, bob"), ("alice:0.5+carl:0.5", "unknown speaker 'carl'"),
-                             ("alice->bob", "those that turn into another, take a run"), ("new:7", "new speakers, and"),
+                             ("alice->bob", "paths from one to another, take a run"), ("new:7", "new speakers, and"),
                              ("alice:1+bob:-1", "add up to 0")):
         with pytest.raises(ValueError, match=message):
             voice.speak("abc", speaker=speaker)
@@ -123,10 +123,10 @@ def test_speakers_that_a_graph_does_not_have_are_refused(solo, duo):
         OnnxVoice.load(solo / "whole").speak("abc", speaker="bob")
 
 
-@pytest.mark.parametrize("pieces", [Pieces(), Pieces(1, 1), Pieces(5, 11, 1.5)])
-def test_a_stream_joined_is_what_is_spoken_whole(voice, pieces):
+@pytest.mark.parametrize("chunks", [ChunkSizes(), ChunkSizes(1, 1), ChunkSizes(5, 11, 1.5)])
+def test_a_stream_joined_is_what_is_spoken_whole(voice, chunks):
     whole = voice.speak(LONG, seed=4)
-    assert_same(Audio.joined(list(voice.stream(LONG, seed=4, pieces=pieces))), whole)
+    assert_same(Audio.joined(list(voice.stream(LONG, seed=4, chunks=chunks))), whole)
 
 
 def test_from_two_graphs_the_first_piece_comes_before_the_rest_is_decoded(solo, monkeypatch):
@@ -146,7 +146,8 @@ def test_from_two_graphs_the_first_piece_comes_before_the_rest_is_decoded(solo, 
     monkeypatch.setattr(voice, "decoder", Watched(voice.decoder))
     stream = voice.stream("abc def ghi jkl mno pqr stu vwx yz " * 4, seed=1, speed=0.2, max_characters=500)
     first = next(stream)
-    assert len(decoded) == 1 and len(first.samples) == PIECES.first * 64 and decoded[0] < 3 * PIECES.first
+    assert len(decoded) == 1 and decoded[0] < 3 * DEFAULT_CHUNKS.first
+    assert len(first.samples) == DEFAULT_CHUNKS.first * 64
     assert len(list(stream)) > 3 and len(decoded) > 4
 
 
@@ -261,16 +262,16 @@ def test_a_graph_of_somebody_else_is_refused(solo, tmp_path):
     graph = helper.make_graph([helper.make_node("Identity", ["input"], ["output"])], "other", [ids], [out])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "x.onnx")
     (tmp_path / "voice.json").write_bytes((solo / "whole" / "voice.json").read_bytes())
-    with pytest.raises(FormatError, match="x.onnx takes input and says output; expected text_ids, .* and wav"):
+    with pytest.raises(FormatError, match="x.onnx has inputs input and outputs output; expected text_ids, .* and wav"):
         OnnxVoice.load(tmp_path / "x.onnx")
-    with pytest.raises(FormatError, match="encoder.onnx takes text_ids.*; expected .*and wav"):
+    with pytest.raises(FormatError, match="encoder.onnx has inputs text_ids.*; expected .*and wav"):
         OnnxVoice.load(solo / "split" / "encoder.onnx")
 
 
 def test_what_a_graph_cannot_do_is_refused(solo, voice, monkeypatch):
-    with pytest.raises(ValueError, match="candidates is 3: to choose the best of several takes a run"):
+    with pytest.raises(ValueError, match="candidates is 3, .* has no posterior encoder .*; expected 1, or a run"):
         voice.speak("abc", candidates=3)
-    with pytest.raises(ValueError, match="device 'cuda': an ONNX voice speaks on the CPU"):
+    with pytest.raises(ValueError, match="device is 'cuda', and an ONNX voice runs on the CPU"):
         OnnxVoice.load(solo / "whole", "cuda")
     with pytest.raises(ValueError, match="nothing to say in"):
         voice.speak(" ")
@@ -291,11 +292,11 @@ class Counted:
         return found
 
 
-@pytest.mark.parametrize(("delivery", "extra"), [({}, []), ({"speed": 1.3}, [1]), ({"speed": 0.7}, [1])])
-def test_a_sentence_is_computed_once_and_its_durations_alone_at_another_pace(voice, monkeypatch, delivery, extra):
+@pytest.mark.parametrize(("options", "extra"), [({}, []), ({"speed": 1.3}, [1]), ({"speed": 0.7}, [1])])
+def test_a_sentence_is_computed_once_and_its_durations_alone_at_another_pace(voice, monkeypatch, options, extra):
     counted = Counted(voice.graph)
     monkeypatch.setattr(voice, "graph", counted)
-    audio = voice.speak("abc def ghi jkl", seed=3, **delivery)
+    audio = voice.speak("abc def ghi jkl", seed=3, **options)
     assert counted.frames == [*extra, int(audio.durations.sum()) // 64]
 
 

@@ -10,7 +10,7 @@ from torch.distributions import Normal
 from mel_processing import spectrogram
 from models import Posterior, Prior, SynthesizerTrn
 from synthesis.noise import best_of
-from synthesis.rescoring import reading_score
+from synthesis.rescoring import text_likelihood
 from tests.conftest import tiny
 
 CONFIG = tiny(("data.n_speakers=2", "model.gin_channels=8"))
@@ -79,15 +79,15 @@ def test_the_score_is_the_mean_log_likelihood_of_each_frame_under_its_token(mode
     of_each = [Normal(prior.mean[0, :, token], prior.logstd[0, :, token].exp()).log_prob(z_p[:, frame]).sum()
                for frame, token in enumerate([0, 0, 0, 2, 2, 2, 2])]
     expected = float(sum(of_each)) / 7
-    assert reading_score(model, CONFIG.data, text_ids, durations, wav, g) == pytest.approx(expected, rel=1e-4)
+    assert text_likelihood(model, CONFIG.data, text_ids, durations, wav, g) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("wrong", "durations"), [
     ([1, 0], [15, 15]), ([0, 2], [15, 15]), ([2, 1], [15, 15]), ([0, 2, 1], [12, 6, 12]), ([0, 1], [8, 22])])
 def test_what_was_said_is_read_better_than_another_text_and_another_rhythm(reader, wrong, durations):
     wav = torch.cat([tone(300, 15), tone(1000, 15)])
-    right = reading_score(reader, CONFIG.data, torch.tensor([0, 1]), torch.tensor([15, 15]), wav)
-    assert reading_score(reader, CONFIG.data, torch.tensor(wrong), torch.tensor(durations), wav) < right - 1
+    right = text_likelihood(reader, CONFIG.data, torch.tensor([0, 1]), torch.tensor([15, 15]), wav)
+    assert text_likelihood(reader, CONFIG.data, torch.tensor(wrong), torch.tensor(durations), wav) < right - 1
 
 
 def test_the_clearest_of_several_candidates_is_kept(reader):
@@ -97,7 +97,7 @@ def test_the_clearest_of_several_candidates_is_kept(reader):
     swallowed = torch.cat([tone(300, 20), tone(2500, 10)])
     candidates = iter([slurred, swallowed, clear, math.nan * clear, slurred])
     kept = best_of(5, 1, make=lambda seed: next(candidates),
-                   score=lambda wav: reading_score(reader, CONFIG.data, text_ids, durations, wav))
+                   score=lambda wav: text_likelihood(reader, CONFIG.data, text_ids, durations, wav))
     assert kept is clear
 
 
@@ -107,9 +107,9 @@ def test_the_score_needs_no_chance_and_takes_a_speaker_over_time(model):
     torch.manual_seed(1)
     undisturbed = torch.rand(1)
     torch.manual_seed(1)
-    score = reading_score(model, CONFIG.data, *said, g)
+    score = text_likelihood(model, CONFIG.data, *said, g)
     assert torch.equal(torch.rand(1), undisturbed)
-    assert reading_score(model, CONFIG.data, *said, g.expand(1, 8, 7)) == pytest.approx(score, rel=1e-5)
+    assert text_likelihood(model, CONFIG.data, *said, g.expand(1, 8, 7)) == pytest.approx(score, rel=1e-5)
 
 
 def test_what_is_no_sound_scores_lowest(model):
@@ -117,8 +117,8 @@ def test_what_is_no_sound_scores_lowest(model):
     for broken in (math.nan, math.inf):
         wav = tone(400, 7)
         wav[100] = broken
-        assert reading_score(model, CONFIG.data, *said, wav) == -math.inf
-    assert reading_score(model, CONFIG.data, said[0], torch.zeros(3, dtype=torch.int64), torch.zeros(0)) == -math.inf
+        assert text_likelihood(model, CONFIG.data, *said, wav) == -math.inf
+    assert text_likelihood(model, CONFIG.data, said[0], torch.zeros(3, dtype=torch.int64), torch.zeros(0)) == -math.inf
 
 
 @pytest.mark.parametrize(("text_ids", "durations", "wav", "message"), [
@@ -129,4 +129,4 @@ def test_what_is_no_sound_scores_lowest(model):
     ([1, 2], [0, 0], HOP, "durations add up to 0 frames, and the wav has 1")])
 def test_what_does_not_fit_together_is_an_error(model, text_ids, durations, wav, message):
     with pytest.raises(ValueError, match=message):
-        reading_score(model, CONFIG.data, torch.tensor(text_ids), torch.tensor(durations), torch.zeros(wav))
+        text_likelihood(model, CONFIG.data, torch.tensor(text_ids), torch.tensor(durations), torch.zeros(wav))

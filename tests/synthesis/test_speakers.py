@@ -10,16 +10,16 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from models import SynthesizerTrn
 from synthesis.speakers import (
+    SpeakerCondition,
     SpeakerSpec,
-    Timbre,
     VoiceDistribution,
-    find_timbre,
+    condition_of,
     mix,
     over_time,
     parse_mix,
     parse_speaker,
-    resolve,
     slerp,
+    speaker_weights,
 )
 from tests.conftest import tiny
 
@@ -76,8 +76,8 @@ def test_a_wish_for_a_speaker_is_read_as_it_is_meant(text, spec):
 @pytest.mark.parametrize(("text", "message"), [
     ("", "speaker '' is empty; expected 'NAME'"),
     ("  ", "is empty"),
-    ("alice->bob->alice", "a path leads from one voice to one other"),
-    ("->bob", "a path leads from one voice to one other"),
+    ("alice->bob->alice", "a path has two ends"),
+    ("->bob", "a path has two ends"),
     ("new:", "expected a whole number after 'new:', the seed"),
     ("new:-1", "expected a whole number after 'new:'"),
     ("new:x", "expected a whole number after 'new:'"),
@@ -109,15 +109,15 @@ def test_a_mix_is_read_into_weights():
 
 
 def test_names_become_weights_in_the_order_of_the_speakers():
-    assert resolve(NAMES, parse_speaker("bob")).tolist() == [0, 1, 0, 0]
-    assert resolve(NAMES, parse_speaker("bob:3+alice:1")).tolist() == [0.25, 0.75, 0, 0]
+    assert speaker_weights(NAMES, parse_speaker("bob")).tolist() == [0, 1, 0, 0]
+    assert speaker_weights(NAMES, parse_speaker("bob:3+alice:1")).tolist() == [0.25, 0.75, 0, 0]
 
 
 def test_an_unknown_speaker_is_an_error_that_offers_the_nearest_names():
     with pytest.raises(ValueError, match=r"unknown speaker 'alicia'; this voice has 4: alice, \.\.\."):
-        resolve(NAMES, parse_speaker("alicia"))
+        speaker_weights(NAMES, parse_speaker("alicia"))
     with pytest.raises(ValueError, match="unknown speaker 'xyz'; this voice has 2: alice, bob$"):
-        resolve(NAMES[:2], parse_speaker("alice:1+xyz:1"))
+        speaker_weights(NAMES[:2], parse_speaker("alice:1+xyz:1"))
 
 
 # Mixes.
@@ -137,7 +137,7 @@ def test_weights_that_nothing_can_be_made_of_are_an_error(weights, total):
     with pytest.raises(ValueError, match=message):
         mix(normal(2, 4), weights)
     with pytest.raises(ValueError, match=message):
-        resolve(["a", "b"], SpeakerSpec("mix", dict(zip("ab", weights))))
+        speaker_weights(["a", "b"], SpeakerSpec("mix", dict(zip("ab", weights))))
 
 
 def test_weights_must_be_one_for_each_speaker():
@@ -180,7 +180,7 @@ def test_a_voice_over_time_has_a_column_for_each_step():
     assert torch.allclose(way[0, :, 0], a, atol=1e-6) and torch.allclose(way[0, :, 10], b, atol=1e-6)
     assert torch.allclose(way[0, :, 5], slerp(a, b, 0.5))
     assert torch.allclose(over_time(a, b, 1)[0, :, 0], a, atol=1e-6)
-    with pytest.raises(ValueError, match="a voice over 0 steps; expected 1 or more"):
+    with pytest.raises(ValueError, match="an interpolation of speakers over 0 steps; expected 1 or more"):
         over_time(a, b, 0)
 
 
@@ -193,7 +193,7 @@ def every_part(model, g_frames, g_tokens):
     lengths = torch.tensor([24])
     z, mask, hidden, spec = normal(1, 16, 24), torch.ones(1, 1, 24), normal(1, 16, 7), normal(1, 129, 24).abs()
     return {"flow": model.flow(z, mask, g_frames), "inverse flow": model.flow.inverse(z, mask, g_frames),
-            "generator": model.dec(model.heard(z, mask), g_frames),
+            "generator": model.dec(model.with_pitch(z, mask), g_frames),
             "posterior": model.enc_q(spec, lengths, g_frames).mean,
             "durations": model.dp.predict(hidden, mask[:, :, :7], g_tokens, normal(1, 2, 7))}
 
@@ -207,10 +207,10 @@ def test_a_voice_over_time_that_does_not_change_sounds_like_one_without_time(mod
 
 
 def test_a_voice_over_time_moves_every_part_from_one_speaker_to_the_other(model):
-    timbre = Timbre(*model.emb_g.weight[:2].detach() * 3)
-    ways = every_part(model, timbre.over(24), timbre.over(7))
+    condition = SpeakerCondition(*model.emb_g.weight[:2].detach() * 3)
+    ways = every_part(model, condition.over(24), condition.over(7))
     starts, ends = (every_part(model, each[None, :, None], each[None, :, None])
-                    for each in (timbre.start, timbre.end))
+                    for each in (condition.start, condition.end))
     for part, way in ways.items():
         edge = max(1, way.shape[2] // 7)
         assert not torch.allclose(starts[part], ends[part], atol=1e-3), f"{part} does not hear the speaker"
@@ -221,18 +221,18 @@ def test_a_voice_over_time_moves_every_part_from_one_speaker_to_the_other(model)
 
 def test_a_trained_speaker_is_found_exactly_as_the_model_has_it(model):
     names = ["x", "y", "z"]
-    timbre = find_timbre(parse_speaker("y", names), names, model.emb_g.weight)
-    assert torch.equal(timbre.over(10), model.speaker_embedding(torch.tensor([1])))
-    assert not timbre.start.requires_grad
+    condition = condition_of(parse_speaker("y", names), names, model.emb_g.weight)
+    assert torch.equal(condition.over(10), model.speaker_embedding(torch.tensor([1])))
+    assert not condition.start.requires_grad
 
 
 def test_wishes_become_embeddings():
     table = normal(4, 6)
-    half = find_timbre(parse_speaker("alice:1+bob:1"), NAMES, table)
+    half = condition_of(parse_speaker("alice:1+bob:1"), NAMES, table)
     assert torch.allclose(half.over(3), table[:2].mean(dim=0)[None, :, None], atol=1e-6)
-    new = find_timbre(parse_speaker("new:7"), NAMES, table)
+    new = condition_of(parse_speaker("new:7"), NAMES, table)
     assert torch.equal(new.start, VoiceDistribution.fit(table).sample(7))
-    way = find_timbre(parse_speaker("alice:1+bob:1->new:7"), NAMES, table)
+    way = condition_of(parse_speaker("alice:1+bob:1->new:7"), NAMES, table)
     assert torch.equal(way.start, half.start) and torch.equal(way.end, new.start)
     assert torch.equal(way.over(5), over_time(half.start, new.start, 5))
 

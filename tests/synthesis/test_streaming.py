@@ -1,4 +1,4 @@
-"""Pieces joined are the whole, for every generator and however it is cut; a batch is its items."""
+"""ChunkSizes joined are the whole, for every generator and however it is cut; a batch is its items."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from config import DataConfig, ModelConfig
 from generators import GENERATORS
 from modules import fold_weight_norm
 from pitch import Pitch, with_contour
-from synthesis.streaming import Pieces, bucketed, context_of, decode_batch, decode_in_pieces, plan
+from synthesis.streaming import ChunkSizes, context_of, decode_batch, decode_in_chunks, pad_to_multiple, plan_chunks
 
 SMALL = {"inter_channels": 6, "gin_channels": 5}
 KINDS = {
@@ -60,12 +60,13 @@ def heard(generator, z):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("pieces", [Pieces(), Pieces(1, 1, 1), Pieces(3, 7, 1.5), Pieces(40, 40), Pieces(1000, 1000)])
-def test_joined_pieces_equal_the_whole(generator, pieces):
+@pytest.mark.parametrize("chunks", [ChunkSizes(), ChunkSizes(1, 1, 1), ChunkSizes(3, 7, 1.5),
+                                    ChunkSizes(40, 40), ChunkSizes(1000, 1000)])
+def test_joined_pieces_equal_the_whole(generator, chunks):
     z, g, _ = latent(75)
     z = heard(generator, z)
     whole = generator(z, g)
-    joined = torch.cat(list(decode_in_pieces(generator, z, g, pieces)), dim=2)
+    joined = torch.cat(list(decode_in_chunks(generator, z, g, chunks)), dim=2)
     assert joined.shape == whole.shape and whole.std() > 1e-4
     assert (joined - whole).abs().max() < 1e-5
 
@@ -74,7 +75,7 @@ def test_joined_pieces_equal_the_whole(generator, pieces):
 def test_a_speaker_that_changes_on_the_way_is_cut_as_well(generator):
     z, _, g = latent(60)
     z = heard(generator, z)
-    joined = torch.cat(list(decode_in_pieces(generator, z, g, Pieces(5, 9))), dim=2)
+    joined = torch.cat(list(decode_in_chunks(generator, z, g, ChunkSizes(5, 9))), dim=2)
     assert (joined - generator(z, g)).abs().max() < 1e-5
 
 
@@ -117,8 +118,9 @@ def test_items_of_unequal_lengths_are_decoded_as_if_alone(generator):
 def test_padding_to_few_shapes_changes_nothing(generator):
     z, g, _ = latent(50)
     z = heard(generator, z)
-    padded = bucketed(z, 32)
-    assert padded.shape[2] == 64 and bucketed(padded, 32) is not None and bucketed(padded, 32).shape[2] == 64
+    padded = pad_to_multiple(z, 32)
+    again = pad_to_multiple(padded, 32)
+    assert padded.shape[2] == 64 and again is not None and again.shape[2] == 64
     alone = generator(z, g)
     assert (decode_batch(generator, padded, [50], g)[:, :, : alone.shape[2]] - alone).abs().max() < 1e-5
 
@@ -132,7 +134,7 @@ class Silent(torch.nn.Module):
 
 def test_a_generator_that_does_not_tell_its_context_is_asked_for_the_whole():
     z, _, _ = latent(9, batch=2)
-    [wav] = decode_in_pieces(Silent(), z)
+    [wav] = decode_in_chunks(Silent(), z)
     assert torch.equal(wav, Silent()(z))
     together = decode_batch(Silent(), z, [9, 5])
     assert torch.equal(together[1, :, :20], Silent()(z[1:, :, :5])[0]) and not together[1, :, 20:].any()
@@ -141,14 +143,14 @@ def test_a_generator_that_does_not_tell_its_context_is_asked_for_the_whole():
 @given(st.integers(0, 400), st.integers(0, 30), st.integers(1, 50), st.integers(0, 50), st.floats(1, 4))
 @settings(deadline=None)
 def test_a_plan_says_every_frame_once_with_all_the_context_there_is(n_frames, context, first, more, growth):
-    planned = plan(n_frames, context, Pieces(first, first + more, growth))
-    assert [frame for piece in planned for frame in range(piece.start, piece.end)] == list(range(n_frames))
-    for piece in planned:
-        assert piece.low == max(0, piece.start - context) and piece.high == min(n_frames, piece.end + context)
-        assert piece.end - piece.start <= first + more
+    chunks = plan_chunks(n_frames, context, ChunkSizes(first, first + more, growth))
+    assert [frame for chunk in chunks for frame in range(chunk.start, chunk.end)] == list(range(n_frames))
+    for chunk in chunks:
+        assert chunk.low == max(0, chunk.start - context) and chunk.high == min(n_frames, chunk.end + context)
+        assert chunk.end - chunk.start <= first + more
 
 
-@pytest.mark.parametrize("pieces", [Pieces(0), Pieces(8, 4), Pieces(8, 16, 0.5)])
-def test_pieces_that_cannot_be_are_refused(pieces):
+@pytest.mark.parametrize("chunks", [ChunkSizes(0), ChunkSizes(8, 4), ChunkSizes(8, 16, 0.5)])
+def test_pieces_that_cannot_be_are_refused(chunks):
     with pytest.raises(ValueError, match="1 <= first <= most frames and a growth of 1 or more"):
-        plan(10, 2, pieces)
+        plan_chunks(10, 2, chunks)

@@ -1,5 +1,6 @@
 """Timings add up to the audio, and the files say what the libraries of others read out of them."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -10,10 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthesis.timings import LINE_LENGTH, Mark, Timings, tiled
+from synthesis.timings import LINE_LENGTH, TimedLabel, Timings
 
 RATE = 22050
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=8)  # any character at all, halves of surrogates too
+
+
+def tiled(texts, lengths):
+    """Labels one after another from sample 0, of so many samples each."""
+    ends = [0, *itertools.accumulate(lengths)]
+    return tuple(TimedLabel(text, start, end) for text, start, end in zip(texts, ends[:-1], ends[1:], strict=True))
 
 
 @st.composite
@@ -23,9 +30,9 @@ def any_timings(draw, rate=None):
     symbols = tiled([draw(TEXTS) for _ in lengths], lengths)
     edges = sorted({0, *(mark.end for mark in symbols)})
     spans = [(a, b) for a, b in zip(edges, edges[1:]) if draw(st.booleans())]
-    words = tuple(Mark(draw(TEXTS), a, b) for a, b in spans)
-    sentences = tuple(Mark(draw(TEXTS), a, b) for a, b in spans[::2])
-    bookmarks = tuple(Mark(draw(TEXTS), a, a) for a in sorted(draw(st.lists(st.sampled_from(edges), max_size=3))))
+    words = tuple(TimedLabel(draw(TEXTS), a, b) for a, b in spans)
+    sentences = tuple(TimedLabel(draw(TEXTS), a, b) for a, b in spans[::2])
+    bookmarks = tuple(TimedLabel(draw(TEXTS), a, a) for a in sorted(draw(st.lists(st.sampled_from(edges), max_size=3))))
     return Timings(rate or draw(st.sampled_from([8000, 16000, 22050, 44100])), symbols[-1].end, symbols, words,
                    sentences, bookmarks)
 
@@ -35,7 +42,7 @@ def said(*sentences, rate=RATE, length=9000):
     parts = []
     for sentence in sentences:
         words = tiled([word.strip(".,\"!?") for word in sentence.split()], [length] * len(sentence.split()))
-        parts.append(Timings(rate, words[-1].end, words, words, (Mark(sentence, 0, words[-1].end),)))
+        parts.append(Timings(rate, words[-1].end, words, words, (TimedLabel(sentence, 0, words[-1].end),)))
     return Timings.joined(parts)
 
 
@@ -68,18 +75,19 @@ def parsed_cues(text, point):
 
 
 @pytest.mark.parametrize(("changed", "expected"), [
-    ({"symbols": (Mark("a", 0, 5), Mark("b", 6, 10))}, "symbol 1, 'b', starts at sample 6; expected 5"),
-    ({"symbols": (Mark("a", 2, 10),)}, "symbol 0, 'a', starts at sample 2; expected 0"),
-    ({"symbols": (Mark("a", 0, 9),)}, "last symbol ends at sample 9; expected 10"),
+    ({"symbols": (TimedLabel("a", 0, 5), TimedLabel("b", 6, 10))}, "symbol 1, 'b', starts at sample 6; expected 5"),
+    ({"symbols": (TimedLabel("a", 2, 10),)}, "symbol 0, 'a', starts at sample 2; expected 0"),
+    ({"symbols": (TimedLabel("a", 0, 9),)}, "last symbol ends at sample 9; expected 10"),
     ({"symbols": ()}, "last symbol ends at sample 0; expected 10"),
-    ({"words": (Mark("a", 0, 6), Mark("b", 5, 10))}, r"words\[1\], 'b', lasts from sample 5 to 10; expected .* 6"),
-    ({"sentences": (Mark("a", 4, 3),)}, r"sentences\[0\], 'a', lasts from sample 4 to 3"),
-    ({"words": (Mark("a", 0, 11),)}, "and 10, the audio's end"),
-    ({"bookmarks": (Mark("a", 1, 2),)}, "bookmark 'a' lasts from 1 to 2; expected one moment"),
+    ({"words": (TimedLabel("a", 0, 6), TimedLabel("b", 5, 10))},
+     r"words\[1\], 'b', lasts from sample 5 to 10; expected .* 6"),
+    ({"sentences": (TimedLabel("a", 4, 3),)}, r"sentences\[0\], 'a', lasts from sample 4 to 3"),
+    ({"words": (TimedLabel("a", 0, 11),)}, "and 10, the audio's end"),
+    ({"bookmarks": (TimedLabel("a", 1, 2),)}, "bookmark 'a' lasts from 1 to 2; expected one moment"),
     ({"sample_rate": 0}, "10 samples at 0 Hz"),
 ])
 def test_timings_that_do_not_add_up_are_refused(changed, expected):
-    good = {"sample_rate": 8000, "n_samples": 10, "symbols": (Mark("a", 0, 10),)}
+    good = {"sample_rate": 8000, "n_samples": 10, "symbols": (TimedLabel("a", 0, 10),)}
     Timings(**good)
     with pytest.raises(ValueError, match=expected):
         Timings(**{**good, **changed})
@@ -99,12 +107,12 @@ def test_joined_and_resampled_timings_add_up_to_the_new_audio(parts, rate):
 
 
 def test_joining_puts_each_part_behind_the_one_before():
-    part = Timings(RATE, 30, tiled(["a", "b"], [10, 20]), (Mark("ab", 0, 30),), (Mark("Ab.", 0, 30),),
-                   (Mark("here", 10, 10),))
+    part = Timings(RATE, 30, tiled(["a", "b"], [10, 20]), (TimedLabel("ab", 0, 30),), (TimedLabel("Ab.", 0, 30),),
+                   (TimedLabel("here", 10, 10),))
     whole = Timings.joined([part, Timings.pause(RATE, 5), part])
-    assert whole.symbols[2:] == (Mark("", 30, 35), Mark("a", 35, 45), Mark("b", 45, 65))
-    assert whole.words[1] == Mark("ab", 35, 65) and whole.bookmarks[1] == Mark("here", 45, 45)
-    assert part.shifted(5).symbols == (Mark("", 0, 5), Mark("a", 5, 15), Mark("b", 15, 35))
+    assert whole.symbols[2:] == (TimedLabel("", 30, 35), TimedLabel("a", 35, 45), TimedLabel("b", 45, 65))
+    assert whole.words[1] == TimedLabel("ab", 35, 65) and whole.bookmarks[1] == TimedLabel("here", 45, 45)
+    assert part.shifted(5).symbols == (TimedLabel("", 0, 5), TimedLabel("a", 5, 15), TimedLabel("b", 15, 35))
     assert part.shifted(0) == part
 
 
@@ -137,8 +145,8 @@ def test_whatever_is_said_subtitles_stay_well_formed(cues, timings):
 
 @pytest.mark.parametrize("cues", ["sentences", "lines", "words"])
 def test_what_lasts_no_time_has_no_cue(cues):
-    timings = Timings(1000, 650, (Mark("b", 0, 650),), (Mark("Bye", 0, 650), Mark("🎬", 650, 650)),
-                      (Mark("Bye 🎬", 0, 650), Mark("🎬", 650, 650)))
+    timings = Timings(1000, 650, (TimedLabel("b", 0, 650),), (TimedLabel("Bye", 0, 650), TimedLabel("🎬", 650, 650)),
+                      (TimedLabel("Bye 🎬", 0, 650), TimedLabel("🎬", 650, 650)))
     [(text, first, last)] = parsed_cues(timings.render(".srt", cues), ",")
     assert text == ("Bye" if cues == "words" else "Bye 🎬") and (first, last) == (0, 650)
 
@@ -167,7 +175,7 @@ def test_a_long_sentence_is_cut_at_words_into_pages_of_two_lines():
 
 def test_words_said_otherwise_than_written_are_shown_as_said():
     marks = tiled(["doctor"] + ["who"] * 14, [1000] * 15)
-    timings = Timings(RATE, 15000, marks, marks, (Mark("Dr. " + "Who " * 14, 0, 15000),))
+    timings = Timings(RATE, 15000, marks, marks, (TimedLabel("Dr. " + "Who " * 14, 0, 15000),))
     [(text, *_)] = parsed_cues(timings.render(".srt", "lines"), ",")
     assert text.split() == ["doctor"] + ["who"] * 14
 
@@ -175,7 +183,7 @@ def test_words_said_otherwise_than_written_are_shown_as_said():
 def test_a_script_without_spaces_is_cut_between_its_words():
     sentence = "这是一个很长的句子" * 6
     marks = tiled(sentence, [1000] * len(sentence))
-    timings = Timings(RATE, marks[-1].end, marks, marks, (Mark(sentence, 0, marks[-1].end),))
+    timings = Timings(RATE, marks[-1].end, marks, marks, (TimedLabel(sentence, 0, marks[-1].end),))
     [(text, *_)] = parsed_cues(timings.render(".srt", "lines"), ",")
     assert [len(line) for line in text.split("\n")] == [27, 27]
 
@@ -201,8 +209,8 @@ def test_subtitle_libraries_read_the_same(tmp_path):
 
 def test_praats_readers_find_every_interval_at_its_sample(tmp_path):
     textgrid = pytest.importorskip("textgrid", reason="pip install textgrid")
-    part = Timings(RATE, 4411, tiled(["h", "", "ˈɪ\""], [2205, 0, 2206]), (Mark('"hi"', 3, 4411),),
-                   (Mark('Say\n"hi"…', 0, 4000),), (Mark("here", 7, 7), Mark("there", 7, 7)))
+    part = Timings(RATE, 4411, tiled(["h", "", "ˈɪ\""], [2205, 0, 2206]), (TimedLabel('"hi"', 3, 4411),),
+                   (TimedLabel('Say\n"hi"…', 0, 4000),), (TimedLabel("here", 7, 7), TimedLabel("there", 7, 7)))
     timings = Timings.joined([part, Timings.pause(RATE, 333), part])
     timings.write(tmp_path / "new" / "a.TextGrid")
     grid = textgrid.TextGrid()

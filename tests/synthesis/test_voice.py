@@ -14,13 +14,13 @@ from models import SynthesizerTrn
 from synthesis import Voice
 from synthesis import voice as synthesis
 from synthesis.noise import SeededNoise
-from synthesis.rescoring import reading_score
-from synthesis.streaming import PIECES, Pieces
-from synthesis.voice import Audio, Delivery
+from synthesis.rescoring import text_likelihood
+from synthesis.streaming import DEFAULT_CHUNKS, ChunkSizes
+from synthesis.voice import Audio, SynthesisOptions
 from tests.conftest import tiny, with_corpus, write_corpus
 from text import TextProcessor
 from text.markup import MarkupError
-from text.utterances import ScriptReader, Utterance
+from text.utterances import ScriptReader, SentenceTokens
 from training import trainer
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ def test_training_text_and_spoken_text_become_the_same_ids(voice):
 
 
 def test_a_speaker_that_is_not_named_as_one_is_a_clear_error(duo):
-    with pytest.raises(TypeError, match="the delivery is 'alice'; expected a Delivery, or its fields by name: speak"):
+    with pytest.raises(TypeError, match="options is 'alice'; expected SynthesisOptions, or its fields by name: speak"):
         duo.speak("abc", "alice")
 
 
@@ -191,10 +191,10 @@ def test_an_unavailable_device_is_an_error(run):
 LONG = "abc def ghi, jkl mno. Pqr stu!\n\nVwx yz abc def ghi jkl mno pqr stu."
 
 
-@pytest.mark.parametrize("pieces", [Pieces(), Pieces(1, 1), Pieces(5, 11, 1.5)])
-def test_a_stream_joined_is_what_is_spoken_whole(voice, pieces):
+@pytest.mark.parametrize("chunks", [ChunkSizes(), ChunkSizes(1, 1), ChunkSizes(5, 11, 1.5)])
+def test_a_stream_joined_is_what_is_spoken_whole(voice, chunks):
     whole = voice.speak(LONG, seed=4)
-    parts = list(voice.stream(LONG, seed=4, pieces=pieces))
+    parts = list(voice.stream(LONG, seed=4, chunks=chunks))
     assert len(parts) > 5
     joined = Audio.joined(parts)
     assert np.abs(joined.samples - whole.samples).max() < 1e-5
@@ -214,21 +214,21 @@ def test_the_first_piece_comes_before_the_rest_is_decoded(voice, monkeypatch):
     monkeypatch.setattr(voice.model.dec, "forward", lambda z, g=None: decoded.append(z.shape[2]) or decode(z, g))
     stream = voice.stream("abc def ghi jkl mno pqr stu vwx yz " * 4, seed=1, speed=0.2, max_characters=500)
     first = next(stream)
-    assert len(decoded) == 1 and len(first.samples) == PIECES.first * 64
-    assert decoded[0] <= PIECES.first + voice.model.dec.context_frames
+    assert len(decoded) == 1 and len(first.samples) == DEFAULT_CHUNKS.first * 64
+    assert decoded[0] <= DEFAULT_CHUNKS.first + voice.model.dec.context_frames
     assert first.timings.n_samples > 10 * len(first.samples)  # when all of the sentence will be said, known already
-    assert all(piece.timings is None for piece in stream) and len(decoded) > 3
+    assert all(chunk.timings is None for chunk in stream) and len(decoded) > 3
 
 
 def test_a_text_that_is_still_being_written_is_said_sentence_by_sentence(voice):
     written = []
 
-    def pieces():
-        for piece in ("abc de", "f. Gh", "i jkl", ". Mno"):
-            written.append(piece)
-            yield piece
+    def chunks():
+        for chunk in ("abc de", "f. Gh", "i jkl", ". Mno"):
+            written.append(chunk)
+            yield chunk
 
-    stream = voice.stream(pieces(), seed=4)
+    stream = voice.stream(chunks(), seed=4)
     next(stream)
     assert len(written) == 2
     rest = list(stream)
@@ -242,14 +242,14 @@ def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
     """200,000 characters; only the prior half of the voice is asked, for the pace is decided there."""
     sentence = "abc def ghi jkl mno pqr stu vwx yz, abc def ghi jkl mno. "
     book = sentence * (200_000 // len(sentence))
-    delivery = voice._delivery(Delivery(seed=1, noise_scale_duration=0.8), {})
+    options = voice._options(SynthesisOptions(seed=1, noise_scale_duration=0.8), {})
     reader = ScriptReader(voice.text, voice.config.data.max_text_len)
     tracemalloc.start()
     frames, peaks = [], []
-    for number, item in enumerate(item for item in reader.read(book) if isinstance(item, Utterance)):
+    for number, item in enumerate(item for item in reader.read(book) if isinstance(item, SentenceTokens)):
         if number % 120 == 0:
-            [prepared] = voice._prepare([item], [number], delivery)
-            frames.append(prepared.frames.sum())
+            [latent] = voice._latents([item.within(options.prosody)], [number], options)
+            frames.append(latent.frames.sum())
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.reset_peak()
     tracemalloc.stop()
@@ -355,7 +355,7 @@ def test_strategies_are_chosen_by_name(voice):
 
 def test_the_best_of_several_candidates_reads_back_no_worse(voice):
     def score(audio):
-        return reading_score(voice.model, voice.config.data, torch.tensor(audio.text_ids),
+        return text_likelihood(voice.model, voice.config.data, torch.tensor(audio.text_ids),
                              torch.from_numpy(audio.durations // 64), torch.from_numpy(audio.samples))
 
     one, best = (voice.speak("abc def ghi", seed=2, speed=0.3, candidates=n) for n in (1, 5))
@@ -390,7 +390,7 @@ def test_a_conversion_streamed_is_the_whole_one(duo, tmp_path):
     noise = np.random.default_rng(0).standard_normal(30_000) * 0.1
     soundfile.write(tmp_path / "in.wav", noise, 8000)
     whole = duo.convert(tmp_path / "in.wav", "alice", "bob", seed=1)
-    parts = list(duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, pieces=Pieces(8, 60)))
+    parts = list(duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, chunks=ChunkSizes(8, 60)))
     assert len(parts) > 5
     assert np.abs(Audio.joined(parts).samples - whole.samples).max() < 1e-5
 
@@ -401,7 +401,7 @@ def test_what_cannot_be_cut_is_converted_once(duo, tmp_path, monkeypatch):
     monkeypatch.setattr(SynthesizerTrn, "conversion_context", None)  # as with a plugin's generator that does not tell
     monkeypatch.setattr(duo.model, "converted", lambda *given: calls.append(1) or converted(*given))
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).standard_normal(8000) * 0.1, 8000)
-    [part] = duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, pieces=Pieces(8, 60))
+    [part] = duo.stream_conversion(tmp_path / "in.wav", "alice", "bob", seed=1, chunks=ChunkSizes(8, 60))
     assert len(calls) == 1 and len(part.samples) > 7000
 
 
@@ -417,13 +417,13 @@ def test_a_conversion_streamed_runs_on_with_the_phase_of_its_pitch(tmp_path, mon
     whole = voice.convert(*ask, seed=1).samples
 
     def deviation():
-        parts = list(voice.stream_conversion(*ask, seed=1, pieces=Pieces(8, 60)))
+        parts = list(voice.stream_conversion(*ask, seed=1, chunks=ChunkSizes(8, 60)))
         assert len(parts) > 5
         return np.abs(Audio.joined(parts).samples - whole).max()
 
     assert 0.1 < np.abs(whole).max() < 1 and deviation() < 1e-4
     monkeypatch.setattr(synthesis, "in_phase", lambda z, frame, phase: z)
-    assert deviation() > 0.05, "the pieces begin with any phase, and nobody hears it"
+    assert deviation() > 0.05, "the chunks begin with any phase, and nobody hears it"
 
 
 # Outputs
@@ -443,7 +443,7 @@ def test_saving_at_24_bits_is_finer(voice, tmp_path):
 
 def test_pieces_of_a_sentence_that_is_too_long_are_joined_the_same_in_a_stream(voice):
     text = "abc def ghi jkl mno pqr stu vwx yz " * 3
-    parts = list(voice.stream(text, seed=1, max_characters=40, pieces=Pieces(first=2, most=8)))
+    parts = list(voice.stream(text, seed=1, max_characters=40, chunks=ChunkSizes(first=2, most=8)))
     streamed, whole = Audio.joined(parts), voice.speak(text, seed=1, max_characters=40)
     assert streamed.timings == whole.timings and np.array_equal(streamed.durations, whole.durations)
     assert whole.durations.sum() == len(whole.samples) == whole.timings.n_samples  # no pause between them

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.text.plain_text import to_plain_text
 from text.lexicon import Lexicon
-from text.markup import Manner, Pause, Spoken, parse_inline, parse_ssml, to_plain_text
+from text.markup import Pause, Prosody, TextSpan, parse_inline, parse_ssml
 from text.symbols import SymbolTable
 
 
 def applied(entries: dict[str, str], text: str) -> list[tuple]:
     """(text, what is said instead) of each stretch."""
-    segments = Lexicon(entries).apply([Spoken(text, None, None, Manner(), 1, 1)])
+    segments = Lexicon(entries).apply([TextSpan(text, None, None, Prosody(), 1, 1)])
     return [(stretch.text, stretch.phonemes or stretch.respelling) for stretch in segments]
 
 
@@ -115,7 +116,7 @@ def test_the_text_is_kept_whatever_the_entries(entries, text):
     segments = parse_inline(text.replace("[[", ""))
     after = lexicon.apply(segments)
     assert to_plain_text(after) == to_plain_text(segments)
-    assert not any(isinstance(stretch, Spoken) and stretch.text[:1].isspace() for stretch in after)
+    assert not any(isinstance(stretch, TextSpan) and stretch.text[:1].isspace() for stretch in after)
 
 
 # Files

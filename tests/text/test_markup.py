@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.text.plain_text import to_plain_text
 from text.markup import (
     ELEMENTS,
+    Bookmark,
     Break,
-    Manner,
-    Mark,
     MarkupError,
     Pause,
-    Spoken,
+    Prosody,
+    TextSpan,
     check_phonemes,
     from_ipa,
     is_ssml,
     parse_inline,
     parse_ssml,
-    to_plain_text,
 )
 from text.symbols import SymbolTable
 
@@ -36,20 +36,20 @@ SENTENCE, PARAGRAPH = Break("sentence"), Break("paragraph")
 
 
 def inside(markup: str) -> list:
-    """The segments of what stands in <speak>; plain stretches in the caller's manner as their text alone."""
-    return [segment.text if isinstance(segment, Spoken) and segment[1:4] == (None, None, Manner()) else segment
+    """The segments of what stands in <speak>; plain stretches in the caller's prosody as their text alone."""
+    return [segment.text if isinstance(segment, TextSpan) and segment[1:4] == (None, None, Prosody()) else segment
             for segment in parse_ssml(f"<speak>{markup}</speak>")]
 
 
 def said(segments: list) -> list[tuple]:
     """(text, what is said instead) of the stretches."""
     return [(segment.text, segment.phonemes or segment.respelling) for segment in segments
-            if isinstance(segment, Spoken)]
+            if isinstance(segment, TextSpan)]
 
 
-def manner_of(markup: str) -> Manner:
-    """The manner of the last stretch."""
-    return [segment for segment in parse_ssml(f"<speak>{markup}</speak>") if isinstance(segment, Spoken)][-1].manner
+def manner_of(markup: str) -> Prosody:
+    """The prosody of the last stretch."""
+    return [segment for segment in parse_ssml(f"<speak>{markup}</speak>") if isinstance(segment, TextSpan)][-1].prosody
 
 
 # Structure and white space
@@ -69,7 +69,7 @@ def manner_of(markup: str) -> Manner:
     ("<p>loose <s>One.</s> loose </p>", ["loose", SENTENCE, "One.", SENTENCE, "loose", PARAGRAPH]),
     ("<p></p><s/>a<p> </p>", ["a", PARAGRAPH]),
     ("<prosody><p><s>One.</s></p></prosody>", ["One.", PARAGRAPH]),
-    ("<p><s>One.</s><mark name='end'/></p>", ["One.", PARAGRAPH, Mark("end")]),
+    ("<p><s>One.</s><mark name='end'/></p>", ["One.", PARAGRAPH, Bookmark("end")]),
     ("a<break/>b", ["a", Pause(0.5), "b"]),
     ("a <break/> b", ["a ", Pause(0.5), "b"]),
     ("<break time='500ms'/>", [Pause(0.5)]),
@@ -80,8 +80,8 @@ def manner_of(markup: str) -> Manner:
     ("<break strength='x-weak'/><break strength='weak'/>", [Pause(0.1), Pause(0.25)]),
     ("<break strength='medium'/>", [Pause(0.5)]),
     ("<break strength='strong'/><break strength='x-strong'/>", [Pause(0.8), Pause(1.2)]),
-    ("Take<mark name=' here '/> it", ["Take ", Mark("here"), "it"]),
-    ("to<mark name='in'/>gether", ["to", Mark("in"), "gether"]),
+    ("Take<mark name=' here '/> it", ["Take ", Bookmark("here"), "it"]),
+    ("to<mark name='in'/>gether", ["to", Bookmark("in"), "gether"]),
     ("<emphasis level='none'>a</emphasis> b", ["a ", "b"]),
     ("<emphasis level='none'>a </emphasis> b", ["a ", "b"]),
     ("<emphasis level='none'>a</emphasis>b", ["a", "b"]),
@@ -95,7 +95,7 @@ def test_ssml_comes_to_segments_in_order(markup, expected):
 
 def test_a_stretch_knows_its_place():
     segments = parse_ssml("<speak>\n  Hé𝄞 <break/> you,\n\t<sub alias='there'>\n th.</sub>\r\n&amp; <s>me</s></speak>")
-    assert [(*segment[:1], segment.line, segment.column) for segment in segments if isinstance(segment, Spoken)] == [
+    assert [(*segment[:1], segment.line, segment.column) for segment in segments if isinstance(segment, TextSpan)] == [
         ("Hé𝄞 ", 2, 3), ("you, ", 2, 16), ("th. ", 3, 2), ("&", 5, 1), ("me", 5, 10)]
     assert segments[0].place == "line 2, column 3"
 
@@ -106,36 +106,36 @@ def test_a_stretch_knows_its_place():
                                          ("x-fast", 1.75), ("80%", 0.8), ("+10%", 1.1), ("-10%", 0.9), ("1.5", 1.5),
                                          (" 2 ", 2)])
 def test_a_rate_is_a_label_a_factor_or_a_change(value, rate):
-    assert manner_of(f"<prosody rate='{value}'>a</prosody>") == Manner(rate=pytest.approx(rate))
+    assert manner_of(f"<prosody rate='{value}'>a</prosody>") == Prosody(rate=pytest.approx(rate))
 
 
 @pytest.mark.parametrize("value, volume_db", [("silent", -math.inf), ("x-soft", -12), ("soft", -6), ("medium", 0),
                                               ("loud", 6), ("x-loud", 12), ("+6dB", 6), ("-3.5 db", -3.5), ("2dB", 2)])
 def test_a_volume_is_a_label_or_decibels(value, volume_db):
-    assert manner_of(f"<prosody volume='{value}'>a</prosody>") == Manner(volume_db=volume_db)
+    assert manner_of(f"<prosody volume='{value}'>a</prosody>") == Prosody(volume_db=volume_db)
 
 
 @pytest.mark.parametrize("value, semitones", [("x-low", -4), ("low", -2), ("medium", 0), ("high", 2), ("x-high", 4),
                                               ("+2st", 2), ("-1.5st", -1.5), ("+100%", 12), ("-50%", -12)])
 def test_a_pitch_is_a_label_semitones_or_percent(value, semitones):
-    assert manner_of(f"<prosody pitch='{value}'>a</prosody>") == Manner(pitch_semitones=pytest.approx(semitones))
+    assert manner_of(f"<prosody pitch='{value}'>a</prosody>") == Prosody(pitch_semitones=pytest.approx(semitones))
 
 
 @pytest.mark.parametrize("level, rate, volume_db", [("strong", 0.85, 2), ("moderate", 0.92, 1), ("none", 1, 0),
                                                     ("reduced", 1.1, -2)])
 def test_emphasis_changes_rate_and_volume_a_little(level, rate, volume_db):
-    assert manner_of(f"<emphasis level='{level}'>a</emphasis>") == Manner(rate, volume_db)
-    assert manner_of("<emphasis>a</emphasis>") == Manner(0.92, 1)
+    assert manner_of(f"<emphasis level='{level}'>a</emphasis>") == Prosody(rate, volume_db)
+    assert manner_of("<emphasis>a</emphasis>") == Prosody(0.92, 1)
 
 
 def test_nested_manners_combine_and_end_with_their_elements():
     segments = parse_ssml(
         "<speak>a <prosody rate='2' volume='+6dB' pitch='+2st'>b <voice name='Ann'><prosody rate='50%' volume='soft' "
         "pitch='-3st'>c <voice name='Bob'>d</voice></prosody> e</voice></prosody> f</speak>")
-    loud = Manner(2, 6, 2)
-    assert [(segment.text, segment.manner) for segment in segments] == [
-        ("a ", Manner()), ("b ", loud), ("c ", Manner(1, 0, -1, "Ann")), ("d ", Manner(1, 0, -1, "Bob")),
-        ("e ", Manner(2, 6, 2, "Ann")), ("f", Manner())]
+    loud = Prosody(2, 6, 2)
+    assert [(segment.text, segment.prosody) for segment in segments] == [
+        ("a ", Prosody()), ("b ", loud), ("c ", Prosody(1, 0, -1, "Ann")), ("d ", Prosody(1, 0, -1, "Bob")),
+        ("e ", Prosody(2, 6, 2, "Ann")), ("f", Prosody())]
 
 
 def test_silence_stays_silent_whatever_stands_in_it():
@@ -185,7 +185,7 @@ def test_other_text_is_not_taken_for_ssml(source):
 
 
 def test_places_count_from_the_beginning_of_the_source():
-    with pytest.raises(MarkupError, match="^line 4, column 3: <q> is not known"):
+    with pytest.raises(MarkupError, match="^line 4, column 3: <q> is not supported"):
         parse_ssml("\n\ufeff\n<?xml version='1.0'?><speak>\n  <q/></speak>")
 
 
@@ -204,35 +204,36 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
      f"line 2, column 5: <prosody> has rate='fsat'; did you mean 'fast'? it takes {LABELS}"),
     ("<speak><prosody rate='+2'>b</prosody></speak>", f"line 1, column 8: <prosody> has rate='+2'; it takes {LABELS}"),
     ("<speak><prosody rate='-100%'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has rate='-100%'; nothing is that slow; it takes a factor such as 0.8, 80%, +10% or "
+     "line 1, column 8: <prosody> has rate='-100%'; rate must be above 0; use a factor such as 0.8, 80%, +10% or "
      "-10%"),
     ("<speak><prosody rate='0'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has rate='0'; nothing is that slow; it takes a factor such as 0.8, 80%, +10% or "
+     "line 1, column 8: <prosody> has rate='0'; rate must be above 0; use a factor such as 0.8, 80%, +10% or "
      "-10%"),
     ("<speak><prosody rate='4'><prosody rate='2'>b</prosody></prosody></speak>",
-     "line 1, column 26: <prosody> makes a rate of 8 with what stands around it; it may be 0.2 to 5"),
+     "line 1, column 26: <prosody> makes a rate of 8 with the elements around it; it may be 0.2 to 5"),
     ("<speak><prosody volume='40'>b</prosody></speak>",
      "line 1, column 8: <prosody> has volume='40'; it takes silent, x-soft, soft, medium, loud, x-loud, default or a "
      "change in decibels such as +6dB or -3dB"),
     ("<speak><prosody volume='+40dB'>b</prosody></speak>",
-     "line 1, column 8: <prosody> makes a volume of +40 dB with what stands around it; it may be up to +24 dB"),
+     "line 1, column 8: <prosody> makes a volume of +40 dB with the elements around it; it may be up to +24 dB"),
     ("<speak><prosody pitch='200Hz'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has pitch='200Hz'; a pitch in Hz is not possible, for the voice chooses its own; it "
+     "line 1, column 8: <prosody> has pitch='200Hz'; a pitch in Hz is not possible, as the model predicts it; it "
      "takes a change such as +2st, -1.5st or +10%"),
     ("<speak><prosody pitch='hihg'>b</prosody></speak>",
      "line 1, column 8: <prosody> has pitch='hihg'; did you mean 'high'? it takes x-low, low, medium, high, x-high, "
      "default or a change such as +2st, -1.5st or +10%"),
     ("<speak><prosody pitch='-100%'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has pitch='-100%'; nothing is that low; it takes a change such as +2st, -1.5st or "
+     "line 1, column 8: <prosody> has pitch='-100%'; a change must be above -100%; use one such as +2st, -1.5st or "
      "+10%"),
     ("<speak><prosody pitch='+30st'>b</prosody></speak>",
-     "line 1, column 8: <prosody> makes a pitch of +30 semitones with what stands around it; it may be -12 to +12"),
+     "line 1, column 8: <prosody> makes a pitch of +30 semitones with the elements around it; it may be -12 to +12"),
     ("<speak><prosody contour='x'>b</prosody></speak>",
-     "line 1, column 8: <prosody> has an attribute 'contour' that is not known; it takes rate, volume, pitch"),
+     "line 1, column 8: <prosody> has an attribute 'contour' that is not supported; it takes rate, volume, pitch"),
     ("<speak><emphasis lvel='strong'>b</emphasis></speak>",
-     "line 1, column 8: <emphasis> has an attribute 'lvel' that is not known; did you mean 'level'? it takes level"),
+     "line 1, column 8: <emphasis> has an attribute 'lvel' that is not supported; did you mean 'level'? it takes "
+     "level"),
     ("<speak><p xml:lang='fr'>b</p></speak>",
-     "line 1, column 8: <p> has an attribute 'xml:lang' that is not known; it takes none"),
+     "line 1, column 8: <p> has an attribute 'xml:lang' that is not supported; it takes none"),
     ("<speak><emphasis level='big'>b</emphasis></speak>",
      "line 1, column 8: <emphasis> has level='big'; it takes strong, moderate, none, reduced"),
     ("<speak><break time='3'/></speak>",
@@ -250,7 +251,7 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
     ("<speak><sub>b</sub></speak>", "line 1, column 8: <sub> has no alias; write <sub alias='...'>"),
     ("<speak><phoneme>b</phoneme></speak>", "line 1, column 8: <phoneme> has no ph; write <phoneme ph='...'>"),
     ("<speak><phoneme ph='.'>b</phoneme></speak>",
-     "line 1, column 8: <phoneme> has ph='.', in which nothing sounds; write phonemes"),
+     "line 1, column 8: <phoneme> has ph='.', which has no phoneme; write phonemes"),
     ("<speak><phoneme alphabet='x-sampa' ph='@'>b</phoneme></speak>",
      "line 1, column 8: <phoneme> has alphabet='x-sampa'; it takes ipa, vits"),
     ("<speak><say-as>b</say-as></speak>",
@@ -258,23 +259,23 @@ LABELS = "x-slow, slow, medium, fast, x-fast, default or a factor such as 0.8, 8
     ("<speak>a\n<say-as interpret-as='digits'>one</say-as></speak>",
      "line 2, column 1: <say-as>: it holds 'one'; it takes digits, in groups if you like: 4096 0017"),
     ("<speak><voce name='a'/></speak>",
-     "line 1, column 8: <voce> is not known; did you mean 'voice'? there are speak, p, s, break, prosody, emphasis, "
-     "voice, phoneme, sub, say-as, mark"),
+     "line 1, column 8: <voce> is not supported; did you mean 'voice'? supported are speak, p, s, break, prosody, "
+     "emphasis, voice, phoneme, sub, say-as, mark"),
     ("<p>a</p>", "line 1, column 1: <p> is outside of <speak>; put one <speak> around everything"),
     ("<speak><speak/></speak>",
-     "line 1, column 8: <speak> stands inside of another; there is one, around everything"),
-    ("<speak><s><p>a</p></s></speak>", "line 1, column 11: <p> stands in <s>; close </s> before it"),
+     "line 1, column 8: <speak> is inside another <speak>; put one around everything"),
+    ("<speak><s><p>a</p></s></speak>", "line 1, column 11: <p> is inside <s>; close </s> before it"),
     ("<speak><p><emphasis><p>a</p></emphasis></p></speak>",
-     "line 1, column 21: <p> stands in <p>; close </p> before it"),
-    ("<speak><s><s>a</s></s></speak>", "line 1, column 11: <s> stands in <s>; close </s> before it"),
+     "line 1, column 21: <p> is inside <p>; close </p> before it"),
+    ("<speak><s><s>a</s></s></speak>", "line 1, column 11: <s> is inside <s>; close </s> before it"),
     ("<speak><sub alias='a'><break/></sub></speak>",
-     "line 1, column 23: <break> stands in <sub>, which holds text only; move it out"),
+     "line 1, column 23: <break> is inside <sub>, which holds text only; move it out"),
     ("<speak><mark name='a'><s/></mark></speak>",
-     "line 1, column 23: <s> stands in <mark>, which holds nothing; move it out"),
+     "line 1, column 23: <s> is inside <mark>, which holds nothing; move it out"),
     ("", "line 1, column 1: no element found; a document begins with <speak> and ends with </speak>"),
     ("<speak>\n<p>a", "line 2, column 5: no element found; the <p> of line 2, column 1 is still open"),
     ("<speak>\n<p>a</s>", "line 2, column 7: mismatched tag; the <p> of line 2, column 1 is still open"),
-    ("<speak/>b", "line 1, column 9: junk after document element; everything stands in one <speak>"),
+    ("<speak/>b", "line 1, column 9: junk after document element; put everything into one <speak>"),
     ("<speak>a & b</speak>", "line 1, column 11: not well-formed (invalid token); write & as &amp; and < as &lt; where "
                              "they are text, and leave out control characters"),
     ("<speak>\0</speak>", "line 1, column 8: not well-formed (invalid token); write & as &amp; and < as &lt; where "
@@ -300,7 +301,7 @@ BOMB = "".join(f"<!ENTITY e{level} '{f'&e{level - 1};' * 10}'>" for level in ran
 def test_entities_are_neither_expanded_nor_fetched(declarations):
     source = f"<!DOCTYPE speak{declarations}><speak>&e9;</speak>"
     assert is_ssml(source)
-    with pytest.raises(MarkupError, match="^line 1, column [0-9]+: a document type is not read.*remove <!DOCTYPE"):
+    with pytest.raises(MarkupError, match="^line 1, column [0-9]+: a document type is not supported.*remove <!DOCTYPE"):
         parse_ssml(source)
 
 
@@ -373,7 +374,7 @@ def test_inline_text_is_never_refused_nor_lost(source):
     shown = "".join(to_plain_text(segments).split())
     assert shown == "".join(source.split()) or "[[" in source and sorted(shown.replace("[", "").replace("]", "")) == \
         sorted("".join(source.split()).replace("[", "").replace("]", ""))
-    assert not any(isinstance(segment, Spoken) and segment.text[:1].isspace() for segment in segments)
+    assert not any(isinstance(segment, TextSpan) and segment.text[:1].isspace() for segment in segments)
 
 
 PIECES = [f"<{name}>" for name in ELEMENTS] + [f"</{name}>" for name in ELEMENTS] + [
@@ -421,8 +422,8 @@ def test_known_phonemes_pass():
 def test_unknown_phonemes_are_listed_with_their_code_points(phonemes, unknown, advice):
     with pytest.raises(MarkupError) as error:
         check_phonemes(phonemes, PUBLISHED, "line 3, column 14")
-    assert str(error.value) == (f"line 3, column 14: the phonemes {phonemes!r} have symbols that the voice does not "
-                                f"know: {unknown}; {advice}")
+    assert str(error.value) == (f"line 3, column 14: the phonemes {phonemes!r} have symbols that are not in the "
+                                f"voice's table: {unknown}; {advice}")
 
 
 def test_marked_up_text_is_read_without_torch():

@@ -1,4 +1,4 @@
-"""What a text becomes before a voice says it: sentences, pauses, words, manners, each at its tokens."""
+"""What a text becomes before a voice says it: sentences, pauses, words, prosody, each at its tokens."""
 
 import itertools
 from dataclasses import replace
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from synthesis.controls import tightened, timings_of
+from synthesis.controls import timings_of, trim_cut_ends
 from text import TextProcessor
 from text.lexicon import Lexicon
 from text.markup import MarkupError
 from text.symbols import PUBLISHED, SymbolTable
-from text.utterances import LONGEST_UTTERANCE, ScriptReader, Silence, Utterance, utterance_of_ids
+from text.utterances import LONGEST_UTTERANCE, ScriptReader, SentenceTokens, Silence, tokens_of_ids
 
 
 def processor(cleaners=("english_cleaners2",), language="en-us", add_blank=True):
@@ -46,7 +46,7 @@ def of_words(utterance):
 
 def test_sentences_and_paragraphs_are_parted_by_their_pauses(letters):
     items = read(letters, "One two. Three.\n\nFour.")
-    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+    assert [item.text if isinstance(item, SentenceTokens) else item.seconds for item in items] == [
         "One two.", 0.2, "Three.", 0.6, "Four."]
     assert said(items[0]) == "one two." and items[0].ids == tuple(letters.processor.encode("one two."))
     assert of_words(items[0]) == [("One", "one"), ("two", "two")]
@@ -54,7 +54,7 @@ def test_sentences_and_paragraphs_are_parted_by_their_pauses(letters):
 
 def test_pauses_of_no_length_are_left_out():
     reader = ScriptReader(processor(("basic_cleaners",)), sentence_pause=0, paragraph_pause=0)
-    assert [type(item) for item in reader.read("One. Two.\n\nThree.")] == [Utterance] * 3
+    assert [type(item) for item in reader.read("One. Two.\n\nThree.")] == [SentenceTokens] * 3
 
 
 def test_a_text_that_grows_is_read_as_soon_as_a_sentence_is_complete(letters):
@@ -67,7 +67,7 @@ def test_a_text_that_grows_is_read_as_soon_as_a_sentence_is_complete(letters):
 
     items = letters.read(pieces())
     assert next(items).text == "Hello world." and len(fed) == 2
-    assert [item.text for item in items if isinstance(item, Utterance)] == ["How are you?", "I am fine"]
+    assert [item.text for item in items if isinstance(item, SentenceTokens)] == ["How are you?", "I am fine"]
 
 
 def test_a_long_book_is_read_as_it_is_needed(letters):
@@ -77,8 +77,8 @@ def test_a_long_book_is_read_as_it_is_needed(letters):
 
 def test_no_utterance_is_longer_than_the_guard(letters):
     items = read(letters, "word and " * 100)
-    assert all(len(item.text) <= 80 for item in items if isinstance(item, Utterance))
-    assert sum(len(item.words) for item in items if isinstance(item, Utterance)) == 200
+    assert all(len(item.text) <= 80 for item in items if isinstance(item, SentenceTokens))
+    assert sum(len(item.words) for item in items if isinstance(item, SentenceTokens)) == 200
 
 
 def test_every_token_that_is_heard_belongs_to_a_word_in_order(english):
@@ -104,22 +104,22 @@ def test_phonemes_that_the_voice_does_not_know_are_refused_with_their_place(engl
 
 def test_ssml_changes_the_manner_of_its_words_only(letters):
     [utterance] = read(letters, "<speak>one <prosody rate='50%' volume='+6dB'>two</prosody> three</speak>")
-    rate_of = {word.text: {utterance.manners[token].rate for token in range(word.first, word.end)}
+    rate_of = {word.text: {utterance.token_prosody[token].rate for token in range(word.first, word.end)}
                for word in utterance.words}
     assert rate_of == {"one": {1.0}, "two": {0.5}, "three": {1.0}}
-    assert {manner.volume_db for manner in utterance.manners} == {0.0, 6.0}
+    assert {prosody.volume_db for prosody in utterance.token_prosody} == {0.0, 6.0}
     assert utterance.ids == tuple(letters.processor.encode("one two three"))
 
 
 def test_a_break_is_a_pause_of_its_own_and_replaces_the_one_between_sentences(letters):
     items = read(letters, "<speak>One.<break time='1234ms'/>Two. Three<break time='2s'/>four.</speak>")
-    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+    assert [item.text if isinstance(item, SentenceTokens) else item.seconds for item in items] == [
         "One.", 1.234, "Two.", 0.2, "Three", 2.0, "four."]
 
 
 def test_marked_sentences_and_paragraphs_are_taken_as_such(letters):
     items = read(letters, "<speak><p><s>Mr. X. said so</s><s>and went.</s></p><p>End</p></speak>")
-    assert [item.text if isinstance(item, Utterance) else item.seconds for item in items] == [
+    assert [item.text if isinstance(item, SentenceTokens) else item.seconds for item in items] == [
         "Mr. X. said so", 0.2, "and went.", 0.6, "End"]
 
 
@@ -144,7 +144,7 @@ def test_bookmarks_stand_before_the_next_word_or_in_the_silence_behind_the_last(
         else:
             for name, token in item.bookmarks:
                 found[name] = (number, next(word.text for word in item.words if word.first >= token))
-    assert [item.text if isinstance(item, Utterance) else "-" for item in items] == [
+    assert [item.text if isinstance(item, SentenceTokens) else "-" for item in items] == [
         "one two.", "-", "three", "-", "four", "-"]
     assert found == {"a": (0, "two"), "b": (2, "three"), "c": (3, "silence"), "d": (5, "silence")}
 
@@ -180,7 +180,7 @@ def test_without_blanks_each_token_is_a_symbol():
 
 def test_ids_have_the_symbols_of_their_rows():
     both = processor(("basic_cleaners",))
-    utterance = utterance_of_ids(both.encode("ab"), both)
+    utterance = tokens_of_ids(both.encode("ab"), both)
     assert utterance.symbols == ("", "a", "", "b", "") and utterance.text == "ab" and utterance.words == ()
 
 
@@ -192,7 +192,7 @@ def test_begin_and_end_say_nothing(add_blank):
     assert read_out.ids == tuple(both.encode("ab a")) and "".join(read_out.symbols) == "ab a"
     assert read_out.symbols[0] == read_out.symbols[-1] == ""
     assert ["".join(read_out.symbols[word.first : word.end]) for word in read_out.words] == ["ab", "a"]
-    assert utterance_of_ids(read_out.ids, both).symbols == read_out.symbols
+    assert tokens_of_ids(read_out.ids, both).symbols == read_out.symbols
 
 
 SIGNS = ("😀 ❤️ -> > < ~ √2 ≈ % ∞ || && | → • © ™ ° — - * ** # @ ^ _ \\ / + = $ € ( ) [ ] … « » ! ? , ; : ' "
@@ -213,7 +213,7 @@ def test_marks_are_in_order_and_within_the_audio_whatever_signs_are_written(read
         closing = f"</{element[1:].split()[0].rstrip('>')}> "
         source = f"<speak>{''.join(element + escape(part) + closing for part in parts)}</speak>"
     for item in reader.read(source):
-        if isinstance(item, Utterance):
+        if isinstance(item, SentenceTokens):
             frames = data.draw(st.lists(st.integers(0, 3), min_size=len(item.ids), max_size=len(item.ids)))
             timings = timings_of(item, frames, hop_length=10, sample_rate=100)  # refuses marks out of order
             assert len(timings.words) == len(item.words) and timings.n_samples == 10 * sum(frames)
@@ -235,7 +235,7 @@ LONG = "the old man walked down to the river where the boats lay in the evening 
 def test_pieces_of_a_sentence_that_is_too_long_are_joined_without_a_pause(letters, between, silence):
     for source in (between.join([LONG[:59]] * 4), f"<speak><s>{between.join([LONG[:59]] * 4)}</s></speak>"):
         items = read(letters, source)
-        assert len(items) > 2 and all(isinstance(item, Utterance) for item in items)
+        assert len(items) > 2 and all(isinstance(item, SentenceTokens) for item in items)
         assert items[0].silence_before is None and items[-1].silence_after is None
         for one, other in itertools.pairwise(items):
             expected = silence if one.text[-1] in ",;" else 0.01
@@ -245,7 +245,8 @@ def test_pieces_of_a_sentence_that_is_too_long_are_joined_without_a_pause(letter
 
 def test_a_sentence_that_ends_by_itself_keeps_its_pause(letters):
     items = read(letters, f"{LONG}. Then.")
-    assert [type(item) for item in items] == [Utterance, Utterance, Silence, Utterance] and items[2].seconds == 0.2
+    assert [type(item) for item in items] == [SentenceTokens, SentenceTokens, Silence, SentenceTokens]
+    assert items[2].seconds == 0.2
     assert items[1].silence_after is None and not items[3].is_join
 
 
@@ -259,7 +260,7 @@ TOO_LONG = 4 * 190 + 1  # symbols, for the reader `english`
     (f"<speak>\n<say-as interpret-as='digits'>{'9' * 500}</say-as></speak>", "line 2, column 1"),
     (f"<speak><say-as interpret-as='characters'>{'7' * 500}</say-as></speak>", "line 1, column 8")])
 def test_what_nothing_can_cut_is_refused_by_its_length(english, source, place):
-    with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*, and this voice says at most 760"):
+    with pytest.raises(MarkupError, match=f"{place}: .* too many symbols .*; this voice takes at most 760"):
         read(english, source)
 
 
@@ -270,7 +271,7 @@ def test_no_setting_of_a_voice_raises_the_limit_of_an_utterance_beyond_the_absol
     for source in (f"[[{'a' * 9000}]]", f"<speak><sub alias='{'a' * 9000}'>it</sub></speak>"):
         with pytest.raises(MarkupError, match="too many symbols .9000 as written.*at most 2000"):
             read(reader, source)
-    assert all(len(item.ids) <= 4001 for item in reader.read("word " * 3000) if isinstance(item, Utterance))
+    assert all(len(item.ids) <= 4001 for item in reader.read("word " * 3000) if isinstance(item, SentenceTokens))
 
 
 PUNCTUATION = "… ... ? ! ?! , ; : - — – ( ) [ ] \" ' « » „ “ * 🙂 🙃 🎬 👩‍🚀 ❤️".split()
@@ -284,7 +285,7 @@ def test_punctuation_and_emoji_alone_are_nothing_to_say_in_every_mixture(reader,
     assume("[[" not in source or is_ssml)
     assume(not any(map(str.isalnum, reader.processor.clean([source])[0])))  # cleaners that read a sign out
     source = f"<speak>{escape(source)}</speak>" if is_ssml else source
-    assert not [item for item in reader.read(source) if isinstance(item, Utterance)]
+    assert not [item for item in reader.read(source) if isinstance(item, SentenceTokens)]
 
 
 def test_a_bookmark_before_punctuation_alone_keeps_its_moment(letters):
@@ -302,7 +303,7 @@ def test_a_lexicon_with_an_entry_that_is_too_long_is_refused():
     "<speak>" + "<phoneme ph='abcabc'>x</phoneme>" * 400 + "</speak>",
     "<speak>" + "<sub alias='so it is, they told us'>x</sub> " * 60 + "</speak>"])
 def test_no_utterance_is_longer_than_the_limit_and_nothing_is_lost(english, source):
-    items = [item for item in read(english, source) if isinstance(item, Utterance)]
+    items = [item for item in read(english, source) if isinstance(item, SentenceTokens)]
     assert max(len(item.ids) for item in items) <= 2 * english.longest + 1
     assert sum(len(item.text.replace(" ", "")) for item in items) == len(
         source.replace(" ", "") if source[0] != "<" else "x" * source.count(">x<"))
@@ -311,7 +312,7 @@ def test_no_utterance_is_longer_than_the_limit_and_nothing_is_lost(english, sour
 def test_what_is_said_instead_of_a_word_is_said_once_in_its_own_sentence(letters):
     source = ("<speak>One. <sub alias='two'>This</sub>. Three. <sub alias='four'>it</sub> "
               "<phoneme ph='faɪv'>that</phoneme>. <sub alias='six'>we</sub></speak>")
-    items = [item for item in read(letters, source) if isinstance(item, Utterance)]
+    items = [item for item in read(letters, source) if isinstance(item, SentenceTokens)]
     assert [said(item) for item in items] == ["one.", "two.", "three.", "four faɪv.", "six"]
 
 
@@ -324,7 +325,7 @@ def test_silence_at_a_join_is_cut_to_what_is_wanted_and_sound_stays(before, loud
     item = replace(item, silence_before=head, silence_after=tail)
     frames = np.array([before, *[0] * (len(item.ids) - 3), loud, after])
     samples = np.concatenate([np.zeros(before * hop), np.ones(loud * hop), np.zeros(after * hop)]).astype(np.float32)
-    kept, left = tightened(samples, item, frames, hop, rate)
+    kept, left = trim_cut_ends(samples, item, frames, hop, rate)
     expected = [length if wanted is None else min(length, round(wanted * rate / hop))
                 for length, wanted in ((before, head), (after, tail))]
     assert len(kept) == hop * left.sum() == hop * (expected[0] + loud + expected[1])

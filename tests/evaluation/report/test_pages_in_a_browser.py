@@ -8,7 +8,7 @@ import pytest
 from audio.io import write_wav
 from evaluation.plots import alignment_png
 from evaluation.report import listening_test, report
-from synthesis.timings import Mark
+from synthesis.timings import TimedLabel
 from tests.evaluation.report.test_report import RATE, make_card, tone, write_metrics
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
@@ -72,7 +72,7 @@ def evaluated(tmp_path_factory):
     """Two evaluations of one run, of three sentences each, one of which has a picture of its alignment."""
     run = tmp_path_factory.mktemp("run")
     write_metrics(run / "metrics.jsonl")
-    picture = alignment_png([Mark(each, i * RATE, (i + 1) * RATE) for i, each in enumerate("abcdefgh")], RATE)
+    picture = alignment_png([TimedLabel(each, i * RATE, (i + 1) * RATE) for i, each in enumerate("abcdefgh")], RATE)
     (run / "a" / "audio").mkdir(parents=True)
     (run / "a" / "audio" / "0_voice.png").write_bytes(picture)
     return [make_card(run / "a", count=3), make_card(run / "b", step=900, count=3, better_by=0.3)]

@@ -26,7 +26,7 @@ from evaluation.scorecard import (
     Scorecard,
 )
 from evaluation.statistics import bootstrap
-from synthesis.timings import Mark
+from synthesis.timings import TimedLabel
 
 RATE = 8000
 DNSMOS = Measure("dnsmos", "Sound quality (DNSMOS)", "", "higher")
@@ -174,7 +174,7 @@ def picture_of(symbols):
 
 
 def test_an_alignment_is_a_stair_that_climbs_to_the_right_at_the_pace_of_the_symbols():
-    one, other = (picture_of([Mark("a", 0, end), Mark("b", end, 2 * RATE)]) for end in (RATE // 2, RATE))
+    one, other = (picture_of([TimedLabel("a", 0, end), TimedLabel("b", end, 2 * RATE)]) for end in (RATE // 2, RATE))
     heights = []
     for picture, share in ((one, 0.25), (other, 0.5)):
         path = np.abs(picture - LINE).sum(axis=2) < 60  # [height, width]
@@ -187,10 +187,10 @@ def test_an_alignment_is_a_stair_that_climbs_to_the_right_at_the_pace_of_the_sym
 
 
 def test_any_symbols_can_be_drawn_wide_enough_for_their_time():
-    short = picture_of([Mark("ʌ", 0, 0)])
-    long = picture_of([Mark("", 0, RATE), *(Mark("ˈ", RATE + i, RATE + i + 1) for i in range(400))])
-    assert short.shape[1] == long.shape[1] == 240 and picture_of([Mark("a", 0, 2 * RATE)]).shape[1] == 300
-    assert picture_of([Mark("a", 0, 60 * RATE)]).shape[1] == 1800
+    short = picture_of([TimedLabel("ʌ", 0, 0)])
+    long = picture_of([TimedLabel("", 0, RATE), *(TimedLabel("ˈ", RATE + i, RATE + i + 1) for i in range(400))])
+    assert short.shape[1] == long.shape[1] == 240 and picture_of([TimedLabel("a", 0, 2 * RATE)]).shape[1] == 300
+    assert picture_of([TimedLabel("a", 0, 60 * RATE)]).shape[1] == 1800
 
 
 @pytest.mark.parametrize(("grade", "measure", "means"), [
