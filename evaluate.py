@@ -30,8 +30,8 @@ import config as settings
 from utils import printable, set_up_logging, user_errors
 
 if TYPE_CHECKING:  # seconds of imports, once the arguments are right
+    from evaluation.eval_texts import EvalText
     from evaluation.evaluator import Plan, Source
-    from evaluation.prompts import Prompt
     from evaluation.scorecard import Interval, Measure, Scorecard
     from synthesis.base import Speaking
 
@@ -174,13 +174,13 @@ def folder_of(path: Path, step: int | None) -> Path:
     return folder / "evaluation" / (f"step_{step:08d}" if step is not None else "voice")
 
 
-def prompts_of(voice: Speaking, args: argparse.Namespace) -> tuple[list[Prompt], dict[str, str]]:
+def prompts_of(voice: Speaking, args: argparse.Namespace) -> tuple[list[EvalText], dict[str, str]]:
     """What is to be said, and what is not, with reasons.
 
     Raises:
         ValueError: there is nothing to say at all.
     """
-    from evaluation.prompts import find_sentences, held_out, read_sentences
+    from evaluation.eval_texts import find_sentences, held_out, read_sentences
 
     prompts, absent = [], {}
     data = voice.config.data
@@ -322,7 +322,7 @@ def show_progress(args: argparse.Namespace) -> None:
     """One sentence from every checkpoint kept, as one page."""
     import checkpoint
     from evaluation import evaluator
-    from evaluation.prompts import Prompt
+    from evaluation.eval_texts import EvalText
     from evaluation.report import report
 
     steps = checkpoint.list_steps(args.progress)
@@ -333,7 +333,7 @@ def show_progress(args: argparse.Namespace) -> None:
     moments, measures = [], ()
     for step in steps:
         voice, source = load_voice(checkpoint.path_of(args.progress, step), args)
-        prompts = [Prompt("sentence-01", args.text, "sentence", (voice.speakers or (None,))[0])] if args.text else (
+        prompts = [EvalText("sentence-01", args.text, "sentence", (voice.speakers or (None,))[0])] if args.text else (
             prompts_of(voice, args)[0][:1])
         card = evaluator.evaluate(voice, source, prompts, folder / f"step_{step:08d}", plan)
         [item], measures = card.items, card.measures

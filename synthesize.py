@@ -403,7 +403,7 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
 
 def draw(voice: Speaking, audio: Audio, text: str, path: Path) -> None:
     """Mel and alignment of what was said, in one picture."""
-    from training.trackers import plot_speech
+    from evaluation.plots import plot_speech
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols

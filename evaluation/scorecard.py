@@ -118,6 +118,11 @@ class Scorecard:
             raise ValueError(f"{path} is not a scorecard ({error}); evaluate again") from error
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; None, which JSON has instead of NaN, is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _number(value: float | None) -> float:
     """What `_finite` made None is not a number again."""
     return math.nan if value is None else value

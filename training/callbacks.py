@@ -41,7 +41,8 @@ from checkpoint import Best
 from commons import Registry, load_plugins
 from config import Config, TrainConfig
 from evaluation.metrics import measures_of
-from training.trackers import Tracker, plot_alignment, plot_mels
+from evaluation.plots import plot_alignment, plot_mels
+from training.trackers import Tracker
 
 logger = logging.getLogger("vits")
 

@@ -18,8 +18,8 @@ import torch
 
 from config import Config, TrainConfig
 from corpora.filelists import speaker_id
-from evaluation.metrics import METERS, Heard, Meter, measures_of, open_meters
-from evaluation.prompts import Prompt, find_sentences, one_of_each, others_of, read_sentences
+from evaluation.eval_texts import EvalText, find_sentences, one_of_each_kind, read_sentences, reference_recordings
+from evaluation.metrics import METERS, AnalysedAudio, Meter, MeterContext, measures_of, open_meters
 from models import SynthesizerTrn
 from synthesis.noise import SeededNoise
 from text import TextProcessor
@@ -76,7 +76,7 @@ class Jury:
             self.sentences = [prompt for prompt in self.sentences if prompt.id in self._scripts]
         return [SpokenSentence(prompt.id, prompt.kind, prompt.text, self._say(model, prompt),
                                self.config.data.sampling_rate, prompt.speaker)
-                for prompt in (self.sentences if is_full else one_of_each(self.sentences))]
+                for prompt in (self.sentences if is_full else one_of_each_kind(self.sentences))]
 
     def _read(self) -> dict[str, list[Utterance | Silence]]:
         """What to say of each test sentence, by its id, without those that cannot be read."""
@@ -91,7 +91,7 @@ class Jury:
                            len(self.sentences), faults[0])
         return scripts
 
-    def _say(self, model: SynthesizerTrn, prompt: Prompt) -> np.ndarray:
+    def _say(self, model: SynthesizerTrn, prompt: EvalText) -> np.ndarray:
         """Samples [S], sentence by sentence as `Voice.speak` says them."""
         rate, parts = self.config.data.sampling_rate, []
         for item in self._scripts[prompt.id]:
@@ -130,33 +130,33 @@ class Jury:
         total = distributed.sum_over_processes([*sums.values(), *counts.values()])
         return {name: value / count for name, value, count in zip(names, total, total[len(names):]) if count}
 
-    def _heard_samples(self, samples: Sequence[SpokenSample]) -> Iterator[Heard]:
+    def _heard_samples(self, samples: Sequence[SpokenSample]) -> Iterator[AnalysedAudio]:
         """Of held-out utterances the batch has no written text, so no words are counted."""
         for sample in samples:
-            yield Heard(sample.spoken, sample.sampling_rate, "", self.config.data.language, sample.recorded,
+            yield AnalysedAudio(sample.spoken, sample.sampling_rate, "", self.config.data.language, sample.recorded,
                         speaker=sample.speaker, hop_length=self.config.data.hop_length)
 
-    def _heard_sentences(self, sentences: Sequence[SpokenSentence]) -> Iterator[Heard]:
+    def _heard_sentences(self, sentences: Sequence[SpokenSentence]) -> Iterator[AnalysedAudio]:
         for sentence in sentences:
-            yield Heard(sentence.samples, sentence.sampling_rate, sentence.text, self.config.data.language,
+            yield AnalysedAudio(sentence.samples, sentence.sampling_rate, sentence.text, self.config.data.language,
                         speaker=sentence.speaker, hop_length=self.config.data.hop_length)
 
-    def _open(self, names: Sequence[str], heard: Sequence[Heard]) -> None:
+    def _open(self, names: Sequence[str], heard: Sequence[AnalysedAudio]) -> None:
         """Make meters, and tell which are absent."""
         rivals = [prompt.text for prompt in self.sentences if prompt.kind != "paragraph"]
         speakers = {each.speaker for each in [*heard, *self.sentences]}
         is_asked = any(METERS.get(name).needs_recordings for name in names)
-        recordings = others_of(self.config, speakers) if is_asked else {}
+        recordings = reference_recordings(self.config, speakers) if is_asked else {}
         absent: dict[str, str] = {}
         for name in names:
-            meters, why = open_meters([name], self.config.data.language, rivals, recordings)
+            meters, why = open_meters([name], MeterContext(self.config.data.language, rivals, recordings))
             self._meters[name] = meters[0] if meters else None
             absent |= why
         if absent:
             logger.warning("validation goes without %s", "; ".join(
                 f"{measure} ({reason})" for measure, reason in absent.items()))
 
-    def _ask(self, name: str, heard: Sequence[Heard]) -> list[tuple[str, float]]:
+    def _ask(self, name: str, heard: Sequence[AnalysedAudio]) -> list[tuple[str, float]]:
         """What a meter finds of all that is heard; nothing from then on where it fails."""
         meter = self._meters[name]
         if meter is None:
@@ -195,7 +195,7 @@ def check_ranking(train: TrainConfig, better: Mapping[str, str]) -> None:
                      "train.keep_best=0 and no train.patience")
 
 
-def _sentences_of(config: Config) -> list[Prompt]:
+def _sentences_of(config: Config) -> list[EvalText]:
     """The test sentences that the settings name."""
     wanted, data = config.train.test_sentences, config.data
     path = find_sentences(data.language) if wanted == AUTO else wanted

@@ -16,9 +16,9 @@ import numpy as np
 from evaluation import statistics
 from evaluation.report.charts import bar
 from evaluation.report.html import Markup, join, number, table, tag
-from evaluation.report.sections import is_number, measure_head, twin
+from evaluation.report.sections import measure_head, twin
 from evaluation.report.verdict import badness
-from evaluation.scorecard import OF_THE_MACHINE, VOICE, Item, Measure, Scorecard
+from evaluation.scorecard import OF_THE_MACHINE, VOICE, Item, Measure, Scorecard, is_number
 
 SIGNIFICANT = 0.05  # p below this, after Holm's correction for the number of measures
 A_BETTER, B_BETTER, NOT_SHOWN = WORDINGS = ("A is better", "B is better", "no difference shown")

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from evaluation.report.sections import (
     alignment,
     contents,
     facts,
-    is_number,
     kinds,
     load,
     measure_title,
@@ -34,7 +32,8 @@ from evaluation.report.sections import (
     values_told,
 )
 from evaluation.report.verdict import BETWEEN, BLIND, FEW, GOOD, GRADES, POOR, RELATIVE, SIGNIFICANT, judge
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure
+from evaluation.run_metrics import metrics_path, read_metrics
+from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure, is_number
 
 SCRIPTS = ("charts.js", "players.js")
 
@@ -52,7 +51,6 @@ CHART_GROUPS = {
     "Alignment health": "Whether the model knows which symbol sounds when.",
     "The machine": "Learning rate, gradient norms, speed, memory.",
 }
-METRICS = "metrics.jsonl"
 LOSSES = ("mel", "kl", "duration", "stft", "features", "adversarial", "discriminator")
 MACHINE = ("learning_rate", "grad_norm", "per_second", "memory", "scale", "seconds")
 
@@ -231,28 +229,6 @@ def _group(kind: str, title: str) -> str:
     if any(word in title for word in MACHINE):
         return "The machine"
     return "Losses" if kind == "train" or title in LOSSES else "Held-out measures"
-
-
-def metrics_path(folder: Path) -> Path | None:
-    """The metrics.jsonl of the run that an evaluation's folder lies in, None where there is none."""
-    places = [folder, *folder.resolve().parents[:3]]
-    return next((place.resolve() / METRICS for place in places if (place / METRICS).is_file()), None)
-
-
-def read_metrics(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Name -> steps and values [points] of a run's JSON lines; torn lines and numbers that are none are left out."""
-    found: dict[str, dict[int, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-            step = int(row.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            continue  # the process was killed while it wrote
-        for name, value in row.items():
-            if "/" in name and is_number(value):
-                found.setdefault(name, {})[step] = float(value)
-    return {name: (np.array(sorted(points)), np.array([points[step] for step in sorted(points)]))
-            for name, points in found.items()}
 
 
 def _health(exhibits: Sequence[Exhibit]) -> Markup | None:

@@ -6,16 +6,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evaluation.report.charts import bar
 from evaluation.report.html import Markup, join, number, section, table, tag
 from evaluation.report.media import Clip, file_uri, sound_uri, spectrogram_uri
 from evaluation.report.verdict import bounds, target_of
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard, is_number
 
 SENTENCES = 24  # with players; more would make a page that browsers are slow to open
 ALIGNMENTS = ("Alignment opens a picture of which symbol sounds when: time to the right with a line each second, the "
@@ -186,7 +185,7 @@ def _sentence(item: Item, columns: Sequence[Column]) -> Markup:
     for column, same, path, clip in sounds:
         values = values_told(same.values.get(column.condition, {}), column.exhibit.card.measures)
         note = same.notes.get(column.condition)
-        heard = tag("p", tag("span", "Heard: ", class_="faint"), note) if note else None
+        heard = tag("p", tag("span", "AnalysedAudio: ", class_="faint"), note) if note else None
         more = tag("details", tag("summary", "Numbers"), values) if values else None
         players.append(player(column.title, clip, longest, join([heard, more, alignment(path, column.title)])))
     kind = item.kind if item.speaker is None else f"{item.kind}, speaker {item.speaker}"
@@ -246,8 +245,3 @@ def absent(exhibits: Sequence[Exhibit]) -> Markup:
              for exhibit in exhibits for name, reason in exhibit.card.absent.items()]
     return section("absent", "What is absent, and why",
                    tag("ul", *lines) if lines else tag("p", "Nothing: all measures ran."))
-
-
-def is_number(value: Any) -> bool:
-    """A finite number; what JSON knows as null is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -13,6 +13,7 @@ from evaluation.report.charts import POINTS, Trace, chart, round_values, thinned
 from evaluation.report.html import Markup, number, tag, write_page
 from evaluation.report.media import BANDS, Clip, mel_decibels, sound_uri, spectrogram_uri
 from evaluation.report.verdict import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, judge
+from evaluation.run_metrics import metrics_path, read_metrics
 from evaluation.scorecard import (
     COPY,
     GRIFFIN_LIM,
@@ -132,7 +133,7 @@ def test_two_evaluations_of_one_checkpoint_have_different_names(tmp_path):
 
 
 def test_curves_come_from_the_run_above_and_a_torn_line_is_left_out(evaluated):
-    curves = report.read_metrics(report.metrics_path(evaluated))
+    curves = read_metrics(metrics_path(evaluated))
     assert list(curves["valid/mel"][0]) == [0, 10, 20, 30, 40]
     assert set(curves) == {"train/mel", "train/adversarial", "valid/mel", "health/sharpness"}
 
