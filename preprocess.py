@@ -58,7 +58,7 @@ from corpora.preparation import AudioRules, Plan, clean_filelists, prepare, text
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
 from corpora.sources import Scan, check_apart, counted, or_all_faults, read_sentences
 from corpora.tables import ROLES, parse_columns
-from evaluation.report.suspects import LIMIT, write_suspects
+from evaluation.report.findings import LIMIT, write_findings_page
 from text.symbols import check_inside
 from utils import printable, user_errors, write_text_atomic
 
@@ -157,7 +157,7 @@ def check(args: argparse.Namespace) -> int:
     write_findings(out, findings)
     write_text_atomic(out / "summary.txt", told + "\n")
     write_list(out / "cleaned.txt", kept)
-    count = write_suspects(out / "suspects.html", args.source.name, findings, told, args.limit)
+    count = write_findings_page(out / "suspects.html", args.source.name, findings, told, args.limit)
     print(f"{printable(told)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {counted(len(scan.sources), 'line')}\n"
           + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
              if parts else "") +

@@ -114,7 +114,7 @@ setup(
     package_data={
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
-        "evaluation.report": ["*.html", "*.css", "*.js"],
+        "evaluation.report": ["*.css", "*.js", "templates/*.html"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.
     ext_modules=[Extension(

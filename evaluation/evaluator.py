@@ -2,7 +2,7 @@
 
     voice = Voice.load("runs/demo")
     options = EvaluationOptions(seed=1)
-    card = evaluate(voice, VoiceInfo("demo", 700), texts, Path("out"), options)    # writes out/scorecard.json, out/audio/
+    card = evaluate(voice, VoiceInfo("demo", 700), texts, Path("out"), options)    # out/scorecard.json, out/audio/
 
 Held-out utterances are measured in four conditions: as recorded, by copy synthesis (posterior encoder and generator),
 by Griffin-Lim from their mels, and as the voice speaks them; test sentences only as the voice speaks them. The same
