@@ -58,7 +58,7 @@ from corpora.preparation import AudioRules, PreparationPlan, clean_filelists, pr
 from corpora.repairs import NAMES, Repairs, check_names, repair_all
 from corpora.scan import CorpusScan, check_overwriting, counted, read_sentences, require_valid
 from corpora.tables import ROLES, parse_columns
-from evaluation.report.suspects import LIMIT, write_suspects
+from evaluation.report.findings import LIMIT, write_findings_page
 from text.symbols import check_inside
 from utils import printable, user_errors, write_text_atomic
 
@@ -158,9 +158,9 @@ def check(args: argparse.Namespace) -> int:
     write_findings(out, findings)
     write_text_atomic(out / "summary.txt", overview + "\n")
     write_list(out / "cleaned.txt", kept)
-    count = write_suspects(out / "suspects.html", args.source.name, findings, overview, args.limit)
+    count = write_findings_page(out / "suspects.html", args.source.name, findings, overview, args.limit)
     print(f"{printable(overview)}\n\n{out / 'cleaned.txt'}: {len(kept)} of {counted(len(scan.sources), 'line')}\n"
-          + (f"{parts} of them are parts of recordings, which no filelist can hold; `preprocess.py folder` cuts them\n"
+          + (f"{parts} of them are parts of recordings, which no filelist can name; `preprocess.py folder` cuts them\n"
              if parts else "") +
           f"{out / 'findings.jsonl'}: {counted(len(findings), 'finding')}\n"
           f"{out / 'suspects.html'}: {min(count, args.limit)} of {counted(count, 'utterance')} with errors or warnings")

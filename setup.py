@@ -29,7 +29,7 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in pa
 
 # pyworld and webrtcvad (of resemblyzer) import pkg_resources, which later setuptools lack.
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
-            "resemblyzer>=0.1.4", "setuptools<82"]
+            "resemblyzer>=0.1.4", "jiwer>=4.0", "setuptools<82"]
 
 # Programs of others that speak with our files, and what tests them.
 CLIENTS = ["onnx>=1.23", "onnxruntime>=1.23", "transformers>=5.20", "piper-tts>=1.8", "sherpa-onnx>=2.0", "pytest>=9.0",
@@ -95,7 +95,7 @@ setup(
     extras_require={
         "test": ["pytest-xdist", "ruff", "nbclient", "nbformat", "ipykernel",
                  "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
-                 "uroman", *CLIENTS, *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
+                 "uroman", *CLIENTS, *EVALUATE, "pysptk", "selenium", "pillow", "ray"],
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
@@ -118,7 +118,7 @@ setup(
         **DATA,
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
-        "evaluation.report": ["*.html", "*.css", "*.js"],
+        "evaluation.report": ["*.css", "*.js", "templates/*.html"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.
     ext_modules=[Extension(

@@ -400,7 +400,7 @@ def output_paths(out: Path, count: int, ending: str = "wav") -> list[Path]:
 
 def draw(voice: BaseVoice, audio: Audio, text: str, path: Path) -> None:
     """Draw mel spectrogram and alignment of a text's audio in one picture."""
-    from training.trackers import plot_speech
+    from evaluation.plots import plot_speech
 
     hop = voice.config.data.hop_length
     marks = audio.timings.symbols

@@ -1,10 +1,10 @@
-"""Machine listeners: which sentence, which words, how clean, whose voice. All run offline on the CPU.
+"""Machine listeners: speech recognition, DNSMOS and speaker embeddings. All run offline on the CPU.
 
     listener = WordListener(sentences)
-    word_errors(spoken_words(text), listener.hear(samples, sampling_rate)).rate  # %
+    word_errors(spoken_words(text), listener.transcribe(samples, sampling_rate)).rate  # %
 
-Each takes float samples [S] of any rate and length, nothing at all and sounds that are not finite (heard as silence)
-included. Making one raises ImportError where its package is not installed.
+Each takes float samples [S] of any rate and length, empty ones and ones that are not finite (taken as silence)
+included. Constructing one raises ImportError where its package is not installed.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from text import english
 
 # Shapes: S samples, W words, E embedding channels.
 
-LISTENER_RATE = 16000  # Hz; what each of these models was trained at
+LISTENER_RATE = 16000  # Hz, of the training data of all these models
 WHISPER_MODELS = ("openai/whisper-small", "openai/whisper-base", "openai/whisper-tiny")  # the first that is there
-SPOKEN_DB = 40  # quieter than this below the loudest 10 ms is silence at the ends
-SHORTEST = 0.4  # seconds of sound that a voice can be known by
+SPOKEN_DB = 40  # below the loudest 10 ms; quieter ends are silence
+SHORTEST = 0.4  # seconds; a speaker embedding needs at least this
 
 
 class WordErrors(NamedTuple):
-    """What the fewest edits from the words said to the words heard are."""
+    """Hits and errors of a transcript (hypothesis) against the text (reference)."""
 
     hits: int
     substitutions: int
-    insertions: int  # heard, but not said
-    deletions: int  # said, but not heard
+    insertions: int  # only in the hypothesis
+    deletions: int  # only in the reference
 
     @property
     def rate(self) -> float:
-        """Word error rate in per cent of the words said; above 100 where more was heard than said, NaN without any."""
+        """Word error rate in per cent of the reference; can be above 100; NaN for an empty reference."""
         return self._share(self.substitutions + self.insertions + self.deletions)
 
     @property
     def hit_rate(self) -> float:
-        """Per cent of the words said that were heard in their places, NaN without any."""
+        """Per cent of the reference words that were recognised in their places; NaN for an empty reference."""
         return self._share(self.hits)
 
     def _share(self, count: int) -> float:
-        said = self.hits + self.substitutions + self.deletions
-        return 100 * count / said if said else float("nan")
+        total = self.hits + self.substitutions + self.deletions
+        return 100 * count / total if total else float("nan")
 
 
 def spoken_words(text: str, language: str = "en-us") -> list[str]:
-    """Words [W] as they are said: lowercase, without marks, numbers written out, English abbreviations too."""
+    """Words [W] as spoken: lowercase, without punctuation, numbers written out, English abbreviations expanded."""
     if language.startswith("en"):
         found = re.findall(r"[a-z']+", english.normalise(text).lower())
     else:
@@ -63,30 +63,23 @@ def spoken_words(text: str, language: str = "en-us") -> list[str]:
     return [word for word in (word.strip("'") for word in found) if word]
 
 
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> WordErrors:
-    """Count hits and errors along the fewest edits (Levenshtein)."""
-    # best[j]: (edits, hits, substitutions, insertions, deletions) from said[:i] to heard[:j]
-    best = [(j, 0, 0, j, 0) for j in range(len(heard) + 1)]
-    for i, word in enumerate(said, start=1):
-        row = [(i, 0, 0, 0, i)]
-        for j, other in enumerate(heard, start=1):
-            edits, hits, substitutions, insertions, deletions = best[j - 1]
-            wrong = word != other
-            row.append(min((edits + wrong, hits + (not wrong), substitutions + wrong, insertions, deletions),
-                           _one_more(row[j - 1], 3), _one_more(best[j], 4), key=lambda counts: counts[0]))
-        best = row
-    return WordErrors(*best[-1][1:])
+def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> WordErrors:
+    """Count hits and errors along the fewest edits from reference to hypothesis, by jiwer."""
+    import jiwer
+
+    found = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
+    return WordErrors(found.hits, found.substitutions, found.insertions, found.deletions)
 
 
 class SentenceListener:
-    """Tells which sentence of a closed set was spoken, by pocketsphinx with a grammar of them all.
+    """Identifies which sentence of a closed set was spoken, by pocketsphinx with a grammar of all of them.
 
-    Chance is one in the number of sentences. It forgives a blurred sound, and words it does not know make it fail:
-    all must be in the CMU pronouncing dictionary (see `recognisable`).
+    Chance is one in the number of sentences. It tolerates a blurred sound. All words must be in the CMU pronouncing
+    dictionary (see `recognisable_sentences`).
 
     Raises:
         ImportError: pocketsphinx is not installed.
-        ValueError: there are no sentences, two of them are the same to the listener, or it lacks a word.
+        ValueError: no sentences, two of the same words, or a word that is not in the dictionary.
     """
 
     def __init__(self, sentences: Sequence[str]):
@@ -99,28 +92,28 @@ class SentenceListener:
         words = sorted({word for key in self._keys for word in key.split()})
         unknown = [word for word in words if self._decoder.lookup_word(word) is None]
         if unknown:
-            raise ValueError(f"the listener's dictionary lacks {', '.join(unknown)}; choose other sentences")
+            raise ValueError(f"the pronouncing dictionary lacks {', '.join(unknown)}; choose other sentences")
         grammar = "#JSGF V1.0; grammar g; public <s> = " + " | ".join(self._keys) + ";"
         self._decoder.add_jsgf_string("sentences", grammar)
 
     def index(self, sentence: str) -> int | None:
-        """Which of the set's sentences has these words, None if none has."""
+        """Return the index of the sentence with these words, None if there is none."""
         key = " ".join(spoken_words(sentence))
         return self._keys.index(key) if key in self._keys else None
 
     def identify(self, samples: np.ndarray, sampling_rate: int) -> int | None:
-        """Index of the sentence heard in float samples [S], None if none was."""
+        """Return the index of the sentence recognised in float samples [S], None if there is none."""
         key = " ".join(_decoded(self._decoder, "sentences", samples, sampling_rate))
         return self._keys.index(key) if key in self._keys else None
 
 
 class WordListener:
-    """Writes down English words, by pocketsphinx: with its own language model, or among a few words.
+    """Transcribes English by pocketsphinx, with its own language model or with a closed vocabulary.
 
-    Among few words it recognises more of a voice that is hard to understand, so the two together say more than either.
+    A closed vocabulary recognises more of a voice that is hard to understand.
 
     Args:
-        sentences: the words of `hear_among`; those that are not in the dictionary are left out.
+        sentences: their words are the closed vocabulary, without those that are not in the dictionary.
 
     Raises:
         ImportError: pocketsphinx is not installed.
@@ -130,27 +123,27 @@ class WordListener:
         self._decoder = _decoder()
         words = {word for sentence in sentences for word in spoken_words(sentence)}
         self.vocabulary = sorted(word for word in words if self._decoder.lookup_word(word) is not None)
-        self._among = _decoder_of(self.vocabulary, self._decoder) if self.vocabulary else None
+        self._closed = _closed_decoder(self.vocabulary, self._decoder) if self.vocabulary else None
 
-    def hear(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
-        """Words [W] of any English."""
+    def transcribe(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
+        """Return words [W], by the general language model."""
         return _decoded(self._decoder, "_default", samples, sampling_rate)
 
-    def hear_among(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
-        """Words [W] of the sentences given at first, each as likely as the others.
+    def transcribe_closed(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
+        """Return words [W] of the closed vocabulary, all of them equally likely.
 
         Raises:
-            ValueError: there were none that the listener knows.
+            ValueError: the vocabulary is empty.
         """
-        if self._among is None:
-            raise ValueError("the listener was given no sentence with a word that it knows")
-        return _decoded(self._among, "_default", samples, sampling_rate)
+        if self._closed is None:
+            raise ValueError("the closed vocabulary is empty; give sentences with a word of the CMU dictionary")
+        return _decoded(self._closed, "_default", samples, sampling_rate)
 
 
 class QualityListener:
-    """Rates the sound from 1 to 5 without knowing what was said, by DNSMOS (speechmos).
+    """Predicts opinion scores from 1 to 5 from the sound alone, by DNSMOS (speechmos).
 
-    For differences only: made for telephone noise, it finds clear speech of the wrong words good.
+    For differences only: it was made for noise suppression, and rates clear speech of the wrong words as good.
 
     Raises:
         ImportError: speechmos is not installed.
@@ -162,17 +155,17 @@ class QualityListener:
         self._rate = dnsmos.run
 
     def rate(self, samples: np.ndarray, sampling_rate: int) -> dict[str, float]:
-        """ovrl (overall), sig (speech), bak (background) and p808 (overall, by another model); nothing for no sound."""
+        """Return ovrl (overall), sig (speech), bak (background), p808 (overall, another model); {} for no samples."""
         wav = at_listener_rate(samples, sampling_rate)
-        if not len(wav):  # it would repeat it for ever to fill its nine seconds
+        if not len(wav):  # speechmos would repeat it for ever to fill nine seconds
             return {}
         return {name.removesuffix("_mos"): float(score) for name, score in self._rate(wav, LISTENER_RATE).items()}
 
 
 class SpeakerListener:
-    """Says how alike two voices are, by the cosine of Resemblyzer's embeddings.
+    """Embeds a speaker's voice, by Resemblyzer; the similarity of two voices is the cosine of their embeddings.
 
-    Of other clips of the same reader it is about 0.9, so the recordings' own value is what to compare with.
+    Clips of one reader have about 0.9 among each other, so the recordings' own value is what to compare with.
 
     Raises:
         ImportError: resemblyzer is not installed.
@@ -186,7 +179,7 @@ class SpeakerListener:
         self._encoder = VoiceEncoder("cpu", verbose=False)
 
     def embed(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray | None:
-        """Embedding [E] of length 1, None where there is too little sound."""
+        """Return an embedding [E] of norm 1, None where there is too little sound."""
         wav = at_listener_rate(samples, sampling_rate)
         if not len(wav) or not np.ptp(wav):
             return None
@@ -195,8 +188,8 @@ class SpeakerListener:
             return None
         return self._encoder.embed_utterance(wav / np.abs(wav).max() * 0.5)
 
-    def embed_voice(self, recordings: Iterable[Wav]) -> np.ndarray | None:
-        """The mean embedding [E] of several recordings, of length 1; None if none has enough sound."""
+    def embed_speaker(self, recordings: Iterable[Wav]) -> np.ndarray | None:
+        """Return the mean embedding [E] of several recordings, of norm 1; None if none has enough sound."""
         embeddings = [self.embed(*recording) for recording in recordings]
         found = [embedding for embedding in embeddings if embedding is not None]
         if not found:
@@ -206,15 +199,16 @@ class SpeakerListener:
 
 
 class WhisperListener:
-    """Writes down words of many languages, by a Whisper model that is on this machine already.
+    """Transcribes many languages by a local Whisper model.
 
     Args:
-        models: folders, or names in the local cache of Hugging Face; the first that is there is used. Nothing is
+        models: folders, or names in the local cache of Hugging Face; the first that exists is used. Nothing is
             downloaded.
+        language: as espeak calls it.
 
     Raises:
         ImportError: transformers is not installed.
-        ValueError: no model is there, or it lacks the language.
+        ValueError: no model exists, or it lacks the language.
     """
 
     def __init__(self, models: Sequence[str] = WHISPER_MODELS, language: str = "en-us"):
@@ -227,21 +221,21 @@ class WhisperListener:
         self._pipeline = pipeline("automatic-speech-recognition", model=folder, device="cpu")
         known = getattr(self._pipeline.model.generation_config, "lang_to_id", {})  # "<|de|>" -> id
         if f"<|{name}|>" not in known:
-            raise ValueError(f"Whisper in {folder} does not know the language {language}")
+            raise ValueError(f"Whisper in {folder} does not support the language {language}")
         self._settings = {"language": name, "task": "transcribe"}
 
-    def hear(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
-        """Words [W]."""
+    def transcribe(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
+        """Return words [W]."""
         wav = at_listener_rate(samples, sampling_rate)
         if not len(wav):
             return []
-        heard = self._pipeline({"raw": wav, "sampling_rate": LISTENER_RATE}, return_timestamps=True,
+        found = self._pipeline({"raw": wav, "sampling_rate": LISTENER_RATE}, return_timestamps=True,
                                generate_kwargs=self._settings)
-        return spoken_words(heard["text"], self._language)
+        return spoken_words(found["text"], self._language)
 
 
-def recognisable(sentences: Iterable[str]) -> list[str]:
-    """Those that a SentenceListener takes: each once, and all of its words in the dictionary.
+def recognisable_sentences(sentences: Iterable[str]) -> list[str]:
+    """Return the sentences that a SentenceListener accepts: different ones whose words are all in the dictionary.
 
     Raises:
         ImportError: pocketsphinx is not installed.
@@ -256,7 +250,7 @@ def recognisable(sentences: Iterable[str]) -> list[str]:
 
 
 def at_listener_rate(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """Float32 [S] at 16 kHz within [-1, 1]; silence in place of what is not finite."""
+    """Convert samples to float32 [S] at 16 kHz within [-1, 1]; silence if they are not finite."""
     samples = np.asarray(samples, np.float32)
     if not len(samples):
         return samples
@@ -271,31 +265,32 @@ def _decoder():
     return Decoder(loglevel="FATAL")
 
 
-def _decoder_of(words: Sequence[str], known):
-    """A decoder of these words alone, said as the decoder `known` has them.
+def _closed_decoder(words: Sequence[str], full):
+    """A decoder of these words alone, with their pronunciations in the decoder `full`.
 
-    With a dictionary of its own, because to add a language model to the whole one takes 11 CPU-seconds.
+    It has a dictionary of its own, because adding a language model to the full one takes 11 CPU-seconds.
     """
     from pocketsphinx import Decoder
 
-    sounds = {}
+    pronunciations = {}
     for word in words:
-        names = [word, *(f"{word}({i})" for i in range(2, 6))]  # read(2) is read, said otherwise
-        sounds |= {name: said for name in names if (said := known.lookup_word(name)) is not None}
+        names = [word, *(f"{word}({i})" for i in range(2, 6))]  # read(2) is another pronunciation of read
+        pronunciations |= {name: phones for name in names if (phones := full.lookup_word(name)) is not None}
     with tempfile.TemporaryDirectory() as folder:
         model, dictionary = Path(folder) / "words.arpa", Path(folder) / "words.dict"
-        model.write_text(_equal_words(words), encoding="utf-8")
-        dictionary.write_text("".join(f"{name} {said}\n" for name, said in sounds.items()), encoding="utf-8")
+        model.write_text(_uniform_unigrams(words), encoding="utf-8")
+        dictionary.write_text("".join(f"{name} {phones}\n" for name, phones in pronunciations.items()),
+                              encoding="utf-8")
         return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary))
 
 
 def _decoded(decoder, search: str, samples: np.ndarray, sampling_rate: int) -> list[str]:
-    """Words heard with a language model or grammar that the decoder has under this name."""
+    """Words recognised with the decoder's language model or grammar of this name."""
     wav = at_listener_rate(samples, sampling_rate)
     if not len(wav):  # pocketsphinx would neither take it nor start another utterance afterwards
         return []
     decoder.activate_search(search)
-    decoder.reinit_feat()  # or the mean of what it heard before would have a say
+    decoder.reinit_feat()  # or the cepstral mean of earlier sounds would count
     decoder.start_utt()
     decoder.process_raw((wav * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()
@@ -304,39 +299,34 @@ def _decoded(decoder, search: str, samples: np.ndarray, sampling_rate: int) -> l
     return [word.strip("'") for word in words if not word.startswith(("<", "["))]  # noises
 
 
-def _equal_words(words: Sequence[str]) -> str:
-    """A unigram language model, as ARPA text; a grammar that loops over the words would be far slower."""
+def _uniform_unigrams(words: Sequence[str]) -> str:
+    """A unigram language model of equal probabilities, as ARPA text; a grammar would be far slower."""
     each = log10(1 / (len(words) + 1))
     rows = [f"{each:.4f} {word}" for word in ("</s>", *words)]
     return "\n".join(["\\data\\", f"ngram 1={len(rows) + 1}", "", "\\1-grams:", "-99 <s>", *rows, "", "\\end\\", ""])
 
 
 def _numbers_in_words(text: str, language: str) -> str:
-    """Digits written out where num2words knows the language, and the number in it."""
+    """The text with digits written out where num2words supports the language and the number."""
     from num2words import num2words
 
     def in_words(match: re.Match) -> str:
         try:
             return num2words(int(match[0]), lang=language.split("-")[0])
-        except (NotImplementedError, OverflowError, KeyError, ValueError):  # each language refuses in its own way
+        except (NotImplementedError, OverflowError, KeyError, ValueError):  # languages raise different errors
             return match[0]
 
     return re.sub(r"\d+", in_words, text)
 
 
-def _one_more(counts: tuple[int, ...], place: int) -> tuple[int, ...]:
-    """The same counts with one more edit, of the kind that is counted in this place."""
-    return tuple(count + (i in (0, place)) for i, count in enumerate(counts))
-
-
 def _whisper_name(language: str) -> str:
-    """What Whisper calls a language of espeak."""
+    """Whisper's name of an espeak language."""
     name = language.split("-")[0]
     return {"cmn": "zh", "nb": "no"}.get(name, name)
 
 
 def _local_folder(model: str) -> str | None:
-    """Where a model is on this machine, None if nowhere."""
+    """The folder of a model on this machine, None if there is none."""
     if Path(model).is_dir():
         return model
     from huggingface_hub import snapshot_download

@@ -20,9 +20,9 @@ import torch
 import checkpoint
 from checkpoint import DISCRIMINATORS_FILE, MODEL_FILE, Weights
 from evaluation import card as cards
-from evaluation import curves
 from evaluation.card import Card
-from evaluation.report.report import METRICS
+from evaluation.plots import write_loss_curves
+from evaluation.run_metrics import METRICS
 from evaluation.scorecard import Scorecard
 from formats import ExportResult, publishing
 from formats.onnx_voice import LoadedVoice, compare, load_voice, probe
@@ -73,7 +73,7 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> ExportResul
             if form.int8:
                 checks += (share_weights(made / GRAPH_FILE, made / MODEL_FILE),)
         metrics = weights.source.parent / METRICS
-        has_curves = metrics.is_file() and curves.draw(metrics, weights.step, made / CURVES_FILE)
+        has_curves = metrics.is_file() and write_loss_curves(metrics, weights.step, made / CURVES_FILE)
         files += [made / CURVES_FILE] * has_curves
         write_text_atomic(made / CARD_FILE, cards.text_of(voice, weights, made.name, card, scores,
                                                           cards.Beside(form.onnx, has_curves)))

@@ -1,10 +1,10 @@
-"""What an evaluation found, as dataclasses: made by evaluation/evaluator.py, kept as JSON, shown by report.py.
+"""Results of an evaluation: dataclasses, stored as JSON.
 
     card = Scorecard.load(folder)          # folder/scorecard.json, with its audio beside it
     card.interval("voice", "mcd").value
 
-Conditions are ways in which the same texts sound: "recording", "copy" (posterior to waveform: the recording through the
-model's own bottleneck), "griffin-lim" (from the recording's mels: a floor) and "voice" (from the text alone).
+The same texts are measured in several conditions: "recording", "copy" (copy synthesis: posterior encoder and
+generator), "griffin-lim" (from the recording's mels: a floor) and "voice" (from the text alone).
 """
 
 from __future__ import annotations
@@ -23,16 +23,21 @@ RECORDING, COPY, GRIFFIN_LIM, VOICE = CONDITIONS = ("recording", "copy", "griffi
 
 
 class Measure(NamedTuple):
-    """What a number is."""
+    """A measured quantity: name, title, unit and direction."""
 
-    name: str  # as it is called in tables and files: "mcd"
-    title: str  # for people: "Mel-cepstral distortion"
-    unit: str  # "dB", "cents", "%", "" where it has none
+    name: str  # in files: "mcd"
+    title: str  # in tables: "Mel-cepstral distortion"
+    unit: str  # "dB", "cents", "%", "" if none
     better: str  # "lower", "higher", or "near <number>"
     is_costly: bool = False  # too slow for every validation of a training run
 
+    @property
+    def heading(self) -> str:
+        """The title with the unit: "Mel-cepstral distortion, dB"."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
 
-# What the machine and its load have a part in: numbers to know, which no voice is better for.
+
+# These depend on the machine and its load, so voices are not compared by them.
 REAL_TIME = Measure("real_time_factor", "Seconds to make a second of speech", "", "lower")
 MEMORY = Measure("memory", "Peak memory while speaking", "MB", "lower")
 OF_THE_MACHINE = frozenset({REAL_TIME.name, MEMORY.name})
@@ -49,7 +54,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One text, how it sounds in each condition, and what was measured of that."""
+    """One text, with its audio and measured values in each condition."""
 
     id: str
     text: str
@@ -57,7 +62,7 @@ class Item:
     speaker: str | None = None
     audio: dict[str, str] = field(default_factory=dict)  # condition -> wav, relative to the scorecard's folder
     values: dict[str, dict[str, float]] = field(default_factory=dict)  # condition -> measure -> value
-    notes: dict[str, str] = field(default_factory=dict)  # condition -> what a listener heard, for reading
+    notes: dict[str, str] = field(default_factory=dict)  # condition -> remarks of the meters, such as a transcript
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Scorecard:
     """One evaluation of one checkpoint."""
 
     run: str  # name of the run or voice
-    step: int | None  # of the checkpoint; None where it does not say
+    step: int | None  # of the checkpoint; None if unknown
     facts: dict[str, str]  # data, steps, versions, machine, date, settings: title -> text
     measures: tuple[Measure, ...]
     summary: dict[str, dict[str, Interval]]  # condition -> measure -> interval
@@ -73,12 +78,12 @@ class Scorecard:
     absent: dict[str, str] = field(default_factory=dict)  # measure or condition -> why there is none
     health: dict[str, Any] = field(default_factory=dict)  # alignment health: numbers, verdict
     # The voice's means over the test sentences, kind -> measure -> interval; "all" is over all kinds. The summary is
-    # over the held-out utterances, which every condition says, unless there are none.
+    # over the held-out utterances, which all conditions have, or over the test sentences if there are none.
     sentences: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Name and step, for people."""
         return self.run if self.step is None else f"{self.run} at step {self.step}"
 
     def interval(self, condition: str, measure: str) -> Interval | None:
@@ -91,17 +96,17 @@ class Scorecard:
                 if measure in item.values.get(condition, {})}
 
     def save(self, folder: Path) -> Path:
-        """Write the JSON; a number that is not finite becomes null."""
+        """Write folder/scorecard.json; numbers that are not finite become null."""
         path = folder / FILE
         write_text_atomic(path, json.dumps(_finite(asdict(self)), indent=1, ensure_ascii=False) + "\n")
         return path
 
     @classmethod
     def load(cls, folder: Path) -> Scorecard:
-        """Read what `save` wrote.
+        """Read folder/scorecard.json.
 
         Raises:
-            ValueError: there is no scorecard, or it is not one.
+            ValueError: the file does not exist, or is not a scorecard.
         """
         path = folder / FILE
         if not path.is_file():
@@ -118,13 +123,18 @@ class Scorecard:
             raise ValueError(f"{path} is not a scorecard ({error}); evaluate again") from error
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; None, which JSON has instead of NaN, is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _number(value: float | None) -> float:
-    """What `_finite` made None is not a number again."""
+    """NaN for None, the reverse of `_finite`."""
     return math.nan if value is None else value
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for every number that JSON has no word for."""
+    """The value with None for NaN and infinities, which JSON lacks."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import checkpoint
-from evaluation import evaluator
+from evaluation import conditions, evaluator
 from evaluation.scorecard import COPY, FILE, GRIFFIN_LIM, RECORDING, VOICE, Scorecard
 from synthesis import base
 from tests.conftest import ROOT, with_corpus, write_corpus
@@ -30,7 +30,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def quick_floor(monkeypatch):
     """Griffin-Lim is measured elsewhere, and takes most of the time here."""
-    monkeypatch.setattr(evaluator, "griffin_lim", lambda wav, data: 0.5 * wav)
+    monkeypatch.setattr(conditions, "griffin_lim", lambda wav, data: 0.5 * wav)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_run_is_evaluated_beside_itself_with_a_table_and_a_page(run, evaluate)
     assert "Sane sounds, %" in said and "griffin-lim" in said and "alignment: " in said
     assert (folder / "report.html").is_file() and str(folder / "report.html") in said
     assert (folder / "report.html").read_text(encoding="utf-8").count("<summary>Alignment</summary>") == 2 + 4
-    for doing in ("loading", "voice: saying 4 texts: 100%", "copy, griffin-lim: of 2 recordings: 100%",
+    for doing in ("loading", "voice: speaking 4 texts: 100%", "copy, griffin-lim: of 2 recordings: 100%",
                   "measuring sanity", "measuring 10 sounds: 100%"):
         assert doing in evaluate.progress
 
@@ -115,7 +115,7 @@ def test_what_is_evaluated_already_is_not_evaluated_again_for_a_comparison(run, 
     assert [file.read_bytes() for file in files] == before and "comparison.html" in said
     table = {line[:13]: line for line in said.splitlines()}
     assert "A is run at step 2, B is run at step 4" in said and "p after Holm" in said
-    assert table["Sane sounds, "].endswith("no difference shown") and table["Seconds to ma"].endswith("not judged")
+    assert table["Sane sounds, "].endswith("no difference shown") and table["Seconds to ma"].endswith("not tested")
     evaluate("--compare", *two, *quickly(run, "--seed", 2))
     assert [file.read_bytes() for file in files] != before
 
@@ -156,14 +156,14 @@ def test_a_listening_test_is_a_page_with_a_key(run, evaluate, refused, quick_flo
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("-m", "nowhere"), "no run or checkpoint nowhere"),
-    (("-m", "RUN", "--measures", "mdc"), "nothing measures 'mdc'"),
+    (("-m", "RUN", "--measures", "mdc"), "no meter or measure is called 'mdc'"),
     (("-m", "RUN", "--count", "-1"), "--count is -1 and --jobs 1; expected 0 or more"),
     (("-m", "RUN", "--text", "Abc."), "--text is the sentence of --progress"),
     (("-m", "RUN", "--filelist", "none.txt"), "no filelist none.txt"),
     (("--progress", "nowhere"), "nowhere is no run with checkpoints"),
     (("--listening-test", "abc", "RUN"), "--listening-test takes one of abx, mos, mushra"),
     (("--score", "a.json"), "--score takes the listeners' answers and --key"),
-    (("-m", "RUN", "--count", "0", "--set", "data.language=tlh"), "there is nothing to say; there are none for tlh")])
+    (("-m", "RUN", "--count", "0", "--set", "data.language=tlh"), "there are no texts; this project has none for tlh")])
 def test_what_cannot_be_is_refused_in_words(run, refused, arguments, message):
     assert message in refused(*(str(run) if each == "RUN" else each for each in arguments))
 

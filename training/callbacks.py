@@ -40,7 +40,8 @@ import checkpoint
 from checkpoint import Best
 from config import Config, TrainConfig
 from evaluation.metrics import measures_of
-from training.trackers import Tracker, plot_alignment, plot_mels
+from evaluation.plots import plot_alignment, plot_mels
+from training.trackers import Tracker
 from utils import Registry, load_plugins
 
 logger = logging.getLogger("vits")

@@ -17,16 +17,18 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from utils import atomic_path, described, errors_named, write_text_atomic
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 logger = logging.getLogger("vits")
 
-# Shapes: T frames, L tokens, M mel bands, S samples.
+# Shapes: S samples.
 
 
 class Tracker(Protocol):
@@ -367,55 +369,3 @@ def _pixels(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3]
-
-
-def plot_alignment(path: np.ndarray, title: str, labels: Sequence[str] = ()) -> Figure:
-    """Which token each frame belongs to.
-
-    Args:
-        path: [T, L], zeros and ones.
-        title: stands above.
-        labels: one a token, drawn if there are few enough to read.
-    """
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(path.T, origin="lower", aspect="auto", interpolation="nearest", cmap="viridis")
-    axes.set(xlabel="frame", ylabel="token", title=title)
-    if 0 < len(labels) <= 80:
-        axes.set_yticks(range(len(labels)), labels, fontsize=5 if len(labels) > 40 else 7)
-    return figure
-
-
-def plot_mels(mels: Mapping[str, np.ndarray]) -> Figure:
-    """Log-mels [M, T] above each other under their names, all in one scale of colours."""
-    figure = Figure(figsize=(8, 2.2 * len(mels)), layout="constrained")
-    low, high = min(mel.min() for mel in mels.values()), max(mel.max() for mel in mels.values())
-    for axes, (name, mel) in zip(figure.subplots(len(mels), squeeze=False)[:, 0], mels.items()):
-        image = axes.imshow(mel, origin="lower", aspect="auto", interpolation="nearest", vmin=low, vmax=high,
-                            cmap="magma")
-        axes.set(title=name, xlabel="frame", ylabel="mel band")
-        figure.colorbar(image, ax=axes, label="log amplitude")
-    return figure
-
-
-def plot_speech(mel: np.ndarray, durations: np.ndarray, labels: Sequence[str], title: str) -> Figure:
-    """A log-mel with the symbol of each stretch of it below, and the alignment as a staircase.
-
-    Args:
-        mel: [M, T].
-        durations: [L], frames for each symbol.
-        labels: [L], the symbols; blanks may be any text of length 0 or "_".
-        title: stands above.
-    """
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    image = above.imshow(mel, origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
-    figure.colorbar(image, ax=above, label="log amplitude")
-    above.set(title=title if len(title) < 100 else title[:97] + "...", ylabel="mel band")
-    edges = np.concatenate([[0], np.cumsum(durations)])
-    below.stairs(np.arange(len(durations)), edges, baseline=None)
-    for i, label in enumerate(labels):
-        if label.strip("_ ") and len(labels) <= 200:
-            below.text((edges[i] + edges[i + 1]) / 2, i, label, ha="center", va="bottom", fontsize=8)
-    below.set(xlabel="frame", ylabel="token", xlim=(0, mel.shape[1]))
-    return figure

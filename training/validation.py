@@ -27,8 +27,8 @@ from corpora.filelists import speaker_id
 from data_utils import Batch
 from evaluation import alignment
 from evaluation.alignment import Aligned, AlignmentHealth, Longest
-from evaluation.metrics import METERS, Heard, Meter, measures_of, open_meters
-from evaluation.prompts import Prompt, find_sentences, one_of_each, others_of, read_sentences
+from evaluation.eval_texts import EvalText, find_sentences, one_of_each_kind, read_sentences, reference_recordings
+from evaluation.metrics import METERS, AnalysedAudio, Meter, MeterContext, measures_of, open_meters
 from losses import kl_loss, mel_loss
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import SynthesizerTrn
@@ -218,7 +218,7 @@ class ValidationMeters:
             self.sentences = [prompt for prompt in self.sentences if prompt.id in self._scripts]
         return [SpokenSentence(prompt.id, prompt.kind, prompt.text, self._speak(model, prompt),
                                self.config.data.sampling_rate, prompt.speaker)
-                for prompt in (self.sentences if is_full else one_of_each(self.sentences))]
+                for prompt in (self.sentences if is_full else one_of_each_kind(self.sentences))]
 
     def _read(self) -> dict[str, list[SentenceTokens | Silence]]:
         """The symbols of each test sentence, by its id, without those that cannot be read."""
@@ -233,7 +233,7 @@ class ValidationMeters:
                            len(self.sentences), faults[0])
         return scripts
 
-    def _speak(self, model: SynthesizerTrn, prompt: Prompt) -> np.ndarray:
+    def _speak(self, model: SynthesizerTrn, prompt: EvalText) -> np.ndarray:
         """Samples [S], sentence by sentence as in `Voice.speak`."""
         rate, parts = self.config.data.sampling_rate, []
         for item in self._scripts[prompt.id]:
@@ -273,33 +273,33 @@ class ValidationMeters:
         total = distributed.sum_over_processes([*sums.values(), *counts.values()])
         return {name: value / count for name, value, count in zip(names, total, total[len(names):]) if count}
 
-    def _analysed_samples(self, samples: Sequence[SpokenSample]) -> Iterator[Heard]:
+    def _analysed_samples(self, samples: Sequence[SpokenSample]) -> Iterator[AnalysedAudio]:
         """Held-out utterances; a batch has no written text, so no words are counted."""
         for sample in samples:
-            yield Heard(sample.spoken, sample.sampling_rate, "", self.config.data.language, sample.recorded,
-                        speaker=sample.speaker, hop_length=self.config.data.hop_length)
+            yield AnalysedAudio(sample.spoken, sample.sampling_rate, "", self.config.data.language, sample.recorded,
+                                speaker=sample.speaker, hop_length=self.config.data.hop_length)
 
-    def _analysed_sentences(self, sentences: Sequence[SpokenSentence]) -> Iterator[Heard]:
+    def _analysed_sentences(self, sentences: Sequence[SpokenSentence]) -> Iterator[AnalysedAudio]:
         for sentence in sentences:
-            yield Heard(sentence.samples, sentence.sampling_rate, sentence.text, self.config.data.language,
-                        speaker=sentence.speaker, hop_length=self.config.data.hop_length)
+            yield AnalysedAudio(sentence.samples, sentence.sampling_rate, sentence.text, self.config.data.language,
+                                speaker=sentence.speaker, hop_length=self.config.data.hop_length)
 
-    def _open(self, names: Sequence[str], analysed: Sequence[Heard]) -> None:
+    def _open(self, names: Sequence[str], analysed: Sequence[AnalysedAudio]) -> None:
         """Make meters, with a warning about those that are not installed."""
-        rivals = [prompt.text for prompt in self.sentences if prompt.kind != "paragraph"]
+        candidates = [prompt.text for prompt in self.sentences if prompt.kind != "paragraph"]
         speakers = {each.speaker for each in [*analysed, *self.sentences]}
         is_needed = any(METERS.get(name).needs_recordings for name in names)
-        recordings = others_of(self.config, speakers) if is_needed else {}
+        recordings = reference_recordings(self.config, speakers) if is_needed else {}
         absent: dict[str, str] = {}
         for name in names:
-            meters, why = open_meters([name], self.config.data.language, rivals, recordings)
+            meters, why = open_meters([name], MeterContext(self.config.data.language, candidates, recordings))
             self._meters[name] = meters[0] if meters else None
             absent |= why
         if absent:
             logger.warning("validation goes without %s", "; ".join(
                 f"{measure} ({reason})" for measure, reason in absent.items()))
 
-    def _measure_by(self, name: str, analysed: Sequence[Heard]) -> list[tuple[str, float]]:
+    def _measure_by(self, name: str, analysed: Sequence[AnalysedAudio]) -> list[tuple[str, float]]:
         """Named values of one meter; none from then on where it fails."""
         meter = self._meters[name]
         if meter is None:
@@ -338,7 +338,7 @@ def check_ranking(train: TrainConfig, better: Mapping[str, str]) -> None:
                      "train.keep_best=0 and no train.patience")
 
 
-def _sentences_of(config: Config) -> list[Prompt]:
+def _sentences_of(config: Config) -> list[EvalText]:
     """The test sentences that the settings name."""
     wanted, data = config.train.test_sentences, config.data
     path = find_sentences(data.language) if wanted == AUTO else wanted

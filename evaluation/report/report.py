@@ -1,4 +1,4 @@
-"""Evaluations as pages for people: report, comparison of two, progress of a voice. One file each, no network.
+"""Pages of evaluations: report, comparison of two, progress of a run. One file each, which needs no network.
 
     write_report([Path("runs/demo/evaluation/step_00000700")], Path("report.html"))
     write_comparison(Path("runs/a/evaluation/step_00000700"), Path("runs/b/evaluation/step_00000700"), Path("c.html"))
@@ -6,63 +6,100 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
-from evaluation.report.charts import Trace, chart, legend
-from evaluation.report.comparison import by_difference, compare_voices, differences, shared_items
-from evaluation.report.html import Markup, join, number, section, table, tag, write_page
+from evaluation.report.charts import Trace, chart
+from evaluation.report.comparison import (
+    compare_voices,
+    comparison_rows,
+    shared_items,
+    sort_by_difference,
+    summary_of,
+)
+from evaluation.report.grades import (
+    BETWEEN,
+    BLIND,
+    FEW,
+    GOOD,
+    GRADES,
+    POOR,
+    RELATIVE,
+    SIGNIFICANT,
+    Grade,
+    grade_measure,
+)
+from evaluation.report.html import number, render, write_page
 from evaluation.report.media import Clip
 from evaluation.report.sections import (
     TITLES,
-    Exhibit,
-    absent,
-    alignment,
-    contents,
-    facts,
-    is_number,
-    kinds,
-    load,
-    measure_title,
-    numbers,
-    player,
-    sentences,
-    values_told,
+    EvaluatedRun,
+    choose_sentences,
+    fact_rows,
+    kinds_table,
+    load_runs,
+    make_player,
+    measures_table,
+    values_of,
 )
-from evaluation.report.verdict import BETWEEN, BLIND, FEW, GOOD, GRADES, POOR, RELATIVE, SIGNIFICANT, judge
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure
+from evaluation.run_metrics import metrics_path, read_metrics
+from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure, is_number
 
 SCRIPTS = ("charts.js", "players.js")
 
-MEANINGS = {
-    RECORDING: "what the speaker said: the ceiling",
-    COPY: "the recording through the model's own bottleneck, posterior to waveform: what its decoder can do",
+CONDITIONS = {
+    RECORDING: "what the speaker recorded: the ceiling",
+    COPY: "copy synthesis, the recording through posterior encoder and generator: the best that the generator can do",
     GRIFFIN_LIM: "the recording's mel spectrogram made audible without any model: a floor for the sound, though it has "
                  "the recording's own timing and melody",
-    VOICE: "from the text alone: what a listener will hear",
+    VOICE: "from the text alone, as a listener will hear it",
 }
+GRADE_TITLES = {GOOD: "Good", BETWEEN: "In between", POOR: "Not good", FEW: "Too few texts to say",
+                RELATIVE: "For comparing checkpoints only", BLIND: "Says little here"}
 CHART_GROUPS = {
     "Losses": "Lower is better for mel, kl, duration and stft. Adversarial, features and discriminator are an "
-              "equilibrium of two opponents: they say nothing about how good the voice is.",
-    "Held-out measures": "Of recordings and texts that the training does not see.",
-    "Alignment health": "Whether the model knows which symbol sounds when.",
+              "equilibrium of two opponents: they do not measure how good the voice is.",
+    "Held-out measures": "Of recordings and texts that are not trained on.",
+    "Alignment health": "Whether the model has learned which symbol sounds when.",
     "The machine": "Learning rate, gradient norms, speed, memory.",
 }
-METRICS = "metrics.jsonl"
 LOSSES = ("mel", "kl", "duration", "stft", "features", "adversarial", "discriminator")
 MACHINE = ("learning_rate", "grad_norm", "per_second", "memory", "scale", "seconds")
 
 
-class Moment(NamedTuple):
-    """How one checkpoint says the sentence."""
+class CheckpointSample(NamedTuple):
+    """One sentence spoken by one checkpoint."""
 
     step: int
     audio: Path
-    values: dict[str, float]  # measure -> value
+    values: dict[str, float]  # measure name -> value
+
+
+class Summary(NamedTuple):
+    """The grades of one run, best first."""
+
+    run: EvaluatedRun
+    grades: list[tuple[str, str, list[Grade]]]  # grade, title, measures of that grade
+
+
+class Curves(NamedTuple):
+    """The charts of the training runs."""
+
+    names: list[str]  # of the runs
+    groups: list[tuple[str, str, list[Markup]]]  # title, explanation, charts
+    constant: list[str]  # curves that are not drawn
+
+
+class Health(NamedTuple):
+    """The table of alignment health."""
+
+    runs: list[EvaluatedRun]
+    head: list[str]
+    rows: list[list[str]]
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Path:
@@ -75,20 +112,19 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
     Raises:
         ValueError: no folder, or one without a scorecard.
     """
-    exhibits = load(folders)
-    name = " and ".join(exhibit.name for exhibit in exhibits)
-    parts = {
-        "verdict": section("verdict", "In short", *(_verdict(exhibit, len(exhibits) > 1) for exhibit in exhibits)),
-        "numbers": section("numbers", "The numbers", _conditions_told(), numbers(exhibits), kinds(exhibits)),
-        "curves": _curves(exhibits),
-        "sentences": sentences(exhibits),
-        "health": _health(exhibits),
-        "facts": facts(exhibits),
-        "absent": absent(exhibits),
-    }
-    question = f"How good {'is' if len(exhibits) == 1 else 'are'} {name}?"
-    body = join([tag("h1", question), _introduction(exhibits), contents(parts), *parts.values()])
-    return write_page(out, f"{name}: report", body, SCRIPTS)
+    runs = load_runs(folders)
+    title = " and ".join(run.name for run in runs)
+    curves, health = _curves(runs), _health(runs)
+    parts = {"verdict": "In short", "numbers": "Numbers", "curves": "Curves" if curves.groups else "",
+             "sentences": "Sentences", "health": "Alignment" if health else "", "facts": "What was trained",
+             "absent": "What is absent"}
+    body = render(
+        "report.html", title=title, runs=runs, parts=[part for part in parts.items() if part[1]],
+        counts=sorted({len(run.card.items) for run in runs}), summaries=[_summary(run) for run in runs],
+        significant=SIGNIFICANT, conditions=[(TITLES[name], meaning) for name, meaning in CONDITIONS.items()],
+        numbers=measures_table(runs), kinds=kinds_table(runs), curves=curves, shown=choose_sentences(runs),
+        health=health, fact_rows=fact_rows(runs))
+    return write_page(out, f"{title}: report", body, SCRIPTS)
 
 
 def write_comparison(a: Path, b: Path, out: Path) -> Path:
@@ -97,135 +133,85 @@ def write_comparison(a: Path, b: Path, out: Path) -> Path:
     Raises:
         ValueError: a folder without a scorecard, or evaluations that share no item.
     """
-    exhibits = load([a, b])
-    shared = shared_items(exhibits[0].card, exhibits[1].card)
+    runs = load_runs([a, b])
+    cards = [run.card for run in runs]
+    shared = shared_items(*cards)
     if not shared:
         raise ValueError(f"{a} and {b} evaluate different texts, so nothing can be paired; evaluate both with the same "
                          "filelist and the same test sentences")
-    first, second = exhibits
-    rows = compare_voices(first.card, second.card)
-    names = tag("p", "A is ", tag("strong", first.name), ", B is ", tag("strong", second.name),
-                f". Both said {len(shared)} texts; each is compared with itself in the other voice, so that hard ones "
-                "favour none.")
-    order = by_difference(rows, first.card, second.card, shared)
-    parts = {
-        "differences": section("differences", "Differences", differences(rows)),
-        "sentences": sentences(exhibits, order, "Sentences, the largest difference first"),
-        "facts": facts(exhibits),
-        "absent": absent(exhibits),
-    }
-    body = join([tag("h1", f"{first.name} against {second.name}"), names, contents(parts), *parts.values()])
-    return write_page(out, f"{first.name} against {second.name}", body, SCRIPTS)
+    compared = compare_voices(*cards)
+    title = f"{runs[0].name} against {runs[1].name}"
+    body = render(
+        "comparison.html", title=title, runs=runs, count=len(shared), summary=summary_of(compared),
+        tested=sum(row.difference is not None for row in compared), significant=SIGNIFICANT,
+        rows=comparison_rows(compared), shown=choose_sentences(runs, sort_by_difference(compared, *cards, shared)),
+        fact_rows=fact_rows(runs))
+    return write_page(out, title, body, SCRIPTS)
 
 
-def write_progress(run: str, text: str, moments: Sequence[Moment], measures: Sequence[Measure], out: Path) -> Path:
+def write_progress(run: str, text: str, samples: Sequence[CheckpointSample], measures: Sequence[Measure],
+                   out: Path) -> Path:
     """Write the page on one sentence from every checkpoint kept.
 
     Args:
         run: its name.
-        text: what is said.
-        moments: one a checkpoint, in any order.
-        measures: those in the moments' values, in the order in which they shall stand.
+        text: the sentence.
+        samples: one a checkpoint, in any order.
+        measures: those of the samples' values, in the order in which they are shown.
         out: the page.
 
     Raises:
-        ValueError: there are no moments.
+        ValueError: there are no samples.
     """
-    if not moments:
-        raise ValueError(f"{run} keeps no checkpoint that could say the sentence; train.save_interval and "
+    if not samples:
+        raise ValueError(f"{run} keeps no checkpoint that could speak the sentence; train.save_interval and "
                          "train.keep_last decide which are kept")
-    moments = sorted(moments, key=lambda moment: moment.step)
-    clips = [Clip.read(moment.audio) for moment in moments]
+    samples = sorted(samples, key=lambda sample: sample.step)
+    clips = [Clip.read(sample.audio) for sample in samples]
     longest = max(clip.seconds for clip in clips)
-    players = []
-    for moment, clip in zip(moments, clips):
-        title = f"Step {moment.step:,}"
-        below = join([values_told(moment.values, measures), alignment(moment.audio, title)])
-        players.append(player(title, clip, longest, below))
-    curves = [chart(measure_title(measure), [_moment_trace(moments, measure)]) for measure in measures
-              if any(is_number(moment.values.get(measure.name)) for moment in moments)]
-    body = join([
-        tag("h1", f"Progress of {run}"),
-        tag("p", f"One sentence as each of {len(moments)} checkpoints says it, from the text alone with the same seed. "
-                 "All pictures have the same scale of time."),
-        tag("blockquote", text),
-        section("players", "Step by step", tag("div", *players, class_="players")),
-        section("curves", "In numbers", tag("div", *curves, class_="charts")) if curves else None,
-    ])
+    players = [make_player(f"Step {sample.step:,}", sample.audio, clip, longest, values_of(sample.values, measures))
+               for sample, clip in zip(samples, clips)]
+    charts = [chart(measure.heading, [_trace(samples, measure)]) for measure in measures
+              if any(is_number(sample.values.get(measure.name)) for sample in samples)]
+    body = render("progress.html", run=run, text=text, players=players, charts=charts)
     return write_page(out, f"Progress of {run}", body, SCRIPTS)
 
 
-def _introduction(exhibits: Sequence[Exhibit]) -> Markup:
-    """What the page is, in three sentences."""
-    counts = sorted({len(exhibit.card.items) for exhibit in exhibits})
-    checkpoints = "one checkpoint" if len(exhibits) == 1 else f"{len(exhibits)} checkpoints"
-    return tag("p", f"This page shows how {' or '.join(map(str, counts))} texts sound from {checkpoints}, and what was "
-               "measured of that. Every number is a mean with its 95 % interval over the texts, beside the same number "
-               "of the recordings (the ceiling) and of a sound made without any model (the floor). Numbers find "
-               "faults; whether a voice is pleasant, only ears tell, so the sentences are here to be heard.")
+def _summary(run: EvaluatedRun) -> Summary:
+    grades = [grade for measure in run.card.measures if (grade := grade_measure(run.card, measure))]
+    groups = [(name, GRADE_TITLES[name], [grade for grade in grades if grade.grade == name]) for name in GRADES]
+    return Summary(run, [group for group in groups if group[2]])
 
 
-def _verdict(exhibit: Exhibit, has_title: bool) -> Markup:
-    """Each measure by its grade, best first."""
-    judgements = [judgement for measure in exhibit.card.measures if (judgement := judge(exhibit.card, measure))]
-    words = {GOOD: "Good", BETWEEN: "In between", POOR: "Not good", FEW: "Too few texts to say",
-             RELATIVE: "For comparing checkpoints only", BLIND: "Says little here"}
-    lines = []
-    for grade in GRADES:
-        found = [judgement for judgement in judgements if judgement.grade == grade]
-        if found:
-            told = [tag("li", f"{judgement.measure.title}: {judgement.text}") for judgement in found]
-            lines.append(tag("li", tag("span", f"{words[grade]}:", class_=grade), tag("ul", *told)))
-    health = exhibit.card.health.get("verdict")
-    if health:
-        lines.append(tag("li", tag("strong", "Alignment: "), str(health)))
-    if not lines:
-        lines.append(tag("li", "Nothing was measured that could be held against recordings or a floor."))
-    how = tag("p", "Conditions are told apart by the texts that both have, each text compared with itself: by a "
-                   f"sign-flip test with p below {SIGNIFICANT}.", class_="faint")
-    return join([tag("h3", exhibit.name) if has_title else None, tag("ul", *lines), how if judgements else None])
-
-
-def _conditions_told() -> Markup:
-    terms = [part for name, meaning in MEANINGS.items() for part in (tag("dt", TITLES[name]), tag("dd", meaning))]
-    return tag("dl", *terms, class_="facts")
-
-
-def _curves(exhibits: Sequence[Exhibit]) -> Markup | None:
-    """The training runs' numbers, those of one name in one chart."""
-    runs: dict[Path, list[Exhibit]] = {}  # several checkpoints of one run have one curve
-    for exhibit in exhibits:
-        path = metrics_path(exhibit.folder)
+def _curves(runs: Sequence[EvaluatedRun]) -> Curves:
+    """Charts of the training runs' numbers; numbers of one name share a chart."""
+    sources: dict[Path, list[EvaluatedRun]] = {}  # checkpoints of one run share its curves
+    for run in runs:
+        path = metrics_path(run.folder)
         if path is not None:
-            runs.setdefault(path, []).append(exhibit)
-    names = [" and ".join(exhibit.name for exhibit in members) if len(members) == 1 else members[0].card.run
-             for members in runs.values()]
+            sources.setdefault(path, []).append(run)
+    names = [members[0].name if len(members) == 1 else members[0].card.run for members in sources.values()]
     groups: dict[str, dict[str, list[Trace]]] = {name: {} for name in CHART_GROUPS}
-    flat = set()
-    for colour, (path, name) in enumerate(zip(runs, names)):
+    constant = set()
+    for colour, (path, name) in enumerate(zip(sources, names)):
         for key, (steps, values) in read_metrics(path).items():
             kind, _, title = key.partition("/")
             if len(np.unique(values)) == 1 and kind == "train":
-                flat.add(f"{title} ({number(values[0])})")
+                constant.add(f"{title} ({number(values[0])})")
                 continue
-            told = {"train": "training", "valid": "held-out"}.get(kind, kind)
+            label = {"train": "training", "valid": "held-out"}.get(kind, kind)
             traces = groups[_group(kind, title)].setdefault(title, [])
-            traces.append(Trace(f"{name}, {told}" if len(runs) > 1 else told, steps, values, colour, kind == "train"))
-    marks = [exhibit.card.step for exhibit in exhibits if exhibit.card.step is not None]
-    blocks = [join([tag("h3", group), tag("p", CHART_GROUPS[group], class_="faint"),
-                    tag("div", *(chart(title.replace("_", " "), traces, marks) for title, traces in charts.items()),
-                        class_="charts")]) for group, charts in groups.items() if charts]
-    if not blocks:
-        return None
-    told = tag("p", "Thin: training, a noisy mean of some steps. Thick: held-out. Dotted upright lines: the "
-                    "checkpoints of this page. Point at a chart, or use the arrow keys on it, to read its values.")
-    never = f"Not drawn, as they never change: {', '.join(sorted(flat))}."
-    constant = tag("p", never, class_="faint") if flat else None
-    return section("curves", "Training curves", told, legend(names) if len(names) > 1 else None, *blocks, constant)
+            traces.append(Trace(f"{name}, {label}" if len(sources) > 1 else label, steps, values, colour,
+                                kind == "train"))
+    marks = [run.card.step for run in runs if run.card.step is not None]
+    drawn = [(group, CHART_GROUPS[group], [chart(title.replace("_", " "), traces, marks)
+                                           for title, traces in charts.items()])
+             for group, charts in groups.items() if charts]
+    return Curves(names, drawn, sorted(constant))
 
 
 def _group(kind: str, title: str) -> str:
-    """Which of CHART_GROUPS a number belongs to."""
+    """The group in CHART_GROUPS of a number."""
     if kind == "health":
         return "Alignment health"
     if any(word in title for word in MACHINE):
@@ -233,61 +219,35 @@ def _group(kind: str, title: str) -> str:
     return "Losses" if kind == "train" or title in LOSSES else "Held-out measures"
 
 
-def metrics_path(folder: Path) -> Path | None:
-    """The metrics.jsonl of the run that an evaluation's folder lies in, None where there is none."""
-    places = [folder, *folder.resolve().parents[:3]]
-    return next((place.resolve() / METRICS for place in places if (place / METRICS).is_file()), None)
-
-
-def read_metrics(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Name -> steps and values [points] of a run's JSON lines; torn lines and numbers that are none are left out."""
-    found: dict[str, dict[int, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-            step = int(row.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            continue  # the process was killed while it wrote
-        for name, value in row.items():
-            if "/" in name and is_number(value):
-                found.setdefault(name, {})[step] = float(value)
-    return {name: (np.array(sorted(points)), np.array([points[step] for step in sorted(points)]))
-            for name, points in found.items()}
-
-
-def _health(exhibits: Sequence[Exhibit]) -> Markup | None:
-    """Alignment health with its thresholds; None where none was measured."""
-    known = [exhibit for exhibit in exhibits if exhibit.card.health]
+def _health(runs: Sequence[EvaluatedRun]) -> Health | None:
+    """Alignment health with its thresholds; None if it was not measured."""
+    known = [run for run in runs if run.card.health]
     if not known:
         return None
-    names = list(dict.fromkeys(name for exhibit in known for name, value in exhibit.card.health.items()
-                               if name not in ("verdict", "state") and not isinstance(value, (dict, list))))
+    names = dict.fromkeys(name for run in known for name, value in run.card.health.items()
+                          if name not in ("verdict", "state") and not isinstance(value, (dict, list)))
     limits = _limits()
     rows = [[name.removeprefix("health/").replace("_", " "), limits.get(name.removeprefix("health/"), ""),
-             *(_plain(exhibit.card.health.get(name)) for exhibit in known)] for name in names]
-    verdicts = [tag("p", tag("strong", f"{exhibit.name}: "), str(exhibit.card.health.get("verdict", "no verdict")))
-                for exhibit in known]
-    return section("health", "Alignment health", *verdicts,
-                   table("What the alignment search says, and what is expected of a learned alignment.",
-                         ["Number", "Expected", *(exhibit.name for exhibit in known)], rows))
+             *(_plain(run.card.health.get(name)) for run in known)] for name in names]
+    return Health(known, ["Number", "Expected", *(run.name for run in known)], rows)
 
 
 def _limits() -> dict[str, str]:
-    """Expectations by the names of the health numbers."""
-    from evaluation import alignment as health  # with torch, which a page without health can do without
+    """Thresholds by the names of the health numbers."""
+    from evaluation import alignment  # imports torch, which a page without health can do without
 
-    return {"longest_token_share": f"at most {health.COLLAPSED_TOKEN_SHARE}",
-            "short_share": f"at most {health.COLLAPSED_SHORT_SHARE}",
-            "win_share": f"at least {health.LEARNED_WIN_SHARE}; chance is 0.5",
-            "sharpness": f"at least {health.LEARNED_SHARPNESS}"}
+    return {"longest_token_share": f"at most {alignment.COLLAPSED_TOKEN_SHARE}",
+            "short_share": f"at most {alignment.COLLAPSED_SHORT_SHARE}",
+            "win_share": f"at least {alignment.LEARNED_WIN_SHARE}; chance is 0.5",
+            "sharpness": f"at least {alignment.LEARNED_SHARPNESS}"}
 
 
 def _plain(value: object) -> str:
     return number(value) if value is None or is_number(value) else str(value)
 
 
-def _moment_trace(moments: Sequence[Moment], measure: Measure) -> Trace:
+def _trace(samples: Sequence[CheckpointSample], measure: Measure) -> Trace:
     """A measure over the checkpoints that have it."""
-    known = [moment for moment in moments if is_number(moment.values.get(measure.name))]
-    return Trace(measure.title, np.array([moment.step for moment in known]),
-                 np.array([moment.values[measure.name] for moment in known]))
+    known = [sample for sample in samples if is_number(sample.values.get(measure.name))]
+    return Trace(measure.title, np.array([sample.step for sample in known]),
+                 np.array([sample.values[measure.name] for sample in known]))

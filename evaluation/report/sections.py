@@ -1,33 +1,29 @@
-"""The parts that report and comparison share: evaluations with their tables, players and facts, as pieces of a page.
+"""Parts shared by report and comparison: evaluated runs, their tables and their players, as data for the templates.
 
-    exhibits = load([Path("runs/demo/evaluation/step_00000700")])
-    numbers(exhibits), sentences(exhibits), facts(exhibits)
+    runs = load_runs([Path("runs/demo/evaluation/step_00000700")])
+    measures_table(runs), choose_sentences(runs), fact_rows(runs)
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from evaluation.report.charts import bar
-from evaluation.report.html import Markup, join, number, section, table, tag
+from evaluation.report.grades import bounds, target_of
+from evaluation.report.html import macro, number
 from evaluation.report.media import Clip, file_uri, sound_uri, spectrogram_uri
-from evaluation.report.verdict import bounds, target_of
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard
+from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard, is_number
 
 SENTENCES = 24  # with players; more would make a page that browsers are slow to open
-ALIGNMENTS = ("Alignment opens a picture of which symbol sounds when: time to the right with a line each second, the "
-              "symbols upwards, pauses and spaces grey. A copy's is where the model finds the text in the recording, a "
-              "voice's what it chose itself. A steady climb is right; a long flat stretch is one symbol that never "
-              "ends, an upright one are symbols that are not heard.")
-
 TITLES = {RECORDING: "Recording", COPY: "Copy", GRIFFIN_LIM: "Griffin-Lim", VOICE: "Voice"}
 
 
-class Exhibit(NamedTuple):
-    """An evaluation, where it lies, and how the page calls it."""
+class EvaluatedRun(NamedTuple):
+    """An evaluation, its folder, and its name on the page."""
 
     folder: Path
     card: Scorecard
@@ -37,13 +33,41 @@ class Exhibit(NamedTuple):
 class Column(NamedTuple):
     """A condition of an evaluation, as a column of tables and a player in each sentence."""
 
-    exhibit: Exhibit
+    run: EvaluatedRun
     condition: str
     title: str
 
 
-def load(folders: Sequence[Path]) -> list[Exhibit]:
-    """Read the scorecards and give each a name that tells it from the others.
+class Table(NamedTuple):
+    """Head and rows of a table."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+class Player(NamedTuple):
+    """A sound as the macro `player` shows it."""
+
+    title: str
+    seconds: float
+    width: float  # per cent of the longest sound beside it
+    uri: str
+    spectrogram: str  # URI
+    values: list[tuple[str, str]] = []  # measure, value with unit
+    note: str | None = None
+    alignment: str | None = None  # URI
+
+
+class Sentences(NamedTuple):
+    """The texts with players on a page."""
+
+    sentences: list[tuple[Item, list[Player]]]
+    left_out: int
+    has_alignments: bool
+
+
+def load_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
+    """Read scorecards, and give each a name that differs from the others.
 
     Raises:
         ValueError: no folder, or one without a scorecard.
@@ -54,117 +78,99 @@ def load(folders: Sequence[Path]) -> list[Exhibit]:
     names = [card.run if card.step is None else f"{card.run} at step {card.step:,}" for card in cards]
     unique = [name if names.count(name) == 1 else f"{name} ({chr(ord('a') + names[:i].count(name))})"
               for i, name in enumerate(names)]
-    return [Exhibit(folder, card, name) for folder, card, name in zip(folders, cards, unique)]
+    return [EvaluatedRun(folder, card, name) for folder, card, name in zip(folders, cards, unique)]
 
 
-def contents(parts: Mapping[str, Markup | None]) -> Markup:
-    titles = {"verdict": "In short", "numbers": "Numbers", "differences": "Differences", "curves": "Curves",
-              "sentences": "Sentences", "health": "Alignment", "facts": "What was trained", "absent": "What is absent"}
-    links = [tag("li", tag("a", titles[name], href=f"#{name}")) for name, part in parts.items() if part is not None]
-    return tag("nav", tag("ul", *links), aria_label="Contents")
-
-
-def columns_of(exhibits: Sequence[Exhibit]) -> list[Column]:
-    """Recording first, Griffin-Lim last, both once for all exhibits that have them alike; between them the models."""
-    columns = []
+def columns_of(runs: Sequence[EvaluatedRun]) -> list[Column]:
+    """The columns of tables: recording, the models, Griffin-Lim; a condition that runs share has one column."""
+    columns: list[Column] = []
     for condition in (RECORDING, COPY, VOICE, GRIFFIN_LIM):
-        for exhibit in exhibits:
-            if not any(condition in item.audio or condition in item.values for item in exhibit.card.items):
+        summaries = [run.card.summary.get(condition) for run in runs]
+        of_the_model = condition in (COPY, VOICE)
+        several = len(runs) > 1 and (of_the_model or any(summary != summaries[0] for summary in summaries))
+        for i, run in enumerate(runs):
+            if not any(condition in item.audio or condition in item.values for item in run.card.items):
                 continue
-            is_models = condition in (COPY, VOICE)
-            if not is_models and any(_alike(condition, exhibit, column) for column in columns):
+            if not of_the_model and any(column.condition == condition and column.run.card.summary.get(condition)
+                                        == summaries[i] for column in columns):
                 continue
-            several = len(exhibits) > 1 and (is_models or not _is_shared(condition, exhibits))
-            title = f"{TITLES[condition]}, {exhibit.name}" if several else TITLES[condition]
-            columns.append(Column(exhibit, condition, title))
+            columns.append(Column(run, condition, f"{TITLES[condition]}, {run.name}" if several else TITLES[condition]))
     return columns
 
 
-def _alike(condition: str, exhibit: Exhibit, column: Column) -> bool:
-    same = column.exhibit.card.summary.get(condition) == exhibit.card.summary.get(condition)
-    return column.condition == condition and same
-
-
-def _is_shared(condition: str, exhibits: Sequence[Exhibit]) -> bool:
-    first = exhibits[0].card.summary.get(condition)
-    return all(exhibit.card.summary.get(condition) == first for exhibit in exhibits)
-
-
-def numbers(exhibits: Sequence[Exhibit]) -> Markup:
-    """The table of measures by conditions."""
-    columns = columns_of(exhibits)
+def measures_table(runs: Sequence[EvaluatedRun]) -> Table:
+    """Means of all measures by conditions, with interval bars."""
+    columns = columns_of(runs)
     rows = []
-    for measure in _measures(exhibits):
-        cells = [column.exhibit.card.interval(column.condition, measure.name) for column in columns]
+    for measure in _measures(runs):
+        cells = [column.run.card.interval(column.condition, measure.name) for column in columns]
         known = [cell for cell in cells if cell is not None and is_number(cell.value)]
         if known:
             span = min(bounds(cell)[0] for cell in known), max(bounds(cell)[1] for cell in known)
             ends = [cell.value for column, cell in zip(columns, cells)
                     if cell in known and column.condition in (RECORDING, GRIFFIN_LIM)]
-            scale = span if len(known) > 1 else None  # a bar alone would say nothing
+            scale = span if len(known) > 1 else None  # a bar alone has nothing to compare with
             rows.append([measure_head(measure), *(_cell(cell, scale, ends) for cell in cells)])
-    caption = ("Means with 95 % bootstrap intervals over texts. The bars of a row share one scale; dotted ticks are "
-               "recordings and Griffin-Lim. – : not measured, or it makes no sense there.")
-    return table(caption, ["Measure", *(column.title for column in columns)], rows)
+    return Table(["Measure", *(column.title for column in columns)], rows)
 
 
-def kinds(exhibits: Sequence[Exhibit]) -> Markup | None:
-    """The voices' means over the test sentences, by kind of sentence; None where there are none."""
-    groups = [(exhibit, kind) for exhibit in exhibits for kind in exhibit.card.sentences]
+def kinds_table(runs: Sequence[EvaluatedRun]) -> Table | None:
+    """Means over the test sentences by kind of sentence; None if there are none."""
+    groups = [(run, kind) for run in runs for kind in run.card.sentences]
     if not groups:
         return None
-    head = ["Measure", *(f"{kind}, {exhibit.name}" if len(exhibits) > 1 else kind for exhibit, kind in groups)]
+    head = ["Measure", *(f"{kind}, {run.name}" if len(runs) > 1 else kind for run, kind in groups)]
     rows = []
-    for measure in _measures(exhibits):
-        cells = [exhibit.card.sentences[kind].get(measure.name) for exhibit, kind in groups]
+    for measure in _measures(runs):
+        cells = [run.card.sentences[kind].get(measure.name) for run, kind in groups]
         if any(cell is not None and is_number(cell.value) for cell in cells):
             rows.append([measure_head(measure), *(number(cell and cell.value) for cell in cells)])
-    return table("The voice on the test sentences, which have no recordings: means by kind of sentence.", head, rows)
+    return Table(head, rows)
 
 
-def _measures(exhibits: Sequence[Exhibit]) -> list[Measure]:
-    """All that any of them took, each once."""
-    return list({measure.name: measure for exhibit in exhibits for measure in exhibit.card.measures}.values())
+def fact_rows(runs: Sequence[EvaluatedRun]) -> list[list[str]]:
+    """Facts of the runs side by side: title, then one text a run."""
+    names = dict.fromkeys(name for run in runs for name in run.card.facts)
+    return [[name, *(run.card.facts.get(name, "–") for run in runs)] for name in names]
 
 
-def _cell(interval: Interval | None, span: tuple[float, float] | None, ends: Sequence[float]) -> Markup:
+def _measures(runs: Sequence[EvaluatedRun]) -> list[Measure]:
+    """The measures of all runs, each once."""
+    return list({measure.name: measure for run in runs for measure in run.card.measures}.values())
+
+
+def _cell(interval: Interval | None, span: tuple[float, float] | None, ends: Sequence[float]) -> str:
     if interval is None or not is_number(interval.value):
-        return tag("span", "–")
-    told = f"{number(interval.low)} to {number(interval.high)}, " if is_number(interval.low) else ""
-    return join([number(interval.value), tag("small", f"{told}of {interval.count}"),
-                 bar(interval.value, *bounds(interval), span, ends) if span else None])
+        return "–"
+    reach = f"{number(interval.low)} to {number(interval.high)}, " if is_number(interval.low) else ""
+    return macro("cell", number(interval.value), f"{reach}of {interval.count}",
+                 bar(interval.value, *bounds(interval), span, ends) if span else None)
 
 
 def measure_head(measure: Measure) -> Markup:
+    """The head of a measure's row: title, unit and direction."""
     target = target_of(measure)
     better = f"{measure.better} is better" if target is None else f"should be {target:g}"
-    return join([measure.title, tag("small", f"{measure.unit}, {better}" if measure.unit else better)])
+    return macro("cell", measure.title, f"{measure.unit}, {better}" if measure.unit else better)
 
 
-def measure_title(measure: Measure) -> str:
-    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
-
-
-def sentences(exhibits: Sequence[Exhibit], items: Sequence[Item] | None = None, title: str = "Sentences") -> Markup:
-    """Players of all conditions for each text, side by side.
+def choose_sentences(runs: Sequence[EvaluatedRun], items: Sequence[Item] | None = None) -> Sentences:
+    """Make players of all conditions for some texts.
 
     Args:
-        exhibits: the first one's items are shown, with what the others made of the same.
-        items: which, in this order; all of the first exhibit by default.
-        title: of the section.
+        runs: the first one's items are shown, with the sounds of the same texts in the others.
+        items: the first of these; by default items of all kinds.
     """
-    columns = columns_of(exhibits)
-    heard = [item for item in (exhibits[0].card.items if items is None else items) if item.audio]
-    shown = heard[:SENTENCES] if items is not None else _spread(heard)
-    left = f" {len(heard) - len(shown)} further sentences were measured and are not on this page." \
-        if len(heard) > len(shown) else ""
-    told = tag("p", f"The pictures of one sentence share a scale of time; pitch rises upwards.{left}")
-    drawn = tag("p", ALIGNMENTS, class_="faint") if any(map(_has_alignment, exhibits)) else None
-    return section("sentences", title, told, drawn, *(_sentence(item, columns) for item in shown))
+    columns = columns_of(runs)
+    audible = [item for item in (runs[0].card.items if items is None else items) if item.audio]
+    shown = audible[:SENTENCES] if items is not None else _all_kinds(audible)
+    made = [(item, _players(item, columns)) for item in shown]
+    return Sentences(made, len(audible) - len(shown),
+                     any(player.alignment for _, players in made for player in players))
 
 
-def _spread(items: Sequence[Item]) -> list[Item]:
-    """At most SENTENCES items, the kinds in turn, so that each kind is heard."""
+def _all_kinds(items: Sequence[Item]) -> list[Item]:
+    """At most SENTENCES items, taken from the kinds in turn."""
     kinds: dict[str, list[Item]] = {}
     for item in items:
         kinds.setdefault(item.kind, []).append(item)
@@ -173,81 +179,34 @@ def _spread(items: Sequence[Item]) -> list[Item]:
     return [item for group in kinds.values() for item in group if item.id in chosen]
 
 
-def _sentence(item: Item, columns: Sequence[Column]) -> Markup:
-    """One text with its players."""
+def _players(item: Item, columns: Sequence[Column]) -> list[Player]:
+    """The sounds of one text."""
     sounds = []
     for column in columns:
-        same = twin(column.exhibit.card, item)
+        same = same_item(column.run.card, item)
         if same is not None and column.condition in same.audio:
-            path = column.exhibit.folder / same.audio[column.condition]
+            path = column.run.folder / same.audio[column.condition]
             sounds.append((column, same, path, Clip.read(path)))
     longest = max((clip.seconds for *_, clip in sounds), default=1.0)
-    players = []
-    for column, same, path, clip in sounds:
-        values = values_told(same.values.get(column.condition, {}), column.exhibit.card.measures)
-        note = same.notes.get(column.condition)
-        heard = tag("p", tag("span", "Heard: ", class_="faint"), note) if note else None
-        more = tag("details", tag("summary", "Numbers"), values) if values else None
-        players.append(player(column.title, clip, longest, join([heard, more, alignment(path, column.title)])))
-    kind = item.kind if item.speaker is None else f"{item.kind}, speaker {item.speaker}"
-    head = tag("h3", f"{item.id} ", tag("span", kind, class_="faint"))
-    return tag("article", head, tag("p", item.text), tag("div", *players, class_="players"), class_="sentence")
+    return [make_player(column.title, path, clip, longest,
+                        values_of(same.values.get(column.condition, {}), column.run.card.measures),
+                        same.notes.get(column.condition)) for column, same, path, clip in sounds]
 
 
-def player(title: str, clip: Clip, longest: float, below: Markup) -> Markup:
-    """A sound with its spectrogram, which is as wide as the sound is long."""
-    picture = tag("img", src=spectrogram_uri(clip), style=f"width:{100 * clip.seconds / longest:.1f}%",
-                  alt=f"Mel spectrogram of {title}, {clip.seconds:.1f} seconds")
-    return tag("figure", tag("figcaption", f"{title}, {clip.seconds:.1f} s"),
-               tag("audio", controls=True, preload="metadata", src=sound_uri(clip), aria_label=title),
-               tag("div", picture, class_="picture"), below, class_="player")
+def make_player(title: str, path: Path, clip: Clip, longest: float, values: list[tuple[str, str]],
+                note: str | None = None) -> Player:
+    """A player of a wav, with the picture of its alignment if the evaluation drew one beside it."""
+    picture = path.with_suffix(".png")
+    return Player(title, clip.seconds, 100 * clip.seconds / longest, sound_uri(clip), spectrogram_uri(clip), values,
+                  note, file_uri(picture) if picture.is_file() else None)
 
 
-def values_told(values: Mapping[str, float], measures: Sequence[Measure]) -> Markup | None:
-    """The numbers of one sound."""
-    known = [measure for measure in measures if is_number(values.get(measure.name))]
-    terms = [part for measure in known for part in
-             (tag("dt", measure.title), tag("dd", f"{number(values[measure.name])} {measure.unit}".rstrip()))]
-    return tag("dl", *terms) if terms else None
+def values_of(values: Mapping[str, float], measures: Sequence[Measure]) -> list[tuple[str, str]]:
+    """The measured values of one sound: title, value with unit."""
+    return [(measure.title, f"{number(values[measure.name])} {measure.unit}".rstrip())
+            for measure in measures if is_number(values.get(measure.name))]
 
 
-def alignment(audio: Path, title: str) -> Markup | None:
-    """The picture beside a sound that shows which symbol sounds when, if the evaluation drew one."""
-    path = audio.with_suffix(".png")
-    if not path.is_file():
-        return None
-    picture = tag("img", src=file_uri(path), alt=f"Alignment of {title}: time to the right, the symbols upwards")
-    return tag("details", tag("summary", "Alignment"),
-               tag("div", picture, class_="alignment", tabindex="0", role="region", aria_label=f"Alignment of {title}"))
-
-
-def _has_alignment(exhibit: Exhibit) -> bool:
-    return any((exhibit.folder / path).with_suffix(".png").is_file()
-               for item in exhibit.card.items for path in item.audio.values())
-
-
-def twin(card: Scorecard, item: Item) -> Item | None:
-    """The item of another scorecard that says the same, None where there is none."""
+def same_item(card: Scorecard, item: Item) -> Item | None:
+    """The item of another scorecard with the same id and text; None if there is none."""
     return next((other for other in card.items if other.id == item.id and other.text == item.text), None)
-
-
-def facts(exhibits: Sequence[Exhibit]) -> Markup:
-    """Data, steps, versions, machine, side by side."""
-    names = list(dict.fromkeys(name for exhibit in exhibits for name in exhibit.card.facts))
-    rows = [[name, *(exhibit.card.facts.get(name, "–") for exhibit in exhibits)] for name in names]
-    caption = "What the evaluation wrote down about the run, the data and the machine."
-    return section("facts", "What was trained, with what",
-                   table(caption, ["", *(exhibit.name for exhibit in exhibits)], rows))
-
-
-def absent(exhibits: Sequence[Exhibit]) -> Markup:
-    """What was not measured, and why."""
-    lines = [tag("li", tag("strong", name), f": {reason}" if len(exhibits) == 1 else f" ({exhibit.name}): {reason}")
-             for exhibit in exhibits for name, reason in exhibit.card.absent.items()]
-    return section("absent", "What is absent, and why",
-                   tag("ul", *lines) if lines else tag("p", "Nothing: all measures ran."))
-
-
-def is_number(value: Any) -> bool:
-    """A finite number; what JSON knows as null is none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

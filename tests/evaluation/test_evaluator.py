@@ -14,18 +14,18 @@ import config as settings
 from audio.io import read_wav
 from config import TrainConfig
 from corpora.filelists import FilelistError, filelist_rows
-from evaluation import evaluator
-from evaluation.evaluator import MeterSettings, Plan, Source
-from evaluation.metrics import ALL, METERS, Heard, Meter
-from evaluation.prompts import (
+from evaluation import conditions, evaluator, measurement
+from evaluation.eval_texts import (
     HELD_OUT,
     KINDS,
     find_sentences,
     held_out,
-    one_of_each,
-    others_of,
+    one_of_each_kind,
     read_sentences,
+    reference_recordings,
 )
+from evaluation.evaluator import EvaluationOptions, VoiceInfo
+from evaluation.metrics import ALL, METERS, AnalysedAudio, Meter, MeterContext
 from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Measure, Scorecard
 from models import SynthesizerTrn
 from synthesis import Voice
@@ -73,7 +73,7 @@ def voice(run):
 
 
 @pytest.fixture(scope="module")
-def prompts(run, voice):
+def texts(run, voice):
     return [*held_out(voice.config, voice.config.data.validation_files, 40),
             *read_sentences(run.parent / "sentences.txt")]
 
@@ -81,22 +81,23 @@ def prompts(run, voice):
 @pytest.fixture
 def peaks(monkeypatch):
     monkeypatch.setitem(METERS._builders, "peaks", Peaks)
-    monkeypatch.setattr(evaluator, "griffin_lim", lambda wav, data: 0.5 * wav)
+    monkeypatch.setattr(conditions, "griffin_lim", lambda wav, data: 0.5 * wav)
 
 
 @pytest.fixture
-def card(voice, prompts, tmp_path, peaks):
-    return evaluator.evaluate(voice, Source("tiny", 2, {"File": "x"}), prompts, tmp_path, Plan(meters=("peaks",)))
+def card(voice, texts, tmp_path, peaks):
+    return evaluator.evaluate(voice, VoiceInfo("tiny", 2, {"File": "x"}), texts, tmp_path,
+                              EvaluationOptions(meters=("peaks",)))
 
 
-def test_held_out_utterances_sound_in_four_conditions_and_test_sentences_in_one(card, prompts, tmp_path):
+def test_held_out_utterances_sound_in_four_conditions_and_test_sentences_in_one(card, texts, tmp_path):
     assert [item.kind for item in card.items] == [HELD_OUT, HELD_OUT, "word", "question", "word"]
     assert set(card.items[0].audio) == {RECORDING, COPY, GRIFFIN_LIM, VOICE} and set(card.items[2].audio) == {VOICE}
     for item in card.items:
         for condition, path in item.audio.items():
             samples = read_wav(tmp_path / path).samples
             assert np.abs(samples).max() == pytest.approx(item.values[condition]["peak"], abs=1e-4)
-    recorded = read_wav(prompts[0].recording).samples
+    recorded = read_wav(texts[0].recording).samples
     assert np.array_equal(read_wav(tmp_path / card.items[0].audio[RECORDING]).samples, recorded)
     assert abs(len(read_wav(tmp_path / card.items[0].audio[COPY]).samples) - len(recorded)) < 64
     assert card.items[2].notes == {VOICE: "ABC."}
@@ -113,19 +114,19 @@ def test_copies_and_voices_have_a_small_picture_of_their_alignment_and_nothing_e
         assert picture.stat().st_size < 10_000 and Image.open(picture).height > 100
 
 
-def test_the_picture_of_an_evaluation_before_does_not_stay(voice, prompts, tmp_path):
-    sound = evaluator.Sound(0, VOICE, np.zeros(800, np.float32), voice.speak("Abc.", seed=1).timings.symbols)
+def test_the_picture_of_an_evaluation_before_does_not_stay(voice, texts, tmp_path):
+    sound = conditions.Sound(0, VOICE, np.zeros(800, np.float32), voice.speak("Abc.", seed=1).timings.symbols)
     for each, is_there in ((sound, True), (sound._replace(symbols=()), False)):
-        path = tmp_path / evaluator.write_sound(tmp_path, prompts[0], each, 8000)
+        path = tmp_path / conditions.write_sound(tmp_path, texts[0], each, 8000)
         assert path.is_file() and path.with_suffix(".png").is_file() == is_there
 
 
-def test_the_symbols_of_a_recording_are_those_of_its_text_and_fill_it(voice, prompts):
-    recording = evaluator.recording_of(prompts[0].recording, 8000)
-    symbols = evaluator.symbols_of(voice, prompts[0], recording)
-    assert "".join(mark.text for mark in symbols) == prompts[0].text
+def test_the_symbols_of_a_recording_are_those_of_its_text_and_fill_it(voice, texts):
+    recording = conditions.load_recording(texts[0].recording, 8000)
+    symbols = conditions.align_symbols(voice, texts[0], recording)
+    assert "".join(mark.text for mark in symbols) == texts[0].text
     assert symbols[-1].end == len(recording) // 64 * 64 and symbols[0].start == 0
-    assert evaluator.symbols_of(voice, prompts[0], recording[:640]) == ()  # ten frames for more symbols
+    assert conditions.align_symbols(voice, texts[0], recording[:640]) == ()  # ten frames for more symbols
 
 
 def test_only_what_keeps_the_recordings_time_is_told_so(card):
@@ -152,32 +153,33 @@ def test_the_alignment_of_the_recordings_is_judged(card):
     assert card.health["state"] in card.health["verdict"] and 0 <= card.health["short_share"] <= 1
 
 
-def test_the_same_seed_sounds_the_same_whatever_else_is_said_and_another_does_not(voice, prompts, tmp_path, peaks):
+def test_the_same_seed_sounds_the_same_whatever_else_is_said_and_another_does_not(voice, texts, tmp_path, peaks):
     def peak_of_last(name, chosen, seed):
-        card = evaluator.evaluate(voice, Source("tiny"), chosen, tmp_path / name, Plan(seed, ("peaks",)))
+        options = EvaluationOptions(seed, ("peaks",))
+        card = evaluator.evaluate(voice, VoiceInfo("tiny"), chosen, tmp_path / name, options)
         return (tmp_path / name / card.items[-1].audio[VOICE]).read_bytes()
 
-    whole, alone, other = (peak_of_last("a", prompts[2:], 1), peak_of_last("b", prompts[-1:], 1),
-                           peak_of_last("c", prompts[-1:], 2))
+    whole, alone, other = (peak_of_last("a", texts[2:], 1), peak_of_last("b", texts[-1:], 1),
+                           peak_of_last("c", texts[-1:], 2))
     assert whole == alone and whole != other
 
 
-def test_without_held_out_utterances_the_summary_is_of_the_sentences(voice, prompts, tmp_path, peaks):
-    card = evaluator.evaluate(voice, Source("tiny"), prompts[2:], tmp_path, Plan(meters=("peaks",)))
+def test_without_held_out_utterances_the_summary_is_of_the_sentences(voice, texts, tmp_path, peaks):
+    card = evaluator.evaluate(voice, VoiceInfo("tiny"), texts[2:], tmp_path, EvaluationOptions(meters=("peaks",)))
     assert card.interval(VOICE, "peak").count == 3 and set(card.summary) == {VOICE}
     assert "alignment health" in card.absent
 
 
 def test_several_processes_measure_the_same():
-    heard = [Heard(np.full(4000, 0.1 * i, np.float32), 8000, "abc") for i in range(1, 5)]
-    settings = MeterSettings(("sanity",), "en-us", (), {})
-    assert evaluator.measure_all(settings, heard, jobs=2) == evaluator.measure_all(settings, heard, jobs=1)
+    heard = [AnalysedAudio(np.full(4000, 0.1 * i, np.float32), 8000, "abc") for i in range(1, 5)]
+    one, two = (measurement.measure_all(("sanity",), MeterContext(), heard, jobs) for jobs in (1, 2))
+    assert one == two
 
 
 def test_what_takes_long_is_told_a_few_times_where_no_terminal_shows_a_bar(capsys):
-    assert list(evaluator.watched(range(5000), "voice: saying 5000 texts", "text")) == list(range(5000))
+    assert list(conditions.with_progress(range(5000), "voice: speaking 5000 texts", "text")) == list(range(5000))
     told = capsys.readouterr().err
-    assert told.count("voice: saying 5000 texts") < 5 and "5000/5000" in told
+    assert told.count("voice: speaking 5000 texts") < 5 and "5000/5000" in told
 
 
 class Broken(Meter):
@@ -193,28 +195,28 @@ class Broken(Meter):
 
 def test_a_meter_that_fails_is_absent_and_the_others_go_on(monkeypatch, caplog):
     monkeypatch.setitem(METERS._builders, "broken", Broken)
-    heard = [Heard(0.1 * np.sin(np.arange(4000, dtype=np.float32)), 8000, text) for text in "abc"]
-    found = evaluator.measure_all(MeterSettings(("broken", "sanity"), "en-us", (), {}), heard)
+    heard = [AnalysedAudio(0.1 * np.sin(np.arange(4000, dtype=np.float32)), 8000, text) for text in "abc"]
+    found = measurement.measure_all(("broken", "sanity"), MeterContext(), heard)
     assert [measure.name for measure in found.measures] == ["sane"] and found.values == [{"sane": 100.0}] * 3
     assert found.absent == {"broken": "failed: RuntimeError: no more"} and caplog.text.count("Broken fails") == 1
 
 
-def test_recordings_are_no_part_of_what_speaking_takes(voice, prompts, tmp_path, peaks, monkeypatch):
+def test_recordings_are_no_part_of_what_speaking_takes(voice, texts, tmp_path, peaks, monkeypatch):
     order = []
-    for name in ("say", "recording_of"):
+    for name in ("speak_texts", "load_recording"):
         function = getattr(evaluator, name)
         monkeypatch.setattr(evaluator, name, lambda *args, name=name, function=function: (
             order.append(name), function(*args))[1])
-    evaluator.evaluate(voice, Source("tiny"), prompts[:1], tmp_path, Plan(meters=("peaks",)))
-    assert order == ["say", "recording_of"]
+    evaluator.evaluate(voice, VoiceInfo("tiny"), texts[:1], tmp_path, EvaluationOptions(meters=("peaks",)))
+    assert order == ["speak_texts", "load_recording"]
 
 
 def test_among_how_many_sentences_a_listener_chose_is_a_fact():
     pytest.importorskip("pocketsphinx")
-    measured = evaluator.Measured((Measure("sentence_id", "", "", "higher"),), [], [], {})
-    facts = evaluator._choice(measured, ["good morning", "good evening", "xqzt"])
+    measured = measurement.Measurements((Measure("sentence_id", "", "", "higher"),), [], [], {})
+    facts = evaluator._candidates_fact(measured, ["good morning", "good evening", "xqzt"])
     assert facts == {"Sentences to choose among": "2; chance is 50.0 %"}
-    assert not evaluator._choice(measured._replace(measures=()), ["good morning"])
+    assert not evaluator._candidates_fact(measured._replace(measures=()), ["good morning"])
 
 
 def test_a_file_that_is_no_scorecard_is_told(card, tmp_path):
@@ -225,18 +227,18 @@ def test_a_file_that_is_no_scorecard_is_told(card, tmp_path):
 
 
 def test_meters_are_chosen_by_their_name_or_by_what_they_measure():
-    assert evaluator.choose_meters(None) == ALL
-    assert evaluator.choose_meters(["mcd", "sanity", "f0_rmse"]) == ("sanity", "world")
-    cheap = evaluator.choose_meters(None, is_cheap=True)
-    assert not any(map(evaluator.is_costly, cheap))
+    assert measurement.choose_meters(None) == ALL
+    assert measurement.choose_meters(["mcd", "sanity", "f0_rmse"]) == ("sanity", "world")
+    cheap = measurement.choose_meters(None, is_cheap=True)
+    assert not any(map(measurement.is_costly, cheap))
     assert set(ALL) - set(cheap) == {*TrainConfig().costly_meters, "whisper"}, "training and --cheap disagree"
-    with pytest.raises(ValueError, match="nothing measures 'mdc'; the meters and their measures are sanity: sane; "):
-        evaluator.choose_meters(["mdc"])
+    with pytest.raises(ValueError, match="no meter or measure is called 'mdc'; .* are sanity: sane; "):
+        measurement.choose_meters(["mdc"])
 
 
 def test_nothing_to_say_is_an_error(voice, tmp_path):
-    with pytest.raises(ValueError, match="there is nothing to say: give a filelist"):
-        evaluator.evaluate(voice, Source("tiny"), [], tmp_path, Plan())
+    with pytest.raises(ValueError, match="there are no texts: give a filelist"):
+        evaluator.evaluate(voice, VoiceInfo("tiny"), [], tmp_path, EvaluationOptions())
 
 
 def test_each_speaker_is_copied_in_its_own_voice_and_says_sentences_in_turn(tmp_path):
@@ -245,13 +247,13 @@ def test_each_speaker_is_copied_in_its_own_voice_and_says_sentences_in_turn(tmp_
     duo = Voice.load(write_run(tmp_path / "run", config), "cpu")
     [first, second] = held_out(duo.config, config.data.validation_files, 2)
     assert {first.speaker, second.speaker} == {"alice", "bob"}
-    recording = evaluator.recording_of(first.recording, 8000)
-    own, other = (evaluator.copy_of(duo, prompt, recording, 1) for prompt in (first, second))
+    recording = conditions.load_recording(first.recording, 8000)
+    own, other = (conditions.copy_synthesis(duo, text, recording, 1) for text in (first, second))
     assert len(own) == len(other) and not np.array_equal(own, other)
     (tmp_path / "s.txt").write_text("word|Abc.\nword|Def.\nword|Ghi.\n")
     assert [each.speaker for each in read_sentences(tmp_path / "s.txt", duo.speakers)] == ["alice", "bob", "alice"]
-    assert set(others_of(duo.config, ["alice", "bob"])) == {"alice", "bob"}
-    assert set(others_of(duo.config, ["bob"])) == {"bob"} and others_of(duo.config, []) == {}
+    assert set(reference_recordings(duo.config, ["alice", "bob"])) == {"alice", "bob"}
+    assert set(reference_recordings(duo.config, ["bob"])) == {"bob"} and reference_recordings(duo.config, []) == {}
 
 
 def test_a_recording_that_cannot_be_read_is_passed_over(tmp_path):
@@ -259,43 +261,43 @@ def test_a_recording_that_cannot_be_read_is_passed_over(tmp_path):
     rows = next(filelist_rows(config.data.training_files, False))
     Path(rows.wav_paths[0]).write_bytes(b"no sound")
     Path(rows.wav_paths[1]).unlink()
-    [found] = others_of(config, [None]).values()
+    [found] = reference_recordings(config, [None]).values()
     assert len(found) == 5 and np.array_equal(found[0].samples, read_wav(rows.wav_paths[2]).samples)
 
 
 def test_held_out_utterances_are_spread_over_the_list(voice):
     config = voice.config
-    assert [prompt.id for prompt in held_out(config, config.data.training_files, 3)] == ["0001-00", "0005-04",
+    assert [text.id for text in held_out(config, config.data.training_files, 3)] == ["0001-00", "0005-04",
                                                                                       "0010-09"]
 
 
 def test_a_cleaned_filelist_is_read_with_the_texts_it_was_made_from(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, data=dataclasses.replace(tiny_config.data, cleaned_text=True))
     (tmp_path / "val.txt.cleaned").write_text("a.wav|ebisi\n")
-    [prompt] = held_out(config, tmp_path / "val.txt.cleaned", 40)
-    assert (prompt.text, prompt.symbols, prompt.is_written) == ("ebisi", "ebisi", False)
+    [text] = held_out(config, tmp_path / "val.txt.cleaned", 40)
+    assert (text.text, text.symbols, text.is_written) == ("ebisi", "ebisi", False)
     (tmp_path / "val.txt").write_text("a.wav|A B C\n")
-    [prompt] = held_out(config, tmp_path / "val.txt.cleaned", 40)
-    assert (prompt.text, prompt.symbols, prompt.is_written) == ("A B C", "ebisi", True)
+    [text] = held_out(config, tmp_path / "val.txt.cleaned", 40)
+    assert (text.text, text.symbols, text.is_written) == ("A B C", "ebisi", True)
     (tmp_path / "val.txt").write_text("b.wav|D E F\n")  # as many lines, of other recordings
-    [prompt] = held_out(config, tmp_path / "val.txt.cleaned", 40)
-    assert (prompt.text, prompt.is_written) == ("ebisi", False)
+    [text] = held_out(config, tmp_path / "val.txt.cleaned", 40)
+    assert (text.text, text.is_written) == ("ebisi", False)
 
 
 @pytest.mark.parametrize("language", ["en-us", "de"])
 def test_the_test_sentences_have_all_kinds_and_no_text_twice(language):
-    prompts = read_sentences(find_sentences(language))
-    assert len(prompts) == 40 == len({prompt.text for prompt in prompts}) == len({prompt.id for prompt in prompts})
-    assert [prompt.kind for prompt in one_of_each(prompts)] == list(KINDS)
-    assert max(len(prompt.text) for prompt in prompts if prompt.kind == "paragraph") > 300
+    texts = read_sentences(find_sentences(language))
+    assert len(texts) == 40 == len({text.text for text in texts}) == len({text.id for text in texts})
+    assert [text.kind for text in one_of_each_kind(texts)] == list(KINDS)
+    assert max(len(text.text) for text in texts if text.kind == "paragraph") > 300
 
 
 def test_the_listener_knows_all_words_of_the_english_test_sentences():
     pytest.importorskip("pocketsphinx")
-    from evaluation.listeners import recognisable
+    from evaluation.listeners import recognisable_sentences
 
-    texts = [prompt.text for prompt in read_sentences(find_sentences("en-us"))]
-    assert recognisable(texts) == texts
+    texts = [text.text for text in read_sentences(find_sentences("en-us"))]
+    assert recognisable_sentences(texts) == texts
     for name in ("demo_sentences.txt", "demo_test_sentences.txt", "en_sentences.txt"):
         assert not set(texts) & set((ROOT / "filelists" / name).read_text(encoding="utf-8").splitlines())
 

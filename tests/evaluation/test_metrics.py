@@ -10,7 +10,7 @@ from audio.io import Wav, read_wav
 from config import DataConfig
 from evaluation import metrics
 from evaluation.cepstra import DECIBELS, mel_alpha, mel_cepstra
-from evaluation.metrics import Heard, LineMeter, Setting, WorldMeter, open_meters
+from evaluation.metrics import AnalysedAudio, LineMeter, MeterContext, WorldMeter, open_meters
 from mel_processing import griffin_lim
 from text import espeak
 
@@ -28,7 +28,7 @@ def voice(hz, seconds=0.7, vowel=700.0):
 
 def world(samples, reference):
     pytest.importorskip("pyworld")
-    return WorldMeter(Setting()).measure(Heard(samples, RATE, TEXT, reference=reference))
+    return WorldMeter(MeterContext()).measure(AnalysedAudio(samples, RATE, TEXT, reference=reference))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_time_is_warped_but_kept_in_the_timing():
     silence = np.zeros(4000, np.float32)
     padded = np.concatenate([silence, slow, silence])
     assert world(padded, sound)["mcd"] < 2 < world(voice(150, 0.5, vowel=1100), sound)["mcd"]
-    values = metrics.TimingMeter(Setting()).measure(Heard(padded, RATE, TEXT, reference=sound))
+    values = metrics.TimingMeter(MeterContext()).measure(AnalysedAudio(padded, RATE, TEXT, reference=sound))
     assert values["duration_ratio"] == pytest.approx(1.5, abs=0.03)
     assert values["rate_error"] == pytest.approx(100 / 3, abs=1.5)
 
@@ -112,14 +112,14 @@ def test_time_is_warped_but_kept_in_the_timing():
     (voice(150, 6), TEXT, "5 characters a second"), (np.zeros(0), TEXT, "no sound"), (np.zeros(99), TEXT, "no sound"),
     (np.array([0.1, np.nan]), TEXT, "not finite")])
 def test_what_cannot_be_speech_is_told_with_its_reason(sound, text, note):
-    meter = metrics.SanityMeter(Setting())
-    heard = Heard(sound, RATE, text)
+    meter = metrics.SanityMeter(MeterContext())
+    heard = AnalysedAudio(sound, RATE, text)
     assert re.fullmatch(note, meter.notes(heard)), meter.notes(heard)
     assert meter.measure(heard) == {"sane": 0 if note else 100}
 
 
 def lines_of(sound, rate, hop):
-    return LineMeter(Setting()).measure(Heard(sound.astype(np.float32), rate, TEXT, hop_length=hop))
+    return LineMeter(MeterContext()).measure(AnalysedAudio(sound.astype(np.float32), rate, TEXT, hop_length=hop))
 
 
 @pytest.mark.parametrize(("rate", "hop"), [(16000, 160), (22050, 256), (48000, 512), (8000, 80)])
@@ -149,11 +149,11 @@ def test_a_recording_has_no_lines_and_where_none_can_be_told_nothing_is_said(cli
 def test_measures_of_copies_fall_with_noise_and_need_the_same_timing(clip, kind, name, package):
     pytest.importorskip(package)
     noise = np.random.default_rng(0).standard_normal(len(clip.samples)).astype(np.float32)
-    heard = [Heard(clip.samples + level * noise, clip.sampling_rate, TEXT, reference=clip.samples, keeps_time=True)
-             for level in (0.0, 0.01, 0.1)]
-    values = [kind(Setting()).measure(one)[name] for one in heard]
+    heard = [AnalysedAudio(clip.samples + level * noise, clip.sampling_rate, TEXT, reference=clip.samples,
+                           keeps_time=True) for level in (0.0, 0.01, 0.1)]
+    values = [kind(MeterContext()).measure(one)[name] for one in heard]
     assert values[0] > values[1] > values[2]
-    assert kind(Setting()).measure(heard[0]._replace(keeps_time=False)) == {}
+    assert kind(MeterContext()).measure(heard[0]._replace(keeps_time=False)) == {}
 
 
 def test_griffin_lim_sounds_like_the_recording_and_pieces_shuffled_do_not(clip):
@@ -162,8 +162,8 @@ def test_griffin_lim_sounds_like_the_recording_and_pieces_shuffled_do_not(clip):
     assert copy.shape == clip.samples.shape and copy.dtype == np.float32
     pieces = [clip.samples[i:i + 3000] for i in range(0, len(clip.samples), 3000)]
     shuffled = np.concatenate([pieces[i] for i in np.random.default_rng(1).permutation(len(pieces))])
-    good, bad = (WorldMeter(Setting()).measure(Heard(sound, clip.sampling_rate, TEXT, reference=clip.samples))
-                 for sound in (copy, shuffled))
+    good, bad = (WorldMeter(MeterContext()).measure(
+        AnalysedAudio(sound, clip.sampling_rate, TEXT, reference=clip.samples)) for sound in (copy, shuffled))
     assert good["mcd"] + 1 < bad["mcd"] and good["mcd"] < 6
     envelopes = [np.convolve(np.abs(sound), np.ones(200))[::20] for sound in (copy, clip.samples)]
     lags = np.correlate(envelopes[0], envelopes[1], "full").argmax() - len(envelopes[1]) + 1
@@ -178,8 +178,8 @@ def test_griffin_lim_of_less_than_a_frame_is_silence(length):
 @pytest.fixture(scope="module")
 def meters():
     names = [name for name in metrics.ALL if name not in ("quality", "whisper")]
-    return open_meters(names, rivals=[TEXT, "has never been surpassed."],
-                       recordings={None: [Wav(voice(150, 2), RATE)]})[0]
+    return open_meters(names, MeterContext(candidates=[TEXT, "has never been surpassed."],
+                                           recordings={None: [Wav(voice(150, 2), RATE)]}))[0]
 
 
 @pytest.mark.parametrize("sound", [np.zeros(0), np.zeros(1), np.full(30, 0.1), np.zeros(8000), voice(150, 0.03),
@@ -189,7 +189,7 @@ def test_no_meter_fails_at_sounds_that_are_no_speech(meters, sound):
     sound, speech = sound.astype(np.float32), voice(150, 1)
     for meter in meters:
         for samples, reference in ((sound, speech), (speech, sound), (sound, None)):
-            heard = Heard(samples, RATE, TEXT, reference=reference, keeps_time=True)
+            heard = AnalysedAudio(samples, RATE, TEXT, reference=reference, keeps_time=True)
             values = meter.measure(heard)
             assert set(values) <= {measure.name for measure in meter.measures}
             assert np.isfinite(list(values.values())).all()
@@ -199,9 +199,9 @@ def test_no_meter_fails_at_sounds_that_are_no_speech(meters, sound):
 def test_meters_of_words_find_the_sentence_that_was_said():
     pytest.importorskip("pocketsphinx")
     texts = ["My sister and I share a room upstairs.", "She put the letter in her coat pocket."]
-    opened, _ = open_meters(["sentence", "words"], rivals=texts)
+    opened, _ = open_meters(["sentence", "words"], MeterContext(candidates=texts))
     [sound] = espeak.speak(texts[:1], words_per_minute=140)
-    heard = Heard(sound.astype(np.float32) / 32768, espeak.SAMPLING_RATE, texts[0])
+    heard = AnalysedAudio(sound.astype(np.float32) / 32768, espeak.SAMPLING_RATE, texts[0])
     right = {name: value for meter in opened for name, value in meter.measure(heard).items()}
     wrong = {name: value for meter in opened for name, value in meter.measure(heard._replace(text=texts[1])).items()}
     assert right["sentence_id"] == 100 and wrong["sentence_id"] == 0
@@ -216,7 +216,7 @@ def test_a_meter_that_cannot_be_had_is_absent_with_its_reason(monkeypatch):
     assert [type(meter) for meter in opened] == [metrics.SanityMeter]
     assert absent["mcd"] == absent["f0_rmse"] == 'needs pyworld: pip install -e ".[evaluate]"'
     if "resemblyzer" not in absent["speaker_similarity"]:
-        assert absent["speaker_similarity"] == "there are no recordings of the voice to compare with"
+        assert absent["speaker_similarity"] == "there are no recordings of the speaker to compare with"
 
 
 @pytest.mark.parametrize(("name", "module", "measure"), [
@@ -232,10 +232,10 @@ def test_a_meter_whose_package_is_there_and_cannot_be_imported_is_absent(monkeyp
 
 def test_a_listener_is_absent_for_languages_it_does_not_know_and_without_rivals():
     pytest.importorskip("pocketsphinx")
-    opened, absent = open_meters(["sentence", "words"], language="de", rivals=[TEXT])
-    assert not opened and set(absent.values()) == {"the listener knows English only, not de"}
+    opened, absent = open_meters(["sentence", "words"], MeterContext("de", [TEXT]))
+    assert not opened and set(absent.values()) == {"pocketsphinx recognises English only, the language is de"}
     assert set(absent) == {"sentence_id", "wer", "words_heard"}
-    assert "it needs two or more" in open_meters(["sentence"], rivals=[TEXT])[1]["sentence_id"]
+    assert "expected two or more" in open_meters(["sentence"], MeterContext(candidates=[TEXT]))[1]["sentence_id"]
 
 
 def test_a_meter_that_nobody_made_is_refused():

@@ -13,7 +13,7 @@ import torch
 
 import checkpoint
 from discriminators import Discriminators
-from evaluation import card, curves, release
+from evaluation import card, plots, release
 from evaluation.card import Card
 from evaluation.release import Form
 from evaluation.scorecard import Interval, Measure, Scorecard
@@ -73,9 +73,10 @@ def test_the_curves_of_the_run_are_drawn_up_to_the_released_step(tmp_path):
     assert "![losses over training](curves.png)" in (folder / "README.md").read_text(encoding="utf-8")
     early = plt.imread(folder / "curves.png")
     assert early.shape[:2] == (400, 720) and (folder / "curves.png").stat().st_size < 60_000
-    assert curves.draw(run / "metrics.jsonl", 3, tmp_path / "later.png")
+    assert plots.write_loss_curves(run / "metrics.jsonl", 3, tmp_path / "later.png")
     assert not np.array_equal(plt.imread(tmp_path / "later.png"), early)
-    assert not curves.draw(run / "metrics.jsonl", 0, tmp_path / "none.png") and not (tmp_path / "none.png").exists()
+    assert not plots.write_loss_curves(run / "metrics.jsonl", 0, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
     release.write(untrained(), folder, NOBODY, PLAIN)
     assert not (folder / "curves.png").exists() and "curves" not in (folder / "README.md").read_text(encoding="utf-8")
 

@@ -251,7 +251,7 @@ def test_alignment_health_says_that_the_posterior_encoder_is_missing(release, ti
         alignment.health_of(voice.model, [batch], voice.text, voice.config.data)
     with pytest.raises(ValueError, match="has no posterior encoder"):  # before any line is read
         mismatch.rank(voice.model, voice.config, [], voice.text)
-    assert not evaluator.reads_recordings(voice)
+    assert not evaluator.has_posterior_encoder(voice)
 
 
 @pytest.mark.parametrize("part", TRAINING_PARTS)

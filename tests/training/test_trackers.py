@@ -16,6 +16,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import config
+from evaluation.plots import plot_alignment, plot_mels, plot_speech
 from tests.conftest import tiny
 from tests.test_checkpoint import failing
 from training import trackers
@@ -28,9 +29,6 @@ from training.trackers import (
     Trackers,
     WandbTracker,
     make_trackers,
-    plot_alignment,
-    plot_mels,
-    plot_speech,
 )
 from utils import described
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from audio.io import write_wav
-from evaluation.report import listening_test
+from evaluation.report import listening_scores, listening_test
 from evaluation.report.media import Clip
 from tests.evaluation.report.test_report import RATE, tone
 
@@ -78,12 +78,12 @@ def test_an_anchor_has_nothing_above_three_and_a_half_kilohertz():
 
 
 def test_all_sounds_are_equally_loud_and_none_is_clipped():
-    quiet = listening_test.levelled(Clip(tone(200) * 0.01, RATE)).samples
+    quiet = listening_test.at_level(Clip(tone(200) * 0.01, RATE)).samples
     assert np.sqrt(np.mean(quiet**2)) == pytest.approx(listening_test.LEVEL, rel=1e-3)
     click = np.zeros(RATE, np.float32)
     click[10] = 0.5
-    assert np.abs(listening_test.levelled(Clip(click, RATE)).samples).max() == pytest.approx(listening_test.PEAK)
-    assert not listening_test.levelled(Clip(np.zeros(9, np.float32), RATE)).samples.any()
+    assert np.abs(listening_test.at_level(Clip(click, RATE)).samples).max() == pytest.approx(listening_test.PEAK)
+    assert not listening_test.at_level(Clip(np.zeros(9, np.float32), RATE)).samples.any()
 
 
 @pytest.mark.parametrize(("kind", "names", "reference", "message"), [
@@ -111,11 +111,11 @@ def test_mean_opinions_are_ranked_with_intervals(conditions, tmp_path):
     means = {"recording": 5, "blurred-voice": 2, "sharp-voice": 4}
     files = [answer(page, tmp_path / f"{i}.json", lambda condition, item, i=i: means[condition] - i % 2, str(i))
              for i in range(6)]
-    outcome = listening_test.score_answers(files, listening_test.key_path(page))
-    assert [score.condition for score in outcome.scores] == ["recording", "sharp-voice", "blurred-voice"]
-    best = outcome.scores[0]
+    result = listening_scores.score_answers(files, listening_test.key_path(page))
+    assert [score.condition for score in result.scores] == ["recording", "sharp-voice", "blurred-voice"]
+    best = result.scores[0]
     assert best.mean == best.median == 4.5 and 4 <= best.low < 4.5 < best.high <= 5 and best.ratings == 24
-    assert "6 listeners" in outcome.table() and "blurred-voice" in outcome.table()
+    assert "6 listeners" in result.table() and "blurred-voice" in result.table()
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says(conditions, tmp_path):
@@ -125,7 +125,7 @@ def test_the_interval_of_a_mean_is_as_wide_as_theory_says(conditions, tmp_path):
     for i in range(100):  # listeners differ, items do not
         taste = float(random.normal())
         files.append(answer(page, tmp_path / f"{i}.json", lambda condition, item, taste=taste: taste, str(i)))
-    score = listening_test.score_answers(files, listening_test.key_path(page)).scores[0]
+    score = listening_scores.score_answers(files, listening_test.key_path(page)).scores[0]
     assert score.high - score.low == pytest.approx(2 * 1.96 / math.sqrt(100), rel=0.2)
 
 
@@ -133,17 +133,17 @@ def test_a_listener_who_does_not_find_the_hidden_reference_is_left_out(condition
     page = listening_test.write_test("mushra", conditions, tmp_path / "test.html", reference="recording")
     good = answer(page, tmp_path / "good.json", lambda name, item: 100 if name == "recording" else 50, "good")
     deaf = answer(page, tmp_path / "deaf.json", lambda name, item: 10, "deaf")
-    outcome = listening_test.score_answers([good, deaf], listening_test.key_path(page))
-    assert outcome.listeners == 1 and outcome.excluded == (str(deaf),)
-    assert outcome.scores[0][:2] == ("recording", 100) and outcome.scores[1].median == 50
-    assert "left out" in outcome.table() and "deaf.json" in outcome.table()
+    result = listening_scores.score_answers([good, deaf], listening_test.key_path(page))
+    assert result.listeners == 1 and result.excluded == (str(deaf),)
+    assert result.scores[0][:2] == ("recording", 100) and result.scores[1].median == 50
+    assert "left out" in result.table() and "deaf.json" in result.table()
 
 
 def test_if_nobody_finds_the_hidden_reference_nothing_is_scored(conditions, tmp_path):
     page = listening_test.write_test("mushra", conditions, tmp_path / "test.html", reference="recording")
     deaf = answer(page, tmp_path / "deaf.json", lambda name, item: 10)
-    outcome = listening_test.score_answers([deaf], listening_test.key_path(page))
-    assert outcome.listeners == 0 and outcome.scores == () and "left out" in outcome.table()
+    result = listening_scores.score_answers([deaf], listening_test.key_path(page))
+    assert result.listeners == 0 and result.scores == () and "left out" in result.table()
 
 
 @pytest.mark.parametrize(("correct", "trials"), [(16, 20), (10, 20), (0, 8), (8, 8)])
@@ -153,12 +153,12 @@ def test_abx_is_a_binomial_test(correct, trials, conditions, tmp_path):
     two = {name: conditions[name] for name in ("recording", "sharp-voice")}
     page = listening_test.write_test("abx", two, tmp_path / "test.html")
     file = answer_abx(page, tmp_path / "a.json", correct, trials)
-    outcome = listening_test.score_answers([file], listening_test.key_path(page))
+    result = listening_scores.score_answers([file], listening_test.key_path(page))
     reference = binomtest(correct, trials, alternative="greater")
     interval = binomtest(correct, trials).proportion_ci(method="wilson")
-    assert outcome.p_value == pytest.approx(reference.pvalue)
-    assert outcome.share == pytest.approx((interval.low, interval.high), abs=1e-6)
-    assert ("the difference is heard" in outcome.table()) == (reference.pvalue < 0.05)
+    assert result.p_value == pytest.approx(reference.pvalue)
+    assert result.share == pytest.approx((interval.low, interval.high), abs=1e-6)
+    assert ("the difference is heard" in result.table()) == (reference.pvalue < 0.05)
 
 
 def test_answers_that_are_not_of_this_test_are_refused(conditions, tmp_path):
@@ -173,11 +173,11 @@ def test_answers_that_are_not_of_this_test_are_refused(conditions, tmp_path):
     for files, message in (([], "no answers"), ([broken], "cannot be read"), ([tmp_path / "none"], "cannot be read"),
                            ([key], "holds no 'answers'"), ([foreign], "the key is of"), ([edited], "was it edited")):
         with pytest.raises(ValueError, match=message):
-            listening_test.score_answers(files, key)
+            listening_scores.score_answers(files, key)
 
 
 def test_one_listener_s_file_counts_once(conditions, tmp_path):
     page = listening_test.write_test("mos", conditions, tmp_path / "test.html")
     files = [answer(page, tmp_path / name, lambda condition, item: 3) for name in ("a.json", "copy.json")]
     with pytest.raises(ValueError, match="same listener"):
-        listening_test.score_answers(files, listening_test.key_path(page))
+        listening_scores.score_answers(files, listening_test.key_path(page))

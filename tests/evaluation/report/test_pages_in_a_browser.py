@@ -7,7 +7,7 @@ import pytest
 
 from audio.io import write_wav
 from evaluation.plots import alignment_png
-from evaluation.report import listening_test, report
+from evaluation.report import listening_scores, listening_test, report
 from synthesis.timings import TimedLabel
 from tests.evaluation.report.test_report import RATE, make_card, tone, write_metrics
 
@@ -96,8 +96,8 @@ def test_a_comparison_and_a_progress_page_open(browser, evaluated, tmp_path):
     show(browser, report.write_comparison(*evaluated, tmp_path / "comparison.html"), 390)
     assert_sound(browser)
     write_wav(tmp_path / "a.wav", tone(200), RATE)
-    moments = [report.Moment(step, tmp_path / "a.wav", {}) for step in (1, 2)]
-    show(browser, report.write_progress("demo", "Good morning.", moments, [], tmp_path / "progress.html"), 390)
+    samples = [report.CheckpointSample(step, tmp_path / "a.wav", {}) for step in (1, 2)]
+    show(browser, report.write_progress("demo", "Good morning.", samples, [], tmp_path / "progress.html"), 390)
     assert_sound(browser)
 
 
@@ -111,8 +111,8 @@ def test_a_chart_tells_its_values_by_arrow_keys(browser, evaluated, tmp_path):
 
 def test_a_player_that_starts_stops_the_other(browser, tmp_path):
     write_wav(tmp_path / "a.wav", tone(200, 20), RATE)
-    moments = [report.Moment(step, tmp_path / "a.wav", {}) for step in (1, 2)]
-    show(browser, report.write_progress("demo", "Good morning.", moments, [], tmp_path / "progress.html"))
+    samples = [report.CheckpointSample(step, tmp_path / "a.wav", {}) for step in (1, 2)]
+    show(browser, report.write_progress("demo", "Good morning.", samples, [], tmp_path / "progress.html"))
     browser.find_element(By.TAG_NAME, "h1").click()  # a page that nobody touched may not play
     states = "return [...document.querySelectorAll('audio')].map(sound => sound.paused)"
     for i, expected in enumerate(([False, True], [True, False])):
@@ -164,8 +164,8 @@ def test_opinions_are_given_by_keyboard_and_score(browser, conditions, tmp_path)
         browser.find_element(By.TAG_NAME, "body").send_keys("5" if key[sound][0] == "real" else "2", Keys.ENTER)
     answers = finish(browser, tmp_path)
     assert_sound(browser)
-    outcome = listening_test.score_answers([answers], listening_test.key_path(page))
-    assert {score.condition: score.mean for score in outcome.scores} == {"real": 5, "bad": 2}
+    result = listening_scores.score_answers([answers], listening_test.key_path(page))
+    assert {score.condition: score.mean for score in result.scores} == {"real": 5, "bad": 2}
     assert json.loads(answers.read_text(encoding="utf-8"))["listener"] == "Anna"
 
 
@@ -178,9 +178,9 @@ def test_pairs_are_told_apart_and_score(browser, conditions, tmp_path):
         right = browser.execute_script("return trials[place].sounds.indexOf(trials[place].x)")
         browser.find_elements(By.CSS_SELECTOR, "#answer input")[right].click()
         browser.find_element(By.ID, "next").click()
-    outcome = listening_test.score_answers([finish(browser, tmp_path)], listening_test.key_path(page))
+    result = listening_scores.score_answers([finish(browser, tmp_path)], listening_test.key_path(page))
     assert_sound(browser)
-    assert (outcome.correct, outcome.trials) == (4, 4)
+    assert (result.correct, result.trials) == (4, 4)
 
 
 def test_sounds_are_rated_beside_a_reference_and_score(browser, conditions, tmp_path):
@@ -197,9 +197,9 @@ def test_sounds_are_rated_beside_a_reference_and_score(browser, conditions, tmp_
             wish = wanted[key[sound][0]]
             slider.send_keys(Keys.END, *[Keys.ARROW_LEFT] * (100 - wish))
         browser.find_element(By.ID, "next").click()
-    outcome = listening_test.score_answers([finish(browser, tmp_path)], listening_test.key_path(page))
+    result = listening_scores.score_answers([finish(browser, tmp_path)], listening_test.key_path(page))
     assert_sound(browser)
-    assert {score.condition: score.mean for score in outcome.scores} == wanted and not outcome.excluded
+    assert {score.condition: score.mean for score in result.scores} == wanted and not result.excluded
 
 
 def test_two_listeners_hear_other_orders_and_one_seed_gives_one_order(browser, conditions, tmp_path):

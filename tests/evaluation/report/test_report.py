@@ -5,14 +5,17 @@ import re
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
 from audio.io import write_wav
 from evaluation.plots import HEIGHT, LINE, alignment_png
 from evaluation.report import comparison, report, sections
 from evaluation.report.charts import POINTS, Trace, chart, round_values, thinned
-from evaluation.report.html import Markup, number, tag, write_page
+from evaluation.report.grades import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, grade_measure
+from evaluation.report.html import macro, number, render, write_page
 from evaluation.report.media import BANDS, Clip, mel_decibels, sound_uri, spectrogram_uri
-from evaluation.report.verdict import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, judge
+from evaluation.run_metrics import metrics_path, read_metrics
 from evaluation.scorecard import (
     COPY,
     GRIFFIN_LIM,
@@ -31,7 +34,7 @@ from synthesis.timings import TimedLabel
 RATE = 8000
 DNSMOS = Measure("dnsmos", "Sound quality (DNSMOS)", "", "higher")
 MCD = Measure("mcd", "Mel-cepstral distortion", "dB", "lower")
-SPEED = Measure("rate", "Speaking rate", "", "near 1")
+SPEED = Measure("rate", "BaseVoice rate", "", "near 1")
 PESQ = Measure("pesq", "PESQ", "", "higher")
 MEASURES = (DNSMOS, MCD, SPEED, PESQ)
 USUAL = {RECORDING: {"dnsmos": 3.2, "rate": 1.0}, COPY: {"dnsmos": 3.0, "mcd": 3.0, "pesq": 3.0},
@@ -127,12 +130,12 @@ def test_test_sentences_have_a_table_by_kind(tmp_path):
 
 
 def test_two_evaluations_of_one_checkpoint_have_different_names(tmp_path):
-    names = [exhibit.name for exhibit in sections.load([make_card(tmp_path / "a"), make_card(tmp_path / "b")])]
+    names = [run.name for run in sections.load_runs([make_card(tmp_path / "a"), make_card(tmp_path / "b")])]
     assert len(set(names)) == 2
 
 
 def test_curves_come_from_the_run_above_and_a_torn_line_is_left_out(evaluated):
-    curves = report.read_metrics(report.metrics_path(evaluated))
+    curves = read_metrics(metrics_path(evaluated))
     assert list(curves["valid/mel"][0]) == [0, 10, 20, 30, 40]
     assert set(curves) == {"train/mel", "train/adversarial", "valid/mel", "health/sharpness"}
 
@@ -211,16 +214,16 @@ def test_any_symbols_can_be_drawn_wide_enough_for_their_time():
     (POOR, SPEED, {"voice": 0.8}),
 ])
 def test_a_verdict_places_the_voice_between_ceiling_and_floor(grade, measure, means):
-    assert judge(card_with(measure, **means), measure).grade == grade
+    assert grade_measure(card_with(measure, **means), measure).grade == grade
 
 
 @pytest.mark.parametrize(("measure", "means"), [
     (DNSMOS, {"recording": 3.2, "floor": 2, "voice": 3.2}), (MCD, {"copy": 3, "floor": 5, "voice": 3}),
     (PESQ, {"copy": 3, "floor": 2}), (SPEED, {"voice": 1.0})])
 def test_of_five_texts_nothing_is_called_good(measure, means):
-    judgement = judge(card_with(measure, count=5, **means), measure)
-    assert judgement.grade == FEW and "5 texts are too few to say" in judgement.text
-    assert judge(card_with(measure, count=6, **means), measure).grade == GOOD
+    grade = grade_measure(card_with(measure, count=5, **means), measure)
+    assert grade.grade == FEW and "5 texts are too few to say" in grade.text
+    assert grade_measure(card_with(measure, count=6, **means), measure).grade == GOOD
 
 
 def test_a_voice_that_is_worse_at_each_text_is_not_good_however_much_the_texts_differ():
@@ -228,29 +231,30 @@ def test_a_voice_that_is_worse_at_each_text_is_not_good_however_much_the_texts_d
     card = card_of(DNSMOS, {RECORDING: hard, VOICE: hard - 0.2})
     voice, recording = (card.interval(name, "dnsmos") for name in (VOICE, RECORDING))
     assert voice.high > recording.value, "the intervals overlap"
-    assert judge(card, DNSMOS).grade == BETWEEN and "short of the recordings" in judge(card, DNSMOS).text
+    grade = grade_measure(card, DNSMOS)
+    assert grade.grade == BETWEEN and "short of the recordings" in grade.text
 
 
 def test_a_value_that_json_has_no_number_for_is_left_out_of_the_verdict(tmp_path):
     values = np.append(np.linspace(3, 3.5, 6), np.nan)
     card_of(DNSMOS, {RECORDING: values, VOICE: values}).save(tmp_path)
-    assert judge(Scorecard.load(tmp_path), DNSMOS).grade == GOOD
+    assert grade_measure(Scorecard.load(tmp_path), DNSMOS).grade == GOOD
 
 
 def test_where_lower_is_better_the_verdict_turns_around():
     error = Measure("wer", "Word error rate", "%", "lower")
     card = card_with(error, recording=13, floor=26, voice=52)
-    assert judge(card, error).grade == POOR and "worse than the floor" in judge(card, error).text
+    assert grade_measure(card, error).grade == POOR and "worse than the floor" in grade_measure(card, error).text
 
 
 def test_where_the_floor_is_as_good_as_the_recordings_the_verdict_says_that_it_says_little():
-    assert "says little" in judge(card_with(DNSMOS, recording=3.2, voice=3.2, floor=3.2), DNSMOS).text
-    assert "says little" not in judge(card_with(DNSMOS, recording=3.2, voice=3.2, floor=2.1), DNSMOS).text
+    assert "says little" in grade_measure(card_with(DNSMOS, recording=3.2, voice=3.2, floor=3.2), DNSMOS).text
+    assert "says little" not in grade_measure(card_with(DNSMOS, recording=3.2, voice=3.2, floor=2.1), DNSMOS).text
 
 
 def test_a_number_with_nothing_beside_it_gets_no_verdict():
     seconds = Measure("rtf", "Real-time factor", "", "lower")
-    assert judge(card_with(seconds, voice=0.1), seconds) is None
+    assert grade_measure(card_with(seconds, voice=0.1), seconds) is None
 
 
 def test_a_mean_of_one_item_has_no_interval_and_is_still_shown(tmp_path):
@@ -315,11 +319,11 @@ def test_evaluations_of_different_texts_are_not_compared(tmp_path):
 
 
 def test_progress_shows_the_checkpoints_in_order(tmp_path):
-    moments = []
+    samples = []
     for step in (300, 100, 200):
         write_wav(tmp_path / f"{step}.wav", tone(step), RATE)
-        moments.append(report.Moment(step, tmp_path / f"{step}.wav", {"mcd": 1000 / step}))
-    page = report.write_progress("demo", "Say <this>.", moments, [MCD, PESQ], tmp_path / "progress.html")
+        samples.append(report.CheckpointSample(step, tmp_path / f"{step}.wav", {"mcd": 1000 / step}))
+    page = report.write_progress("demo", "Say <this>.", samples, [MCD, PESQ], tmp_path / "progress.html")
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"<figcaption>Step (\d+)", text) == ["100", "200", "300"]
     assert "Say &lt;this&gt;." in text and text.count('<figure class="chart">') == 1
@@ -372,9 +376,15 @@ def test_a_curve_of_one_point_or_one_value_is_drawn():
 
 
 def test_markup_is_escaped_once_and_only_where_it_is_text():
-    assert tag("p", "a < b", tag("b", "&"), class_="x", title='"') == \
-        '<p class="x" title="&quot;">a &lt; b<b>&amp;</b></p>'
-    assert isinstance(tag("br"), Markup) and tag("input", disabled=True, checked=False) == "<input disabled>"
+    inner = macro("graded", "a < b & c", 'x" y')
+    assert inner == '<span class="x&#34; y">a &lt; b &amp; c</span>' and isinstance(inner, Markup)
+    assert str(inner) in macro("table", '"', ["<b>"], [[inner, "&"]])
+    assert 'aria-label="&#34;"' in macro("table", '"', ["<b>"], []) and "<b>" not in macro("table", '"', ["<b>"], [])
+
+
+def test_a_template_that_misses_a_value_fails():
+    with pytest.raises(UndefinedError, match="count"):
+        render("listening_test.html", kind="abx")
 
 
 def test_data_cannot_end_the_script_that_holds_it(tmp_path):

@@ -1,7 +1,7 @@
-"""What a voice is asked to say when it is evaluated: held-out utterances, and test sentences that never change.
+"""Texts of an evaluation: held-out utterances, and fixed test sentences.
 
-    prompts = held_out(config, "data/demo/val.txt", count=40)
-    prompts += read_sentences(find_sentences("en-us"))
+    texts = held_out(config, "data/demo/val.txt", count=40)
+    texts += read_sentences(find_sentences("en-us"))
 
 A file of test sentences has lines "kind|text"; the kinds are in KINDS.
 """
@@ -29,32 +29,32 @@ from text import TextProcessor
 HELD_OUT = "held-out"
 KINDS = ("word", "number", "question", "sentence", "paragraph")
 FOLDER = Path(__file__).parents[1] / "filelists"
-RIVALS = 100  # sentences that the listener chooses among, where there are so many
-RECORDINGS = 5  # others of a speaker that the voice is compared with
+CANDIDATES = 100  # sentences of closed-set recognition, if there are so many
+RECORDINGS = 5  # of each speaker, for the speaker similarity
 
 
-class Prompt(NamedTuple):
-    """A text to be said."""
+class EvalText(NamedTuple):
+    """A text to be synthesised."""
 
     id: str  # the same in each evaluation of the same lists
-    text: str  # as people write it, or the symbols where that is not known
+    text: str  # as written, or the symbols if that is not known
     kind: str  # HELD_OUT or one of KINDS
     speaker: str | None = None
     recording: str | None = None  # audio file
     symbols: str | None = None  # of a filelist that was cleaned already; None: the text goes through the cleaners
-    is_written: bool = True  # False: the text is symbols, which no listener can compare with words
+    is_written: bool = True  # False: the text is symbols, which cannot be compared with recognised words
 
     def text_ids(self, processor: TextProcessor) -> list[int]:
-        """What the model reads, as it would in training.
+        """Encode the text as in training.
 
         Raises:
-            ValueError: the symbol table lacks something.
+            ValueError: a symbol that is not in the table.
         """
         return processor.encode(processor.clean([self.text])[0] if self.symbols is None else self.symbols)
 
 
-def held_out(config: Config, filelist: str | Path, count: int) -> list[Prompt]:
-    """Utterances of a filelist, at most `count`, spread evenly over it.
+def held_out(config: Config, filelist: str | Path, count: int) -> list[EvalText]:
+    """Read utterances of a filelist, at most `count`, spread evenly over it.
 
     Raises:
         FileNotFoundError, FilelistError: as `read_filelist`.
@@ -62,19 +62,19 @@ def held_out(config: Config, filelist: str | Path, count: int) -> list[Prompt]:
     lines = read_filelist(filelist, config.multispeaker)
     written = _written_lines(Path(filelist), config.multispeaker) if config.data.cleaned_text else None
     if written is not None and [line.wav_path for line in written] != [line.wav_path for line in lines]:
-        written = None  # edited since it was cleaned: nobody knows which text is whose
-    prompts = []
-    for place in np.unique(np.linspace(0, len(lines) - 1, min(count, len(lines))).round().astype(int)):
-        line = lines[place]
-        prompts.append(Prompt(
-            f"{place + 1:04d}-{Path(line.wav_path).stem}", written[place].text if written else line.text, HELD_OUT,
+        written = None  # edited since it was cleaned: the texts cannot be matched
+    texts = []
+    for i in np.unique(np.linspace(0, len(lines) - 1, min(count, len(lines))).round().astype(int)):
+        line = lines[i]
+        texts.append(EvalText(
+            f"{i + 1:04d}-{Path(line.wav_path).stem}", written[i].text if written else line.text, HELD_OUT,
             line.speaker, line.wav_path, line.text if config.data.cleaned_text else None,
             not config.data.cleaned_text or written is not None))
-    return prompts
+    return texts
 
 
 def _written_lines(filelist: Path, multispeaker: bool) -> list[Line] | None:
-    """The lines that `preprocess.py` cleaned into list.txt.cleaned, if list.txt is still beside it."""
+    """The lines of list.txt from which `preprocess.py` made list.txt.cleaned; None if that file is gone."""
     source = filelist.with_suffix("")
     if filelist.suffix != ".cleaned" or not source.is_file():
         return None
@@ -82,19 +82,19 @@ def _written_lines(filelist: Path, multispeaker: bool) -> list[Line] | None:
 
 
 def find_sentences(language: str) -> Path | None:
-    """The test sentences of a language, as espeak calls it; None where this project has none."""
+    """Find the file of test sentences of an espeak language; None where this project has none."""
     path = FOLDER / f"test_sentences_{language.split('-')[0]}.txt"
     return path if path.is_file() else None
 
 
-def read_sentences(path: str | Path, speakers: Sequence[str] = ()) -> list[Prompt]:
-    """The sentences of a file; with speakers, each says the next one in turn.
+def read_sentences(path: str | Path, speakers: Sequence[str] = ()) -> list[EvalText]:
+    """Read test sentences from a file; speakers take turns.
 
     Raises:
         FileNotFoundError: there is no such file.
         FilelistError: a line that is not "kind|text", naming each, or none at all.
     """
-    prompts: list[Prompt] = []
+    texts: list[EvalText] = []
     faults = []
     for place, row in numbered_rows(path):
         kind, bar, text = (part.strip() for part in row.partition("|"))
@@ -102,35 +102,35 @@ def read_sentences(path: str | Path, speakers: Sequence[str] = ()) -> list[Promp
             faults.append(f"{place}: {row!r} is not a test sentence; expected kind|text, with a kind of "
                           f"{', '.join(KINDS)}")
             continue
-        number = 1 + sum(prompt.kind == kind for prompt in prompts)
-        speaker = speakers[len(prompts) % len(speakers)] if speakers else None
-        prompts.append(Prompt(f"{kind}-{number:02d}", text, kind, speaker))
-    if not prompts and not faults:
+        number = 1 + sum(other.kind == kind for other in texts)
+        speaker = speakers[len(texts) % len(speakers)] if speakers else None
+        texts.append(EvalText(f"{kind}-{number:02d}", text, kind, speaker))
+    if not texts and not faults:
         faults.append(f"{path} holds no lines; expected kind|text")
     if faults:
         raise FilelistError(faults)
-    return prompts
+    return texts
 
 
-def one_of_each(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The first of each kind, in the order of KINDS."""
-    return [next(prompt for prompt in prompts if prompt.kind == kind)
-            for kind in KINDS if any(prompt.kind == kind for prompt in prompts)]
+def one_of_each_kind(texts: Sequence[EvalText]) -> list[EvalText]:
+    """Return the first text of each kind, in the order of KINDS."""
+    return [next(text for text in texts if text.kind == kind)
+            for kind in KINDS if any(text.kind == kind for text in texts)]
 
 
-def rivals_of(config: Config, prompts: Sequence[Prompt]) -> tuple[str, ...]:
-    """Sentences among which a listener shall find the one that was said: the prompts', and more of the same list."""
-    texts = [prompt.text for prompt in prompts if prompt.is_written and prompt.kind != "paragraph"]
+def candidate_texts(config: Config, texts: Sequence[EvalText]) -> tuple[str, ...]:
+    """Sentences for closed-set recognition: the texts without paragraphs, and more of the training list."""
+    found = [text.text for text in texts if text.is_written and text.kind != "paragraph"]
     path = config.data.training_files
     if not config.data.cleaned_text and Path(path).is_file():
         for rows in filelist_rows(path, config.multispeaker):
-            texts += rows.texts[: max(0, RIVALS - len(texts))]
+            found += rows.texts[: max(0, CANDIDATES - len(found))]
             break
-    return tuple(dict.fromkeys(texts))
+    return tuple(dict.fromkeys(found))
 
 
-def others_of(config: Config, speakers: Iterable[str | None]) -> dict[str | None, list[Wav]]:
-    """A few recordings of each speaker that were trained on, to know the voice by; unreadable ones are passed over."""
+def reference_recordings(config: Config, speakers: Iterable[str | None]) -> dict[str | None, list[Wav]]:
+    """Read a few training recordings of each speaker, for the speaker similarity; unreadable ones are skipped."""
     path = config.data.training_files
     found: dict[str | None, list[Wav]] = {speaker: [] for speaker in speakers}
     if not found or not Path(path).is_file():
