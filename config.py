@@ -2,8 +2,9 @@
 
     config = config.load("configs/ljs.json", overrides=["train.batch_size=8"])
 
-One section per dataclass; a function takes the section it needs. The JSON files published with VITS in 2021 load:
-their keys are ours, `RENAMED` moves the few that became clearer, `RETIRED` names the ones that nothing ever read.
+One section per dataclass; a function takes the section it needs. A field is made by `setting`, with its default, help,
+unit and bounds; `describe` lists them all. The JSON files published with VITS in 2021 load: their keys are ours,
+`RENAMED` moves the few that became clearer, `RETIRED` names the ones that nothing ever read.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import logging
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils import write_text_atomic
 
@@ -56,112 +57,196 @@ TEXT = 4096  # characters of a text
 ENTRIES = 64  # of a list that has no limit of its own
 
 
-def at_most(default: Any, most: float | None, least: float | None = None, entries: int = ENTRIES) -> Any:
-    """A field with limits, so that no file can ask for more memory than a machine has.
+class Bounds(NamedTuple):
+    """What values a setting may have: of a list, each number in it."""
+
+    above: float | None = None
+    least: float | None = None
+    below: float | None = None
+    most: float = LARGEST
+    choices: tuple[str, ...] = ()
+    entries: int = ENTRIES  # of a list
+    unit: str = ""
+
+    def __str__(self) -> str:
+        """The range as one writes it, "above 0, at most 65536"; empty where any value will do."""
+        if self.choices:
+            return _listed(self.choices)
+        if 1 in (self.below, self.most):
+            low = f"[{self.least}" if self.least is not None else f"({self.above}"
+            return f"{low}, {'1)' if self.below == 1 else '1]'}"
+        most = None if self.most in (LARGEST, math.inf) else self.most
+        claims = (("above", self.above), ("at least", self.least), ("below", self.below), ("at most", most))
+        return ", ".join(f"{claim} {limit}" for claim, limit in claims if limit is not None)
+
+    def violated(self, value: float | str) -> str | None:
+        """What a number or text must be and is not, behind "it must"; None if it is within bounds."""
+        if isinstance(value, str):
+            return f"be {self}" if self.choices and value not in self.choices else None
+        is_low = self.above is not None and not value > self.above or self.least is not None and not value >= self.least
+        is_high = self.below is not None and not value < self.below or not value <= self.most
+        if not (is_low or is_high):
+            return None
+        if 1 in (self.below, self.most):
+            return f"lie in {self}"
+        if is_low:
+            return (f"be above {self.above}" if self.above is not None else
+                    f"be at least {self.least} {self.unit}".rstrip() if self.least else "be 0 or more")
+        return f"be at most {self.most} {self.unit}".rstrip()
+
+
+def setting(default: Any, text: str, unit: str = "", **bounds: Any) -> Any:
+    """A field of a section.
 
     Args:
         default: its value where none is given.
-        most: largest value; of a list, of each number in it. None: no limit but LARGEST.
-        least: smallest value.
-        entries: of a list.
+        text: what it is, for people.
+        unit: of its numbers.
+        bounds: of `Bounds`. Each size has an upper one, so that no file can ask for more memory than a machine has.
     """
-    return field(default=default, metadata={"most": most, "least": least, "entries": entries})
+    return field(default=default, metadata={"help": text, "bounds": Bounds(unit=unit, **bounds)})
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """The loop, its optimizers and the weights of the objective."""
+class LengthSettings:
+    """Length of a run, seed and log."""
 
-    log_interval: int = 200  # steps
-    eval_interval: int = 1000  # steps
-    save_interval: int = 1000  # steps
-    keep_last: int = 3  # checkpoints that stay: the newest,
-    keep_best: int = 3  # those that validated best by `best_measure`,
-    keep_every: int | None = None  # and those at multiples of this many steps, for ever
-    best_measure: str = "valid/mel"  # a number of each validation; lower is better
-    patience: int | None = None  # validations without a better best_measure, after which a run ends; None: never
-    meters: tuple[str, ...] = ("sanity", "timing", "world", "lines")  # measure what a validation speaks
-    costly_meters: tuple[str, ...] = ("sentence", "words", "quality", "speaker")  # those that take long,
-    evaluate_every: int = 10  # asked at every so many validations, of all test sentences; 0: never
-    test_sentences: str | None = "auto"  # file of what validations speak; auto: of data.language; null: none
-    seed: int = 1234
-    epochs: int = 20000
-    total_steps: int | None = None  # ends the run earlier than `epochs` if given
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float | None = None  # as learning_rate if not given
-    betas: tuple[float, float] = (0.8, 0.99)
-    eps: float = 1e-9
-    weight_decay: float = 0.01
-    lr_decay: float = 0.999875  # factor per epoch
-    lr_schedule: str = "exponential"  # by lr_decay; or cosine, linear, inverse_sqrt, constant
-    lr_final: float = 0.0  # factor that cosine and linear reach at total_steps
-    lr_warmup_steps: int = 0  # linear, from zero
-    discriminator_lr_schedule: str | None = None  # as lr_schedule if not given
-    discriminator_lr_warmup_steps: int | None = None  # from where they join; as lr_warmup_steps if not given
-    grad_clip: float | None = None  # largest gradient norm of each optimizer; None clips nothing
-    batch_size: int = at_most(64, 65536)  # utterances of a process
-    batch_seconds: float | None = None  # of a process, padding included; batch_size is then the most utterances
-    accumulate: int = at_most(1, 65536)  # batches whose gradients make one step
-    speaker_temperature: float = 1.0  # each speaker's share is frequency ** (1 / temperature): 1 as recorded, 100 even
-    segment_size: int = at_most(8192, 2**22)  # samples of each utterance that reach the generator in a step
-    precision: str = "fp32"  # fp32, bf16, fp16; a device that lacks it trains in fp32 and says so
-    compile: bool = False  # generator and discriminators by torch.compile, where there is a compiler for the device
-    ema_decay: float = 0.999  # of the generator's parameters; 0 keeps no average
-    adversarial_start: int = 0  # step at which the discriminators join
-    discriminator_interval: int = 1  # they move at each such step; the generator hears them at every one
-    discriminator_warmup_steps: int | None = None  # over which what they say gains weight; not given: 0, or 500 where
-    # a fine-tuned generator meets discriminators that start from nothing
-    max_bad_steps: int = 10  # in a row whose loss or gradient is not finite, before a run rolls back or ends
-    rollbacks: int = 0  # times in a run that it goes back to an earlier checkpoint then, before it ends
-    rollback_lr_factor: float = 0.5  # on both learning rates, at each rollback
-    alignment_prior_steps: int = 0  # steps over which a prior for even reading fades from the alignment search
-    alignment_prior_weight: float = 1.0
-    c_adv: float = 1.0
-    c_fm: float = 1.0
-    c_mel: float = 45.0
-    c_kl: float = 1.0
-    c_dur: float = 1.0
-    c_pitch: float = 20.0  # for generators that hear pitch
-    c_stft: float = 0.0  # multi-resolution STFT loss, for training without discriminators
-    stft_sizes: tuple[int, ...] = at_most((512, 1024, 2048), 2**16)  # samples, FFT sizes of that loss
-    num_workers: int = at_most(2, 1024)
-    num_threads: int | None = at_most(None, 1024)  # CPU threads of the training process; None leaves torch's choice
-    memory_probe: bool = True  # before the first step: does the largest batch fit?
-    trackers: tuple[str, ...] = ("console", "jsonl", "tensorboard")  # and aim, wandb
-    callbacks: tuple[str, ...] = ()  # Python files that register callbacks of your own
-    init_from: str | None = None  # run, checkpoint or release folder whose weights a new run starts from
-    allow_partial: bool = False  # start from it even where its weights do not fit
-    init_speaker: str | int | None = None  # which of several voices a model of one voice starts from
-    trainable: tuple[str, ...] = at_most(("*",), None, entries=10_000)  # patterns of generator parameters that train;
-    # "new_rows": only what is new
-    frozen: tuple[str, ...] = at_most((), None, entries=10_000)  # patterns of those that do not
+    seed: int = setting(1234, "of all random numbers")
+    epochs: int = setting(20000, "passes over the data", above=0)
+    total_steps: int | None = setting(None, "length of the run, if train.epochs would be longer", "steps", above=0)
+    log_interval: int = setting(200, "interval of the losses in log and trackers", "steps", above=0)
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What one step is computed from, and on what hardware."""
+
+    batch_size: int = setting(64, "batch of one process", "utterances", above=0, most=65536)
+    batch_seconds: float | None = setting(None, "batch of one process, padding included; train.batch_size is then "
+                                          "its upper limit", "seconds", above=0)
+    accumulate: int = setting(1, "batches whose gradients are added up to one step", above=0, most=65536)
+    speaker_temperature: float = setting(1.0, "each speaker's share is frequency ** (1 / temperature): 1 is as "
+                                         "recorded, 100 nearly even", above=0)
+    segment_size: int = setting(8192, "segment of each utterance that is decoded", "samples", above=0, most=2**22)
+    num_workers: int = setting(2, "processes that read data", least=0, most=1024)
+    num_threads: int | None = setting(None, "CPU threads of the training process; null: as torch chooses", above=0,
+                                      most=1024)
+    precision: str = setting("fp32", "a device that lacks it trains in fp32, with a line in the log",
+                             choices=("fp32", "bf16", "fp16"))
+    compile: bool = setting(False, "generator and discriminators by torch.compile, where there is a compiler for the "
+                            "device")
+    memory_probe: bool = setting(True, "check before the first step that the largest batch fits into memory")
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW, its learning rates, and the moving average of the parameters."""
+
+    learning_rate: float = setting(2e-4, "of the generator, before schedule and warm-up", above=0)
+    discriminator_learning_rate: float | None = setting(None, "null: train.learning_rate", above=0)
+    betas: tuple[float, float] = setting((0.8, 0.99), "AdamW's beta 1 and 2", least=0, below=1)
+    eps: float = setting(1e-9, "AdamW's epsilon", above=0)
+    weight_decay: float = setting(0.01, "AdamW's weight decay", least=0)
+    grad_clip: float | None = setting(None, "largest gradient norm of each optimizer; null clips nothing", above=0)
+    ema_decay: float = setting(0.999, "decay of the moving average of the generator's parameters; 0: no average",
+                               least=0, below=1)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """What changes in the course of a run: learning rates, the discriminators' start, the alignment prior."""
+
+    lr_schedule: str = setting("exponential", "exponential, cosine, linear, inverse_sqrt, constant, or one of your own")
+    lr_decay: float = setting(0.999875, "factor of each epoch, in the exponential schedule", above=0)
+    lr_final: float = setting(0.0, "factor that cosine and linear reach at train.total_steps", least=0)
+    lr_warmup_steps: int = setting(0, "warm-up, in which the learning rate grows from 0", "steps", least=0)
+    discriminator_lr_schedule: str | None = setting(None, "null: train.lr_schedule")
+    discriminator_lr_warmup_steps: int | None = setting(None, "warm-up from train.adversarial_start on; null: "
+                                                        "train.lr_warmup_steps", "steps", least=0)
+    adversarial_start: int = setting(0, "step at which the discriminators join", "steps", least=0)
+    discriminator_interval: int = setting(1, "interval of the discriminators' updates; the generator's loss has "
+                                          "their terms at every step", "steps", above=0)
+    discriminator_warmup_steps: int | None = setting(None, "in which the adversarial losses reach their weight; "
+                                                     "null: 0, or 500 where a fine-tuned generator meets new "
+                                                     "discriminators", "steps", least=0)
+    alignment_prior_steps: int = setting(0, "in which a diagonal prior fades from the alignment search", "steps",
+                                         least=0)
+    alignment_prior_weight: float = setting(1.0, "weight of that prior at step 0", least=0)
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the terms of the generator's loss; see `losses.TERMS`."""
+
+    c_adv: float = setting(1.0, "weight of the adversarial loss", least=0)
+    c_fm: float = setting(1.0, "weight of the feature-matching loss", least=0)
+    c_mel: float = setting(45.0, "weight of the mel reconstruction loss", least=0)
+    c_kl: float = setting(1.0, "weight of the KL divergence", least=0)
+    c_dur: float = setting(1.0, "weight of the duration loss", least=0)
+    c_pitch: float = setting(20.0, "weight of the pitch loss, for generators with a pitch predictor", least=0)
+    c_stft: float = setting(0.0, "weight of the multi-resolution STFT loss, without discriminators", least=0)
+    stft_sizes: tuple[int, ...] = setting((512, 1024, 2048), "FFT sizes of the STFT loss", "samples", least=32,
+                                          most=2**16)
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """When checkpoints are written, which are kept, and going back to one after steps that are not finite."""
+
+    save_interval: int = setting(1000, "interval of checkpoints", "steps", above=0)
+    keep_last: int = setting(3, "how many of the newest checkpoints are kept", above=0)
+    keep_best: int = setting(3, "how many of the best checkpoints by train.best_measure are kept", least=0)
+    keep_every: int | None = setting(None, "checkpoints at multiples of this are kept for ever", "steps", above=0)
+    best_measure: str = setting("valid/mel", "name of a number of each validation, lower is better")
+    max_bad_steps: int = setting(10, "in a row whose loss or gradient is not finite, before a run goes back to a "
+                                 "checkpoint or ends", "steps", above=0)
+    rollbacks: int = setting(0, "times that a run goes back to an earlier checkpoint then, before it ends", least=0)
+    rollback_lr_factor: float = setting(0.5, "factor on both learning rates, each time", above=0, most=1)
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """How often a run is validated, and by what."""
+
+    eval_interval: int = setting(1000, "interval of validations", "steps", above=0)
+    meters: tuple[str, ...] = setting(("sanity", "timing", "world", "lines"), "meters of every validation")
+    costly_meters: tuple[str, ...] = setting(("sentence", "words", "quality", "speaker"), "meters that take long")
+    evaluate_every: int = setting(10, "every so many validations have the costly meters and all test sentences; 0: "
+                                  "none", least=0)
+    test_sentences: str | None = setting("auto", "file of the texts that validations speak; auto: of data.language; "
+                                         "null: none")
+    patience: int | None = setting(None, "validations without a better train.best_measure, after which a run ends; "
+                                   "null: never", above=0)
+    trackers: tuple[str, ...] = setting(("console", "jsonl", "tensorboard"), "where numbers and samples go; also aim, "
+                                        "wandb")
+    callbacks: tuple[str, ...] = setting((), "Python files that register callbacks of your own")
+
+
+@dataclass(frozen=True)
+class FinetuningSettings:
+    """What a run starts from, and which parameters train."""
+
+    init_from: str | None = setting(None, "run, checkpoint or release folder whose weights a new run starts from")
+    allow_partial: bool = setting(False, "start from it even where its weights do not fit")
+    init_speaker: str | int | None = setting(None, "which of several voices a model of one voice starts from")
+    trainable: tuple[str, ...] = setting(("*",), "patterns of generator parameters that train; new_rows: only what is "
+                                         "new", entries=10_000)
+    frozen: tuple[str, ...] = setting((), "patterns of those that do not", entries=10_000)
+
+
+@dataclass(frozen=True)
+class TrainConfig(FinetuningSettings, ValidationSettings, CheckpointSettings, LossSettings, ScheduleSettings,
+                  OptimizerSettings, BatchSettings, LengthSettings):
+    """Training: the loop, its optimizers and the weights of the losses. Fields come in the reverse order of groups."""
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        positive = ("log_interval", "eval_interval", "save_interval", "keep_last", "epochs", "total_steps",
-                    "learning_rate", "discriminator_learning_rate", "eps", "batch_size", "segment_size",
-                    "grad_clip", "num_threads", "lr_decay", "keep_every", "batch_seconds", "accumulate",
-                    "speaker_temperature", "max_bad_steps", "rollback_lr_factor", "patience", "discriminator_interval")
-        not_negative = ("weight_decay", "adversarial_start", "num_workers", "lr_warmup_steps", "c_adv", "c_fm", "c_mel",
-                        "c_kl", "c_dur", "c_pitch", "c_stft", "alignment_prior_steps", "alignment_prior_weight",
-                        "lr_final", "discriminator_lr_warmup_steps", "discriminator_warmup_steps", "keep_best",
-                        "rollbacks", "evaluate_every")
-        faults = _below_limits("train", self, positive, not_negative)
-        if any(not 0 <= beta < 1 for beta in self.betas):
-            faults.append(f"train.betas is {list(self.betas)}; each must lie in [0, 1)")
-        if self.precision not in ("fp32", "bf16", "fp16"):
-            faults.append(f"train.precision is {self.precision!r}; it must be fp32, bf16 or fp16")
-        if not 0 <= self.ema_decay < 1:
-            faults.append(f"train.ema_decay is {self.ema_decay}; it must lie in [0, 1)")
+        faults = _bound_faults("train", self)
         for name in ("lr_schedule", "discriminator_lr_schedule"):
             if getattr(self, name) in ("cosine", "linear") and self.total_steps is None:
                 faults.append(f"train.{name} is {getattr(self, name)!r} without train.total_steps, which it runs over")
-        if self.rollback_lr_factor > 1:
-            faults.append(f"train.rollback_lr_factor is {self.rollback_lr_factor}; it must be at most 1")
         if self.c_stft and not self.stft_sizes:
             faults.append("train.c_stft is given, train.stft_sizes is empty; it must have one or more sizes")
-        if any(size < 32 for size in self.stft_sizes):
-            faults.append(f"train.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         return faults
 
 
@@ -169,33 +254,34 @@ class TrainConfig:
 class DataConfig:
     """Where utterances come from and how text and sound become numbers."""
 
-    training_files: str = ""  # filelist
-    validation_files: str = ""  # filelist
-    text_cleaners: tuple[str, ...] = ("english_cleaners2",)
-    language: str = "en-us"  # espeak-ng's name, for the cleaners that phonemize
-    symbols: str | tuple[str, ...] = at_most("published", None, entries=65_536)  # a table of text/, the symbols, or, in
-    # a configuration of your own, a file of one symbol a line
-    sampling_rate: int = at_most(22050, 768_000, least=1000)  # Hz
-    filter_length: int = at_most(1024, 2**16)  # samples of the FFT
-    hop_length: int = at_most(256, 2**16)  # samples
-    win_length: int = at_most(1024, 2**16)  # samples
-    n_mel_channels: int = at_most(80, 1024)
-    mel_fmin: float = at_most(0.0, math.inf)  # Hz, below
-    mel_fmax: float | None = at_most(None, math.inf)  # Hz; None is half the sampling rate, which bounds it
-    add_blank: bool = True
-    begin_end: tuple[str, str] | None = None  # symbols before and behind every text, where the voice learned them
-    n_speakers: int = at_most(0, 100_000)  # 0 and 1 are one voice
-    speakers: tuple[str, ...] = at_most((), None, entries=100_000)  # names by id; training takes them from the filelist
-    cleaned_text: bool = True  # the filelists' text has been through the cleaners already
-    min_text_len: int = at_most(1, 10_000)  # symbols, before blanks
-    max_text_len: int = at_most(190, 10_000)  # symbols, before blanks
-    max_wav_seconds: float = at_most(20.0, 3600.0)
+    training_files: str = setting("", "filelist to train on")
+    validation_files: str = setting("", "filelist to validate on")
+    text_cleaners: tuple[str, ...] = setting(("english_cleaners2",), "what text passes through before its symbols are "
+                                             "looked up")
+    language: str = setting("en-us", "espeak-ng's name, for the cleaners that phonemize")
+    symbols: str | tuple[str, ...] = setting("published", "a table of text/tables, the symbols themselves, or, in a "
+                                             "configuration of your own, a file of one symbol a line", entries=65_536)
+    sampling_rate: int = setting(22050, "of recordings and of the speech", "Hz", least=1000, most=768_000)
+    filter_length: int = setting(1024, "length of the FFT", "samples", above=0, most=2**16)
+    hop_length: int = setting(256, "distance of frames", "samples", above=0, most=2**16)
+    win_length: int = setting(1024, "length of the FFT's window", "samples", above=0, most=2**16)
+    n_mel_channels: int = setting(80, "bands of the mel spectrogram", above=0, most=1024)
+    mel_fmin: float = setting(0.0, "lower end of the mel bands", "Hz", least=0, most=math.inf)
+    mel_fmax: float | None = setting(None, "upper end of the mel bands, at most half the sampling rate; null: that",
+                                     "Hz", above=0, most=math.inf)
+    add_blank: bool = setting(True, "a blank symbol between any two symbols")
+    begin_end: tuple[str, str] | None = setting(None, "symbols before and behind every text, where the voice was "
+                                                "trained with them")
+    n_speakers: int = setting(0, "number of speakers; 0 and 1 are one voice", least=0, most=100_000)
+    speakers: tuple[str, ...] = setting((), "names by id; training takes them from the filelist", entries=100_000)
+    cleaned_text: bool = setting(True, "the filelists' text has been through the cleaners already")
+    min_text_len: int = setting(1, "shortest text, before blanks", "symbols", least=0, most=10_000)
+    max_text_len: int = setting(190, "longest text, before blanks", "symbols", above=0, most=10_000)
+    max_wav_seconds: float = setting(20.0, "longest utterance that is trained on", "seconds", above=0, most=3600.0)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        positive = ("sampling_rate", "filter_length", "hop_length", "win_length", "n_mel_channels", "max_text_len",
-                    "max_wav_seconds", "mel_fmax")
-        faults = _below_limits("data", self, positive, ("n_speakers", "mel_fmin", "min_text_len"))
+        faults = _bound_faults("data", self)
         if self.win_length > self.filter_length:
             faults.append(f"data.win_length {self.win_length} is larger than data.filter_length {self.filter_length}")
         if self.hop_length > self.win_length or (self.filter_length - self.hop_length) % 2:
@@ -219,54 +305,50 @@ class DataConfig:
 class ModelConfig:
     """The synthesizer's sizes and the names of its exchangeable parts."""
 
-    inter_channels: int = at_most(192, 4096)  # latent z
-    hidden_channels: int = at_most(192, 8192)
-    filter_channels: int = at_most(768, 32_768)
-    n_heads: int = at_most(2, 256)
-    n_layers: int = at_most(6, 256)
-    kernel_size: int = at_most(3, 255)
-    attention_window: int = at_most(4, 1024)  # tokens to each side that relative attention tells apart
-    p_dropout: float = 0.1
-    posterior_layers: int = at_most(16, 128)
-    flow_couplings: int = at_most(4, 64)
-    flow_layers: int = at_most(4, 32)  # WaveNet layers in each coupling
-    wavenet_kernel_size: int = at_most(5, 255)
-    duration_predictor: str = "stochastic"
-    duration_channels: int = at_most(256, 8192)  # deterministic predictor
-    duration_flows: int = at_most(4, 64)  # stochastic predictor
-    p_dropout_duration: float = 0.5
-    generator: str = "hifigan"
-    resblock: str = "1"
-    resblock_kernel_sizes: tuple[int, ...] = at_most((3, 7, 11), 255, entries=16)
-    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = at_most(((1, 3, 5), (1, 3, 5), (1, 3, 5)), 1024, entries=16)
-    upsample_rates: tuple[int, ...] = at_most((8, 8, 2, 2), 1024, entries=16)
-    upsample_initial_channel: int = at_most(512, 16_384)
-    upsample_kernel_sizes: tuple[int, ...] = at_most((16, 16, 4, 4), 4096, entries=16)
-    istft_channels: int = at_most(512, 8192)
-    istft_layers: int = at_most(8, 256)
-    istft_expansion: int = at_most(3, 16)  # hidden width of each ConvNeXt block over istft_channels
-    istft_kernel_size: int = at_most(7, 255)
-    gin_channels: int = at_most(0, 8192)  # speaker embedding
-    plugins: tuple[str, ...] = ()  # Python files that register networks of your own
+    inter_channels: int = setting(192, "width of the latent z", "channels", above=0, most=4096)
+    hidden_channels: int = setting(192, "width of the encoders and the flow", "channels", above=0, most=8192)
+    filter_channels: int = setting(768, "width of its feed-forward layers", "channels", above=0, most=32_768)
+    n_heads: int = setting(2, "attention heads of the text encoder", above=0, most=256)
+    n_layers: int = setting(6, "layers of the text encoder", above=0, most=256)
+    kernel_size: int = setting(3, "of the text encoder's feed-forward layers", above=0, most=255)
+    attention_window: int = setting(4, "reach of relative attention, to each side", "tokens", above=0, most=1024)
+    p_dropout: float = setting(0.1, "dropout of the text encoder", least=0, below=1)
+    posterior_layers: int = setting(16, "WaveNet layers of the posterior encoder", above=0, most=128)
+    flow_couplings: int = setting(4, "coupling layers of the flow", above=0, most=64)
+    flow_layers: int = setting(4, "WaveNet layers in each coupling", above=0, most=32)
+    wavenet_kernel_size: int = setting(5, "of posterior encoder and flow; odd", above=0, most=255)
+    duration_predictor: str = setting("stochastic", "stochastic, deterministic, or one of your own")
+    duration_channels: int = setting(256, "width of the deterministic predictor", "channels", above=0, most=8192)
+    duration_flows: int = setting(4, "flows of the stochastic duration predictor", above=0, most=64)
+    p_dropout_duration: float = setting(0.5, "dropout of the duration predictor", least=0, below=1)
+    generator: str = setting("hifigan", "the waveform decoder: hifigan, another of generators.py, or one of your own")
+    resblock: str = setting("1", "HiFi-GAN's residual blocks, \"1\" or \"2\"")
+    resblock_kernel_sizes: tuple[int, ...] = setting((3, 7, 11), "one for each block; odd", above=0, most=255,
+                                                     entries=16)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = setting(
+        ((1, 3, 5), (1, 3, 5), (1, 3, 5)), "of each block's layers", above=0, most=1024, entries=16)
+    upsample_rates: tuple[int, ...] = setting((8, 8, 2, 2), "of each stage; their product is data.hop_length", above=0,
+                                              most=1024, entries=16)
+    upsample_initial_channel: int = setting(512, "width before the first stage; each halves it", "channels", above=0,
+                                            most=16_384)
+    upsample_kernel_sizes: tuple[int, ...] = setting((16, 16, 4, 4), "of each stage", above=0, most=4096, entries=16)
+    istft_channels: int = setting(512, "width of the iSTFT generator", "channels", above=0, most=8192)
+    istft_layers: int = setting(8, "ConvNeXt blocks of the iSTFT generator", above=0, most=256)
+    istft_expansion: int = setting(3, "hidden width of each ConvNeXt block over model.istft_channels", above=0, most=16)
+    istft_kernel_size: int = setting(7, "of each ConvNeXt block; odd", above=0, most=255)
+    gin_channels: int = setting(0, "width of the speaker embedding", "channels", least=0, most=8192)
+    plugins: tuple[str, ...] = setting((), "Python files that register networks of your own")
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        positive = ("inter_channels", "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size",
-                    "attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
-                    "duration_channels", "duration_flows", "upsample_initial_channel", "istft_channels",
-                    "istft_layers", "istft_expansion", "istft_kernel_size", "upsample_rates",
-                    "upsample_kernel_sizes", "resblock_kernel_sizes")
-        faults = _below_limits("model", self, positive, ("gin_channels",))
+        faults = _bound_faults("model", self)
         if self.n_heads > 0 and self.hidden_channels % self.n_heads:
             faults.append(f"model.n_heads {self.n_heads} does not divide model.hidden_channels {self.hidden_channels}")
         if self.inter_channels % 2:
-            faults.append(f"model.inter_channels is {self.inter_channels}; the flow splits it in halves")
+            faults.append(f"model.inter_channels is {self.inter_channels}; it must be even, for the flow halves it")
         for name in ("wavenet_kernel_size", "istft_kernel_size"):
             if getattr(self, name) % 2 == 0:
                 faults.append(f"model.{name} is {getattr(self, name)}; it must be odd, so that frames stay in place")
-        for name in ("p_dropout", "p_dropout_duration"):
-            if not 0 <= getattr(self, name) < 1:
-                faults.append(f"model.{name} is {getattr(self, name)}; it must lie in [0, 1)")
         if self.generator == "hifigan":
             faults += self._hifigan_faults()
         return faults
@@ -278,8 +360,6 @@ class ModelConfig:
         if not self.resblock_kernel_sizes or any(kernel % 2 == 0 for kernel in self.resblock_kernel_sizes):
             faults.append(f"model.resblock_kernel_sizes is {list(self.resblock_kernel_sizes)}; it must have one or "
                           "more, each odd")
-        if any(dilation < 1 for dilations in self.resblock_dilation_sizes for dilation in dilations):
-            faults.append("model.resblock_dilation_sizes must all be above 0")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
             faults.append("model.resblock_kernel_sizes and model.resblock_dilation_sizes differ in length")
         if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
@@ -296,32 +376,34 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """Which discriminators judge the waveform, and their sizes. The defaults are the published ones."""
+    """Which discriminators there are, and their sizes. The defaults are the published ones."""
 
-    kinds: tuple[str, ...] = ("scale", "period")
-    use_spectral_norm: bool = False
-    n_scales: int = at_most(1, 16)  # 1 is VITS, 3 is HiFi-GAN (each further one hears half the rate)
-    scale_channels: tuple[int, ...] = at_most((16, 64, 256, 1024, 1024, 1024), 16_384, entries=16)
-    scale_kernel_sizes: tuple[int, ...] = at_most((15, 41, 41, 41, 41, 5), 1023, entries=16)
-    scale_strides: tuple[int, ...] = at_most((1, 4, 4, 4, 4, 1), 1024, entries=16)
-    scale_groups: tuple[int, ...] = at_most((1, 4, 16, 64, 256, 1), 16_384, entries=16)
-    periods: tuple[int, ...] = at_most((2, 3, 5, 7, 11), 4096, entries=16)  # samples
-    period_channels: tuple[int, ...] = at_most((32, 128, 512, 1024, 1024), 16_384, entries=16)
-    stft_sizes: tuple[int, ...] = at_most((512, 1024, 2048), 2**16)  # samples
-    stft_channels: int = at_most(32, 4096)
-    augmentations: tuple[str, ...] = ()  # of what they hear: gain, polarity, shift, band_limit, noise
-    augment_probability: float = 0.0  # of each of these, for each utterance; where it starts if it adapts
-    augment_target: float | None = None  # adapt it so that this share of recordings is told as such; 0.8 is customary
+    kinds: tuple[str, ...] = setting(("scale", "period"), "scale, period, stft, or some of your own")
+    use_spectral_norm: bool = setting(False, "in place of weight norm")
+    n_scales: int = setting(1, "scale discriminators: 1 is VITS, 3 is HiFi-GAN; each further one is given half the "
+                            "rate", above=0, most=16)
+    scale_channels: tuple[int, ...] = setting((16, 64, 256, 1024, 1024, 1024), "of each layer", "channels", above=0,
+                                              most=16_384, entries=16)
+    scale_kernel_sizes: tuple[int, ...] = setting((15, 41, 41, 41, 41, 5), "of each layer", above=0, most=1023,
+                                                  entries=16)
+    scale_strides: tuple[int, ...] = setting((1, 4, 4, 4, 4, 1), "of each layer", above=0, most=1024, entries=16)
+    scale_groups: tuple[int, ...] = setting((1, 4, 16, 64, 256, 1), "of each layer", above=0, most=16_384, entries=16)
+    periods: tuple[int, ...] = setting((2, 3, 5, 7, 11), "of the period discriminators", "samples", above=0, most=4096,
+                                       entries=16)
+    period_channels: tuple[int, ...] = setting((32, 128, 512, 1024, 1024), "of each layer", "channels", above=0,
+                                               most=16_384, entries=16)
+    stft_sizes: tuple[int, ...] = setting((512, 1024, 2048), "FFT sizes of the STFT discriminators", "samples",
+                                          least=32, most=2**16)
+    stft_channels: int = setting(32, "width of the STFT discriminators", "channels", above=0, most=4096)
+    augmentations: tuple[str, ...] = setting((), "of all input: gain, polarity, shift, band_limit, noise")
+    augment_probability: float = setting(0.0, "of each augmentation, for each utterance; the start, if it adapts",
+                                         least=0, most=1)
+    augment_target: float | None = setting(None, "adapt the probability so that this share of recordings is classified "
+                                           "as real; 0.8 is customary", above=0, below=1)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        faults = _below_limits("discriminator", self, (
-            "n_scales", "stft_channels", "scale_channels", "scale_kernel_sizes", "scale_strides", "periods",
-            "period_channels"), ())
-        if not 0 <= self.augment_probability <= 1:
-            faults.append(f"discriminator.augment_probability is {self.augment_probability}; it must lie in [0, 1]")
-        if self.augment_target is not None and not 0 < self.augment_target < 1:
-            faults.append(f"discriminator.augment_target is {self.augment_target}; it must lie in (0, 1)")
+        faults = _bound_faults("discriminator", self)
         if (self.augment_probability or self.augment_target) and not self.augmentations:
             faults.append("discriminator.augmentations is empty, though a probability or a target is given; name some")
         for kind, sizes in (("scale", "scale_channels"), ("period", "periods"), ("period", "period_channels"),
@@ -330,14 +412,12 @@ class DiscriminatorConfig:
                 faults.append(f"discriminator.{sizes} is empty, though discriminator.kinds has {kind}")
         if not self.kinds:
             faults.append("discriminator.kinds is empty; name one or more of scale, period, stft")
-        if any(size < 32 for size in self.stft_sizes):
-            faults.append(f"discriminator.stft_sizes is {list(self.stft_sizes)}; each must be at least 32 samples")
         scale = (self.scale_channels, self.scale_kernel_sizes, self.scale_strides, self.scale_groups)
         if len({len(values) for values in scale}) != 1:
             faults.append("discriminator.scale_channels, scale_kernel_sizes, scale_strides and scale_groups "
                           "differ in length")
         for before, after, groups in zip((1, *self.scale_channels), self.scale_channels, self.scale_groups):
-            if groups < 1 or before % groups or after % groups:
+            if groups > 0 and (before % groups or after % groups):
                 faults.append(f"discriminator.scale_groups has {groups}, which does not divide {before} and {after} "
                               "channels")
         return faults
@@ -347,13 +427,14 @@ class DiscriminatorConfig:
 class SpeakingConfig:
     """How the voice is meant to be spoken, where nobody asks for something else."""
 
-    noise_scale: float = 0.667  # how much the sound varies, 0 to about 1
-    noise_scale_duration: float = 0.8  # how much the rhythm varies (stochastic duration predictor)
-    speed: float = 1.0  # 2 is twice as fast
+    noise_scale: float = setting(0.667, "how much the sound varies, 0 to about 1", least=0)
+    noise_scale_duration: float = setting(0.8, "how much the rhythm varies, with the stochastic duration predictor",
+                                          least=0)
+    speed: float = setting(1.0, "2 is twice as fast", above=0)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""
-        return _below_limits("speaking", self, ("speed",), ("noise_scale", "noise_scale_duration"))
+        return _bound_faults("speaking", self)
 
 
 @dataclass(frozen=True)
@@ -434,6 +515,31 @@ def parse_json(text: str, source: str | Path, pairs: Callable[[list], Any] | Non
         raise ValueError(f"{source} is JSON that is nested too deeply to be read") from None
     except ValueError:  # Python reads no whole number of more than 4300 digits
         raise ValueError(f"{source} has a number of too many digits") from None
+
+
+class Setting(NamedTuple):
+    """One setting, for reference pages and tools."""
+
+    section: str
+    name: str
+    type: str  # as in the source: "float | None"
+    default: Any
+    bounds: Bounds  # its text is the range; .unit is that of the numbers
+    help: str
+
+    @property
+    def group(self) -> str:
+        """The first line of what declares it: of a group of the section, or of the section itself."""
+        owner = next(each for each in reversed(SECTIONS[self.section].__mro__)
+                     if self.name in getattr(each, "__annotations__", ()))
+        return owner.__doc__.splitlines()[0]
+
+
+def describe() -> Iterator[Setting]:
+    """Every setting of every section, those of one group together."""
+    for section, kind in SECTIONS.items():
+        for each in dataclasses.fields(kind):
+            yield Setting(section, each.name, each.type, each.default, each.metadata["bounds"], each.metadata["help"])
 
 
 def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
@@ -645,20 +751,6 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _below_limits(section: str, config: Any, positive: tuple, not_negative: tuple) -> list[str]:
-    """Numbers that are not above zero, or below it; of a list, each is looked at."""
-    faults = _beyond_limits(section, config)
-    limits = ((positive, lambda v: v > 0, "above 0"), (not_negative, lambda v: v >= 0, "0 or more"))
-    for names, is_fine, claim in limits:
-        for name in names:
-            value = getattr(config, name)
-            if isinstance(value, tuple) and not all(map(is_fine, value)):
-                faults.append(f"{section}.{name} is {list(value)}; each must be {claim}")
-            elif value is not None and not isinstance(value, tuple) and not is_fine(value):
-                faults.append(f"{section}.{name} is {value}; it must be {claim}")
-    return faults
-
-
 def _refuse(faults: list[str]) -> None:
     """Raise ConfigError with all faults, long ones cut, if there are any."""
     if faults:
@@ -666,25 +758,22 @@ def _refuse(faults: list[str]) -> None:
         raise ConfigError("\n".join([*(fault[:FAULT] for fault in faults[:FAULTS]), *more]))
 
 
-def _beyond_limits(section: str, config: Any) -> list[str]:
-    """Numbers and lists beyond what their fields allow; see `at_most`."""
+def _bound_faults(section: str, config: Any) -> list[str]:
+    """What lies outside the bounds of its field; lists and texts that are too long."""
     faults = []
     for each in dataclasses.fields(config):
-        value, limits = getattr(config, each.name), each.metadata
-        most, least = limits.get("most") or LARGEST, limits.get("least")
+        name, value, bounds = f"{section}.{each.name}", getattr(config, each.name), each.metadata["bounds"]
         longest = max(map(len, _lists(value)), default=0)
-        if longest > (entries := limits.get("entries", ENTRIES)):
-            faults.append(f"{section}.{each.name} has {longest} entries; expected at most {entries}")
+        if longest > bounds.entries:
+            faults.append(f"{name} has {longest} entries; expected at most {bounds.entries}")
             continue
         leaves = _leaves(value)
         if any(isinstance(leaf, str) and len(leaf) > TEXT for leaf in leaves):
-            faults.append(f"{section}.{each.name} has a text of more than {TEXT} characters")
-        numbers = [number for number in leaves if isinstance(number, (int, float))]
-        verb = "has" if isinstance(value, tuple) else "is"
-        if (largest := max(numbers, default=0)) > most:
-            faults.append(f"{section}.{each.name} {verb} {_shown(largest)}; it must be at most {most}")
-        if least is not None and (smallest := min(numbers, default=least)) < least:
-            faults.append(f"{section}.{each.name} {verb} {_shown(smallest)}; it must be at least {least}")
+            faults.append(f"{name} has a text of more than {TEXT} characters")
+        checked = [leaf for leaf in leaves if isinstance(leaf, (int, float, str))]
+        if violated := next(filter(None, map(bounds.violated, checked)), None):
+            shown = repr(value) if isinstance(value, str) else _shown(value)
+            faults.append(f"{name} is {shown}; {'each' if isinstance(value, tuple) else 'it'} must {violated}")
     return faults
 
 
@@ -705,6 +794,11 @@ def _shown(value: Any) -> str:
     except (TypeError, ValueError, RecursionError):  # not JSON, or a number too long to write out
         text = f"a {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _listed(names: typing.Sequence[str]) -> str:
+    """Names as an enumeration: "a, b or c"."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _nearest(key: str, known: typing.Iterable[str]) -> str:

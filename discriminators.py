@@ -1,4 +1,4 @@
-"""Networks that tell recordings from synthesis: by period, by scale, and by spectrogram at several resolutions."""
+"""Discriminators of real and generated speech: by period, by scale, by spectrogram at several resolutions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from modules import LEAKY_SLOPE, same_padding, weight_norm
 # Shapes: B batch, S samples, C channels, P period.
 
 DISCRIMINATORS: Registry[list[nn.Module]] = Registry("discriminator")
-"""Builders `(config: DiscriminatorConfig) -> list of modules`, each module `(wav [B, 1, S]) -> Judgement`."""
+"""Builders `(config: DiscriminatorConfig) -> list of modules`, each module `(wav [B, 1, S]) -> DiscriminatorOutput`."""
 
 
-class Judgement(NamedTuple):
-    """One discriminator's view of a batch: logits [B, N], and what each of its layers saw."""
+class DiscriminatorOutput(NamedTuple):
+    """What one discriminator computes of a batch: logits [B, N], and the feature map of each layer."""
 
     logits: Tensor
     features: list[Tensor]
@@ -43,11 +43,11 @@ class ScaleDiscriminator(nn.Module):
             before = channels
         self.conv_post = norm(nn.Conv1d(before, 1, 3, padding=1))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> DiscriminatorOutput:
         """wav [B, 1, S]."""
         for _ in range(self.n_poolings):
             wav = F.avg_pool1d(wav, 4, 2, padding=2)
-        return _judge(wav, self.convs, self.conv_post)
+        return _logits_and_features(wav, self.convs, self.conv_post)
 
 
 class PeriodDiscriminator(nn.Module):
@@ -68,12 +68,12 @@ class PeriodDiscriminator(nn.Module):
             before = channels
         self.conv_post = norm(nn.Conv2d(before, 1, (3, 1), padding=(1, 0)))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> DiscriminatorOutput:
         """wav [B, 1, S]; reflected at the end to a multiple of the period."""
         missing = -wav.shape[2] % self.period
         if missing:
             wav = F.pad(wav, (0, missing), mode="reflect")
-        return _judge(wav.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
+        return _logits_and_features(wav.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
 
 
 class StftDiscriminator(nn.Module):
@@ -90,20 +90,20 @@ class StftDiscriminator(nn.Module):
             norm(nn.Conv2d(width, width, (3, 3), padding=(1, 1)))])
         self.conv_post = norm(nn.Conv2d(width, 1, (3, 3), padding=(1, 1)))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> DiscriminatorOutput:
         """wav [B, 1, S]."""
         magnitude = stft_magnitude(wav[:, 0], self.n_fft, self.n_fft // 4, self.n_fft)
-        return _judge(magnitude.mT[:, None], self.convs, self.conv_post)  # [B, 1, T, F]
+        return _logits_and_features(magnitude.mT[:, None], self.convs, self.conv_post)  # [B, 1, T, F]
 
 
-def _judge(x: Tensor, convs: nn.ModuleList, conv_post: nn.Module) -> Judgement:
+def _logits_and_features(x: Tensor, convs: nn.ModuleList, conv_post: nn.Module) -> DiscriminatorOutput:
     features = []
     for conv in convs:
         x = F.leaky_relu(conv(x), LEAKY_SLOPE)
         features.append(x)
     x = conv_post(x)
     features.append(x)
-    return Judgement(x.flatten(1), features)
+    return DiscriminatorOutput(x.flatten(1), features)
 
 
 @DISCRIMINATORS.register("scale")
@@ -133,29 +133,28 @@ class Discriminators(nn.Module):
         self.discriminators = nn.ModuleList(  # public checkpoint key
             part for kind in config.kinds for part in DISCRIMINATORS.get(kind)(config))
 
-    def forward(self, wav: Tensor) -> list[Judgement]:
-        """wav [B, 1, S] -> one judgement of each discriminator."""
+    def forward(self, wav: Tensor) -> list[DiscriminatorOutput]:
+        """wav [B, 1, S] -> one output of each discriminator."""
         return [discriminator(wav) for discriminator in self.discriminators]
 
 
-def split_judgements(judgements: list[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
-    """Undo `torch.cat([real, fake])` over the batch: the judgements of each half."""
-    halves = []
-    for part in (0, 1):
-        halves.append([Judgement(j.logits.chunk(2)[part], [f.chunk(2)[part] for f in j.features]) for j in judgements])
-    return halves[0], halves[1]
+def split_outputs(outputs: list[DiscriminatorOutput]) -> tuple[list[DiscriminatorOutput], list[DiscriminatorOutput]]:
+    """Undo `torch.cat([real, fake])` over the batch: the outputs of each half."""
+    real, fake = ([DiscriminatorOutput(output.logits.chunk(2)[half], [each.chunk(2)[half] for each in output.features])
+                   for output in outputs] for half in (0, 1))
+    return real, fake
 
 
-def share_told_real(real: list[Judgement]) -> Tensor:
-    """Share of a batch of recordings that are told as such, a scalar; see `training.augmentation.Augmenter.update`.
+def real_accuracy(real: list[DiscriminatorOutput]) -> Tensor:
+    """Share of a batch of recordings that are classified as real, a scalar; see `training.augmentation.Augmenter`.
 
-    Told as such: its mean logit over all discriminators is above 0.5, half way from 0 for fake to 1 for real (eq. 9).
+    Classified as real: the mean logit over all discriminators is above 0.5, half way from 0, fake, to 1, real (eq. 9).
     """
-    means = torch.stack([judgement.logits.detach().float().mean(dim=1) for judgement in real]).mean(dim=0)  # [B]
+    means = torch.stack([output.logits.detach().float().mean(dim=1) for output in real]).mean(dim=0)  # [B]
     return ((means > 0.5) + 0 * means).mean()  # the zeros make it NaN, not a small share, where a logit is not finite
 
 
 def set_trainable(module: nn.Module, is_trainable: bool) -> None:
-    """Freeze or thaw all parameters, so that a frozen network passes gradients without gathering its own."""
+    """Freeze or thaw all parameters; a frozen network passes gradients on and computes none of its own."""
     for parameter in module.parameters():
         parameter.requires_grad_(is_trainable)

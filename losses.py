@@ -1,25 +1,35 @@
-"""The objective of VITS as pure functions with named terms (sections 2.1 to 2.3)."""
+"""The objective of VITS as pure functions (sections 2.1 to 2.3), and the table of its terms.
+
+    terms = reconstruction_terms(inputs)          # unweighted scalars by name
+    terms.update(adversarial_terms(of_discriminators))
+    terms.total(config.train).backward()
+
+A new term is one row of `TERMS`: its function, the field of `config.LossSettings` that weights it, what it is a mean
+over, and whether it needs the discriminators. It then trains, is logged as train/NAME, and adds up over batches.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from config import TrainConfig
-from discriminators import Judgement
+from discriminators import DiscriminatorOutput
 from mel_processing import stft_magnitude
+from models import SynthesizerOutput
 
 # Shapes: B batch, C channels, T frames, M mel bands, S samples.
 
 
-class Share(NamedTuple):
-    """What one batch is of a step's batches, over all processes and all that accumulate, times the number of processes.
+class LossScale(NamedTuple):
+    """A batch's share of a step's batches, over all processes and accumulated batches, times the number of processes.
 
     Losses are means over a batch. Times their share they add up, over batches and in the mean over processes, to the
-    means over everything that the step heard.
+    means over everything in the step.
     """
 
     utterances: float
@@ -27,64 +37,118 @@ class Share(NamedTuple):
     tokens: float
 
 
-class DiscriminatorLosses(NamedTuple):
-    """Least-squares terms, each summed over the discriminators."""
+class ReconstructionInputs(NamedTuple):
+    """What the terms without discriminators are computed from."""
 
-    real: Tensor
-    fake: Tensor
+    output: SynthesizerOutput
+    wav_real: Tensor  # [B, 1, S], segments of the recordings
+    wav_fake: Tensor  # [B, 1, S], the same segments from the generator, float32
+    mel_real: Tensor  # [B, M, T] of wav_real
+    mel_fake: Tensor  # [B, M, T] of wav_fake
+    train: TrainConfig
+
+
+class AdversarialInputs(NamedTuple):
+    """What the terms with discriminators are computed from: one output of each."""
+
+    real: list[DiscriminatorOutput]
+    fake: list[DiscriminatorOutput]
+
+
+class LossTerm(NamedTuple):
+    """One term of the generator's objective."""
+
+    compute: Callable[[Any], Tensor]  # of ReconstructionInputs; with `is_adversarial`, of AdversarialInputs; scalar
+    weight: str | float  # a field of the train section, or a number
+    mean_over: str = "utterances"  # a field of LossScale
+    is_adversarial: bool = False  # 0 before train.adversarial_start, times the discriminators' warm-up after it
+    is_optional: bool = False  # not computed where its weight is 0
+
+    def weight_in(self, train: TrainConfig) -> float:
+        """Its weight by the settings."""
+        return getattr(train, self.weight) if isinstance(self.weight, str) else self.weight
+
+
+TERMS = {
+    "mel": LossTerm(lambda x: mel_loss(x.mel_real, x.mel_fake), "c_mel"),
+    "kl": LossTerm(lambda x: kl_loss(x.output.z_p, x.output.posterior_logstd, x.output.prior_mean,
+                                     x.output.prior_logstd, x.output.spec_mask), "c_kl", "frames"),
+    "duration": LossTerm(lambda x: x.output.duration_loss.float().sum(), "c_dur", "tokens"),
+    "adversarial": LossTerm(lambda x: adversarial_loss(x.fake), "c_adv", is_adversarial=True),
+    "features": LossTerm(lambda x: feature_loss(x.real, x.fake), "c_fm", is_adversarial=True),
+    "stft": LossTerm(lambda x: stft_loss(x.wav_real[:, 0], x.wav_fake[:, 0], x.train.stft_sizes), "c_stft",
+                     is_optional=True),
+    "pitch": LossTerm(lambda x: x.output.pitch_loss.float(), "c_pitch", "frames"),
+}
+"""The terms of the generator's objective by the names that they are logged under."""
+
+
+class Losses(dict[str, Tensor]):
+    """Scalars by name."""
+
+    def detached_sum(self, total: Losses | None) -> Losses:
+        """These plus a total, if there is one, without gradients."""
+        return type(self)({name: value.detach() if total is None else total[name] + value.detach()
+                           for name, value in self.items()})
+
+
+class DiscriminatorLosses(Losses):
+    """Least-squares terms "real" and "fake", each summed over the discriminators."""
 
     def total(self) -> Tensor:
         """What the discriminator minimises."""
-        return self.real + self.fake
+        return self["real"] + self["fake"]
 
-    def scaled(self, share: Share) -> DiscriminatorLosses:
+    def scaled(self, scale: LossScale) -> DiscriminatorLosses:
         """Both terms times the share of the utterances."""
-        return DiscriminatorLosses(share.utterances * self.real, share.utterances * self.fake)
+        return DiscriminatorLosses({name: scale.utterances * value for name, value in self.items()})
 
 
-class GeneratorLosses(NamedTuple):
-    """Terms of the generator's objective, unweighted scalars."""
+class GeneratorLosses(Losses):
+    """Terms of the generator's objective by their names in `TERMS`, unweighted scalars."""
 
-    mel: Tensor
-    kl: Tensor
-    duration: Tensor
-    adversarial: Tensor
-    features: Tensor
-    stft: Tensor
-    pitch: Tensor
-
-    def total(self, weights: TrainConfig, adversarial_factor: float = 1.0) -> Tensor:
+    def total(self, train: TrainConfig, adversarial_factor: float = 1.0) -> Tensor:
         """What the generator minimises (eq. 13), with the weights of the configuration.
 
         Args:
-            weights: the `c_*` are used.
-            adversarial_factor: on what the discriminators say, below 1 while they warm up.
+            train: holds the weights.
+            adversarial_factor: on the terms with discriminators, below 1 while these warm up.
         """
-        return (weights.c_mel * self.mel + weights.c_kl * self.kl + weights.c_dur * self.duration
-                + adversarial_factor * (weights.c_adv * self.adversarial + weights.c_fm * self.features)
-                + weights.c_stft * self.stft + weights.c_pitch * self.pitch)
+        weighted = {name: TERMS[name].weight_in(train) * value for name, value in self.items()}
+        adversarial = [name for name in self if TERMS[name].is_adversarial]
+        return (sum(value for name, value in weighted.items() if name not in adversarial)
+                + adversarial_factor * sum(weighted[name] for name in adversarial))
 
-    def scaled(self, share: Share) -> GeneratorLosses:
+    def scaled(self, scale: LossScale) -> GeneratorLosses:
         """Each term times the share of what it is a mean over."""
-        return GeneratorLosses(
-            mel=share.utterances * self.mel, kl=share.frames * self.kl, duration=share.tokens * self.duration,
-            adversarial=share.utterances * self.adversarial, features=share.utterances * self.features,
-            stft=share.utterances * self.stft, pitch=share.frames * self.pitch)
+        return GeneratorLosses({name: getattr(scale, TERMS[name].mean_over) * value for name, value in self.items()})
 
 
-def discriminator_losses(real: list[Judgement], fake: list[Judgement]) -> DiscriminatorLosses:
+def reconstruction_terms(inputs: ReconstructionInputs) -> GeneratorLosses:
+    """All terms of one batch; those with discriminators are 0."""
+    zero = inputs.wav_fake.new_zeros(())
+    return GeneratorLosses({name: zero if term.is_adversarial or term.is_optional and not term.weight_in(inputs.train)
+                            else term.compute(inputs) for name, term in TERMS.items()})
+
+
+def adversarial_terms(inputs: AdversarialInputs) -> dict[str, Tensor]:
+    """The terms with discriminators."""
+    return {name: term.compute(inputs) for name, term in TERMS.items() if term.is_adversarial}
+
+
+def discriminator_losses(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> DiscriminatorLosses:
     """Real logits towards 1, fake ones towards 0 (eq. 10)."""
     return DiscriminatorLosses(
-        real=sum((1 - judgement.logits.float()).square().mean() for judgement in real),
-        fake=sum(judgement.logits.float().square().mean() for judgement in fake))
+        real=sum((1 - output.logits.float()).square().mean() for output in real),
+        fake=sum(output.logits.float().square().mean() for output in fake))
 
 
-def adversarial_loss(fake: list[Judgement]) -> Tensor:
+def adversarial_loss(fake: list[DiscriminatorOutput]) -> Tensor:
     """Fake logits towards 1, summed over the discriminators (eq. 11)."""
-    return sum((1 - judgement.logits.float()).square().mean() for judgement in fake)
+    return sum((1 - output.logits.float()).square().mean() for output in fake)
 
 
-def feature_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+def feature_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
     """Twice the L1 distance of all feature maps, summed over layers and discriminators (eq. 12)."""
     pairs = ((r, f) for real_j, fake_j in zip(real, fake) for r, f in zip(real_j.features, fake_j.features))
     return 2 * sum(F.l1_loss(f.float(), r.detach().float()) for r, f in pairs)

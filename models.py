@@ -362,7 +362,7 @@ class SynthesizerTrn(nn.Module):
         with torch.no_grad(), record_function("alignment"):
             scores = alignment_scores(z_p, prior)  # [B, T, L]
             if alignment_prior:
-                scores = scores + alignment_prior * even_reading(text_lengths, spec_lengths, *scores.shape[1:])
+                scores = scores + alignment_prior * diagonal_prior(text_lengths, spec_lengths, *scores.shape[1:])
             durations = monotonic_align.durations(scores, text_lengths, spec_lengths)  # [B, L]
         frame_durations = durations[:, None].to(prior.mask.dtype)
         with record_function("duration predictor"):
@@ -585,7 +585,7 @@ def alignment_scores(z_p: Tensor, prior: Prior) -> Tensor:
         return of_token + z_p.mT @ (mean * precision) - 0.5 * z_p.square().mT @ precision
 
 
-def even_reading(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:
+def diagonal_prior(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:
     """Log of a Gaussian ridge along the diagonal of each item, in nats: [B, T, L], 0 on the diagonal.
 
     Added to the scores while nothing is aligned yet, it starts the search from "every token lasts equally long"

@@ -44,7 +44,7 @@ from corpora.batching import Batching, LengthBatchSampler, StepSampler  # noqa: 
 from data_utils import Batch, Collate, open_corpus  # noqa: E402
 from mel_processing import mel_spectrogram, spectrogram  # noqa: E402
 from text import TextProcessor  # noqa: E402
-from training.step import TrainState, missing_compiler, new_networks, new_state, shares_of, train_step  # noqa: E402
+from training.step import TrainState, loss_scales, missing_compiler, new_networks, new_state, train_step  # noqa: E402
 from utils import peak_of  # noqa: E402
 
 TINY = ("train.batch_size=2", "train.segment_size=1024", "data.sampling_rate=8000", "data.filter_length=256",
@@ -158,7 +158,7 @@ class OurFastStep:
 
     def __init__(self, config: Config, batch: Batch, device: torch.device):
         self.config, self.batch = config, batch.to(device)
-        self.shares = shares_of([batch], config.data)
+        self.shares = loss_scales([batch], config.data)
         self.state: TrainState = new_state(config, new_networks(config, N_VOCAB, device))
 
     def __call__(self) -> None:

@@ -40,7 +40,7 @@ from losses import (
 )
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
 from models import HALF_LOG_2PI, SynthesizerOutput, SynthesizerTrn
-from training.step import Networks, TrainState, new_networks, new_state, shares_of, train_step
+from training.step import Networks, TrainState, loss_scales, new_networks, new_state, train_step
 from utils import set_seed
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels.
@@ -84,7 +84,7 @@ class PublishedStep:
         """Move both networks; spec [B, F, T] is what the published loader reads from its cache."""
         config, (generator, discriminators) = self.config, self.networks
         move_generator, move_discriminators = self.optimizers
-        set_seed(config.train.seed, self.step, 0, 0, 0)  # draws the noise of `training.step.hear`
+        set_seed(config.train.seed, self.step, 0, 0, 0)  # draws the noise of `training.step.run_generator`
         self.step += 1
         out = published_pass(generator, batch, spec, batch.wav_lengths // config.data.hop_length)
         mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
@@ -147,7 +147,7 @@ class OurStep:
 
     def __call__(self, batch: Batch) -> Losses:
         """Move both networks."""
-        losses = train_step(self.state, [batch], shares_of([batch], self.config.data), self.config, epoch=0)
+        losses = train_step(self.state, [batch], loss_scales([batch], self.config.data), self.config, epoch=0)
         self.state.step += 1
         return Losses(losses.generator, losses.discriminator)
 
@@ -155,7 +155,7 @@ class OurStep:
 @torch.no_grad()
 def largest_difference(ours: Losses, published: Losses) -> float:
     """Of the losses, relative."""
-    pairs = [pair for side, other in zip(ours, published) for pair in zip(side, other)]
+    pairs = [(side[name], other[name]) for side, other in zip(ours, published) for name in side]
     return max(float((a - b).abs() / b.abs().clamp(min=1e-9)) for a, b in pairs)
 
 
@@ -185,7 +185,7 @@ class Floor(NamedTuple):
 def floor_of(state: TrainState, batch: Batch, config: Config) -> Floor:
     """Count the operations of a step, and measure the matrix rate of this many threads."""
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward_flops}) as count:
-        train_step(state, [batch], shares_of([batch], config.data), config, epoch=0)
+        train_step(state, [batch], loss_scales([batch], config.data), config, epoch=0)
     size, seconds = 2048, []
     left, right = torch.randn(size, size), torch.randn(size, size)
     for _ in range(6):

@@ -16,7 +16,7 @@ from tests.conftest import tiny
 from text import TextProcessor
 from training import distributed, trainer
 from training.distributed import StopRequest
-from training.step import TrainState, new_networks, new_state, shares_of, train_step
+from training.step import TrainState, loss_scales, new_networks, new_state, train_step
 from training.validation import validate
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def fresh_state() -> tuple[TrainState, settings.Config]:
 def one_step(batches: list[Batch]) -> dict[str, object]:
     """Gradients, losses over all processes, and parameters after a step."""
     state, config = fresh_state()
-    losses = train_step(state, batches, shares_of(batches, config.data), config, 0)
+    losses = train_step(state, batches, loss_scales(batches, config.data), config, 0)
     sides = {"generator": state.generator, "discriminators": state.discriminators}
     values = losses.as_tensors()
     means = distributed.mean_over_processes(torch.stack([value.float() for value in values.values()]))
@@ -68,7 +68,7 @@ def one_bad_step(batch: Batch) -> dict[str, object]:
     before = {name: value.clone() for name, value in state.generator.state_dict().items()}
     if distributed.rank() == distributed.world_size() - 1:
         batch = batch._replace(wav=batch.wav * math.nan)
-    losses = train_step(state, [batch], shares_of([batch], config.data), config, 0)
+    losses = train_step(state, [batch], loss_scales([batch], config.data), config, 0)
     after = state.generator.state_dict()
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     return {"is_finite": losses.is_finite, "moved": moved}

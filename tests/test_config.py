@@ -108,7 +108,7 @@ def test_all_faults_are_named_in_one_message_each_on_its_line():
     ("train.precision=fp8", "train.precision is 'fp8'; it must be fp32, bf16 or fp16"),
     ("train.lr_schedule=cosine", "train.lr_schedule is 'cosine' without train.total_steps, which it runs over"),
     ("train.discriminator_lr_schedule=linear", "train.discriminator_lr_schedule is 'linear' without train.total_steps"),
-    ("train.rollback_lr_factor=2", "train.rollback_lr_factor is 2.0; it must be at most 1"),
+    ("train.rollback_lr_factor=2", "train.rollback_lr_factor is 2.0; it must lie in (0, 1]"),
     ("train.accumulate=0", "train.accumulate is 0; it must be above 0"),
     ("train.keep_best=-1", "train.keep_best is -1; it must be 0 or more"),
     ("discriminator.augment_probability=2", "discriminator.augment_probability is 2.0; it must lie in [0, 1]"),
@@ -123,7 +123,7 @@ def test_all_faults_are_named_in_one_message_each_on_its_line():
     ('data.speakers=["a","b"]', "data.n_speakers is 0, but there are 2 names of speakers; set data.n_speakers=2"),
     ("data.min_text_len=500", "data.min_text_len 500 exceeds data.max_text_len 190"),
     ("model.n_heads=5", "model.n_heads 5 does not divide model.hidden_channels 192"),
-    ("model.inter_channels=191", "model.inter_channels is 191; the flow splits it in halves"),
+    ("model.inter_channels=191", "model.inter_channels is 191; it must be even, for the flow halves it"),
     ("model.wavenet_kernel_size=4", "model.wavenet_kernel_size is 4; it must be odd, so that frames stay in place"),
     ("model.istft_kernel_size=4", "model.istft_kernel_size is 4; it must be odd"),
     ("model.p_dropout=1", "model.p_dropout is 1.0; it must lie in [0, 1)"),
@@ -344,6 +344,17 @@ def test_hop_and_upsampling_need_to_agree_for_hifigan_only():
 def test_derived_sizes_follow_from_the_settings():
     assert Config().spec_channels == 513
     assert Config().segment_frames == 32
+
+
+def test_every_setting_is_described_with_its_bounds_and_a_group():
+    described = list(config.describe())
+    assert len(described) == len({(each.section, each.name) for each in described}) == len(every_key())
+    assert all(each.help and each.group and each.default == getattr(getattr(Config(), each.section), each.name)
+               for each in described)
+    batch_size = next(each for each in described if each.name == "batch_size")
+    assert batch_size[:4] == ("train", "batch_size", "int", 64) and batch_size.bounds.unit == "utterances"
+    assert str(batch_size.bounds) == "above 0, at most 65536"
+    assert {each.name: str(each.bounds) for each in described}["betas"] == "[0, 1)"
 
 
 # Files from outside

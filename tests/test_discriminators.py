@@ -9,14 +9,14 @@ from torch.nn.utils import parametrize
 from config import DiscriminatorConfig
 from discriminators import (
     DISCRIMINATORS,
+    DiscriminatorOutput,
     Discriminators,
-    Judgement,
     PeriodDiscriminator,
     ScaleDiscriminator,
     StftDiscriminator,
+    real_accuracy,
     set_trainable,
-    share_told_real,
-    split_judgements,
+    split_outputs,
 )
 from tests.conftest import tiny
 
@@ -71,7 +71,7 @@ def test_an_unknown_kind_names_the_nearest():
 def test_a_discriminator_of_the_users_own_joins_by_name(monkeypatch):
     class Loudness(nn.Module):
         def forward(self, wav):
-            return Judgement(wav.abs().mean(dim=2), [wav])
+            return DiscriminatorOutput(wav.abs().mean(dim=2), [wav])
 
     monkeypatch.setattr(DISCRIMINATORS, "_builders", dict(DISCRIMINATORS._builders))
     DISCRIMINATORS.register("loudness")(lambda config: [Loudness()])
@@ -113,7 +113,7 @@ def test_the_end_is_reflected_to_a_multiple_of_the_period():
 def test_real_and_fake_in_one_batch_are_judged_as_if_apart():
     net = build().eval()
     real, fake = noise(2, 1, 1024), noise(2, 1, 1024, seed=1)
-    together = split_judgements(net(torch.cat([real, fake])))
+    together = split_outputs(net(torch.cat([real, fake])))
     for half, wav in zip(together, (real, fake)):
         apart = net(wav)
         assert len(half) == len(apart) == 6
@@ -180,13 +180,13 @@ def test_the_stft_discriminator_works_under_autocast():
 
 
 def test_recordings_are_told_as_such_by_their_mean_over_time_and_discriminators():
-    first = Judgement(torch.tensor([[1.0, 1.0], [0.2, 0.4], [2.0, -1.2]], requires_grad=True), [])
-    second = Judgement(torch.tensor([[0.9], [1.0], [0.7]], requires_grad=True), [])
-    share = share_told_real([first, second])  # means 0.95, 0.65, 0.55, then the second alone
+    first = DiscriminatorOutput(torch.tensor([[1.0, 1.0], [0.2, 0.4], [2.0, -1.2]], requires_grad=True), [])
+    second = DiscriminatorOutput(torch.tensor([[0.9], [1.0], [0.7]], requires_grad=True), [])
+    share = real_accuracy([first, second])  # means 0.95, 0.65, 0.55, then the second alone
     assert share == 1 and not share.requires_grad
-    assert share_told_real([first]) == pytest.approx(1 / 3)
+    assert real_accuracy([first]) == pytest.approx(1 / 3)
 
 
 def test_a_share_of_logits_that_are_not_finite_is_not_a_number():
     for wrong in (float("nan"), float("inf")):
-        assert torch.isnan(share_told_real([Judgement(torch.tensor([[wrong], [1.0]]), [])]))
+        assert torch.isnan(real_accuracy([DiscriminatorOutput(torch.tensor([[wrong], [1.0]]), [])]))

@@ -14,7 +14,7 @@ from mel_processing import mel_spectrogram
 from synthesis import Voice
 from tests.conftest import ROOT, tiny, with_corpus
 from training import memory, trainer
-from training.step import new_networks, new_state, rehearse, shares_of, train_step
+from training.step import loss_scales, new_networks, new_state, train_step
 
 pytestmark = pytest.mark.gpu
 
@@ -45,8 +45,8 @@ def test_a_step_trains_in_every_precision(tiny_batch, precision, generator):
     state = new_state(config, new_networks(config, 71, torch.device("cuda")))
     before = state.generator.enc_p.proj.weight.detach().clone()
     batches = [tiny_batch._replace(speaker_ids=None).to("cuda")]
-    shares = shares_of(batches, config.data)
-    numbers = [train_step(state, batches, shares, config, 0).as_floats() for _ in range(20)]
+    scales = loss_scales(batches, config.data)
+    numbers = [train_step(state, batches, scales, config, 0).as_floats() for _ in range(20)]
     assert torch.isfinite(torch.tensor(list(numbers[-1].values()))).all()  # fp16's scale has found its place by then
     assert not torch.equal(before, state.generator.enc_p.proj.weight)
 
@@ -61,20 +61,20 @@ def test_a_step_that_is_not_finite_moves_nothing_and_nobody_waits(tiny_batch):
     config = tiny()
     state = new_state(config, new_networks(config, 71, torch.device("cuda")))
     batch = tiny_batch._replace(speaker_ids=None).to("cuda")
-    shares = shares_of([batch], config.data)
-    train_step(state, [batch], shares, config, 0)
+    scales = loss_scales([batch], config.data)
+    train_step(state, [batch], scales, config, 0)
     before = [parameter.clone() for parameter in state.generator.parameters()]
-    losses = train_step(state, [batch._replace(wav=batch.wav * float("nan"))], shares, config, 0)
+    losses = train_step(state, [batch._replace(wav=batch.wav * float("nan"))], scales, config, 0)
     assert not losses.is_finite
     assert all(torch.equal(a, b) for a, b in zip(before, state.generator.parameters()))
 
 
-def test_the_peak_of_a_rehearsal_is_that_of_the_step(tiny_batch):
+def test_the_peak_of_a_dry_run_is_that_of_the_step(tiny_batch):
     config, device = tiny(), torch.device("cuda")
     state = new_state(config, new_networks(config, 71, device))
     batch = tiny_batch._replace(speaker_ids=None).to(device)
-    foreseen = utils.peak_of(lambda: rehearse(state, batch, config), device) + memory._bytes_to_come(state)
-    found = utils.peak_of(lambda: train_step(state, [batch], shares_of([batch], config.data), config, 0), device)
+    foreseen = utils.peak_of(lambda: memory.dry_run(state, batch, config), device) + memory._bytes_to_come(state)
+    found = utils.peak_of(lambda: train_step(state, [batch], loss_scales([batch], config.data), config, 0), device)
     assert 0.5 < foreseen / found < 1.5
 
 

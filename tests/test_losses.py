@@ -8,11 +8,12 @@ import torch
 
 import losses
 from config import TrainConfig
-from discriminators import Judgement
-from losses import DiscriminatorLosses, GeneratorLosses, Share
+from discriminators import DiscriminatorOutput
+from losses import TERMS, DiscriminatorLosses, GeneratorLosses, LossScale, LossTerm
 from models import DURATION_PREDICTORS
 from pitch import Pitch, pitch_loss
 from tests.conftest import tiny
+from training.step import loss_scales, new_networks, new_state, train_step
 
 
 def noise(*shape, seed=0):
@@ -20,21 +21,21 @@ def noise(*shape, seed=0):
 
 
 def judgements(seed):
-    return [Judgement(noise(2, 7, seed=seed), [noise(2, 3, 5, seed=seed + 1), noise(2, 4, 2, seed=seed + 2)]),
-            Judgement(noise(2, 9, seed=seed + 3), [noise(2, 6, seed=seed + 4)])]
+    return [DiscriminatorOutput(noise(2, 7, seed=seed), [noise(2, 3, 5, seed=seed + 1), noise(2, 4, 2, seed=seed + 2)]),
+            DiscriminatorOutput(noise(2, 9, seed=seed + 3), [noise(2, 6, seed=seed + 4)])]
 
 
 def test_the_adversarial_losses_are_least_squares_summed_over_discriminators():
     real, fake = judgements(0), judgements(10)
     found = losses.discriminator_losses(real, fake)
-    torch.testing.assert_close(found.real, sum(((j.logits - 1) ** 2).mean() for j in real))
-    torch.testing.assert_close(found.fake, sum((j.logits**2).mean() for j in fake))
-    torch.testing.assert_close(found.total(), found.real + found.fake)
+    torch.testing.assert_close(found["real"], sum(((j.logits - 1) ** 2).mean() for j in real))
+    torch.testing.assert_close(found["fake"], sum((j.logits**2).mean() for j in fake))
+    torch.testing.assert_close(found.total(), found["real"] + found["fake"])
     torch.testing.assert_close(losses.adversarial_loss(fake), sum(((j.logits - 1) ** 2).mean() for j in fake))
 
 
 def test_a_perfect_discriminator_loses_nothing():
-    ones, zeros = [Judgement(torch.ones(2, 3), [])], [Judgement(torch.zeros(2, 3), [])]
+    ones, zeros = [DiscriminatorOutput(torch.ones(2, 3), [])], [DiscriminatorOutput(torch.zeros(2, 3), [])]
     assert losses.discriminator_losses(ones, zeros).total() == 0
     assert losses.discriminator_losses(zeros, ones).total() == 2
     assert losses.adversarial_loss(ones) == 0 and losses.adversarial_loss(zeros) == 1
@@ -52,7 +53,7 @@ def test_the_feature_loss_is_twice_the_mean_distance_of_each_map():
 
 def test_the_feature_loss_teaches_the_fake_side_only():
     r, f = noise(2, 3).requires_grad_(), noise(2, 3, seed=1).requires_grad_()
-    losses.feature_loss([Judgement(r, [r])], [Judgement(f, [f])]).backward()
+    losses.feature_loss([DiscriminatorOutput(r, [r])], [DiscriminatorOutput(f, [f])]).backward()
     assert r.grad is None and f.grad.abs().sum() > 0
 
 
@@ -128,8 +129,8 @@ def cut(batch, part):
     """Some items of a batch, whatever holds it."""
     if isinstance(batch, torch.Tensor):
         return batch[part]
-    if isinstance(batch, Judgement):
-        return Judgement(cut(batch.logits, part), cut(batch.features, part))
+    if isinstance(batch, DiscriminatorOutput):
+        return DiscriminatorOutput(cut(batch.logits, part), cut(batch.features, part))
     return [cut(value, part) for value in batch]
 
 
@@ -140,8 +141,9 @@ def loud_and_quiet(*shape, seed):
 
 
 def verdicts(n_items, seed):
-    return [Judgement(loud_and_quiet(n_items, 7, seed=seed), [loud_and_quiet(n_items, 3, 5, seed=seed + 1)]),
-            Judgement(loud_and_quiet(n_items, 9, seed=seed + 2), [loud_and_quiet(n_items, 4, 2, seed=seed + 3)])]
+    return [DiscriminatorOutput(loud_and_quiet(n_items, size, seed=seed + i),
+                                [loud_and_quiet(n_items, *map_size, seed=seed + i + 1)])
+            for i, size, map_size in ((0, 7, (3, 5)), (2, 9, (4, 2)))]
 
 
 def masked_batch(n_items, seed):
@@ -180,9 +182,9 @@ def count_items(batch):
 # name -> (batch of `n_items` from a seed, its loss, the weight of a batch)
 DECOMPOSABLE = {
     "real": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
-             lambda batch: losses.discriminator_losses(*batch).real, lambda batch: count_items(batch[0][0])),
+             lambda batch: losses.discriminator_losses(*batch)["real"], lambda batch: count_items(batch[0][0])),
     "fake": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
-             lambda batch: losses.discriminator_losses(*batch).fake, lambda batch: count_items(batch[0][0])),
+             lambda batch: losses.discriminator_losses(*batch)["fake"], lambda batch: count_items(batch[0][0])),
     "adversarial": (verdicts, losses.adversarial_loss, lambda batch: count_items(batch[0])),
     "features": (lambda n, seed: [verdicts(n, seed), verdicts(n, seed + 50)],
                  lambda batch: losses.feature_loss(*batch), lambda batch: count_items(batch[0][0])),
@@ -217,27 +219,28 @@ def test_the_loss_of_a_batch_is_the_weighted_mean_of_those_of_its_parts(monkeypa
 
 def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
     """Two processes with two batches each; a process's gradient is the sum over its batches, then processes average."""
-    names = GeneratorLosses._fields
+    names = list(TERMS)
     held = torch.tensor([[4.0, 40, 9], [2, 11, 7], [3, 35, 8], [1, 14, 1]])  # utterances, frames, tokens of each batch
     kind_of = {"kl": 1, "duration": 2, "pitch": 1}  # column of `held`; all else is a mean over utterances
     values = noise(4, len(names)).abs()
     expected = [(values[:, i] * held[:, kind_of.get(name, 0)]).sum() / held[:, kind_of.get(name, 0)].sum()
                 for i, name in enumerate(names)]
-    shares = [Share(*(2 * row / held.sum(dim=0)).tolist()) for row in held]
-    scaled = [GeneratorLosses(*row).scaled(share) for row, share in zip(values, shares)]
+    scales = [LossScale(*(2 * row / held.sum(dim=0)).tolist()) for row in held]
+    scaled = [GeneratorLosses(zip(names, row)).scaled(scale).values() for row, scale in zip(values, scales)]
     torch.testing.assert_close(torch.stack([sum(terms) / 2 for terms in zip(*scaled)]), torch.stack(expected))
-    judged = [DiscriminatorLosses(row[0], row[1]).scaled(share) for row, share in zip(values, shares)]
+    of_both = [DiscriminatorLosses(real=row[0], fake=row[1]).scaled(scale).values()
+               for row, scale in zip(values, scales)]
     expected = (values[:, :2] * held[:, :1]).sum(dim=0) / held[:, 0].sum()
-    torch.testing.assert_close(torch.stack([sum(terms) / 2 for terms in zip(*judged)]), expected)
+    torch.testing.assert_close(torch.stack([sum(terms) / 2 for terms in zip(*of_both)]), expected)
 
 
 WEIGHT_OF = {"mel": "c_mel", "kl": "c_kl", "duration": "c_dur", "adversarial": "c_adv", "features": "c_fm",
              "stft": "c_stft", "pitch": "c_pitch"}
 
 
-@pytest.mark.parametrize("term", GeneratorLosses._fields)
+@pytest.mark.parametrize("term", TERMS)
 def test_each_weight_scales_its_own_term(term):
-    values = {name: torch.tensor(2.0**i) for i, name in enumerate(GeneratorLosses._fields)}
+    values = {name: torch.tensor(2.0**i) for i, name in enumerate(TERMS)}
     none = dict.fromkeys(WEIGHT_OF.values(), 0.0)
     terms = GeneratorLosses(**values)
     assert terms.total(TrainConfig(**none)) == 0
@@ -246,12 +249,42 @@ def test_each_weight_scales_its_own_term(term):
 
 def test_the_default_weights_are_the_published_ones():
     one, zero = torch.tensor(1.0), torch.tensor(0.0)  # of pitch the published generator hears nothing
-    assert GeneratorLosses(*(one,) * 6, pitch=zero).total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
+    assert GeneratorLosses(dict.fromkeys(TERMS, one) | {"pitch": zero}).total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
+
+
+def test_a_new_term_is_one_row(tiny_batch, monkeypatch):
+    """It is computed, weighted, scaled and logged; the terms that were there do not change."""
+    state, config = fresh_state()
+    before = train_step(state, [tiny_batch], loss_scales([tiny_batch], config.data), config, 0)
+    monkeypatch.setitem(TERMS, "energy", LossTerm(
+        lambda x: (x.wav_fake.square().mean() - x.wav_real.square().mean()).abs(), weight=2.5))
+    state, config = fresh_state()
+    after = train_step(state, [tiny_batch], loss_scales([tiny_batch], config.data), config, 0)
+    assert after.generator["energy"] > 0 and after.as_floats()["train/energy"] == float(after.generator["energy"])
+    assert {name: float(after.generator[name]) for name in before.generator} == {
+        name: float(value) for name, value in before.generator.items()}
+    added = after.generator.total(config.train) - before.generator.total(config.train)
+    assert float(added) == pytest.approx(2.5 * float(after.generator["energy"]), rel=1e-3)
+    assert after.generator_norm != before.generator_norm
+
+
+def test_a_term_is_skipped_before_it_applies_and_where_it_costs_nothing(tiny_batch, monkeypatch):
+    state, config = fresh_state("train.adversarial_start=5")
+    monkeypatch.setattr(losses, "stft_loss", None)  # not called while train.c_stft is 0
+    found = train_step(state, [tiny_batch], loss_scales([tiny_batch], config.data), config, 0).generator
+    assert found["adversarial"] == found["features"] == found["stft"] == 0 < found["mel"]
+
+
+def fresh_state(*overrides):
+    """A model of two voices, as `tiny_batch` has."""
+    config = tiny(("data.n_speakers=2", "model.gin_channels=8", *overrides))
+    return new_state(config, new_networks(config, 71, torch.device("cpu")), {}), config
 
 
 def test_losses_of_half_precision_are_summed_in_float32():
-    fake = [Judgement(torch.full((1, 4), 300.0, dtype=torch.float16), [torch.full((1, 4), 300.0, dtype=torch.float16)])]
-    real = [Judgement(torch.ones(1, 4, dtype=torch.float16), [torch.zeros(1, 4, dtype=torch.float16)])]
-    assert losses.discriminator_losses(real, fake).fake == 90_000
+    loud = torch.full((1, 4), 300.0, dtype=torch.float16)
+    fake = [DiscriminatorOutput(loud, [loud])]
+    real = [DiscriminatorOutput(torch.ones(1, 4, dtype=torch.float16), [torch.zeros(1, 4, dtype=torch.float16)])]
+    assert losses.discriminator_losses(real, fake)["fake"] == 90_000
     assert losses.adversarial_loss(fake) == 299**2
     assert losses.feature_loss(real, fake) == 600

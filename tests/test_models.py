@@ -9,10 +9,10 @@ import torch
 import losses
 from commons import path_from_durations, sequence_mask, slice_segments
 from data_utils import Collate, Utterance
-from discriminators import Discriminators, set_trainable, split_judgements
+from discriminators import Discriminators, set_trainable, split_outputs
 from generators import GENERATORS
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram
-from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, even_reading
+from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, diagonal_prior
 from pitch import N_CONTOUR, Pitch
 from synthesis.noise import SeededNoise
 from synthesis.streaming import decode_batch
@@ -95,12 +95,12 @@ def test_every_parameter_receives_a_gradient(kind, voices, tiny_batch):
     starts = out.segment_starts
     wav_real = slice_segments(tiny_batch.wav[:, None], starts * settings.data.hop_length, settings.train.segment_size)
 
-    real, fake = split_judgements(judges(torch.cat([wav_real, out.wav_fake.detach()])))
+    real, fake = split_outputs(judges(torch.cat([wav_real, out.wav_fake.detach()])))
     losses.discriminator_losses(real, fake).total().backward()
     assert not [name for name, p in judges.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
     set_trainable(judges, False)
-    real, fake = split_judgements(judges(torch.cat([wav_real, out.wav_fake])))
+    real, fake = split_outputs(judges(torch.cat([wav_real, out.wav_fake])))
     mel_real = slice_segments(spec_to_mel(spec, settings.data), starts, settings.segment_frames)
     terms = losses.GeneratorLosses(
         mel=losses.mel_loss(mel_real, mel_spectrogram(out.wav_fake[:, 0], settings.data)),
@@ -427,7 +427,7 @@ def test_alignment_scores_are_float32_under_autocast():
 
 def test_even_reading_is_zero_on_the_diagonal_and_falls_off_it():
     text_lengths, spec_lengths = torch.tensor([4, 3]), torch.tensor([12, 9])
-    prior = even_reading(text_lengths, spec_lengths, 12, 4)
+    prior = diagonal_prior(text_lengths, spec_lengths, 12, 4)
     assert prior.shape == (2, 12, 4)
     for i, (tokens, frames) in enumerate(((4, 12), (3, 9))):
         for t, token in itertools.product(range(frames), range(tokens)):

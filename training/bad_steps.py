@@ -19,7 +19,7 @@ logger = logging.getLogger("vits")
 MAX_DUMPS = 10  # batches kept in RUN/bad_steps, of each process
 
 
-class BadStreak(RuntimeError):
+class NonFiniteStreak(RuntimeError):
     """Too many steps in a row whose loss or gradient is not finite.
 
     Attributes:
@@ -49,7 +49,7 @@ class BadSteps:
         """Take the step that was just done; every process comes to the same verdict.
 
         Raises:
-            BadStreak: there have been `limit` of them in a row.
+            NonFiniteStreak: there have been `limit` of them in a row.
         """
         self._waiting.append((state.step, batches, losses))
         if len(self._waiting) > (state.device.type == "cuda"):
@@ -69,7 +69,7 @@ class BadSteps:
                        f" and {len(names) - 16} more" if len(names) > 16 else "")
         self._dump(step, batches, values)
         if in_a_row >= self.limit:
-            raise BadStreak(step - in_a_row, in_a_row)
+            raise NonFiniteStreak(step - in_a_row, in_a_row)
 
     def _dump(self, step: int, batches: Sequence[Batch], values: dict[str, float]) -> None:
         """Keep what this process heard, unless enough is kept already."""
@@ -87,11 +87,11 @@ class BadSteps:
             logger.warning("the batch of step %d is not kept: %s", step, described(error))
 
 
-def roll_back(state: TrainState, config: Config, run_dir: Path, streak: BadStreak) -> None:
+def roll_back(state: TrainState, config: Config, run_dir: Path, streak: NonFiniteStreak) -> None:
     """Go back to the newest checkpoint to which the run has not gone back before, with lower learning rates.
 
     Raises:
-        BadStreak: the run may not go back, or has no more to go back to.
+        NonFiniteStreak: the run may not go back, or has no more to go back to.
     """
     train = config.train
     steps = [step for step in checkpoint.list_steps(run_dir) if step <= streak.first_step

@@ -93,7 +93,7 @@ def wrap(module: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def gathering(wrapped: nn.Module, is_last: bool) -> AbstractContextManager:
+def accumulate(wrapped: nn.Module, is_last: bool) -> AbstractContextManager:
     """Within it gradients accumulate on this process alone, unless this is the last batch of the step."""
     from torch import nn
 

@@ -1,8 +1,10 @@
-"""Does the largest batch of a run fit into memory: a GPU's, or, on Linux, the machine's? And what is freed is kept."""
+"""Whether the largest batch of a run fits into memory: a GPU's, or, on Linux, the machine's."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import NamedTuple
 import torch
 
 from config import Config
-from data_utils import Collate, Fault, Utterance
+from data_utils import Batch, Collate, Fault, Utterance
+from losses import LossScale
 from training import distributed
-from training.step import TrainState, rehearse
+from training.augmentation import Augmenter
+from training.step import TrainState, discriminator_half, eagerly, generator_half
 from utils import kilobytes, peak_of
 
 logger = logging.getLogger("vits")
@@ -51,10 +55,10 @@ def memory_of(device: torch.device) -> Memory | None:
 
 
 def check_fit(state: TrainState, utterances: Sequence[Utterance | Fault], collate: Collate, config: Config) -> None:
-    """See before the first step whether the largest batch fits: by two small rehearsals, and on a GPU in full.
+    """Check before the first step that the largest batch fits: by dry runs on one and two utterances, on a GPU on all.
 
     Args:
-        state: as before its next step; it does not move.
+        state: as before its next step; it is not changed.
         utterances: the largest batch that the run can meet; faults are left out.
         collate: makes it a batch.
         config: the run's.
@@ -67,7 +71,7 @@ def check_fit(state: TrainState, utterances: Sequence[Utterance | Fault], collat
     total, device = len(utterances), state.device
 
     def work(rows: int) -> None:
-        rehearse(state, collate(utterances[:rows]).to(device), config)
+        dry_run(state, collate(utterances[:rows]).to(device), config)
 
     before = memory_of(device)
     one, two = (peak_of(partial(work, min(rows, total)), device) for rows in (1, 2))
@@ -97,10 +101,31 @@ def check_fit(state: TrainState, utterances: Sequence[Utterance | Fault], collat
 
 
 def _bytes_to_come(state: TrainState) -> int:
-    """What no rehearsal shows: the optimizers' moments before their first step, and the copy that is being saved."""
+    """What no dry run shows: the optimizers' moments before their first step, and the copy that is being saved."""
     moments = sum(8 * p.numel() for updater in (state.generator_updater, state.discriminator_updater)
                   if not updater.optimizer.state for p in updater.parameters)
     if state.device.type != "cpu":
         return moments
     sides = [sum(p.numel() for p in side.parameters()) for side in (state.generator, state.discriminators)]
     return moments + 4 * (3 * sum(sides) + (sides[0] if state.average is not None else 0))
+
+
+def dry_run(state: TrainState, batch: Batch, config: Config) -> None:
+    """Compute a step on this batch, both halves, without changing the state: for measuring memory."""
+    train = config.train
+    steady = dataclasses.replace(config.discriminator, augment_target=None,
+                                 augment_probability=1.0 if config.discriminator.augmentations else 0.0)
+    alone = dataclasses.replace(
+        state, wrapped_generator=state.generator, wrapped_discriminators=state.discriminators,
+        augmenter=Augmenter(steady, config.data.sampling_rate))
+    buffers = [buffer.clone() for buffer in state.discriminators.buffers()]  # spectral norm changes at each pass
+    whole, generated = [LossScale(1.0, 1.0, 1.0)], None
+    with eagerly(train):
+        if train.adversarial_start < (train.total_steps or math.inf):  # now or later
+            alone.step = max(alone.step, train.adversarial_start)
+            _, generated = discriminator_half(alone, [batch], whole, config)
+        generator_half(alone, [batch], whole, config, generated, None)
+    for updater in (state.generator_updater, state.discriminator_updater):
+        updater.zero_grad()
+    for buffer, kept in zip(state.discriminators.buffers(), buffers):
+        buffer.copy_(kept)

@@ -74,7 +74,7 @@ def _progress(train: TrainConfig, step: int) -> float:
 
 
 class Updater:
-    """One optimizer with its gradient scaler and clipping: `forget`, `backward` for each batch of a step, `step`.
+    """One optimizer with its gradient scaler and clipping: `zero_grad`, `backward` for each batch of a step, `step`.
 
     A step whose loss or gradient is not finite changes nothing. Nothing here waits for the device: whether the gradient
     is finite is told to the optimizer as a tensor.
@@ -128,7 +128,7 @@ class Updater:
             self.optimizer.step()
         return norm
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """Drop the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 

@@ -48,7 +48,7 @@ from data_utils import (
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
-from training.bad_steps import BadSteps, BadStreak, roll_back
+from training.bad_steps import BadSteps, NonFiniteStreak, roll_back
 from training.callbacks import (
     Callback,
     CallbackError,
@@ -68,9 +68,9 @@ from training.step import (
     StepLosses,
     TrainState,
     effective_precision,
+    loss_scales,
     new_networks,
     new_state,
-    shares_of,
     train_step,
 )
 from training.trackers import make_trackers
@@ -175,7 +175,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         RunInUse: another process trains in this folder, in which nothing was touched.
         CheckpointError: the newest checkpoint cannot be used; nothing is restarted in silence.
         FilelistError, ValueError: the data cannot be used.
-        BadStreak: the gradients stay non-finite.
+        NonFiniteStreak: the gradients stay non-finite.
         MemoryShortage: the largest batch does not fit.
         WorkersDied: workers that read the data die again and again.
         CallbackError: a callback of the user's failed.
@@ -201,7 +201,7 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         while True:
             try:
                 return _attempt(state, job)
-            except BadStreak as streak:
+            except NonFiniteStreak as streak:
                 roll_back(state, config, run_dir, streak)
 
 
@@ -316,9 +316,9 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
         for batches in steps:
             if job.must_stop():
                 break
-            shares = shares_of(batches, job.config.data)
+            scales = loss_scales(batches, job.config.data)
             on_device = [batch.to(state.device) for batch in batches]
-            losses = train_step(state, on_device, shares, job.config, job.epoch_of(state.step))
+            losses = train_step(state, on_device, scales, job.config, job.epoch_of(state.step))
             state.step += 1
             run.step, is_last, values = state.step, state.step >= job.total_steps, {}
             if state.step == first_step and distributed.is_main():  # a start that fails leaves the file as it was
@@ -434,7 +434,7 @@ def main(description: str, multispeaker: bool) -> None:
 
 
 def _run(args: argparse.Namespace, multispeaker: bool) -> None:
-    with user_errors(BadStreak, CallbackError, WorkersDied, memory.MemoryShortage):
+    with user_errors(NonFiniteStreak, CallbackError, WorkersDied, memory.MemoryShortage):
         if args.config is None and args.run is None:
             raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem

@@ -141,7 +141,7 @@ def test_one_process_never_initialises_anything(monkeypatch):
         assert distributed.wrap(module) is module
         assert distributed.sum_over_processes([1.5, 2]) == [1.5, 2]
         assert distributed.from_main(None) is None and distributed.from_main(4) == 4
-        with distributed.gathering(module, is_last=False):
+        with distributed.accumulate(module, is_last=False):
             pass
     assert not torch.distributed.is_initialized()
 

@@ -84,7 +84,7 @@ def test_a_container_is_told_its_own_limit(tmp_path, monkeypatch):
 def pretend(monkeypatch, limit, per_row=10 * MEGABYTE, fixed=100 * MEGABYTE):
     """A machine of that much memory, on which each utterance takes 10 MB more."""
     rows = []
-    monkeypatch.setattr(memory, "rehearse", lambda state, batch, config: rows.append(len(batch.names)))
+    monkeypatch.setattr(memory, "dry_run", lambda state, batch, config: rows.append(len(batch.names)))
     monkeypatch.setattr(memory, "memory_of", lambda device: Memory(used=fixed, free=limit - fixed))
 
     def peak(work, device):

@@ -50,7 +50,7 @@ def test_gradients_of_several_batches_add_up_until_they_are_forgotten():
     once = module.weight.grad.clone()
     updater.backward(loss_of(module))
     assert torch.allclose(module.weight.grad, 2 * once)
-    updater.forget()
+    updater.zero_grad()
     assert module.weight.grad is None
 
 
@@ -61,7 +61,7 @@ def test_a_loss_that_is_not_finite_poisons_the_gradient_and_moves_nothing(fault)
     updater.backward(loss_of(module))
     updater.step(1.0)
     weights, state = module.weight.clone(), {k: v.clone() for k, v in updater.optimizer.state[module.weight].items()}
-    updater.forget()
+    updater.zero_grad()
     updater.backward(loss_of(module) + fault)  # its gradient alone would be finite
     assert not math.isfinite(updater.step(1.0))
     assert torch.equal(weights, module.weight)

@@ -14,7 +14,7 @@ import torch
 import losses
 from attentions import RelativeAttention
 from commons import slice_segments
-from discriminators import Discriminators, Judgement, split_judgements
+from discriminators import DiscriminatorOutput, Discriminators, split_outputs
 from generators import IstftHead
 from mel_processing import mel_spectrogram, spec_to_mel, spectrogram, stft_magnitude
 from models import DURATION_PREDICTORS, Prior, SynthesizerTrn, alignment_scores
@@ -73,7 +73,7 @@ def flow_islands():
 def loss_islands():
     """The terms of the objective, and the scores of the alignment search."""
     def judged(x):
-        return [Judgement(x, [x])]
+        return [DiscriminatorOutput(x, [x])]
 
     wav, other = noise(B, S) * 0.1, noise(B, S, seed=1) * 0.1
     return {
@@ -112,7 +112,7 @@ def run(function, inputs, half=None):
     torch.manual_seed(0)
     with torch.autocast("cpu", dtype=half, enabled=half is not None):
         out = function(*inputs)
-    outputs = [out] if isinstance(out, torch.Tensor) else list(out)
+    outputs = [out] if isinstance(out, torch.Tensor) else list(out.values() if isinstance(out, dict) else out)
     if any(value.requires_grad for value in outputs):
         sum(value.float().sum() for value in outputs).backward()
     return outputs, [value.grad for value in inputs]
@@ -243,7 +243,7 @@ def objective(config, batch, half):
                         pitch=measure_pitch(batch.wav, config.data))
         wav_real = slice_segments(batch.wav[:, None], out.segment_starts * hop, config.train.segment_size)
         wav_fake = out.wav_fake.float()
-        real, fake = split_judgements(discriminators(torch.cat([wav_real, wav_fake])))
+        real, fake = split_outputs(discriminators(torch.cat([wav_real, wav_fake])))
         mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
         terms = losses.GeneratorLosses(
             mel=losses.mel_loss(mel_real, mel_spectrogram(wav_fake[:, 0], config.data)),
@@ -251,10 +251,11 @@ def objective(config, batch, half):
             duration=out.duration_loss.sum(), adversarial=losses.adversarial_loss(fake),
             features=losses.feature_loss(real, fake),
             stft=losses.stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes), pitch=out.pitch_loss)
-    assert all(term.dtype == torch.float32 for term in terms)
+    assert all(term.dtype == torch.float32 for term in terms.values())
     terms.total(config.train).backward()
     parameters_of = [*generator.parameters(), *discriminators.parameters()]
-    return torch.stack(terms).detach(), torch.cat([p.grad.flatten() for p in parameters_of if p.grad is not None])
+    values = torch.stack([*terms.values()]).detach()
+    return values, torch.cat([p.grad.flatten() for p in parameters_of if p.grad is not None])
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 
+import losses as losses_module
 import models
 from data_utils import Batch
-from losses import Share
+from losses import LossScale
 from tests.conftest import tiny
 from training import step as training_step
-from training.step import TrainState, new_networks, new_state, rehearse, shares_of, train_step
+from training.memory import dry_run
+from training.step import TrainState, loss_scales, new_networks, new_state, train_step
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
@@ -24,7 +26,7 @@ def fresh_state(*overrides):
 
 
 def step_on(state, config, *batches, epoch=0):
-    return train_step(state, batches, shares_of(batches, config.data), config, epoch)
+    return train_step(state, batches, loss_scales(batches, config.data), config, epoch)
 
 
 def one_voice(batch: Batch) -> Batch:
@@ -108,10 +110,10 @@ def test_no_parameter_of_several_voices_is_without_gradient(tiny_batch):
 def test_the_generator_half_leaves_the_discriminators_gradients_alone(tiny_batch):
     state, config = fresh_state()
     batches = [one_voice(tiny_batch)]
-    shares = shares_of(batches, config.data)
-    training_step.discriminator_half(state, batches, shares, config)
+    scales = loss_scales(batches, config.data)
+    training_step.discriminator_half(state, batches, scales, config)
     before = [p.grad.clone() for p in state.discriminators.parameters()]
-    training_step.generator_half(state, batches, shares, config, None, None)
+    training_step.generator_half(state, batches, scales, config, None, None)
     assert all(not p.requires_grad for p in state.discriminators.parameters())
     assert all(torch.equal(a, p.grad) for a, p in zip(before, state.discriminators.parameters()))
 
@@ -143,7 +145,7 @@ def test_discriminators_move_at_the_last_step_of_each_interval_and_are_heard_at_
         assert all(still) or not any(still)
         assert (losses.discriminator is None) is all(still)
         moved.append(not any(still))
-        heard.append(float(losses.generator.adversarial) > 0)
+        heard.append(float(losses.generator["adversarial"]) > 0)
     assert moved == [False, False, True, False, True] and heard == [False, True, True, True, True]
 
 
@@ -174,10 +176,10 @@ def test_several_batches_of_a_step_give_the_gradients_of_one_large_batch(tiny_ba
 
 
 def test_shares_are_one_for_one_batch_and_add_up_to_one_over_several(tiny_batch, tiny_config):
-    assert shares_of([rows(tiny_batch, 0, 3)], tiny_config.data) == [Share(1, 1, 1)]
-    shares = shares_of([rows(tiny_batch, 0, 1), rows(tiny_batch, 1, 3)], tiny_config.data)
-    assert [sum(column) for column in zip(*shares)] == pytest.approx([1, 1, 1])
-    assert shares[0] == Share(1 / 3, pytest.approx(64 / (64 + 46 + 32)), pytest.approx(12 / 26))
+    assert loss_scales([rows(tiny_batch, 0, 3)], tiny_config.data) == [LossScale(1, 1, 1)]
+    scales = loss_scales([rows(tiny_batch, 0, 1), rows(tiny_batch, 1, 3)], tiny_config.data)
+    assert [sum(column) for column in zip(*scales)] == pytest.approx([1, 1, 1])
+    assert scales[0] == LossScale(1 / 3, pytest.approx(64 / (64 + 46 + 32)), pytest.approx(12 / 26))
 
 
 @pytest.mark.parametrize("kind", ["sound", "loss alone"])
@@ -193,8 +195,9 @@ def test_a_step_that_is_not_finite_changes_nothing(tiny_batch, monkeypatch, kind
         batch = batch._replace(wav=wav)
     else:
         for name in ("mel_loss", "discriminator_losses"):
-            real = getattr(training_step, name)
-            monkeypatch.setattr(training_step, name, lambda *a, real=real: _plus_infinity(real(*a)))
+            module = training_step if name == "discriminator_losses" else losses_module
+            real = getattr(module, name)
+            monkeypatch.setattr(module, name, lambda *a, real=real: _plus_infinity(real(*a)))
     losses = step_on(state, config, batch)
     assert not losses.is_finite
     assert not math.isfinite(losses.generator_norm) and not math.isfinite(losses.discriminator_norm)
@@ -206,15 +209,17 @@ def test_a_step_that_is_not_finite_changes_nothing(tiny_batch, monkeypatch, kind
 
 
 def _plus_infinity(value):
-    return value + math.inf if isinstance(value, torch.Tensor) else type(value)(*(part + math.inf for part in value))
+    return value + math.inf if isinstance(value, torch.Tensor) else type(value)(
+        {name: part + math.inf for name, part in value.items()})
 
 
 @pytest.mark.parametrize("side", ["discriminator_losses", "kl_loss"])
 def test_a_loss_that_is_not_finite_on_one_side_stops_both(tiny_batch, monkeypatch, side):
     state, config = fresh_state()
     before = everything_of(state)
-    real = getattr(training_step, side)
-    monkeypatch.setattr(training_step, side, lambda *a: _plus_infinity(real(*a)))
+    module = training_step if side == "discriminator_losses" else losses_module
+    real = getattr(module, side)
+    monkeypatch.setattr(module, side, lambda *a: _plus_infinity(real(*a)))
     assert not step_on(state, config, one_voice(tiny_batch)).is_finite
     after = everything_of(state)
     assert not [name for name in before if not torch.equal(before[name], after[name])]
@@ -224,8 +229,8 @@ def test_what_only_the_generators_gradient_shows_comes_too_late_for_the_discrimi
     """They have moved by then, on sound that was in order."""
     state, config = fresh_state()
     before = everything_of(state)
-    real = training_step.adversarial_loss
-    monkeypatch.setattr(training_step, "adversarial_loss", lambda *a: _plus_infinity(real(*a)))
+    real = losses_module.adversarial_loss
+    monkeypatch.setattr(losses_module, "adversarial_loss", lambda *a: _plus_infinity(real(*a)))
     losses = step_on(state, config, one_voice(tiny_batch))
     assert not losses.is_finite and math.isfinite(losses.discriminator_norm)
     after = everything_of(state)
@@ -233,12 +238,12 @@ def test_what_only_the_generators_gradient_shows_comes_too_late_for_the_discrimi
     assert "discriminators" in moved and not moved & {"generator", "average", "generator_updater"}
 
 
-def test_a_rehearsal_moves_nothing_not_even_spectral_norms(tiny_batch):
+def test_a_dry_run_changes_nothing_not_even_spectral_norms(tiny_batch):
     state, config = fresh_state("discriminator.use_spectral_norm=true", "train.adversarial_start=3",
                                 "train.total_steps=9", 'discriminator.augmentations=["gain"]',
                                 "discriminator.augment_target=0.6", "discriminator.augment_probability=0.5")
     before = everything_of(state)
-    rehearse(state, one_voice(tiny_batch), config)
+    dry_run(state, one_voice(tiny_batch), config)
     after = everything_of(state)
     assert before and not [name for name in before if not torch.equal(before[name], after[name])]
     assert state.step == 0 and float(state.augmenter.probability) == 0.5
@@ -272,7 +277,7 @@ def test_a_step_in_half_precision_has_losses_near_those_in_float32(tiny_batch, e
         state, config = fresh_state(*kinds, f"train.precision={name}")
         losses = step_on(state, config, one_voice(tiny_batch))
         values[name] = losses.as_floats()
-        assert losses.generator.kl.dtype == losses.generator.mel.dtype == torch.float32
+        assert losses.generator["kl"].dtype == losses.generator["mel"].dtype == torch.float32
     for name in ("train/mel", "train/kl", "train/duration", "train/discriminator"):
         assert values[precision][name] == pytest.approx(values["fp32"][name], rel=0.1)
 
@@ -337,9 +342,9 @@ def test_networks_to_be_compiled_are_traced_in_a_step_and_move_as_they_always_do
     assert everything_of(plain).keys() == everything_of(traced).keys()
 
 
-def test_rehearsals_and_averages_run_uncompiled(tiny_batch, compilations):
+def test_dry_runs_and_averages_run_uncompiled(tiny_batch, compilations):
     state, config = fresh_state("train.compile=true")
-    rehearse(state, one_voice(tiny_batch), config)
+    dry_run(state, one_voice(tiny_batch), config)
     state.average.dec(torch.randn(1, 16, 20))
     assert not compilations
 

@@ -19,7 +19,7 @@ from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.test_checkpoint import failing
 from training import memory, trainer
 from training import step as training_step
-from training.bad_steps import MAX_DUMPS, BadStreak
+from training.bad_steps import MAX_DUMPS, NonFiniteStreak
 
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
@@ -141,7 +141,7 @@ def test_symbols_of_a_file_are_kept_inside_the_run(tiny_corpus, tmp_path):
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(training_step, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
-    with pytest.raises(BadStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
+    with pytest.raises(NonFiniteStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "step 1 was left out, its loss or gradient is not finite (1 of at most 10 in a row)" in caplog.text
     assert "train/mel nan" in caplog.text and ".wav" in caplog.text
@@ -293,7 +293,7 @@ def test_a_second_rollback_from_the_same_place_goes_further_back(tiny_corpus, tm
     monkeypatch.setattr(training_step, "generator_losses", nan_in(lambda state: state.step >= 6))
     config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
                                        "train.max_bad_steps=2", "train.rollbacks=2"))
-    with pytest.raises(BadStreak, match="2 steps in a row, from step 6, had a loss or gradient"):
+    with pytest.raises(NonFiniteStreak, match="2 steps in a row, from step 6, had a loss or gradient"):
         trainer.fit(config, tmp_path / "run", CPU)
     assert "rollback 1 of 2: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert max(checkpoint.list_steps(tmp_path / "run")) == 6  # nothing was saved within the streak
@@ -305,7 +305,7 @@ def test_steps_to_which_a_run_has_gone_back_are_known_after_a_restart(tiny_corpu
     config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
                                        "train.max_bad_steps=2", "train.rollbacks=1"))
     for rollbacks in (1, 2):
-        with pytest.raises(BadStreak):
+        with pytest.raises(NonFiniteStreak):
             trainer.fit(settings.replace(config, "train", {"rollbacks": rollbacks}), tmp_path / "run", CPU)
     assert "rollback 1 of 1: back to step 6" in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
     assert state_of(tmp_path / "run", 4)["rolled_back_to"] == [6, 4]
@@ -316,7 +316,7 @@ def test_a_streak_is_counted_on_after_a_restart(tiny_corpus, tmp_path, monkeypat
     config = with_corpus(tiny_corpus, ("train.total_steps=5", "train.max_bad_steps=4"))
     trainer.fit(settings.replace(config, "train", {"total_steps": 4}), tmp_path / "run", CPU)  # two of them are bad
     assert state_of(tmp_path / "run")["bad_steps_in_a_row"] == 2
-    with pytest.raises(BadStreak, match="4 steps in a row, from step 2"):
+    with pytest.raises(NonFiniteStreak, match="4 steps in a row, from step 2"):
         trainer.fit(settings.replace(config, "train", {"total_steps": 9}), tmp_path / "run", CPU)
 
 
