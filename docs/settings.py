@@ -15,8 +15,9 @@ from utils import write_text_atomic
 PAGE = Path(__file__).parent / "reference" / "settings.md"
 HEAD = """# Settings
 
-Every key of a configuration, with its default. `--set section.key=value` changes one on the command line. Values are JSON: `null` is
-no value, `[1,2]` a list. Defaults are those of a key that a configuration leaves out; the files in `configs/` set many of them.
+Every key of a configuration, with its default. `--set section.key=value` changes one on the command line. Values are
+JSON: `null` is no value, `[1,2]` a list. A default is used where a configuration leaves a key out; the files in
+`configs/` set many of them.
 
 Made from `config.py` by `python -m docs.settings`.
 """
