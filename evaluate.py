@@ -9,7 +9,7 @@
     python evaluate.py --listening-test abx runs/a runs/b    # a page for people's ears
     python evaluate.py --score answers_anna.json answers_ben.json --key listening_abx.key.json
 
-What each number means, and which to watch: docs/evaluation.md.
+What each number means, and which to watch: docs/reference/measures.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the pages state is true: commands parse; settings, files, links, imports and messages exist; settings.md is new."""
+"""What the pages state is true: commands parse; settings, files, links, imports and messages exist."""
 
 import ast
 import dataclasses
