@@ -43,7 +43,7 @@ def _rewritten(link: re.Match, place: Path, site: str, files) -> str:
         return link[0]
     there = (place.parent / path).resolve()
     if files.get_file_from_path(_in_site(there)) is None:
-        return f"{text} (`{there.relative_to(ROOT).as_posix()}`)"
+        return f"`{path}`" if text.strip("`") == path else f"{text} (`{there.relative_to(ROOT).as_posix()}`)"
     return f"{bang}[{text}]({os.path.relpath(_in_site(there), Path(site).parent)}{mark}{anchor})"
 
 
@@ -52,4 +52,6 @@ def _in_site(path: Path) -> str:
     inside = path.relative_to(ROOT).as_posix()
     if path.suffix == ".png" and inside.startswith("voices/"):
         return f"voices/{path.parent.name}-{path.name}"
+    if inside == "voices/README.md":
+        return "voices.md"
     return PAGES.get(inside, inside.removeprefix("docs/"))

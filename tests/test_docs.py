@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -248,6 +249,16 @@ def test_each_voice_has_a_small_sample_on_the_site():
     for path in samples.values():
         assert f'src="samples/{path.name}"' in TEXTS["docs/voices.md"]
         assert 5_000 < path.stat().st_size < 30_000
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("material", reason='pip install -e ".[docs]"; `make docs` builds it too')
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+                           cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "voices.html").read_text(encoding="utf-8").count("<audio controls") == 3
+    assert (tmp_path / "samples" / "en_joe.opus").is_file() and not list(tmp_path.rglob("*.py"))
+    assert "voices/en_rms.html" in (tmp_path / "guide" / "your-voice.html").read_text(encoding="utf-8")
 
 
 def messages(text):
