@@ -217,6 +217,14 @@ def test_every_file_of_the_project_that_a_page_names_exists(name):
     assert not missing_files(TEXTS[name])
 
 
+def test_every_page_that_the_code_names_exists():
+    sources = [*ROOT.glob("*.py"), *ROOT.glob("[a-z]*/**/*.py"), *ROOT.glob("examples/**/*.cpp"),
+               ROOT / "inference.ipynb", ROOT / "Makefile"]
+    named = {page for path in sources if "tests" not in path.parts
+             for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
+    assert len(named) > 4 and not sorted(page for page in named if not (ROOT / page).is_file())
+
+
 def imported_names(code):
     """(module, name) of each import from this project in a block of Python."""
     ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
