@@ -1,5 +1,6 @@
 # make demo: from a fresh clone to a voice that speaks, and one of your own, on any CPU.    make test: the tests.
-# make bench: speed beside its peers, into docs/benchmarks.md; installs the peers, which are large.
+# make docs: the site of docs/, into build/site.
+# make bench: speed beside its peers, into docs/reference/benchmarks.md; installs the peers, which are large.
 # Everything lives in .venv, data/demo, runs/demo and demo/; what is there already is used again.
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/python synthesize.py -m runs/demo --text \"Anything you like.\" -o demo/mine.wav"
 	@echo "  $(BIN)/tensorboard --logdir runs"
 	@echo "  $(BIN)/python train.py -m runs/demo --set train.total_steps=4000      # clearer, in more time"
-	@echo "  your own recordings: README.md, \"Your own voice\""
+	@echo "  your own recordings: docs/guide/your-voice.md"
 
 # Two processes of one thread each; the tests of a file stay together, for they share what they trained.
 test: .venv/installed-test
@@ -36,6 +37,12 @@ test: .venv/installed-test
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks
+
+# A link that leads nowhere, or a page outside the navigation, is an error.
+.PHONY: docs
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -50,6 +57,10 @@ bench: .venv-bench/installed
 	$(BIN)/python -m pip $(INSTALL) --editable ".[test]"
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip $(INSTALL) --editable ".[docs]"
+	touch $@
+
 # An environment of its own: coqui-tts brings packages called trainer and benchmarks.
 .venv-bench/installed: requirements.txt setup.py monotonic_align/core.pyx
 	$(PYTHON) -m venv .venv-bench
@@ -62,7 +73,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --upgrade pip uv
 	echo $(HELD) | tr ' ' '\n' | UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile --quiet --upgrade \
-		--universal --python-version 3.10 setup.py --extra test --extra build --constraint - --output-file requirements.lock
+		--universal --python-version 3.10 setup.py --extra test --extra docs --extra build --constraint - --output-file requirements.lock
 
 # The newest versions that the ranges allow, without the lock, and a copy of this project that is not in place: what the
 # next `pip install` of a user will bring.

@@ -9,7 +9,7 @@
     python evaluate.py --listening-test abx runs/a runs/b    # a page for human listeners
     python evaluate.py --score answers_anna.json answers_ben.json --key listening_abx.key.json
 
-The numbers are explained in docs/evaluation.md.
+What each number means, and which to watch: docs/reference/measures.md.
 """
 
 from __future__ import annotations

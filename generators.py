@@ -115,7 +115,7 @@ class HarmonicGenerator(IstftGenerator):
     """The same, and harmonics of the pitch through a filter that the stack draws anew for each frame.
 
     Harmonics whose phase runs on are a neural source-filter model's (Wang, Takaki and Yamagishi 2019); to filter them
-    as spectra is HiFTNet's (Li, Han and Mesgarani 2023). What they change: docs/training-small.md.
+    as spectra is HiFTNet's (Li, Han and Mesgarani 2023). What they change: docs/lab/harmonic-generator.md.
     """
 
     hears_pitch = True

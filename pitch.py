@@ -30,7 +30,7 @@ HIGHEST_HARMONIC = 0.49  # of the sampling rate
 SMALLEST_SINE = 1e-5  # below, the sum of harmonics is their number
 LOUDNESS = 0.3
 # Added to the logit of a voice: it is less certain of a text than of a recording, and missing harmonics are more
-# audible than superfluous ones, see docs/training-small.md.
+# audible than superfluous ones, see docs/lab/harmonic-generator.md.
 VOICING_BIAS = 1.5
 # YIN's numbers (de Cheveigne and Kawahara 2002): the dip that ends the search, and the one that still is a voice.
 CLEAR_DIP, VOICED_DIP, QUIETEST = 0.15, 0.45, 1e-3

@@ -107,6 +107,7 @@ setup(
         "bench": ["monotonic-alignment-search==0.2.1", "coqui-tts==0.28.0", "six==1.17.0",  # coqui lacks six
                   "torchcodec==0.17.0", "transformers==5.23.0", "piper-tts==1.8.0", "onnx==1.23.2",
                   "onnxscript==0.7.2", "onnxruntime==1.31.1"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.7"],
         "aim": ["aim"],
         "wandb": ["wandb"],
     },

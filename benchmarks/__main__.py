@@ -1,4 +1,4 @@
-"""Run every benchmark of this machine and write what it says into docs/benchmarks.md: `make bench`.
+"""Run every benchmark of this machine and write what it says into docs/reference/benchmarks.md: `make bench`.
 
     python -m benchmarks                        # all, about 35 minutes on two quiet cores
     python -m benchmarks alignment data         # only these
@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
-PLOTS = "docs/benchmarks"
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+PLOTS = "docs/reference/benchmarks"
 
 BENCHMARKS = {
     "alignment": ["--plot", f"{PLOTS}/alignment.png"],

@@ -1,7 +1,7 @@
 """What a training step costs as it grows: time against batch, segment and processes, memory against the clips' length.
 
     python -m benchmarks.growth                                   # configs/ljs.json, one thread a process
-    python -m benchmarks.growth -c configs/demo.json --plots docs/benchmarks
+    python -m benchmarks.growth -c configs/demo.json --plots docs/reference/benchmarks
 
 All are steps of `training.step.train_step` with both networks, on noise. Processes are real ones, joined by gloo under
 torchrun; each works on a batch of its own, so twice as many could do twice as much.

@@ -29,7 +29,7 @@ from text import TextProcessor
 
 # Shapes: B batch, C latent channels, T frames, L text tokens.
 
-# Chosen between what was measured on both sides, see docs/evaluation.md.
+# Chosen between what was measured on both sides, see docs/reference/measures.md.
 COLLAPSED_TOKEN_SHARE = 0.4  # of an utterance's frames spent on one token, on the average over utterances
 COLLAPSED_SHORT_SHARE = 0.9  # of the symbols with one frame or none
 LEARNED_WIN_SHARE = 0.9  # how often the right text is likelier than another; chance is one half

@@ -65,7 +65,7 @@ def traced(voice: LoadedVoice) -> torch.jit.ScriptModule:
     example = (torch.arange(31)[None] % len(voice.text.symbols), torch.tensor([0.667, 1.0, 0.8]),
                *([torch.zeros(1, dtype=torch.int64)] if voice.speakers else []))
     with torch.no_grad(), warnings.catch_warnings():
-        # TorchScript is deprecated (docs/formats.md: why it is used); the numbers it warns of are the same for all.
+        # TorchScript is deprecated (docs/reference/formats.md: why it is used); its warnings are the same each time.
         warnings.simplefilter("ignore")
         try:
             program = Program(voice.model, torch.jit.script(prior_noise)).eval()

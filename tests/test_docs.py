@@ -1,8 +1,10 @@
-"""What the pages show is true: commands parse, settings exist, links lead somewhere, and the code has the messages."""
+"""What the pages state is true: commands parse; settings, files, links, imports and messages exist."""
 
 import ast
 import dataclasses
 import functools
+import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -17,11 +19,14 @@ import evaluate
 import export
 import preprocess
 import synthesize
+from docs import settings
 from tests.conftest import ROOT
 from training import trainer
 
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md",
+         *sorted((ROOT / "voices").rglob("README.md"))]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+GUIDES = [name for name in TEXTS if name.startswith("docs/guide/")]
 FILE_ENDINGS = {"py", "log", "onnx", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
 OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py", "evaluate.py"}
 OTHERS_WORDS = ("...: No space left on device", "Root Cause (first observed failure)", "rank",
@@ -188,15 +193,80 @@ def headings(text):
             for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_within_the_project_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page.name]):
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_within_the_project_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", TEXTS[name]):
+        target = "".join(target)
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
-        there = page.parent / file if file else page
-        assert there.is_file(), f"{page.name}: {target}"
-        assert not anchor or anchor in headings(there.read_text(encoding="utf-8")), f"{page.name}: {target}"
+        there = ROOT / name if not file else (ROOT / name).parent / file
+        assert there.is_file(), f"{name}: {target}"
+        assert not anchor or anchor in headings(there.read_text(encoding="utf-8")), f"{name}: {target}"
+
+
+def missing_files(text):
+    """Paths of this project between backticks that are not there; users' own files lie in other folders."""
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"runs", "data", "demo", "build"}
+    named = {span for span in spans(text) if re.fullmatch(r"[\w./-]+\.(py|json|txt|md|cpp|safetensors)", span)}
+    return sorted(path for path in named if path.partition("/")[0] in folders and not (ROOT / path).exists())
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_of_the_project_that_a_page_names_exists(name):
+    assert not missing_files(TEXTS[name])
+
+
+def test_every_page_that_the_code_names_exists():
+    sources = [*ROOT.glob("*.py"), *ROOT.glob("[a-z]*/**/*.py"), *ROOT.glob("examples/**/*.cpp"),
+               ROOT / "inference.ipynb", ROOT / "Makefile"]
+    named = {page for path in sources if "tests" not in path.parts
+             for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
+    assert len(named) > 4 and not sorted(page for page in named if not (ROOT / page).is_file())
+
+
+def imported_names(code):
+    """(module, name) of each import from this project in a block of Python."""
+    ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in ours:
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names if alias.name.partition(".")[0] in ours)
+
+
+@pytest.mark.parametrize("code", all_blocks("python"))
+def test_what_the_python_of_a_page_imports_exists(code):
+    for module, name in imported_names(code):
+        assert name is None or hasattr(importlib.import_module(module), name), f"from {module} import {name}"
+
+
+@pytest.mark.parametrize("name, most", [("README.md", 1300), *((name, 900) for name in GUIDES)])
+def test_a_page_to_be_read_through_is_short(name, most):
+    assert len(TEXTS[name].split()) <= most
+
+
+def test_the_page_of_settings_is_the_one_made_from_the_code():
+    assert settings.PAGE.read_text(encoding="utf-8") == settings.page(), "run python -m docs.settings"
+
+
+def test_each_voice_has_a_small_sample_on_the_site():
+    voices = {card.parent.name for card in ROOT.glob("voices/*/README.md")}
+    samples = {path.stem: path for path in (ROOT / "docs" / "samples").iterdir()}
+    assert set(samples) == voices
+    for path in samples.values():
+        assert f'src="samples/{path.name}"' in TEXTS["docs/voices.md"]
+        assert 5_000 < path.stat().st_size < 30_000
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("material", reason='pip install -e ".[docs]"; `make docs` builds it too')
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+                           cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "voices.html").read_text(encoding="utf-8").count("<audio controls") == 3
+    assert (tmp_path / "samples" / "en_joe.opus").is_file() and not list(tmp_path.rglob("*.py"))
+    assert "voices/en_rms.html" in (tmp_path / "guide" / "your-voice.html").read_text(encoding="utf-8")
 
 
 def messages(text):
@@ -216,10 +286,10 @@ def test_every_message_in_a_table_of_failures_is_one_that_the_code_says():
 def test_the_example_of_a_callback_is_the_one_in_the_code():
     from training import callbacks
 
-    [shown] = blocks(TEXTS["callbacks.md"], "python")
+    [shown] = blocks(TEXTS["docs/guide/callbacks.md"], "python")
     assert shown.removeprefix("# watch.py\n").split() == callbacks._example().split()
     for event in ("on_start", "on_step", "on_validation", "on_save", "on_end"):
-        assert f"`{event}(" in TEXTS["callbacks.md"] and hasattr(callbacks.Callback, event)
+        assert f"`{event}(" in TEXTS["docs/guide/callbacks.md"] and hasattr(callbacks.Callback, event)
 
 
 def test_these_checks_would_notice_a_mistake(monkeypatch):
@@ -233,6 +303,7 @@ def test_these_checks_would_notice_a_mistake(monkeypatch):
     args = parsed("train.py", ["-m", "runs/a", "--set", "train.batchsize=1"], monkeypatch)
     with pytest.raises(config.ConfigError, match="did you mean 'train.batch_size'"):
         configured("train.py", args)
+    assert missing_files("`training/step.py`, `training/steps.py`, `runs/demo/x.json`") == ["training/steps.py"]
     assert is_said("... cannot be read: it is empty (0 bytes).")
     assert not is_said("... cannot be read: it is emty (0 bytes).")
     assert not is_said("... cannot be read, it is empty")

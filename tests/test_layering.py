@@ -1,4 +1,4 @@
-"""The house's order: nouns import only nouns above them, nobody imports a verb, an outside thing has one owner."""
+"""Modules import only modules above them, no module imports a command, and an outside library has one owner."""
 
 import ast
 import re
@@ -13,9 +13,9 @@ ORDER = ["utils", "config", "audio", "text", "monotonic_align", "commons", "mel_
          "attentions", "pitch", "generators", "discriminators", "models", "losses", "checkpoint", "formats", "corpora",
          "data_utils", "synthesis", "evaluation", "training", "serving"]
 PACKAGES = [name for name in ORDER if (ROOT / name / "__init__.py").is_file()]
-VERBS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
+COMMANDS = ["train", "train_ms", "preprocess", "synthesize", "evaluate", "convert", "export", "serve", "setup"]
 
-# What only its owner may say, as a pattern over source lines -> the rooms that may.
+# Outside libraries: a pattern over source lines -> the modules that may have it.
 OWNERS = {
     r"\btorch\.distributed\b|\binit_process_group\b": {"training/distributed"},
     r"\bSummaryWriter\b|^\s*(import|from) (aim|wandb)\b": {"training/trackers"},
@@ -32,14 +32,14 @@ ALLOWED = re.compile(r"torch\.autocast\(.*enabled=False\)")
 
 
 def sources():
-    """Each room of the house and its files."""
-    rooms = {name: [ROOT / f"{name}.py"] for name in ORDER + VERBS if (ROOT / f"{name}.py").is_file()}
+    """Each module or package of the order, each command, and their files."""
+    files = {name: [ROOT / f"{name}.py"] for name in ORDER + COMMANDS if (ROOT / f"{name}.py").is_file()}
     for folder in PACKAGES:
-        rooms[folder] = sorted((ROOT / folder).rglob("*.py"))
-    return rooms
+        files[folder] = sorted((ROOT / folder).rglob("*.py"))
+    return files
 
 
-def imported_rooms(path):
+def imported_modules(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -48,14 +48,14 @@ def imported_rooms(path):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("room", sources())
-def test_a_room_imports_only_rooms_above_it(room):
+@pytest.mark.parametrize("module", sources())
+def test_a_module_imports_only_modules_above_it(module):
     rank = {name: i for i, name in enumerate(ORDER)}
-    for path in sources()[room]:
-        for other in imported_rooms(path):
-            assert other not in VERBS or other == room, f"{path.name} imports the verb {other}"
-            if room in rank and other in rank and other != room:
-                assert rank[other] < rank[room], f"{path.name} imports {other}, which stands below {room}"
+    for path in sources()[module]:
+        for other in imported_modules(path):
+            assert other not in COMMANDS or other == module, f"{path.name} imports the command {other}"
+            if module in rank and other in rank and other != module:
+                assert rank[other] < rank[module], f"{path.name} imports {other}, which stands below {module}"
 
 
 @pytest.mark.parametrize("pattern", OWNERS)
@@ -80,14 +80,16 @@ def test_the_owner_patterns_would_catch_an_intruder():
 
 
 def test_every_python_file_at_the_top_has_its_place():
-    known = set(ORDER) | set(VERBS)
+    known = set(ORDER) | set(COMMANDS)
     assert {path.stem for path in ROOT.glob("*.py")} <= known
 
 
-def test_the_readme_prints_the_order_of_the_rooms():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rooms = [name for name in ORDER if (ROOT / f"{name}.py").is_file() or (ROOT / name).is_dir()]
-    places = [text.find(f"`{name}.py`") if (ROOT / f"{name}.py").is_file() else text.find(f"`{name}/`")
-              for name in rooms]
-    assert all(place >= 0 for place in places), f"README lacks {rooms[places.index(-1)]}"
-    assert places == sorted(places), "README's map is not in the order of the rooms"
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_both_maps_have_every_module_in_the_order_of_imports(page):
+    text = (ROOT / page).read_text(encoding="utf-8").partition("\n## Map\n")[2].partition("\n## ")[0]
+    modules = [name for name in ORDER if (ROOT / f"{name}.py").is_file() or (ROOT / name).is_dir()]
+    places = [text.find(f"`{name}.py`" if (ROOT / f"{name}.py").is_file() else f"`{name}/`") for name in modules]
+    assert all(place >= 0 for place in places), f"{page} lacks {modules[places.index(-1)]}"
+    assert places == sorted(places), f"the map of {page} is not in the order of imports"
+    commands = [name for name in COMMANDS if (ROOT / f"{name}.py").is_file() and name != "setup"]
+    assert all(f"`{name}.py`" in text for name in commands)

@@ -1,4 +1,4 @@
-"""Every command of the README is run: as written, on data made here, with training shortened to two steps."""
+"""Every command of README.md and docs/guide/commands.md is run as written, on data made here, with two steps a run."""
 
 import os
 import re
@@ -16,8 +16,23 @@ from audio.io import write_wav
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
+GUIDE = (ROOT / "docs" / "guide" / "commands.md").read_text(encoding="utf-8")
+YOUR_VOICE = (ROOT / "docs" / "guide" / "your-voice.md").read_text(encoding="utf-8")
+
+
+def bash_blocks(page: str) -> list[list[str]]:
+    """The commands of each block of a page."""
+    return [[line for line in block.splitlines() if line.strip()]
+            for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)]
+
+
+def table_commands(page: str) -> list[str]:
+    """The first column of a page's table of commands."""
+    return re.findall(r"^\| `((?:python|torchrun) [^`]*)`", page, re.MULTILINE)
+
+
+FOUR_COMMANDS = bash_blocks(YOUR_VOICE)[0]  # a test of their own runs them
+COMMANDS = [line for block in bash_blocks(README) + bash_blocks(GUIDE) for line in block if line not in FOUR_COMMANDS]
 BY_CI = {"make demo", "make test", 'pip install -e ".[evaluate]"'}  # .ci/run runs these, or installs more
 BY_HAND = {"tensorboard --logdir runs"}  # does not end by itself; that it can read a run is tested in test_trackers.py
 
@@ -59,9 +74,9 @@ def run_line(line: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
+def test_every_command_in_the_blocks_of_both_pages_runs_in_their_order(clone):
     lines = [line for line in COMMANDS if line not in BY_CI | BY_HAND]
-    assert len(lines) >= 8
+    assert len(lines) >= 19
     for line in lines:
         run_line(line, clone)
     for name in ("mine.wav", "road.wav", "road_m7.wav", "mine_voice/model.safetensors", "wait.flac", "no_torch.wav",
@@ -77,15 +92,13 @@ def test_every_command_in_the_readmes_blocks_runs_in_their_order(clone):
 @pytest.mark.slow
 def test_the_four_commands_for_a_voice_of_ones_own_run_as_written(clone):
     """From a folder of recordings with a text beside each to a voice, without any other option."""
-    page = (clone / "docs" / "your-voice.md").read_text(encoding="utf-8")
-    lines = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)[0].splitlines()
-    assert len(lines) == 4
+    assert len(FOUR_COMMANDS) == 4 and FOUR_COMMANDS in bash_blocks(README)
     own_recordings(clone / "recordings")
     for row in (clone / "recordings" / "metadata.csv").read_text().splitlines():
         name, text = row.split("|")
         (clone / "recordings" / "wavs" / f"{name}.txt").write_text(text + "\n")
     (clone / "recordings" / "metadata.csv").unlink()
-    for line in lines:
+    for line in FOUR_COMMANDS:
         run_line(line, clone)
     assert (clone / "my_voice.wav").stat().st_size > 10_000
     log = (clone / "runs" / "my_voice" / "train.log").read_text(encoding="utf-8")
@@ -118,7 +131,7 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     (tmp_path / "list.txt").write_text(f"{wav}|The cat is here.\n")
     fill = {"FOLDER": "my_recordings", "DATA": str(tmp_path / "data"), "LIST": str(tmp_path / "list.txt"),
             "LINES": str(tmp_path / "lines.txt"), " A B ": f" {tmp_path / 'list.txt'} {tmp_path / 'list.txt'} "}
-    speaking = re.findall(r"^\| `(python synthesize[^`]*-m RUN --(?:text|file)[^`]*)`", README, re.MULTILINE)
+    speaking = re.findall(r"^\| `(python synthesize[^`]*-m RUN --(?:text|file)[^`]*)`", GUIDE, re.MULTILINE)
     assert len(speaking) == 4
     fill |= {"RUN": str(made_run(tmp_path)), "TEXT": "'The cat sleeps.'", "BOOK": str(tmp_path / "lines.txt")}
     for row in speaking:
@@ -128,19 +141,19 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
     assert (tmp_path / "spoken" / "0002.wav").is_file() and "cat" in (clone / "book.srt").read_text()
     (tmp_path / "said.txt").write_text("word|Cat.\nsentence|The dog runs.\n")
     few = f"--cheap --count 2 --sentences {tmp_path / 'said.txt'}"
-    [evaluating] = re.findall(r"^\| `(python evaluate.py -m RUN[^`]*)`", README, re.MULTILINE)
-    [comparing] = re.findall(r"^\| `(python evaluate.py --compare[^`]*)`", README, re.MULTILINE)
+    [evaluating] = re.findall(r"^\| `(python evaluate.py -m RUN[^`]*)`", GUIDE, re.MULTILINE)
+    [comparing] = re.findall(r"^\| `(python evaluate.py --compare[^`]*)`", GUIDE, re.MULTILINE)
     run_line(evaluating.replace("[--cheap] [--count 40]", few).replace("RUN", fill["RUN"]), clone)
     shutil.copytree(fill["RUN"], tmp_path / "other")
     run_line(comparing.replace("RUN_A", fill["RUN"]).replace("RUN_B", str(tmp_path / "other")) + f" {few}", clone)
     assert list((tmp_path / "run" / "evaluation").glob("*/report.html"))
-    [exporting] = re.findall(r"^\| `(python export.py -m RUN --to huggingface[^`]*)`", README, re.MULTILINE)
-    [converting] = re.findall(r"^\| `(python convert.py SOURCE[^`]*)`", README, re.MULTILINE)  # .onnx: its own tests
+    [exporting] = re.findall(r"^\| `(python export.py -m RUN --to huggingface[^`]*)`", GUIDE, re.MULTILINE)
+    [converting] = re.findall(r"^\| `(python convert.py SOURCE[^`]*)`", GUIDE, re.MULTILINE)  # .onnx: its own tests
     run_line(exporting.replace("[--zip]", "--zip").replace("RUN", fill["RUN"]).replace("FOLDER", str(tmp_path / "hf")),
              clone)
     run_line(converting.replace("SOURCE", str(tmp_path / "hf")).replace("RUN", str(tmp_path / "back")), clone)
     assert (tmp_path / "hf.zip").is_file() and (tmp_path / "back" / "model.safetensors").is_file()
-    rows = re.findall(r"^\| `(python preprocess[^`]*)`", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(python preprocess[^`]*)`", GUIDE, re.MULTILINE)
     options = {" [-c CONFIG]": " -c configs/demo.json", " [--columns id,text,speaker]": " --columns id,text",
                "FOLDER\\|LIST [-m RUN]": "LIST"}
     for shown, meant in options.items():
@@ -161,10 +174,15 @@ def test_the_errors_shown_in_the_readme_are_the_ones_printed():
     assert done.returncode == 2 and done.stderr.strip() == shown[2].strip()
 
 
-def test_every_option_named_in_the_readme_exists():
+def test_the_readmes_table_of_commands_is_a_part_of_the_guides():
+    rows = table_commands(README)
+    assert 8 <= len(rows) <= 12 and set(rows) <= set(table_commands(GUIDE))
+
+
+def test_every_option_named_in_both_pages_exists():
     for script in ("preprocess", "train", "train_ms", "synthesize", "export"):
         source = "".join((ROOT / name).read_text() for name in (f"{script}.py", "training/trainer.py", "config.py"))
-        for line in re.findall(rf"python {script}\.py[^`\n]*", README):
+        for line in re.findall(rf"python {script}\.py[^`\n]*", README + GUIDE):
             for option in re.findall(r"(?<= )--[a-z_-]+", line):
                 assert f'"{option}"' in source, f"{script}.py has no {option}"
 

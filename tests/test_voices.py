@@ -108,7 +108,7 @@ def test_it_says_an_unknown_sentence_sanely(folder, loaded):
 
 
 def test_its_graph_says_the_same_at_the_same_pace(folder, loaded):
-    runtime = pytest.importorskip("formats.runtime")
+    runtime = pytest.importorskip("synthesis.onnx")
     pytest.importorskip("onnxruntime")
     _, audio = said(loaded[folder])
     graph = runtime.OnnxVoice.load(folder / "voice.onnx")
@@ -132,7 +132,7 @@ def test_the_command_speaks_without_being_told_how(folder, tmp_path):
 
 @pytest.mark.slow
 def test_the_english_voice_is_understood(folder, loaded):
-    listeners = pytest.importorskip("listeners")
+    listeners = pytest.importorskip("evaluation.listeners")
     pytest.importorskip("pocketsphinx")
     if not loaded[folder].config.data.language.startswith("en"):
         pytest.skip("there is no listener for its language")

@@ -52,7 +52,7 @@ AUTO = "auto"
 VALIDATED = ("mel", "kl", "duration", "speaking_rate")
 
 # valid/quality is the mean of those that were measured, each divided by its number here. The numbers were chosen by
-# hand, so that a voice whose words are clear and whose sound is rough has about 1 in each; see docs/evaluation.md.
+# hand, so that a voice whose words are clear and whose sound is rough has about 1 in each; docs/guide/evaluating.md.
 QUALITY = {"valid/mel": 0.5, "valid/mcd": 6.0, "valid/f0_rmse": 300.0, "valid/voicing_error": 20.0,
            "valid/rate_error": 20.0}
 

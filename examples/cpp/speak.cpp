@@ -2,7 +2,7 @@
 //
 //   speak VOICE.pt OUT.wav ID [ID ...] [--noise N] [--noise-duration N] [--length N] [--speaker N] [--seed N]
 //
-// voice.json beside VOICE.pt has the table of symbols; what makes ids of a text in Python: docs/formats.md.
+// voice.json beside VOICE.pt has the table of symbols; what makes ids of a text in Python: docs/guide/exporting.md.
 #include <torch/script.h>
 
 #include <cstdint>
