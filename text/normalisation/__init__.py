@@ -88,7 +88,8 @@ def readings(text: str, language: str) -> list[Reading]:
                 continue
             spoken = found.say(value)
             start = match.start() + len(match[0]) - len(match[0].lstrip())
-            here.append(Reading(start, match.end(), recogniser.kind, spoken))
+            stays = match[0].endswith(".") and found.ends_sentence(match)  # its point ends the sentence too
+            here.append(Reading(start, match.end() - stays, recogniser.kind, spoken))
         if here:
             taken += here
             free = _masked(free, here)

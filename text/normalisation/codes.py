@@ -103,19 +103,23 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
     follows = match.string[match.end():match.end() + 20].strip().partition(" ")[0].strip(".,;").lower()
     if follows in language.ordinal_nouns:
         return Roman(value, True, word)
-    if point and not language.point_ordinals:
-        return None
     if is_number:
         return Roman(value, False)
     if language.point_ordinals and point and head and (len(numeral) > 1 or numeral in "IVX"):
-        return Roman(value, True, language.roman_head(head[1]))
+        return Roman(value, True, language.roman_head(match, head[1]))
     is_name = word in language.name_heads
-    if len(numeral) == 1 and not (is_name and numeral in "IVX" and follows not in language.i_verbs):
+    if len(numeral) == 1 and not (is_name and numeral in "IVX" and (follows not in language.i_verbs or _is_titled(match, head))):
         return None
     if is_name:
-        return Roman(value, True, language.roman_head(head[1]))
+        return Roman(value, True, language.roman_head(match, head[1]))
     known_word = numeral in language.spelled or numeral in language.not_roman
     return Roman(value, False) if head and head[1][0].isupper() and not known_word else None
+
+
+def _is_titled(match: re.Match, head: re.Match) -> bool:
+    """King Charles I was: a title stands before the name."""
+    place = max(0, match.start() - 24) + head.start()
+    return match.string[max(0, place - 8):place].strip().rpartition(" ")[2] in ("King", "Queen", "Pope", "Emperor", "Tsar")
 
 
 def _serial(match: re.Match, p: Patterns) -> Value | None:
@@ -132,10 +136,10 @@ ELECTRONIC = (
 )
 TELEPHONE = (
     Recogniser("telephone", _telephone_pattern, _telephone),
-    Recogniser("telephone", lambda p: rf"{START}(?P<digits>\d{{10}}|0\d{{2,12}}){END}(?![.,]\d)", _long_code),
+    Recogniser("telephone", lambda p: rf"{START}(?<!\d )(?P<digits>0\d{{2,12}}){END}(?![.,]\d)", _long_code),
 )
-ROMAN = (Recogniser("roman", lambda p: r"(?<![\w.’'-])(?P<numeral>[IVXLCDM]{1,9}|[ivxlc]{1,5})(?![\w-])(?P<point>\.)?",
-                    _roman, has_digits=False),)
+ROMAN = (Recogniser("roman", lambda p: r"(?<![\w.’'-])(?P<numeral>[IVXLCDM]{1,9}|[ivxlc]{1,5})(?![\w-])(?P<point>"
+                    + (r"\.)?" if p.language.point_ordinals else "(?!))?"), _roman, has_digits=False),)
 SERIAL = (Recogniser("serial", lambda p: r"(?<![\w.,])(?:(?=[^\W\d_]{1,8}-?\d)[^\W_]{2,20}|(?=\d{1,8}[^\W\d_])[^\W_]{2,20})"
                      r"(?!\w)", _serial),)
 

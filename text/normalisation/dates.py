@@ -53,7 +53,7 @@ def _day_month(match: re.Match, p: Patterns) -> Value | None:
     date = Date(match["year"] or match["short"] or "", p.language.month_numbers[name.lower().rstrip(".")],
                 int(match["day"]), "", True, before(match))
     if match["first"]:
-        return Range(Date(day=int(match["first"]), day_first=True, before=date.before, month=date.month),
+        return Range(Date(day=int(match["first"]), day_first=True, before=date.before),
                      date._replace(before=p.language.words["to"]))
     return date
 
@@ -75,7 +75,9 @@ def _month_day(match: re.Match, p: Patterns) -> Value | None:
     if name in p.language.month_words and not (match["year"] or _at_end(match)):
         return None
     date = Date(match["year"] or "", p.language.month_numbers[name.lower().rstrip(".")], int(match["day"]))
-    return Range(date, date._replace(month=0, day=int(match["last"]))) if match["last"] else date
+    if match["last"]:
+        return Range(date._replace(year=""), date._replace(month=0, day=int(match["last"])))
+    return date
 
 
 def _month_year_pattern(p: Patterns) -> str:
@@ -148,6 +150,8 @@ def _time_range(match: re.Match, p: Patterns) -> Value | None:
 def _weekdays(match: re.Match, p: Patterns) -> Value | None:
     names = p.language.weekday_abbreviations
     first, last = (re.sub(r"\W", "", match[group] or "").lower() for group in ("first", "last"))
+    if not last and (match[0][0].islower() or (first in p.language.month_words and match.string[match.end():match.end() + 1] != ",")):
+        return None
     return Words(f"{names[first]} {p.language.words['to']} {names[last]}" if last else names[first])
 
 
@@ -155,7 +159,7 @@ def _weekday_pattern(p: Patterns) -> str | None:
     if not p.language.weekday_abbreviations:
         return None
     name = rf"(?i:{one_of(p.language.weekday_abbreviations)})"
-    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?\w))"
+    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?\w|$))"
 
 
 def _decade(match: re.Match, p: Patterns) -> Value | None:

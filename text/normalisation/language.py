@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 from text.normalisation import values
 from text.normalisation.values import Date, Fraction, Measure, Money, Number, Ordinal, Power, Range, Roman, Time, Year
 
-LONGEST_NUMBER = 15  # digits; longer ones are said digit by digit
 SPELLED = "\ue000"  # stands in spoken text before letters that are said by their names
 
 
@@ -43,6 +42,7 @@ class Language:
     unit_words: ClassVar[dict[str, tuple[str, str]]] = {}
     month_abbreviations: ClassVar[dict[str, int]] = {}  # beside CLDR's
     scales: ClassVar[tuple[str, ...]] = ()  # words of large numbers, as written: million
+    scale_abbreviations: ClassVar[dict[str, str]] = {}  # with or without a point: Mio -> Millionen
     scale_letters: ClassVar[dict[str, str]] = {}  # behind money: M -> million
     abbreviations: ClassVar[dict[str, str]] = {}  # with their points, as written -> spoken; lower case matches any
     number_nouns: ClassVar[frozenset[str]] = frozenset()  # before a Roman numeral that is a number, in lower case
@@ -67,6 +67,8 @@ class Language:
     periods: ClassVar[dict[str, str]] = {}  # behind a slash after money: month
     loose_units: ClassVar[str] = "mgtlLhsWV"  # one-letter units behind a space
     tight_units: ClassVar[str] = "mglLhWV%‰°"  # and without one
+    longest_number: ClassVar[int] = 15  # digits; longer ones are said digit by digit
+    no_whole: ClassVar[str] = ""  # before the point of .5
     fixed: ClassVar[dict[str, str]] = {}  # pairs of numbers with a reading of their own: 24/7
     operators: ClassVar[dict[str, str]] = {}  # signs between numbers -> spoken
     quiet_signs: ClassVar[frozenset[str]] = frozenset(".,:;!?-–—'\"()[]{}/\\_ ")  # said in codes alone
@@ -92,6 +94,10 @@ class Language:
         """Whether these digits have this mark as ordinals: 2nd, not 2th."""
         return True
 
+    def is_year(self, digits: str, before: str) -> bool:
+        """Whether four digits are a year; `before` is the word before them."""
+        return 1100 <= int(digits) < 2100
+
     def year(self, digits: str) -> str:
         """A year in words."""
         return self.cardinal(int(digits))
@@ -107,13 +113,11 @@ class Language:
     def say_number(self, value: Number) -> str:
         """Cardinals and decimals; long ones and those with zeros in front digit by digit."""
         whole = value.whole
-        by_digit = len(whole) > LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0")
+        by_digit = len(whole) > self.longest_number or (len(whole) > 1 and whole[0] == "0")
         said = self.digits(whole) if by_digit else self.cardinal(int(whole or 0)) if whole or value.fraction else ""
         if value.fraction:
             said = f"{said if whole else self.no_whole} {self.words['point']} {self.digits(value.fraction)}".strip()
         return " ".join(filter(None, (self.words["minus"] if value.negative else "", said, value.scale)))
-
-    no_whole: ClassVar[str] = ""  # before the point of .5
 
     def say_ordinal(self, value: Ordinal) -> str:
         """See `ordinal`."""
@@ -238,7 +242,7 @@ class Language:
         """The unit's name for a number: from `unit_words`, else CLDR's."""
         count = number if isinstance(number, int) else _plain_count(number)
         if unit in self.unit_words:
-            return self.unit_words[unit][0 if count == 1 else 1]
+            return self.unit_words[unit][0 if count == 1 and isinstance(count, int) else 1]
         return _unit_name(unit, count, str(self.locale))
 
     # Codes
@@ -303,7 +307,9 @@ class Language:
         word, plural = match["word"], match["plural"] or ""
         if word in self.spoken:
             return word.capitalize() + plural
-        if word not in self.spelled and (not word.isupper() or word in self.capital_words):
+        if word not in self.spelled and word in self.capital_words:
+            return word.lower() + plural if len(word) > 1 else None
+        if word not in self.spelled and not word.isupper():
             return None
         if word not in self.spelled and not re.search("[a-zäöüß]", match.string[:500]) and len(match.string) > 6:
             return word.lower() + plural  # a line in capitals
@@ -313,9 +319,9 @@ class Language:
         """Whether capitals are said by their letters: those without a vowel."""
         return not re.search("[AEIOUYÄÖÜ]", word)
 
-    def roman_head(self, word: str) -> str:
-        """The word that inflects the ordinal behind a name."""
-        return word.lower()
+    def roman_head(self, match: re.Match, head: str) -> str:
+        """What inflects the ordinal behind a name."""
+        return head.lower()
 
     def time_range(self, first: Time, last: Time) -> values.Value | None:
         """From a time to another."""

@@ -27,7 +27,7 @@ _SUPER = "[" + "".join(SUPERSCRIPTS) + "]"
 
 
 def _number(match: re.Match, patterns: Patterns, group: str = "number") -> Number:
-    scale = (match.groupdict().get("scale") or "").strip()
+    scale = patterns.scale_word(match.groupdict().get("scale"))
     return patterns.read(match[group], bool(match.groupdict().get("sign")), scale)
 
 
@@ -67,8 +67,7 @@ def _money_behind(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _scaled(number: str, scale: str | None, p: Patterns, negative: bool = False) -> Number:
-    scale = (scale or "").strip()
-    return p.read(number, negative, p.language.scale_letters.get(scale, scale))
+    return p.read(number, negative, p.scale_word(scale))
 
 
 def _period(per: str | None, language: Language) -> str | None:
@@ -161,7 +160,7 @@ def _range(match: re.Match, p: Patterns) -> Value | None:
     first, last = p.read(match["first"]), p.read(match["number"])
     if re.match(r"\s?=", behind) and "-" in match[0]:
         return Words(f"{p.language.say(first)} {p.language.words['minus']} {p.language.say(last)}")
-    if first.ungrouped and _is_year(first.whole) and len(last.whole) in (2, 4) and not last.fraction:
+    if first.ungrouped and p.language.is_year(first.whole, "in") and len(last.whole) in (2, 4) and not last.fraction:
         return Range(Year(first.whole), Year(last.whole))
     return Range(first, last)
 
@@ -180,9 +179,9 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 
 def before(match: re.Match) -> str:
-    """The word before a match in lower case, "" if a mark or nothing stands there."""
-    found = re.search(r"([^\W\d_]{1,20})\s$", match.string[max(0, match.start() - 22):match.start()])
-    return found[1].lower() if found else ""
+    """Up to two words before a match in lower case; "" if a mark or nothing stands there."""
+    found = re.search(r"(?:[^\W\d_]{1,20} )?[^\W\d_]{1,20} $", match.string[max(0, match.start() - 42):match.start()])
+    return found[0].strip().lower() if found else ""
 
 
 def _cardinal_pattern(p: Patterns) -> str:
@@ -192,15 +191,12 @@ def _cardinal_pattern(p: Patterns) -> str:
 
 def _cardinal(match: re.Match, p: Patterns) -> Value | None:
     if match["part"]:
-        return Number("", match["part"], bool(match["sign"]), (match["scale"] or "").strip())
+        return Number("", match["part"], bool(match["sign"]), p.scale_word(match["scale"]))
     number = _number(match, p)
-    if number.ungrouped and not number.negative and not number.scale and _is_year(number.whole):
+    if number.ungrouped and not number.negative and not number.scale and p.language.is_year(
+            number.whole, before(match)):
         return Year(number.whole)
     return number
-
-
-def _is_year(digits: str) -> bool:
-    return len(digits) == 4 and 1100 <= int(digits) < 2100
 
 
 AMOUNTS = (
@@ -214,7 +210,7 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>{p.language.ordinal_mark}){END}"
+    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
     Recogniser("cardinal", _cardinal_pattern, _cardinal),
 )

@@ -37,7 +37,10 @@ class Patterns:
         self.number = rf"(?:{self.whole}(?:{re.escape(language.decimal_mark)}\d+)?)"
         self.foreign = "," if language.decimal_mark == "." else "."
         self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?![\d.,])|{self.number})"
-        self.scale = rf"(?i:\s(?:{one_of(language.scales)})\b)" if language.scales else "(?!)"
+        short = language.scale_abbreviations
+        words = [*language.scales, *short]
+        self.scale = rf"(?:[\s\u00a0](?i:{one_of(words)})\b(?:(?<={')|(?<='.join(map(re.escape, short))})\.)?)" if short else (
+            rf"(?:[\s\u00a0](?i:{one_of(words)})\b)" if words else "(?!)")
 
     @cached_property
     def month(self) -> str:
@@ -65,6 +68,11 @@ class Patterns:
         whole, mark, fraction = text.partition(self.foreign if foreign else self.language.decimal_mark)
         digits = "".join(str(int(each)) for each in whole if each.isdecimal())
         return Number(digits, fraction, negative, scale, len(digits) == 4 and digits == whole and not mark)
+
+    def scale_word(self, written: str | None) -> str:
+        """The spoken word for what `scale` or a letter behind money matched."""
+        word = (written or "").strip(" .\u00a0\n\t")
+        return self.language.scale_letters.get(word) or self.language.scale_abbreviations.get(word, word)
 
     def key(self, unit: str) -> str:
         """The key of a unit as written."""

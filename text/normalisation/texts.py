@@ -30,21 +30,20 @@ def _abbreviation_pattern(p: Patterns) -> str | None:
     table = p.language.abbreviations
     exact = [word for word in table if not word.islower()]
     any_case = [word for word in table if word.islower()]
-    return rf"(?<![\w.])(?P<word>{one_of(exact)}|(?i:{one_of(any_case)}))(?!\w)"
+    return rf"(?<![\w.])(?P<word>(?i:{one_of(any_case)})|{one_of(exact)})(?!\w)"
 
 
 def _abbreviation(match: re.Match, p: Patterns) -> Value | None:
     said = p.language.abbreviation(match)
     if said is None:
         return None
-    return Words(said + ("." if match[0].endswith(".") and said and p.language.ends_sentence(match) else ""))
+    return Words(said)
 
 
 def _initials(match: re.Match, p: Patterns) -> Value | None:
     """U.S.A. and J. R. R.: their points end no sentence, but for the last point of a text."""
     letters = re.sub(r"[^\w]", "", match["letters"])
-    end = "." if match[0].rstrip().endswith(".") and p.language.ends_sentence(match) else ""
-    return Words(p.language.letters(letters) + end)
+    return Words(p.language.letters(letters))
 
 
 def _acronym(match: re.Match, p: Patterns) -> Value | None:
@@ -53,8 +52,8 @@ def _acronym(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _sign_pattern(p: Patterns) -> str:
-    return one_of(word for word in p.language.words if len(word) <= 2 and not word[0].isalnum() and not word.isspace()
-                  and word not in p.language.quiet_signs)
+    return one_of(word for word in p.language.words if len(word) <= 2 and word not in p.language.quiet_signs
+                  and (word == "π" or not word[0].isalnum()))
 
 
 def _sign(match: re.Match, p: Patterns) -> Value | None:
@@ -73,7 +72,9 @@ MARKUP = (
     Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False),
     Recogniser("sign", lambda p: r"</?[a-z][\w-]{0,30}(?:\s[^<>]{0,100})?/?>", lambda match, p: Words(match[0]), has_digits=False),
     Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False),
-    Recogniser("sign", lambda p: r"(?<=\])\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)", _tag, has_digits=False),
+    Recogniser("sign", lambda p: r"\[(?=[^\[\]]{1,200}\]\((?:https?:|/|#|mailto:))|\]\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)",
+               _tag, has_digits=False),
+    Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False),
     Recogniser("sign", lambda p: r"(?<![\w*_])(?:\*{1,3}|_{1,3}|`{1,3})(?=[^\W_])|(?<=[\w.,!?])(?:\*{1,3}|_{1,3}|`{1,3})"
                r"(?![\w*_])", lambda match, p: Words(""), has_digits=False),
 )

@@ -13,6 +13,8 @@ SYMBOLS = {
     "m²": "area-square-meter", "km²": "area-square-kilometer", "cm²": "area-square-centimeter", "ha": "area-hectare",
     "m³": "volume-cubic-meter", "km³": "volume-cubic-kilometer", "cm³": "volume-cubic-centimeter",
     "mm²": "area-square-millimeter", "mm³": "volume-cubic-millimeter",
+    "m/s²": "acceleration-meter-per-square-second", "m/s2": "acceleration-meter-per-square-second", "dL": "volume-deciliter",
+    "mg/dL": "concentr-milligram-ofglucose-per-deciliter", "l/100 km": "consumption-liter-per-100-kilometer",
     "qm": "area-square-meter", "sqm": "area-square-meter", "m2": "area-square-meter", "km2": "area-square-kilometer",
     "m3": "volume-cubic-meter", "cm3": "volume-cubic-centimeter",
     "s": "duration-second", "ms": "duration-millisecond", "μs": "duration-microsecond", "ns": "duration-nanosecond",
@@ -31,4 +33,3 @@ SYMBOLS = {
     "lx": "light-lux", "lm": "light-lumen", "cd": "light-candela", "mol": "concentr-mole", "dB": "sound-decibel",
     "mV": "electric-millivolt", "kV": "electric-kilovolt", "px": "graphics-pixel", "MP": "graphics-megapixel",
 }
-# Symbols that mean something else where no number with a space or a unit's company stands before them.

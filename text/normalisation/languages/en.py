@@ -45,7 +45,7 @@ class English(Language):
     ordinal_mark = "(?i:st|nd|rd|th)"
     day_mark = "(?:(?i:st|nd|rd|th))?"
     date_of = "of"
-    month_words = frozenset({"may", "march", "mar", "sun"})
+    month_words = frozenset({"may", "march", "mar", "sat", "sun"})
     month_abbreviations = {"sept": 9}
     weekday_abbreviations = {"mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
                              "thu": "thursday", "thur": "thursday", "thurs": "thursday", "fri": "friday",
@@ -87,9 +87,10 @@ class English(Language):
         "psi": "pressure-pound-force-per-square-inch", "mpg": "consumption-mile-per-gallon", "lb.": "mass-pound",
         "lbs.": "mass-pound", "oz.": "mass-ounce", "ft.": "length-foot", "\"": "length-inch", "”": "length-inch",
         "″": "length-inch", "yr": "duration-year", "yrs": "duration-year", "pt": "volume-pint", "qt": "volume-quart",
-        "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kB/s": "digital-kilobyte/duration-second"}
+        "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kB/s": "digital-kilobyte/duration-second",
+        "fps": "frames"}
     unit_words = {
-        "electric-millivolt": ("millivolt", "millivolts"), "electric-kilovolt": ("kilovolt", "kilovolts"),
+        "frames": ("frame per second", "frames per second"), "electric-millivolt": ("millivolt", "millivolts"), "electric-kilovolt": ("kilovolt", "kilovolts"),
         "area-square-millimeter": ("square millimeter", "square millimeters"),
         "volume-cubic-millimeter": ("cubic millimeter", "cubic millimeters"), "sound-decibel": ("decibel", "decibels"),
         "temperature-celsius": ("degree Celsius", "degrees Celsius"), "angle-degree": ("degree", "degrees"),
@@ -117,6 +118,7 @@ class English(Language):
                  "=": "equals", "<": "is less than", ">": "is greater than"}
     fixed = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "7/11": "seven eleven",
              "20/20": "twenty twenty"}
+    telephone = r"\d{10}"
     abbreviations = ABBREVIATIONS
     number_nouns, name_heads = NUMBER_NOUNS, NAME_HEADS
     ordinal_nouns = frozenset({"century", "centuries", "dynasty", "olympiad"})
@@ -193,7 +195,7 @@ class English(Language):
         if not value.is_ordinal:
             return self.cardinal(value.number)
         said = self.ordinal(value.number)
-        return said if value.before in ("the", "late", "early", "mid") else f"the {said}"
+        return said if value.before.rpartition(" ")[2] in ("the", "late", "early", "mid") else f"the {said}"
 
     # Dates and times
 
@@ -207,9 +209,9 @@ class English(Language):
             return f"{month} {year}".strip()
         day = self.ordinal(value.day)
         if value.day_first and month:
-            said = f"{'' if value.before in ('the', 'to') else 'the '}{day} of {month}"
+            said = f"{'' if value.before.endswith('the') else 'the '}{day} of {month}"
         else:
-            said = f"{month} {day}".strip()
+            said = f"{month} {day}" if month else f"the {day}" if value.day_first and not value.before.endswith("the") else day
         return f"{said}, {year}" if year else said
 
     def date_year(self, digits: str) -> str:
@@ -297,8 +299,10 @@ class English(Language):
             return STREETS[key] if bare[0].isupper() and not bare.isupper() else None
         if word == "St." or word == "St":
             return "Saint" if names else None
-        if not word.endswith(".") and key in ("jr", "sr", "vs") and bare != "vs":
-            return self.abbreviations[word] if re.search(r"[A-Z][\w']*,? $", before) else None
+        if not word.endswith(".") and key in ("jr", "sr"):
+            return self.abbreviations.get(word) if re.search(r"^$|[A-Z][\w']*,? $", before) else None
+        if word == "NO.":
+            return None
         if key in ("dr", "mr", "mrs", "ms", "mt", "ft", "prof", "gen", "col", "rep", "sen", "gov", "rev", "hon", "sgt",
                    "capt", "lt", "maj") and (not names or bare[0].islower() or bare.isupper()):
             return None if key not in ("mr", "mrs", "dr", "ms") or bare.isupper() else self.abbreviations.get(word)
@@ -314,8 +318,8 @@ class English(Language):
         after = match.string[match.end():match.end() + 10]
         if re.match(r"[\"'”’)\]\s]*$", after):
             return True
-        return bool(re.match(r"[\"'”’)]*\s+[A-Z]", after)) and match[0].lower() in (
-            "etc.", "jr.", "sr.", "inc.", "ltd.", "corp.", "co.", "a.m.", "p.m.")
+        return bool(re.match(r"[\"'”’)]*\s+[A-Z]", after)) and match[0].lower().endswith(
+            ("etc.", "jr.", "sr.", "inc.", "ltd.", "corp.", "co.", "a.m.", "p.m.", "c."))
 
     def acronym(self, match: re.Match) -> str | None:
         """US, IT, WHO by their neighbours; else by lists, vowels and length."""
@@ -367,8 +371,7 @@ def _counted(language: English, number: int, unit: str) -> str:
 def _street(match: re.Match, p) -> Value | None:
     """1428 Elm St. -> fourteen twenty eight Elm Street."""
     number, street = match["number"], STREETS[match["street"].lower().rstrip(".")]
-    ends = match["street"].endswith(".") and p.language.ends_sentence(match)
-    return Words(f"{_house(number, p.language)} {match['name'].strip()} {street}{'.' if ends else ''}")
+    return Words(f"{_house(number, p.language)} {match['name'].strip()} {street}")
 
 
 def _house(digits: str, language: English) -> str:

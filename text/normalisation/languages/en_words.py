@@ -28,7 +28,7 @@ ABBREVIATIONS = {
     "Corp": "corporation", "Dept": "department", "WWI": "World War one", "WWII": "World War two",
     "w/o": "without", "w/": "with", "eg.": "for example", "ie.": "that is", "a.k.a.": "also known as",
     "aka": "also known as", "asap": "as soon as possible", "PhD": "\ue000PH \ue000D", "Ph.D.": "\ue000PH \ue000D",
-    "Vol": "volume", "No.": "number", "Fig": "figure"}
+    "Vol": "volume", "No.": "number", "Fig": "figure", "Sec.": "section", "Art.": "article"}
 STREETS = {
     "st": "Street", "ave": "Avenue", "rd": "Road", "blvd": "Boulevard", "dr": "Drive", "ln": "Lane", "ct": "Court",
     "hwy": "Highway", "expy": "Expressway", "pkwy": "Parkway", "sq": "Square", "pl": "Place", "ter": "Terrace",
@@ -45,7 +45,7 @@ NUMBER_NOUNS = frozenset((
     "war chapter part act scene volume vol book section phase type class level episode season round title article "
     "appendix figure table stage grade bowl rocky apollo gemini division tier step lesson unit psalm canto stanza "
     "verse page mark model plan area category group world quadrant factor paragraph exhibit schedule annex form "
-    "rule amendment sonata symphony no opus movement page saturn windows final fantasy").split())
+    "rule amendment sonata symphony movement saturn").split())
 NAME_HEADS = frozenset((
     "king queen pope emperor tsar czar prince duke henry charles edward george william james richard elizabeth mary "
     "john paul pius benedict louis philip frederick peter catherine alexander nicholas napoleon ferdinand francis "
