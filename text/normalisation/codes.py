@@ -48,9 +48,8 @@ def _numbers_with_points(match: re.Match, p: Patterns) -> Value | None:
         return Words(said)
     if len(parts) == 2 and not match["version"]:
         return None
-    return Words(f" {words['point']} ".join(p.language.say(Number(part)) for part in parts) if not match["version"] else
-                 " ".join(filter(None, (words["version"] if match["version"].lower() != "version " else "version",
-                                        f" {words['point']} ".join(p.language.say(Number(part)) for part in parts)))))
+    said = f" {words['version point']} ".join(p.language.say(Number(part)) for part in parts)
+    return Words(f"{words['version']} {said}" if match["version"] else said)
 
 
 def _tag(match: re.Match, p: Patterns) -> Value | None:

@@ -54,7 +54,7 @@ def _day_month(match: re.Match, p: Patterns) -> Value | None:
                 int(match["day"]), "", True, before(match))
     if match["first"]:
         return Range(Date(day=int(match["first"]), day_first=True, before=date.before),
-                     date._replace(before=p.language.words["to"]))
+                     date)
     return date
 
 

@@ -311,7 +311,7 @@ class Language:
             return word.lower() + plural if len(word) > 1 else None
         if word not in self.spelled and not word.isupper():
             return None
-        if word not in self.spelled and not re.search("[a-zäöüß]", match.string[:500]) and len(match.string) > 6:
+        if word not in self.spelled and not re.search("[a-zäöüß\ue001]", match.string[:500]) and len(match.string) > 6:
             return word.lower() + plural  # a line in capitals
         return self.letters(word) + plural if word in self.spelled or self.is_spelled(word) else None
 

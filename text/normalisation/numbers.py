@@ -125,8 +125,10 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
         return Words(fixed)
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
-    return Fraction(int(match["above"]), int(match["below"]), int(match["whole"]) if match["whole"] else None,
-                    bool(match["sign"]))
+    above, below = match["above"], match["below"]
+    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and match[0].strip().isascii() and " " not in match[0]:
+        return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
+    return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
 
 
 def _vulgar_value(text: str, negative: bool) -> Fraction:

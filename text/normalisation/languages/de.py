@@ -69,7 +69,7 @@ class German(Language):
         "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2}
     words = {
         "point": "Komma", "minus": "minus", "plus": "plus", "and": "und", "over": "durch", "to": "bis", "per": "pro",
-        "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version", "hashtag": "Hashtag",
+        "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version", "version point": "Punkt", "hashtag": "Hashtag",
         "%": "Prozent", "‰": "Promille", "&": "und", "+": "plus", "=": "gleich", "@": "at", "#": "Raute", "°": "Grad",
         "$": "Dollar", "£": "Pfund", "€": "Euro", "¥": "Yen", "*": "Stern", "~": "ungefähr", "≈": "ungefähr",
         "≤": "kleiner oder gleich", "≥": "größer oder gleich", "≠": "ungleich", "<": "kleiner als", ">": "größer als",
@@ -145,7 +145,7 @@ class German(Language):
             return self.cardinal(value.number)
         article, _, _ = value.before.partition("|")
         if value.before.endswith("|"):
-            return f"{article} {self.ordinal(value.number, '' if article == 'der' else 'dem').removesuffix('r').capitalize()}"
+            return f"{article} {self.ordinal(value.number, '' if article in ('der', 'die') else 'dem').removesuffix('r').capitalize()}"
         return self.ordinal(value.number, value.before)
 
     def roman_head(self, match: re.Match, head: str) -> str:
@@ -249,6 +249,12 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{p.language.year(digits)}er{match['end']}")
 
 
+def _one(match: re.Match, p: Patterns) -> Value | None:
+    """1 before a noun is an article; its ending tells most feminine nouns."""
+    noun = match["noun"]
+    return Words("eine" if noun.endswith(("e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur")) else "ein")
+
+
 def _street(match: re.Match, p: Patterns) -> Value | None:
     return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
 
@@ -275,6 +281,7 @@ def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recognise
 _OWN = (
     _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
     _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
+    _plain("cardinal", r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})\b)(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
     _plain("address", r"\b[A-ZÄÖÜ][a-zäöüß-]{2,30}str\.|\bStr\.", _street, has_digits=False),
     _plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)(?!\s?(?:Uhr|Mio|Mrd)\b)",
            lambda match, p: None if re.match(rf"\s?{p.month}", match.string[match.end():match.end() + 12])

@@ -103,7 +103,7 @@ class English(Language):
     tight_units = "mglLhWV%‰°\"”″"
     words = {
         "point": "point", "minus": "minus", "plus": "plus", "and": "and", "over": "over", "to": "to", "per": "per",
-        "power": "to the", "score": None, "money and": "and", "port": "port", "version": "version",
+        "power": "to the", "score": None, "money and": "and", "port": "port", "version": "version", "version point": "point",
         "hashtag": "hashtag", "%": "percent", "‰": "per mille", "&": "and", "+": "plus", "=": "equals", "@": "at",
         "#": "hash", "°": "degrees", "$": "dollar", "£": "pound", "€": "euro", "¥": "yen", "₩": "won", "₹": "rupee",
         "*": "asterisk", "~": "about", "≈": "approximately", "≤": "less than or equal to",
@@ -330,7 +330,7 @@ class English(Language):
             return self.letters(word) + (match["plural"] or "")
         if not word.isupper():
             return None
-        return super().acronym(match) if re.search("[a-z]", text[max(0, match.start() - 60):match.end() + 60]) or \
+        return super().acronym(match) if re.search("[a-z\ue001]", text[max(0, match.start() - 60):match.end() + 60]) or \
             len(text) <= 6 else self._loud(match)
 
     def _loud(self, match: re.Match) -> str | None:
