@@ -141,9 +141,7 @@ def _with_pauses(line: str) -> str:
     """Brackets and dashes between words as commas; a German opening quote as the one that symbol tables have."""
     if "„" in line:
         line = line.replace("“", "”").replace("„", "“")
-    line = re.sub(r"(?<![\s([{])\s?[(\[{]|\s[–-](?=\s)", ",", line)
-    line = re.sub(r"[)\]}](?![\s.,:;!?)\]}]|$)", ", ", line)
-    line = re.sub(r"[)\]}](?=\s\w)", ",", line)
+    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)", ", ", line)
     return re.sub(r"[()\[\]{}]", "", line)
 
 

@@ -65,7 +65,7 @@ def spoken_text(text: str, language: str) -> str:
     text = composed(text, language)
     found = language_of(language)
     if found is None:
-        return text
+        return re.sub(r"(?<=\d)[\u00a0\u202f\u2009\u2007](?=\d{3}(?!\d))", "", text)  # espeak-ng reads each group
     return " ".join(found.finish(_joined(text, readings(text, language))).split())
 
 
@@ -101,7 +101,7 @@ def language_of(name: str) -> Language | None:
     return _language(name.lower().replace("_", "-"))
 
 
-def languages() -> list[str]:
+def described_languages() -> list[str]:
     """Codes of the languages that have data."""
     return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z]*.py"))
 
@@ -109,7 +109,7 @@ def languages() -> list[str]:
 @lru_cache(maxsize=64)
 def _language(name: str) -> Language | None:
     code = name.split("-")[0]
-    if not re.fullmatch("[a-z]{2,3}", code) or code not in languages():
+    if not re.fullmatch("[a-z]{2,3}", code) or code not in described_languages():
         return None
     return import_module(f"text.normalisation.languages.{code}").LANGUAGE(name)
 
