@@ -142,7 +142,7 @@ def _with_pauses(line: str) -> str:
     if "„" in line:
         line = line.replace("“", "”").replace("„", "“")
     line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)", ", ", line)
-    return re.sub(r"[()\[\]{}]", "", line)
+    return re.sub(r",\s+(?=[,.;:!?])", "", re.sub(r"[()\[\]{}]", "", line))
 
 
 @cleaner("english_cleaners")
