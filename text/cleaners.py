@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from text.espeak import phonemize
+from text.espeak import phonemize, split_at_pauses
 
 Cleaner = Callable[[list[str], str], list[str]]
 
@@ -117,6 +117,32 @@ def decomposed(lines: list[str], language: str) -> list[str]:
 def english_espeak(lines: list[str], language: str) -> list[str]:
     """`english`, then `espeak`."""
     return espeak(english(lines, language), language)
+
+
+@cleaner("normalised")
+def normalised(lines: list[str], language: str) -> list[str]:
+    """Numbers, dates, amounts, addresses, acronyms and abbreviations as words, in every language that has data."""
+    from text.normalisation import normalise
+
+    return [normalise(line, language) for line in lines]
+
+
+@cleaner("normalised_espeak")
+def normalised_espeak(lines: list[str], language: str) -> list[str]:
+    """`normalised`, then phonemes as of `espeak`; marks of every script, brackets and dashes are pauses."""
+    from text.normalisation import normalise_for_espeak
+
+    spoken = [_with_pauses(normalise_for_espeak(line, language)) for line in lines]
+    phonemes = phonemize(spoken, language, split=functools.partial(split_at_pauses, language=language))
+    return [_collapse(line).strip() for line in phonemes]
+
+
+def _with_pauses(line: str) -> str:
+    """Brackets and dashes between words as commas; a German opening quote as the one that symbol tables have."""
+    if "„" in line:
+        line = line.replace("“", "”").replace("„", "“")
+    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)", ", ", line)
+    return re.sub(r",\s+(?=[,.;:!?])", "", re.sub(r"[()\[\]{}]", "", line))
 
 
 @cleaner("english_cleaners")

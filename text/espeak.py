@@ -14,9 +14,11 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
+
+from text.sentences import split_sentences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +76,8 @@ _OTHER_NAMES = {
 _NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "Norwegian Nynorsk": "nn nno nynorsk"}
 
 
-def phonemize(lines: list[str], language: str, with_stress: bool = True,
-              preserve_punctuation: bool = True) -> list[str]:
+def phonemize(lines: list[str], language: str, with_stress: bool = True, preserve_punctuation: bool = True,
+              split: Callable[[str], list[str]] | None = None) -> list[str]:
     """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
 
     Args:
@@ -83,6 +85,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         language: espeak-ng's name of it, such as "en-us", "de", "fr-fr".
         with_stress: keep the stress marks ˈ and ˌ.
         preserve_punctuation: keep ;:,.!?¡¿—…"«»“” in their places, else they become spaces.
+        split: parts a line into text and marks in turn; None: at every mark outside of a decimal number.
 
     Raises:
         ValueError: espeak-ng has no such language.
@@ -91,7 +94,8 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         backend = _backend(language, with_stress)
         fewest = 1 if language.startswith("en") else 2  # commas of a list
         lines = [_COMMAS.sub(lambda numbers: _parted(numbers[0], fewest), _readable(line)) for line in lines]
-        pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
+        split = split or _MARKS.split
+        pieces = [split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
         # The odd ones are marks. phonemizer takes time in proportion to the square of a run of spaces.
         chunks = [re.sub(r"\s{2,}", " ", piece) for line in pieces for piece in line[::2]]
         spoken = iter(backend.phonemize(chunks, strip=True))
@@ -100,6 +104,26 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
         phonemes.append("".join(line))
     return phonemes
+
+
+def split_at_pauses(line: str, language: str) -> list[str]:
+    """Text and marks in turn; a point that ends no sentence, and a colon between digits, belong to the text."""
+    ends: set[int] = set()
+    for sentence in split_sentences(line, language) if "." in line else ():
+        place = sentence.end - 1
+        while place >= 0 and not line[place].isalnum() and place not in ends:
+            ends.add(place)
+            place -= 1
+    pieces, here = [], 0
+    for match in _MARKS.finditer(line):
+        mark = match[0].strip()
+        around = line[max(0, match.start() - 1):match.start()] + line[match.end():match.end() + 1]
+        if (mark == "." and match.start() + match[0].index(".") not in ends) or (
+                match[0] == ":" and len(around) == 2 and around.isdecimal()):
+            continue
+        pieces += [line[here:match.start()], match[0]]
+        here = match.end()
+    return [*pieces, line[here:]]
 
 
 def _parted(numbers: str, fewest: int) -> str:
@@ -169,7 +193,7 @@ def _backend(language: str, with_stress: bool) -> EspeakBackend:
     from phonemizer.backend import EspeakBackend
 
     return EspeakBackend(language, with_stress=with_stress, preserve_punctuation=False,
-                         punctuation_marks=';:!?¡¿—…"«»“”', language_switch="remove-flags", logger=_quiet_logger())
+                         punctuation_marks=';!?¡¿—…"«»“”', language_switch="remove-flags", logger=_quiet_logger())
 
 
 # Listed by the bundled espeak-ng 1.52, but it lacks their dictionaries and ends the process, or says nothing.

@@ -1,0 +1,169 @@
+"""Text as it is written -> text as it is read aloud, in any language: the engine, with data for languages.
+
+    normalise("Dr. Bell paid $3.50 on 3/5/2024.", "en")     # "Doctor Bell paid three dollars and fifty cents on ..."
+    readings("5 km", "de")                                  # [Reading(0, 4, "measure", "fünf Kilometer")]
+
+Recognisers (`numbers`, `dates`, `codes`, `texts`) find values of semiotic classes with their places; a language
+(`language.Language` and its subclasses in `languages/`) says each. What nobody recognises stays as it is written. A
+language that has no file here is left to espeak-ng's own reading, after `unicode.composed`.
+
+How to add a language: write `languages/xx.py` with a subclass of `Language` called `LANGUAGE`, where xx is the code
+before the hyphen of espeak-ng's name ("pt" serves pt and pt-br). Give it
+
+1. `code`, `decimal_mark`, `group_marks`, `date_order`, `day_mark` and `date_of`: how numbers and dates are written;
+2. `words`: point, minus, plus, and, to, over, per, the names of signs ("%": "percent") and of the codes' signs;
+3. `currency_words` and `unit_words` where CLDR's names are not what people say;
+4. `abbreviations`, `number_nouns`, `name_heads`, `spelled`, `capital_words`: words of written text;
+5. methods where grammar wants it: `cardinal`, `ordinal`, `year`, `counted`, `say_fraction`, `day`, `say_time`.
+
+Numbers are num2words', names and plurals of units, currencies, months and weekdays CLDR's; both are imported when a
+text first needs them. `tests/text/normalisation/` has a table of sentences for each language.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from text.normalisation.language import SPELLED, Language
+from text.normalisation.unicode import composed
+
+CLAIMED = "\ue001"  # stands in the place of what one recogniser has taken, so that no later one reads across it
+
+
+class Reading(NamedTuple):
+    """A stretch of a text and the words that say it."""
+
+    start: int  # in the text after `composed`
+    end: int
+    kind: str  # its semiotic class
+    spoken: str  # letters that are said by their names stand behind SPELLED
+
+
+def normalise(text: str, language: str) -> str:
+    """The text as it is read aloud; never fails, in time proportional to the text.
+
+    Args:
+        text: as written.
+        language: espeak-ng's name of it, or its code: "en-us", "de".
+    """
+    return spoken_text(text, language).replace(SPELLED, "")
+
+
+def normalise_for_espeak(text: str, language: str) -> str:
+    """As `normalise`, with acronyms written so that espeak-ng names their letters."""
+    found = language_of(language)
+    spoken = spoken_text(text, language)
+    return found.speakable(spoken) if found else spoken
+
+
+def spoken_text(text: str, language: str) -> str:
+    """As `normalise`, where SPELLED stands before letters that are said by their names."""
+    text = composed(text, language)
+    found = language_of(language)
+    if found is None:
+        return re.sub(r"(?<=\d)[\u00a0\u202f\u2009\u2007](?=\d{3}(?!\d))", "", text)  # espeak-ng reads each group
+    return " ".join(found.finish(_joined(text, readings(text, language))).split())
+
+
+def readings(text: str, language: str) -> list[Reading]:
+    """What of a text is not read as it is written, in order and without overlaps; the text is `composed` already."""
+    found = language_of(language)
+    if found is None:
+        return []
+    text = text.replace(SPELLED, " ").replace(CLAIMED, " ")
+    taken: list[Reading] = []
+    free = text
+    has_digits = any(map(str.isnumeric, text))
+    for recogniser, pattern in _recognisers(found):
+        if recogniser.has_digits and not has_digits:
+            continue
+        here = []
+        for match in pattern.finditer(free):
+            value = recogniser.value(match, _patterns(found)) if match[0].strip() and CLAIMED not in match[0] else None
+            if value is None:
+                continue
+            spoken = found.say(value)
+            start = match.start() + len(match[0]) - len(match[0].lstrip())
+            stays = match[0].endswith(".") and found.ends_sentence(match)  # its point ends the sentence too
+            here.append(Reading(start, match.end() - stays, recogniser.kind, spoken))
+        if here:
+            taken += here
+            free = _masked(free, here)
+    return sorted(taken)
+
+
+def language_of(name: str) -> Language | None:
+    """The data of a language by espeak-ng's name of it; None if there are none."""
+    return _language(name.lower().replace("_", "-"))
+
+
+def described_languages() -> list[str]:
+    """Codes of the languages that have data."""
+    return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z]*.py"))
+
+
+@lru_cache(maxsize=64)
+def _language(name: str) -> Language | None:
+    code = name.split("-")[0]
+    if not re.fullmatch("[a-z]{2,3}", code) or code not in described_languages():
+        return None
+    return import_module(f"text.normalisation.languages.{code}").LANGUAGE(name)
+
+
+@lru_cache(maxsize=64)
+def _patterns(language: Language):
+    from text.normalisation.patterns import Patterns
+
+    return Patterns(language)
+
+
+@lru_cache(maxsize=64)
+def _recognisers(language: Language) -> list[tuple]:
+    """Those of the language with their patterns, in order: an earlier one takes what a later one would read too."""
+    from text.normalisation import codes, dates, numbers, texts
+
+    order = (*texts.MARKUP, *codes.ELECTRONIC, *language.recognisers(), *dates.DATES, *codes.TELEPHONE, *dates.TIMES,
+             *numbers.AMOUNTS, *texts.OPERATORS, *numbers.FRACTIONS, *codes.ROMAN, *texts.ABBREVIATIONS,
+             *numbers.NUMBERS[:-1], *texts.ACRONYMS, *codes.SERIAL, *numbers.NUMBERS[-1:], *texts.SIGNS)
+    return [(each, _Lazy(each, language)) for each in order]
+
+
+class _Lazy:
+    """A pattern that is made when a text first needs it, for names of months or units cost an import."""
+
+    def __init__(self, recogniser, language: Language) -> None:
+        self.recogniser, self.language, self.compiled = recogniser, language, None
+
+    def finditer(self, text: str):
+        """As of a compiled pattern."""
+        if self.compiled is None:
+            source = self.recogniser.pattern(_patterns(self.language))
+            self.compiled = re.compile("(?!)" if source is None else source)
+        return self.compiled.finditer(text)
+
+
+def _masked(text: str, taken: list[Reading]) -> str:
+    pieces, here = [], 0
+    for reading in taken:
+        pieces += [text[here:reading.start], CLAIMED * (reading.end - reading.start)]
+        here = reading.end
+    return "".join([*pieces, text[here:]])
+
+
+def _joined(text: str, taken: list[Reading]) -> str:
+    """The text with the readings in their places, parted by spaces from letters and digits beside them."""
+    pieces, here = [], 0
+    for reading in taken:
+        pieces.append(text[here:reading.start])
+        spaced = reading.spoken
+        if spaced and (text[reading.start - 1:reading.start].isalnum() or here == reading.start):
+            spaced = " " + spaced
+        if spaced and text[reading.end:reading.end + 1].isalnum():
+            spaced += " "
+        pieces.append(spaced)
+        here = reading.end
+    return "".join([*pieces, text[here:]])

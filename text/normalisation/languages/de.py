@@ -1,0 +1,290 @@
+"""German as it is read aloud: Euro and Cent, Uhr, ordinals that follow their articles."""
+
+from __future__ import annotations
+
+import re
+
+from text.abbreviations import TABLES
+from text.normalisation.language import Language
+from text.normalisation.languages.de_words import (
+    ABBREVIATIONS,
+    BEFORE_NAMES,
+    BEFORE_NUMBERS,
+    CAPITAL_WORDS,
+    DATIVE,
+    NAME_HEADS,
+    NUMBER_NOUNS,
+    SPELLED_WORDS,
+    SPOKEN_WORDS,
+)
+from text.normalisation.numbers import before
+from text.normalisation.patterns import Patterns
+from text.normalisation.recognisers import Recogniser
+from text.normalisation.values import Date, Fraction, Number, Range, Roman, Telephone, Time, Value, Words
+
+_FEMININE = frozenset((
+    "duration-hour duration-minute duration-second duration-week mass-tonne length-mile mass-ounce volume-gallon "
+    "energy-calorie energy-kilocalorie SEK NOK DKK CZK TRY INR Kopeke Million Milliarde Billion").split())
+
+
+class German(Language):
+    """See the module."""
+
+    code = "de"
+    decimal_mark, group_marks = ",", ".'’"
+    date_order = "dmy"
+    day_mark = r"\."
+    point_ordinals = True
+    month_abbreviations = {"jänner": 1, "feber": 2, "mrz": 3, "sept": 9}
+    weekday_abbreviations = {"mo": "Montag", "di": "Dienstag", "mi": "Mittwoch", "do": "Donnerstag", "fr": "Freitag",
+                             "sa": "Samstag", "so": "Sonntag"}
+    month_words = frozenset({"mo", "di", "mi", "do", "fr", "sa", "so"})
+    era_mark = r"v\.\s?Chr\.|n\.\s?Chr\."
+    eras = {"vchr": "vor Christus", "nchr": "nach Christus"}
+    time_mark = "Uhr|uhr"
+    zones = ("EST", "CET", "MEZ", "MESZ", "UTC", "GMT")
+    scales = ("Tausend", "Million", "Millionen", "Milliarde", "Milliarden", "Billion", "Billionen", "Billiarden")
+    scale_abbreviations = {"Mio": "Millionen", "Mrd": "Milliarden", "Tsd": "Tausend"}
+    currency_words = {
+        "EUR": ("Euro", "Euro", "Cent", "Cent"), "USD": ("Dollar", "Dollar", "Cent", "Cent"),
+        "GBP": ("Pfund", "Pfund", "Penny", "Pence"), "CHF": ("Franken", "Franken", "Rappen", "Rappen"),
+        "US$": ("\ue000US-Dollar", "\ue000US-Dollar", "Cent", "Cent"), "JPY": ("Yen", "Yen", "Sen", "Sen"),
+        "RUB": ("Rubel", "Rubel", "Kopeke", "Kopeken"), "INR": ("Rupie", "Rupien", "Paisa", "Paise"),
+        "CAD": ("kanadischer Dollar", "kanadische Dollar", "Cent", "Cent"), "KRW": ("Won", "Won", "Jeon", "Jeon"),
+        "AUD": ("australischer Dollar", "australische Dollar", "Cent", "Cent"),
+        "PLN": ("Zloty", "Zloty", "Groschen", "Groschen")}
+    currency_codes = (*Language.currency_codes, "Euro", "Dollar", "Franken")
+    currency_signs = Language.currency_signs | {"US$": "US$", "Euro": "EUR", "Dollar": "USD", "Franken": "CHF"}
+    cent_currency = "USD"
+    periods = {"Monat": "Monat", "Jahr": "Jahr", "Tag": "Tag", "Woche": "Woche", "Stunde": "Stunde", "h": "Stunde",
+               "kg": "Kilogramm", "t": "Tonne", "l": "Liter", "Person": "Person"}
+    unit_symbols = {
+        "Std.": "duration-hour", "Std": "duration-hour", "Min.": "duration-minute", "Sek.": "duration-second",
+        "sec": "duration-second", "ft": "length-foot", "lb": "mass-pound", "PS": "power-horsepower",
+        "Mbit/s": "digital-megabit/duration-second", "\"": "length-inch", "mph": "speed-mile-per-hour",
+        "kn": "speed-knot", "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
+    unit_words = {
+        "electric-millivolt": ("Millivolt",) * 2, "electric-kilovolt": ("Kilovolt",) * 2, "sound-decibel": ("Dezibel",) * 2,
+        "area-square-millimeter": ("Quadratmillimeter",) * 2, "volume-cubic-millimeter": ("Kubikmillimeter",) * 2,
+        "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2}
+    words = {
+        "point": "Komma", "minus": "minus", "plus": "plus", "and": "und", "over": "durch", "to": "bis", "per": "pro",
+        "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version", "version point": "Punkt", "hashtag": "Hashtag",
+        "%": "Prozent", "‰": "Promille", "&": "und", "+": "plus", "=": "gleich", "@": "at", "#": "Raute", "°": "Grad",
+        "$": "Dollar", "£": "Pfund", "€": "Euro", "¥": "Yen", "*": "Stern", "~": "ungefähr", "≈": "ungefähr",
+        "≤": "kleiner oder gleich", "≥": "größer oder gleich", "≠": "ungleich", "<": "kleiner als", ">": "größer als",
+        "√": "Wurzel aus", "π": "Pi", "×": "mal", "÷": "geteilt durch", "±": "plus minus", "∞": "unendlich",
+        "→": "", "§": "Paragraf", "§§": "Paragrafen", "©": "Copyright", "®": "", "™": "", "№": "Nummer", "†": "gestorben",
+        "•": "", "^": "", "|": "", "−": "minus", "¢": "Cent", ".": "Punkt", "/": "Schrägstrich", "-": "Bindestrich",
+        "_": "Unterstrich", ":": "Doppelpunkt", "?": "Fragezeichen", ",": "Komma", ";": "Semikolon",
+        "!": "Ausrufezeichen", "\\": "Backslash", "'": "Apostroph", "\"": "Anführungszeichen", "(": "Klammer auf",
+        ")": "Klammer zu", "[": "eckige Klammer auf", "]": "eckige Klammer zu"}
+    operators = {"-": "minus", "−": "minus", "*": "mal", "×": "mal", "x": "mal", "/": "geteilt durch", "÷": "geteilt durch",
+                 ":": "geteilt durch", "=": "gleich", "<": "kleiner als", ">": "größer als"}
+    longest_number = 18
+    fixed = {"24/7": "vierundzwanzig sieben", "50/50": "fünfzig fünfzig"}
+    telephone = r"\(?0\d{1,5}\)?[ /-]{1,3}\d{2,12}(?:[ -]\d{1,8}){0,4}"
+    abbreviations, number_nouns, name_heads = ABBREVIATIONS, NUMBER_NOUNS, NAME_HEADS
+    ordinal_nouns = frozenset({"jahrhundert", "jahrhunderts", "jahrhunderte", "dynastie", "weltkrieg", "weltkriegs"})
+    spelled, spoken, capital_words = SPELLED_WORDS, SPOKEN_WORDS, CAPITAL_WORDS
+    not_roman = frozenset({"CD", "DC", "MC", "CC", "CV", "MD", "LCD", "XL", "XXL", "MIX", "CDI", "MI", "DI", "LI", "XXX"})
+
+    # Numbers
+
+    def ordinal(self, number: int, before: str = "") -> str:
+        """With the ending that the article or preposition before it wants: der dritte, am dritten, dritter."""
+        stem = super().ordinal(number).removesuffix("e")
+        return stem + _ending(before)
+
+    def is_ordinal(self, digits: str, mark: str) -> bool:
+        """At most six digits; see `recognisers` for the context."""
+        return len(digits) <= 9
+
+    def is_year(self, digits: str, before: str) -> bool:
+        """From 1500 on, or after Jahr, anno and months."""
+        number, word = int(digits), before.rpartition(" ")[2]
+        return 1100 <= number < 2100 and (number >= 1500 or word in ("jahr", "jahre", "jahren", "jahres", "anno", "in",
+                                                                     "seit", "um", "von", "bis", "ab"))
+
+    def year(self, digits: str) -> str:
+        """Neunzehnhundertvierundachtzig, zweitausendzwanzig."""
+        century, rest = divmod(int(digits), 100)
+        if len(digits) == 4 and 11 <= century < 20:
+            return f"{self.cardinal(century)}hundert{self.cardinal(rest) if rest else ''}"
+        return self.cardinal(int(digits))
+
+    def say_number(self, value: Number) -> str:
+        """Eine Million, not eins Million."""
+        said = super().say_number(value)
+        return re.sub(r"\beins(?= (?:Million|Milliarde|Billion)\b)", "eine", said, flags=re.IGNORECASE)
+
+    def counted(self, number: Number | Fraction, unit: str) -> str:
+        """Ein Kilometer, eine Stunde, einundzwanzig."""
+        said = self.say(number)
+        if isinstance(number, Fraction) or number.fraction or number.scale or not said.endswith("eins"):
+            return said
+        return said.removesuffix("s") + ("e" if unit in _FEMININE and number.count == 1 else "")
+
+    def say_fraction(self, value: Fraction) -> str:
+        """Ein halb, drei Viertel, zweieinhalb."""
+        minus = "minus " if value.negative else ""
+        whole, above, below = value.whole, value.above, value.below
+        if (above, below) == (1, 2) and whole is not None:
+            return f"{minus}{self.cardinal(whole).removesuffix('s') if whole == 1 else self.cardinal(whole)}einhalb"
+        part = ("halb" if above == 1 else "Halbe") if below == 2 else self._part(below)
+        count = "ein" if above == 1 else self.cardinal(above)
+        said = f"{count} {part}"
+        return minus + (f"{self.cardinal(whole)} {said}" if whole is not None else said)
+
+    def _part(self, below: int) -> str:
+        return super().ordinal(below).removesuffix("e").capitalize() + "el"
+
+    def say_roman(self, value: Roman) -> str:
+        """Ludwig der Vierzehnte, Ludwigs des Vierzehnten, im neunzehnten Jahrhundert."""
+        if not value.is_ordinal:
+            return self.cardinal(value.number)
+        article, _, _ = value.before.partition("|")
+        if value.before.endswith("|"):
+            return f"{article} {self.ordinal(value.number, '' if article in ('der', 'die') else 'dem').removesuffix('r').capitalize()}"
+        return self.ordinal(value.number, value.before)
+
+    def roman_head(self, match: re.Match, head: str) -> str:
+        """The article behind a name, by its ending and the preposition before it."""
+        start = match.string[max(0, match.start() - 60):match.start()].rstrip().removesuffix(head)
+        words = start.lower().split()[-2:]
+        if head.endswith("s") and head.lower().removesuffix("s") in self.name_heads and head.lower() not in self.name_heads:
+            return "des|"
+        feminine = head.lower() in ("elisabeth", "katharina", "maria", "margarethe")
+        dative = any(word in ("von", "mit", "unter", "bei", "nach", "zu", "seit", "vom", "zum", "dem") for word in words)
+        return "die|" if feminine and not dative else "der|" if not dative or feminine else "dem|"
+
+    # Dates and times
+
+    def say_date(self, value: Date) -> str:
+        """Am dritten Oktober; am fünften elften zweitausendzwanzig."""
+        year = self.date_year(value.year) if value.year else ""
+        day = self.ordinal(value.day, value.before) if value.day else ""
+        month = ""
+        if value.month:
+            month = self.month_names[value.month] if value.named else self.ordinal(value.month, value.before)
+        return " ".join(filter(None, (day, month, year)))
+
+    def say_time(self, value: Time) -> str:
+        """Acht Uhr fünf; with seconds, in words for each."""
+        hour, minute, second = value.hour, value.minute, value.second
+        end = f" {self.letters(value.zone)}" if value.zone else ""
+        said = f"{'ein' if hour == 1 else self.cardinal(hour)} Uhr"
+        if second is not None:
+            for count, unit in ((minute, "Minute"), (second, "Sekunde")):
+                said += f" {'eine' if count == 1 else self.cardinal(count)} {unit}{'' if count == 1 else 'n'}"
+            return said + end
+        return f"{said} {self.cardinal(minute)}{end}" if minute else said + end
+
+    def time_range(self, first: Time, last: Time) -> Value | None:
+        """Zehn bis zwölf Uhr."""
+        if first.minute is None:
+            return Words(f"{self.cardinal(first.hour)} bis {self.say(last)}")
+        return Range(first, last)
+
+    # Amounts and codes
+
+    def cents(self, number: Number, currency: str, behind_whole: bool) -> str:
+        """Drei Euro fünfzig; the parts of foreign money are named."""
+        if behind_whole and currency in ("EUR", "CHF"):
+            return self.cardinal(int(number.whole))
+        return super().cents(number, currency, behind_whole)
+
+    def say_telephone(self, value: Telephone) -> str:
+        """Digit by digit, but the code of a country as a number."""
+        groups = list(value.groups)
+        said = [self.cardinal(int(groups.pop(0)))] if value.plus and len(groups[0]) <= 3 else []
+        return ("plus " if value.plus else "") + ", ".join([*said, *map(self.digits, groups)])
+
+    # Words
+
+    def recognisers(self) -> tuple:
+        """Days and months as numbers, decades, streets, ordinals by their context."""
+        return _OWN
+
+    def abbreviation(self, match: re.Match) -> str | None:
+        """Some only before a number or a name."""
+        word, after = match["word"], match.string[match.end():match.end() + 12]
+        if word in BEFORE_NUMBERS and word != "Nr." and not re.match(r"\s?[\dIVXLC\ue001]", after):
+            return None
+        if word in BEFORE_NAMES and not re.match(r"\s+\w", after):
+            return None
+        return self.abbreviations.get(word)
+
+    def acronym(self, match: re.Match) -> str | None:
+        """Capitals by their letters, if they are no word."""
+        word = match["word"]
+        return super().acronym(match) if word.isupper() or word in self.spelled else None
+
+    def is_spelled(self, word: str) -> bool:
+        """Without a vowel, or of at most three letters."""
+        return super().is_spelled(word) or len(word) <= 3
+
+
+def _ending(before: str) -> str:
+    """Of an ordinal or adjective, by up to two words before it."""
+    first, _, last = before.rpartition(" ")
+    if last == "der":
+        return "en" if first in DATIVE else "e"
+    if last in ("die", "das", "diese", "dieses", "dieser", "jede", "jedes", "jeder", "welche", "eine", "keine", "meine",
+                "seine", "ihre", "unsere", "deine"):
+        return "e"
+    if last in ("am", "im", "vom", "zum", "beim", "zur", "dem", "den", "des", "ins", "bis", "um", "gegen") or re.fullmatch(
+            r"(?:k?ein|mein|dein|sein|ihr|unser|dies|jed|welch|jen)(?:e[nmrs])", last):
+        return "en"
+    return "em" if last in ("ab", "seit", "nach", "vor", "von", "mit", "bei", "aus", "zu") else "er"
+
+
+def _short_date(match: re.Match, p: Patterns) -> Value | None:
+    """Am 5.11. without a year."""
+    return Date("", int(match["m"]), int(match["d"]), before=before(match), named=False)
+
+
+def _decade(match: re.Match, p: Patterns) -> Value | None:
+    digits = match["digits"]
+    return Words(f"{p.language.year(digits)}er{match['end']}")
+
+
+def _one(match: re.Match, p: Patterns) -> Value | None:
+    """1 before a noun is an article; its ending tells most feminine nouns."""
+    noun = match["noun"]
+    return Words("eine" if noun.endswith(("e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur")) else "ein")
+
+
+def _street(match: re.Match, p: Patterns) -> Value | None:
+    return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
+
+
+_ARTICLES = frozenset("der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes "
+                      "jeden jedem dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem".split())
+
+
+def _ordinal(match: re.Match, p: Patterns) -> Value | None:
+    """3. is the third before a word that begins no sentence, or behind an article."""
+    words, after = before(match), match.string[match.end():match.end() + 30].lstrip(" ")
+    follows = re.match(r"[^\W\d_]+", after)
+    is_starter = bool(follows) and follows[0][0].isupper() and follows[0].lower() in TABLES["de"].starters
+    alone = not match.string[:match.start()][-3:].strip() and not after
+    if words.rpartition(" ")[2] in _ARTICLES or alone or (follows and not is_starter):
+        return Words(p.language.ordinal(int(match["number"].replace(".", "")), words))
+    return None
+
+
+def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recogniser:
+    return Recogniser(kind, lambda p: pattern, value, has_digits)
+
+
+_OWN = (
+    _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
+    _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
+    _plain("cardinal", r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})\b)(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
+    _plain("address", r"\b[A-ZÄÖÜ][a-zäöüß-]{2,30}str\.|\bStr\.", _street, has_digits=False),
+    _plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)(?!\s?(?:Uhr|Mio|Mrd)\b)",
+           lambda match, p: None if re.match(rf"\s?{p.month}", match.string[match.end():match.end() + 12])
+           else _ordinal(match, p)),
+)
+LANGUAGE = German

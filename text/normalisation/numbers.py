@@ -1,0 +1,218 @@
+"""Recognisers of numbers and amounts: cardinal, ordinal, decimal, fraction, range, score, money, measure, power, math."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from text.normalisation.language import Language
+from text.normalisation.patterns import DASH, END, SIGN, SPACES, START, Patterns, one_of
+from text.normalisation.recognisers import Recogniser
+from text.normalisation.values import (
+    Fraction,
+    Measure,
+    Money,
+    Number,
+    Ordinal,
+    Power,
+    Range,
+    Value,
+    Words,
+    Year,
+)
+
+SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+"))
+VULGAR = "".join(chr(code) for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F), 0x2189))
+_SUPER = "[" + "".join(SUPERSCRIPTS) + "]"
+
+
+def _number(match: re.Match, patterns: Patterns, group: str = "number") -> Number:
+    scale = patterns.scale_word(match.groupdict().get("scale"))
+    return patterns.read(match[group], bool(match.groupdict().get("sign")), scale)
+
+
+def _money_pattern(p: Patterns) -> str:
+    letters = one_of(p.language.scale_letters)
+    amount = rf"(?P<number>{p.amount}|{re.escape(p.language.decimal_mark)}\d{{1,9}})"
+    scale = rf"(?P<scale>{p.scale}|(?:{letters})(?!\w))?"
+    other = rf"(?P<other>{p.amount})(?P<scale2>{p.scale}|(?:{letters})(?!\w))?"
+    return (rf"{SIGN}(?<![\w$])(?P<currency>{p.currency}|(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
+            rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/[a-z]{{1,6}}\b)?")
+
+
+def _money(match: re.Match, p: Patterns) -> Value | None:
+    language = p.language
+    currency = language.currency_signs.get(match["currency"], match["currency"])
+    per = _period(match["per"], language)
+    if match["per"] and per is None:
+        return None
+    first = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency, per or "")
+    if match["other"] is None:
+        return first
+    last = Money(_scaled(match["other"], match["scale2"], p), currency, per or "")
+    return Range(first.number if not match["currency2"] else first, last)
+
+
+def _money_behind_pattern(p: Patterns) -> str:
+    units = one_of([*p.language.currency_signs, *p.language.currency_codes])
+    return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})(?P<scale>{p.scale})?[\s{SPACES}-]?"
+            rf"(?P<currency>{units})(?!\w)(?P<per>/[a-z]{{1,6}}\b)?")
+
+
+def _money_behind(match: re.Match, p: Patterns) -> Value | None:
+    currency = p.language.currency_signs.get(match["currency"], match["currency"])
+    amount = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency,
+                   _period(match["per"], p.language) or "")
+    return Range(p.read(match["first"]), amount) if match["first"] else amount
+
+
+def _scaled(number: str, scale: str | None, p: Patterns, negative: bool = False) -> Number:
+    return p.read(number, negative, p.scale_word(scale))
+
+
+def _period(per: str | None, language: Language) -> str | None:
+    return language.periods.get(per[1:]) if per else None
+
+
+def _cents(match: re.Match, p: Patterns) -> Value | None:
+    number = p.read(match["number"])
+    return Words(p.language.cents(number, p.language.cent_currency, False)) if p.language.cent_currency else None
+
+
+def _measure_pattern(p: Patterns) -> str:
+    fraction = r"(?:(?P<mixed>\d{1,6})\s)?(?P<above>\d{1,6})/(?P<below>\d{1,6})"
+    vulgar = rf"(?P<vulgar>\d{{0,6}}\s?[{VULGAR}])"
+    numbers = rf"(?:{fraction}|{vulgar}|(?:(?P<first>{p.number}){DASH})?(?P<number>{p.number})(?P<scale>{p.scale})?)"
+    space = rf"(?P<space>[\s{SPACES}-]?)"
+    units = rf"(?P<unit>{p.unit}(?:[⋅·*]{p.unit})?)"
+    return (rf"{SIGN}(?<!\w)(?<!\d[.,:/]){numbers}{space}(?:{units}(?:/(?P<per>{p.unit})|(?P<only>))|"
+            rf"/(?P<alone>{p.unit}))")
+
+
+def _measure(match: re.Match, p: Patterns) -> Value | None:
+    unit = match["unit"] or ""
+    if len(unit) == 1 and unit.isalpha() and not match["per"]:
+        allowed = p.language.loose_units if match["space"] else p.language.tight_units
+        if unit not in allowed or match["space"] == "-":
+            return None
+    negative = bool(match["sign"])
+    if match["above"]:
+        number = Fraction(int(match["above"]), int(match["below"]), int(match["mixed"]) if match["mixed"] else None,
+                          negative)
+        if not number.below:
+            return None
+    elif match["vulgar"]:
+        number = _vulgar_value(match["vulgar"], negative)
+    else:
+        number = _number(match, p)
+        if match["first"]:
+            number = Range(p.read(match["first"], negative), number._replace(negative=False))
+    keys = tuple(key for part in re.split("[⋅·*]", unit) if part for key in [p.key(part)])
+    per = match["per"] or match["alone"]
+    units, _, also_per = keys[-1].partition("/") if keys else ("", "", "")
+    pers = tuple(filter(None, (also_per, p.key(per) if per else "")))
+    return Measure(number, (*keys[:-1], units) if keys else (), pers, match["space"] == "-")
+
+
+def _fraction_pattern(p: Patterns) -> str:
+    return (rf"{SIGN}(?<![\w/])(?<!\d[.,])(?:(?:(?P<whole>\d{{1,6}})\s)?(?P<above>\d{{1,9}})\s?[/⁄]\s?"
+            rf"(?P<below>\d{{1,9}})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
+
+
+def _fraction(match: re.Match, p: Patterns) -> Value | None:
+    fixed = p.language.fixed.get(match[0].strip())
+    if fixed:
+        return Words(fixed)
+    if match["vulgar"]:
+        return _vulgar_value(match["vulgar"], bool(match["sign"]))
+    above, below = match["above"], match["below"]
+    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and match[0].strip().isascii() and " " not in match[0]:
+        return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
+    return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
+
+
+def _vulgar_value(text: str, negative: bool) -> Fraction:
+    above, _, below = unicodedata.normalize("NFKC", text[-1]).partition("⁄")
+    whole = text[:-1].strip()
+    return Fraction(int(above or 1), int(below or 1), int(whole) if whole else None, negative)
+
+
+def _power_pattern(p: Patterns) -> str:
+    exponent = rf"(?:(?P<super>{_SUPER}{{1,6}})|\^(?:\{{)?(?P<caret>[-−]?\d{{1,6}}|[a-z])(?:\}})?(?!\w))"
+    return rf"(?<![\w.])(?:(?P<number>{p.number})|(?P<name>[^\W\d_]{{1,3}}))\s?{exponent}"
+
+
+def _power(match: re.Match, p: Patterns) -> Value | None:
+    raw = "".join(SUPERSCRIPTS[sign] for sign in match["super"]) if match["super"] else match["caret"]
+    digits = raw.lstrip("-−+")
+    exponent = Number(digits, negative=raw[0] in "-−") if digits.isdecimal() else p.language.letters(raw)
+    if match["super"] and not digits:
+        return None
+    name = match["name"]
+    base = p.read(match["number"]) if match["number"] else " ".join(map(p.language.letters, name))
+    return Power(base, exponent)
+
+
+def _range_pattern(p: Patterns) -> str:
+    return rf"{START}(?P<first>{p.number}){DASH}(?P<number>{p.number})(?![\w%-])(?![-–—/:]\d)"
+
+
+def _range(match: re.Match, p: Patterns) -> Value | None:
+    behind = match.string[match.end():match.end() + 40]
+    first, last = p.read(match["first"]), p.read(match["number"])
+    if re.match(r"\s?=", behind) and "-" in match[0]:
+        return Words(f"{p.language.say(first)} {p.language.words['minus']} {p.language.say(last)}")
+    if first.ungrouped and p.language.is_year(first.whole, "in") and len(last.whole) in (2, 4) and not last.fraction:
+        return Range(Year(first.whole), Year(last.whole))
+    return Range(first, last)
+
+
+def _score(match: re.Match, p: Patterns) -> Value | None:
+    return Range(Number(match["first"]), Number(match["last"])) if p.language.words.get("score") is None else Words(
+        f"{p.language.cardinal(int(match['first']))} {p.language.words['score']} "
+        f"{p.language.cardinal(int(match['last']))}")
+
+
+def _ordinal(match: re.Match, p: Patterns) -> Value | None:
+    digits = "".join(filter(str.isdecimal, match["number"]))
+    if len(digits) > 15 or not p.language.is_ordinal(digits, match["mark"]):
+        return None
+    return Ordinal(int(digits), before(match))
+
+
+def before(match: re.Match) -> str:
+    """Up to two words before a match in lower case; "" if a mark or nothing stands there."""
+    found = re.search(r"(?:[^\W\d_]{1,20} )?[^\W\d_]{1,20} $", match.string[max(0, match.start() - 42):match.start()])
+    return found[0].strip().lower() if found else ""
+
+
+def _cardinal_pattern(p: Patterns) -> str:
+    decimal = re.escape(p.language.decimal_mark)
+    return rf"{SIGN}(?:(?P<number>{p.number})|(?<!\w){decimal}(?P<part>\d+))(?P<scale>{p.scale})?"
+
+
+def _cardinal(match: re.Match, p: Patterns) -> Value | None:
+    if match["part"]:
+        return Number("", match["part"], bool(match["sign"]), p.scale_word(match["scale"]))
+    number = _number(match, p)
+    if number.ungrouped and not number.negative and not number.scale and p.language.is_year(
+            number.whole, before(match)):
+        return Year(number.whole)
+    return number
+
+
+AMOUNTS = (
+    Recogniser("money", _money_pattern, _money),
+    Recogniser("money", _money_behind_pattern, _money_behind),
+    Recogniser("money", lambda p: rf"{START}(?P<number>{p.number})\s?¢", _cents),
+    Recogniser("measure", _measure_pattern, _measure),
+    Recogniser("power", _power_pattern, _power),
+)
+FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
+NUMBERS = (
+    Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
+    Recogniser("range", _range_pattern, _range),
+    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
+               if p.language.ordinal_mark else None, _ordinal),
+    Recogniser("cardinal", _cardinal_pattern, _cardinal),
+)

@@ -1,0 +1,83 @@
+"""Pieces of patterns that recognisers of numbers, dates and amounts share, made from a language's data.
+
+No pattern looks at the rest of the text for each of its matches: digits begin one match (`START`), repeats are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+
+from text.normalisation.language import Language
+from text.normalisation.units import SYMBOLS
+from text.normalisation.values import Number
+
+SPACES = "\u00a0\u202f\u2009\u2007"  # that part thousands and never break
+START = r"(?<![\w.])(?<!\d[,:/])"  # where a number may begin
+SIGN = r"(?:(?<![^\s(\[{\"'“„:=])(?P<sign>[-−–])\s?)?"
+END = r"(?!\w)"
+DASH = r"\s?[-–—]\s?"
+
+
+def one_of(words: Iterable[str]) -> str:
+    """An alternation, longest first; matches nothing if there are none."""
+    words = sorted(set(words), key=lambda word: (-len(word), word))
+    return "(?:" + "|".join(map(re.escape, words)) + ")" if words else "(?!)"
+
+
+class Patterns:
+    """Of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        marks = re.escape(language.group_marks) + SPACES
+        groups = rf"\d{{1,3}}(?:(?:[{marks}]| (?=\d{{3}}(?!\d)))\d{{3}}){{1,8}}(?!\d)"
+        self.whole = rf"(?:{groups}|\d+)"
+        self.number = rf"(?:{self.whole}(?:{re.escape(language.decimal_mark)}\d+)?)"
+        self.foreign = "," if language.decimal_mark == "." else "."
+        self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?![\d.,])|{self.number})"
+        short = language.scale_abbreviations
+        words = [*language.scales, *short]
+        self.scale = rf"(?:[\s\u00a0](?i:{one_of(words)})\b(?:(?<={')|(?<='.join(map(re.escape, short))})\.)?)" if short else (
+            rf"(?:[\s\u00a0](?i:{one_of(words)})\b)" if words else "(?!)")
+
+    @cached_property
+    def month(self) -> str:
+        """Names of months in any case, with a point or without."""
+        return rf"(?i:{one_of(self.language.month_numbers)}\b\.?)"
+
+    @cached_property
+    def symbols(self) -> dict[str, str]:
+        """Written units -> keys, the language's own first."""
+        return SYMBOLS | self.language.unit_symbols
+
+    @cached_property
+    def unit(self) -> str:
+        """One unit as written; those of two letters and more in any case."""
+        return rf"(?:{one_of(self.symbols)}|(?i:{one_of(key for key in self.symbols if len(key) > 1)}))(?!\w)"
+
+    @cached_property
+    def currency(self) -> str:
+        """A sign or an ISO code."""
+        return one_of(self.language.currency_signs)
+
+    def read(self, text: str, negative: bool = False, scale: str = "") -> Number:
+        """The number that `number` matched."""
+        foreign = re.fullmatch(rf"\d{{1,9}}[{self.foreign}]\d\d", text)
+        whole, mark, fraction = text.partition(self.foreign if foreign else self.language.decimal_mark)
+        digits = "".join(str(int(each)) for each in whole if each.isdecimal())
+        return Number(digits, fraction, negative, scale, len(digits) == 4 and digits == whole and not mark)
+
+    def scale_word(self, written: str | None) -> str:
+        """The spoken word for what `scale` or a letter behind money matched."""
+        word = (written or "").strip(" .\u00a0\n\t")
+        return self.language.scale_letters.get(word) or self.language.scale_abbreviations.get(word, word)
+
+    def key(self, unit: str) -> str:
+        """The key of a unit as written."""
+        return self.symbols.get(unit) or self._folded.get(unit.lower(), unit)
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        return {symbol.lower(): key for symbol, key in reversed(self.symbols.items())}
