@@ -129,8 +129,8 @@ def _is_covered(piece):
     if not re.search(r"\w", piece) or piece in said:
         return True
     ends = [match.start() for match in re.finditer(r"\b", piece)][:0:-1]
-    return any((end >= 8 or piece[:end].endswith("; ")) and piece[:end] in said and _is_covered(piece[end:].strip())
-               for end in ends)
+    return any((end >= 8 or piece[:end].endswith("; ") or piece[:end] == "error ") and re.search(re.escape(piece[:end].rstrip()) + r"\W*\n", said)
+               and _is_covered(piece[end:].strip()) for end in ends)
 
 
 @pytest.mark.parametrize("script", all_blocks("bash"))
@@ -306,4 +306,4 @@ def test_these_checks_would_notice_a_mistake(monkeypatch):
     assert missing_files("`training/step.py`, `training/steps.py`, `runs/demo/x.json`") == ["training/steps.py"]
     assert is_said("... cannot be read: it is empty (0 bytes).")
     assert not is_said("... cannot be read: it is emty (0 bytes).")
-    assert not is_said("... cannot be read, it is empty")
+    assert not is_said("... cannot be read, as it is empty")
