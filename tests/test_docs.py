@@ -129,8 +129,9 @@ def _is_covered(piece):
     if not re.search(r"\w", piece) or piece in said:
         return True
     ends = [match.start() for match in re.finditer(r"\b", piece)][:0:-1]
-    return any((end >= 8 or piece[:end].endswith("; ") or piece[:end] == "error ") and re.search(re.escape(piece[:end].rstrip()) + r"\W*\n", said)
-               and _is_covered(piece[end:].strip()) for end in ends)
+    return any((end >= 8 or piece[:end].endswith("; ") or piece[:end] == "error ")
+               and re.search(re.escape(piece[:end].rstrip()) + r"\W*\n", said) and _is_covered(piece[end:].strip())
+               for end in ends)
 
 
 @pytest.mark.parametrize("script", all_blocks("bash"))
