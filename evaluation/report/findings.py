@@ -58,7 +58,7 @@ def suspects(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 
 def _sound(audio: str, span: tuple[float, float] | None) -> Sound | None:
-    """Read the sound; None if there is none or it cannot be read, which the findings report."""
+    """Read the sound; None without a readable file, which the findings report."""
     if not audio:
         return None
     try:
