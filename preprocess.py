@@ -196,7 +196,7 @@ def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
 
 def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
     """What a trained voice finds odd among the utterances that have no error; nothing if there are too few."""
-    from evaluation.mismatch import rank
+    from evaluation.mismatch import rank_lines
 
     bad = dropped(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
@@ -205,7 +205,8 @@ def _unlike_texts(scan: Scan, findings: Sequence[Finding], voice: Voice) -> list
     config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
                                                                              {"cleaned_text": False})
     try:
-        fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
+        fits = rank_lines(voice.model, config, lines, voice.text,
+                          lambda batches, total: _with_bar(batches, total, "voice"))
     except ValueError as error:  # what else was found shall not be lost
         print(f"warning: the voice was not asked: {printable(error)}", file=sys.stderr)
         return []

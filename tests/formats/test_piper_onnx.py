@@ -250,7 +250,7 @@ def test_alignment_health_says_that_the_posterior_encoder_is_missing(release, ti
     with pytest.raises(ValueError, match="has no posterior encoder"):
         alignment.health_of(voice.model, [batch], voice.text, voice.config.data)
     with pytest.raises(ValueError, match="has no posterior encoder"):  # before any line is read
-        mismatch.rank(voice.model, voice.config, [], voice.text)
+        mismatch.rank_lines(voice.model, voice.config, [], voice.text)
     assert not evaluator.reads_recordings(voice)
 
 
@@ -274,7 +274,7 @@ def test_training_further_starts_what_is_missing_afresh_and_lists_it(release):
 
 def test_the_card_claims_no_training_that_never_was(release):
     weights = checkpoint.read_weights(release)
-    card = cards.text_of(load_voice(weights), weights, "piper", cards.Card(), None, cards.Beside())
+    card = cards.render_card(load_voice(weights), weights, "piper", cards.CardInfo(), None, cards.ReleaseContents())
     assert "none by this project" in card and "0 steps" not in card and "serve training" not in card
 
 
