@@ -71,14 +71,14 @@ def write_release(imported: ImportedVoice, folder: Path) -> list[Path]:
     """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
     import checkpoint
     from evaluation import release
-    from evaluation.card import Card
+    from evaluation.card import CardInfo
     from formats import publishing
 
     weights = checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, folder)
     if not (imported.data or imported.licence):
         return publishing.publish_weights(weights, folder)
-    card = Card(title=None, data=imported.data or None, licence=imported.licence or None)
-    return release.write(weights, folder, card, release.Form()).files
+    info = CardInfo(data=imported.data or None, licence=imported.licence or None)
+    return release.write(weights, folder, info, release.ReleaseFormat()).files
 
 
 def with_posterior(imported: ImportedVoice, texts: Path, steps: int) -> ImportedVoice:

@@ -1,4 +1,4 @@
-"""Write a trained voice as files for others.
+"""Export a trained voice: releases and files of other projects.
 
     python export.py -m runs/demo -o demo_voice --data "LJ Speech" --licence "public domain"     # a release
     python export.py -m runs/demo -o demo_voice --with-discriminators        # others can train it further
@@ -6,7 +6,7 @@
     python export.py -m runs/demo --to huggingface -o demo_hf --zip                    # and demo_hf.zip
     python export.py -m runs/demo --to onnx -o demo_onnx --quantise fp16 int8          # narrower copies too
     python export.py -m runs/demo --to torchscript -o demo_cpp                         # for C++: examples/cpp
-    python export.py -m runs/demo --to sherpa-onnx -o demo_sherpa --words words.txt    # what a lexicon shall hold
+    python export.py -m runs/demo --to sherpa-onnx -o demo_sherpa --words words.txt    # for the lexicon
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from formats import ExportResult
 
 RELEASE = "release"
-CARD = ("title", "data", "licence", "limits", "scorecard")  # what is said of a release on its card
+CARD_OPTIONS = ("title", "data", "licence", "limits", "scorecard")  # fields of CardInfo
 
 
 def export(args: argparse.Namespace) -> ExportResult:
-    """Write what the arguments ask for.
+    """Write the files.
 
     Raises:
-        ValueError: the form cannot carry this voice, or the discriminators.
+        ValueError: the format cannot hold this voice or its discriminators, or the folder is in use.
     """
     import checkpoint  # seconds of imports, once the arguments are right
     from synthesis.base import find_voice
@@ -50,14 +50,14 @@ def export(args: argparse.Namespace) -> ExportResult:
     if args.with_discriminators and carries is not None and not carries.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
     weights = formats.read_weights(find_voice(args.run), args.raw)
-    checkpoint.config_of(weights, (), args.trust_plugins)  # refuses, or runs, the Python files that it names
+    checkpoint.config_of(weights, (), args.trust_plugins)  # also loads, or refuses, its plugins
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
     if checkpoint.newest(args.out) is not None:
         what = "a release" if args.to == RELEASE else args.to
         raise ValueError(f"{args.out} holds checkpoints; {what} goes to a folder of its own")
     if args.out.resolve() == weights.source.resolve().parent:
-        raise ValueError(f"{args.out} holds the voice that is read; name another folder, lest it be written over")
+        raise ValueError(f"{args.out} holds the voice that is read; name another folder, so that it is not overwritten")
     if not args.with_discriminators:
         weights = weights._replace(discriminators=None)
     if args.to == RELEASE:
@@ -67,12 +67,12 @@ def export(args: argparse.Namespace) -> ExportResult:
 
 
 def check_release(args: argparse.Namespace) -> None:
-    """Refuse options of a release where none is written, and those that do not go together.
+    """Check the options of a release.
 
     Raises:
-        ValueError: naming them.
+        ValueError: options without --to release, or options that do not go together.
     """
-    given = [f"--{name}" for name in CARD if getattr(args, name)]
+    given = [f"--{name}" for name in CARD_OPTIONS if getattr(args, name)]
     given += ["--half"] * args.half + ["--int8"] * args.int8 + ["--with"] * bool(args.extras)
     if given and args.to != RELEASE:
         raise ValueError(f"{', '.join(given)}: of --to release only, {args.to} has no place for it; leave it out")
@@ -87,12 +87,12 @@ def check_release(args: argparse.Namespace) -> None:
 
 
 def write_release(weights: Weights, args: argparse.Namespace) -> ExportResult:
-    """A release folder with its card."""
+    """Write a release folder with its card."""
     from evaluation import release
-    from evaluation.card import Card
+    from evaluation.card import CardInfo
 
-    card = Card(**{name: getattr(args, name) for name in CARD})
-    return release.write(weights, args.out, card, release.Form(
+    info = CardInfo(**{name: getattr(args, name) for name in CARD_OPTIONS})
+    return release.write(weights, args.out, info, release.ReleaseFormat(
         half=args.half, int8=args.int8, onnx=bool(args.extras), quantise=args.quantise[0] if args.quantise else None))
 
 
@@ -105,12 +105,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--to", choices=forms, default=RELEASE, help="the form (default release)")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write; made as needed")
     parser.add_argument("--with-discriminators", action="store_true",
-                        help="also what others need to train the voice further where this training left off")
+                        help="include the discriminators, with which others can continue the training")
     parser.add_argument("--raw", action="store_true",
-                        help="the weights as the last step left them, not their moving average; with --to published "
-                             "training goes on there from weights and moments that belong together")
+                        help="the weights of the last step instead of their moving average; with --to published "
+                             "training continues there from weights and moments that belong together")
     parser.add_argument("--words", type=Path,
-                        help="a file of all words that a voice of phonemes shall say in sherpa-onnx")
+                        help="a file of all words that a voice of phonemes can speak in sherpa-onnx")
     parser.add_argument("--quantise", nargs="+", choices=("fp16", "int8", "int8-static"), default=[],
                         help="with --to onnx: also files of narrower weights (int8-static computes so too), with "
                              "what that changes; in a release: its graph instead of the wide one")
@@ -119,9 +119,9 @@ def parse_arguments() -> argparse.Namespace:
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
     release.add_argument("--int8", action="store_true",
-                         help="large weights in 8 bits, a quarter of the size; a graph takes them from there")
+                         help="large weights in 8 bits: a quarter of the size; a graph shares them")
     release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],
-                         help="onnx: voice.onnx too, by which the release speaks without torch")
+                         help="onnx: voice.onnx too, with which the release speaks without torch")
     release.add_argument("--title", help="of the card; default: the folder's name")
     release.add_argument("--data", help="what the voice was trained on")
     release.add_argument("--licence", help="of the data and of the voice")
@@ -131,7 +131,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Write, and say what."""
+    """Run the command."""
     args = parse_arguments()
     set_up_logging(None, is_main=True)
     with user_errors():
@@ -144,9 +144,9 @@ def main() -> None:
 
 
 def zipped(folder: Path) -> Path:
-    """The folder as a zip file beside it, in which everything lies below the folder's name.
+    """Zip the folder into a file beside it, with all paths below the folder's name.
 
-    It is whole or not there, and of the same files always the same: in order, and without their times.
+    ExportResult whole or not at all; the same files give the same bytes, since order and times are fixed.
     """
     folder = folder.resolve()
     target = folder.with_name(folder.name + ".zip")

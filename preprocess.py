@@ -197,7 +197,7 @@ def _voice(run: Path | None, trust_plugins: bool) -> Voice | None:
 
 def _unlike_texts(scan: CorpusScan, findings: Sequence[Finding], voice: Voice) -> list[Finding]:
     """Findings of recordings that do not match their text, by a trained voice; empty for too few utterances."""
-    from evaluation.mismatch import rank
+    from evaluation.mismatch import rank_lines
 
     bad = places_to_drop(findings, ("errors",))
     lines = [Line(source.origin, source.speaker, source.text, source.place) for source in scan.sources
@@ -206,7 +206,8 @@ def _unlike_texts(scan: CorpusScan, findings: Sequence[Finding], voice: Voice) -
     config = voice.config if scan.layout == "filelist" else settings.replace(voice.config, "data",
                                                                              {"cleaned_text": False})
     try:
-        fits = rank(voice.model, config, lines, voice.text, lambda batches, total: _with_bar(batches, total, "voice"))
+        fits = rank_lines(voice.model, config, lines, voice.text,
+                          lambda batches, total: _with_bar(batches, total, "voice"))
     except ValueError as error:  # the other findings must not be lost
         print(f"warning: texts were not compared with the voice: {printable(error)}", file=sys.stderr)
         return []

@@ -1,1 +1,1 @@
-"""Speed and memory, measured beside peers; each module is a command: `python -m benchmarks.NAME`."""
+"""Benchmarks of speed and memory against other projects; each module is a command: `python -m benchmarks.NAME`."""

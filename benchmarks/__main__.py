@@ -1,4 +1,4 @@
-"""Run every benchmark of this machine and write what it says into docs/reference/benchmarks.md: `make bench`.
+"""Run the benchmarks on this machine and write their tables into docs/reference/benchmarks.md: `make bench`.
 
     python -m benchmarks                        # all, about 35 minutes on two quiet cores
     python -m benchmarks alignment data         # only these
@@ -34,7 +34,7 @@ BENCHMARKS = {
 
 
 def replaced(page: str, name: str, output: str) -> str:
-    """The page with other output between the markers of a benchmark.
+    """Replace the output between the markers of a benchmark in a page.
 
     Raises:
         ValueError: the page lacks them.
@@ -47,7 +47,7 @@ def replaced(page: str, name: str, output: str) -> str:
 
 
 def run(name: str, arguments: list[str]) -> str:
-    """What a benchmark prints; its warnings go to the terminal.
+    """Run a benchmark and return its output; warnings go to the terminal.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -61,12 +61,12 @@ def run(name: str, arguments: list[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is asked for, and rewrite the page after each."""
+    """Run the named benchmarks, and rewrite the page after each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--list", action="store_true", help="say what there is, and stop")
+    parser.add_argument("--list", action="store_true", help="print the names, and stop")
     args = parser.parse_args(arguments)
     if args.list:
         print("\n".join(BENCHMARKS))

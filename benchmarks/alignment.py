@@ -1,4 +1,4 @@
-"""Measure the alignment search against the published one and the one on PyPI, and its cost as the frames grow.
+"""Alignment search against the published one and the one on PyPI, and its cost over the number of frames.
 
     pip install monotonic-alignment-search==0.2.1     # the peer; its rows are left out where it is missing
     python benchmarks/alignment.py
@@ -45,7 +45,7 @@ PEER_TURNED = "monotonic-alignment-search, from and to the published layout"
 
 
 class Work(NamedTuple):
-    """One batch to align, ragged."""
+    """A batch to align, with items of different lengths."""
 
     scores: Tensor  # [B, T, L]
     text_lengths: Tensor  # [B]
@@ -55,7 +55,7 @@ class Work(NamedTuple):
 
 
 def new_work(batch: int, tokens: int, frames: int, device: str) -> Work:
-    """Random scores; lengths between three quarters of the size and all of it, the first item full."""
+    """Draw random scores, with lengths from three quarters of the size to the full size."""
     random = torch.Generator().manual_seed(0)
     scores = torch.randn(batch, frames, tokens, generator=random)
     share = 1 - 0.25 * torch.rand(batch, generator=random)
@@ -86,7 +86,7 @@ def _published_search() -> ModuleType:
 
 
 def published_call(work: Work) -> Tensor:
-    """The published way to the path [B, T, L]: a dense mask, over NumPy, a float32 copy, a dense int32 path."""
+    """The published search: dense mask, copies through NumPy, dense int32 path [B, T, L]."""
     mask = work.frame_mask * work.token_mask
     sums = work.scores.detach().cpu().numpy().astype(np.float32)  # always a copy
     path = np.zeros(sums.shape, np.int32)
@@ -97,7 +97,7 @@ def published_call(work: Work) -> Tensor:
 
 
 def ways_of(work: Work) -> dict[str, Callable[[], Tensor]]:
-    """Every way that is there, by name; all but the durations give the path, in a layout of their own."""
+    """The available implementations by name; they return paths in different layouts, or durations."""
     scores, text_lengths, spec_lengths, frame_mask, token_mask = work
     ways = {
         DURATIONS: lambda: monotonic_align.durations(scores, text_lengths, spec_lengths),
@@ -115,16 +115,16 @@ def ways_of(work: Work) -> dict[str, Callable[[], Tensor]]:
 
 
 def check_equal(ways: dict[str, Callable[[], Tensor]]) -> None:
-    """Refuse to compare ways that do not find the same path."""
+    """Check that all implementations find the same path."""
     path = ways[PUBLISHED]()
     for name, way in ways.items():
         found, expected = way(), {DURATIONS: path.sum(1).long(), PEER: path.mT}.get(name, path)
         if not torch.equal(found, expected):
-            raise ValueError(f"{name!r} finds another path than {PUBLISHED!r}; expected equal ones, so compare nothing")
+            raise ValueError(f"{name!r} finds another path than {PUBLISHED!r}, expected the same: not comparable")
 
 
 def measure_size(size: str, repeats: int, device: str) -> list[list[str]]:
-    """Measure one size, "BxLxT"; a row per way."""
+    """Measure one size, "BxLxT"; return a row for each implementation."""
     ways = ways_of(new_work(*map(int, size.split("x")), device))
     check_equal(ways)
     timings = timing.alternate(ways, repeats)
@@ -134,7 +134,7 @@ def measure_size(size: str, repeats: int, device: str) -> list[list[str]]:
 
 
 def measure_growth(frames: list[int], repeats: int, device: str) -> dict[str, list[float]]:
-    """Milliseconds of every way for each number of frames, 16 items of one token per 5 frames."""
+    """Measure milliseconds for each number of frames, of 16 items with one token per 5 frames."""
     milliseconds: dict[str, list[float]] = {}
     for each in frames:
         ways = ways_of(new_work(16, max(1, each // FRAMES_PER_TOKEN), each, device))
@@ -144,7 +144,7 @@ def measure_growth(frames: list[int], repeats: int, device: str) -> dict[str, li
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("--sizes", nargs="*", default=SIZES, help="batch x tokens x frames, e.g. 64x150x800")
     described.add_argument("--frames", nargs="*", type=int, default=FRAMES, help="for the cost against the frames")
@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print both tables; save the picture if one is asked for."""
+    """Print both tables, and save the picture if one is wanted."""
     args = parser().parse_args(arguments)
     keep_freed_memory()  # as training does; or finding 30 MB for a path again and again is most of what is measured
     rows = [row for size in args.sizes for row in measure_size(size, args.repeats, args.device)]

@@ -1,4 +1,4 @@
-"""The training step of coqui-tts beside ours, in turn, on the same batch and in the same sizes.
+"""Training step against that of coqui-tts, on the same batch with models of the same size, measured in turn.
 
     pip install coqui-tts six                                  # the peer; it forgets to name six
     python -m benchmarks.coqui_step --batch-size 4 --repeats 3 --threads 1
@@ -29,12 +29,12 @@ MAX_NORM = 1000.0  # of its configuration's grad_clip
 
 
 def is_installed() -> bool:
-    """Whether the peer is there."""
+    """Whether coqui-tts is installed."""
     return voices.is_installed("TTS", "six")
 
 
 def coqui_step(batch: Batch, config: Config, n_vocab: int = N_VOCAB) -> Callable[[], dict[str, float]]:
-    """A way for `timing.alternate`: each call is one step of coqui-tts in fp32 on the batch, and returns its losses.
+    """Build a function for `timing.alternate`: one step of coqui-tts in fp32 on the batch, which returns its losses.
 
     Args:
         batch: of one voice, on the device to train on.
@@ -63,7 +63,7 @@ def coqui_step(batch: Batch, config: Config, n_vocab: int = N_VOCAB) -> Callable
 
 
 def with_processor_time(way: Callable[[], object], seconds: list[float]) -> Callable[[], None]:
-    """The same way, which notes what each call takes of all cores; other programs are not in it."""
+    """Wrap a function to append the processor time of each call, over all cores of this process."""
     def timed() -> None:
         start = time.process_time()
         way()
@@ -72,7 +72,7 @@ def with_processor_time(way: Callable[[], object], seconds: list[float]) -> Call
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("-c", "--config", type=Path, default=voices.ROOT / "configs" / "ljs.json")
     described.add_argument("--batch-size", type=int, default=4)
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Time and print."""
+    """Measure and print the table."""
     args = parser().parse_args(arguments)
     torch.set_num_threads(args.threads)
     config = settings.load(args.config, ["train.ema_decay=0", "train.precision=fp32", *args.overrides])

@@ -1,4 +1,4 @@
-"""What data costs: opening a corpus, planning epochs, and bringing batches, against the published loader.
+"""Data loading against the published loader: opening a corpus, planning epochs, loading batches.
 
     python benchmarks/data.py                              # up to a million lines, synthetic recordings
     python benchmarks/data.py --large                      # ten million lines as well: 4 GB on the disk for a minute
@@ -47,7 +47,7 @@ SENTENCE = "ðə ɹˈɪvɚ ɹˈʌnz kwˈaɪətli pˈæst ðɪ ˈoʊld stˈoʊn b
 
 
 def write_recordings(folder: Path, number: int) -> Path:
-    """Noise of 3 to 10 seconds, as long as sentences of LJ Speech, and its filelist."""
+    """Write recordings of noise, 3 to 10 seconds long as in LJ Speech, and their filelist."""
     lengths = np.random.default_rng(0).uniform(3, 10, number)
     rows = []
     for place, seconds in enumerate(lengths):
@@ -60,7 +60,7 @@ def write_recordings(folder: Path, number: int) -> Path:
 
 
 def write_long_list(source: Path, target: Path, number: int) -> None:
-    """The lines of a filelist over and over, with an index."""
+    """Write a long filelist by repeating the lines of a short one, with its index."""
     rows = source.read_text(encoding="utf-8").splitlines()
     block = "\n".join(rows) + "\n"
     with open(target, "w", encoding="utf-8") as file:
@@ -74,7 +74,7 @@ def write_long_list(source: Path, target: Path, number: int) -> None:
 # The published loader
 
 def published_open(filelist: Path) -> tuple[list[list[str]], list[int]]:
-    """Lists of columns, shuffled and filtered by length of text, and each file's size as its number of frames."""
+    """Open a filelist as the published code does: rows filtered by text length, and frames from the files' sizes."""
     with open(filelist, encoding="utf-8") as file:
         lines = [line.strip().split("|") for line in file]
     random.Random(1234).shuffle(lines)
@@ -87,7 +87,7 @@ def published_open(filelist: Path) -> tuple[list[list[str]], list[int]]:
 
 
 class PublishedDataset(Dataset):
-    """Text, spectrogram from its file, and wav, as they were loaded in 2021."""
+    """The published dataset: text, cached spectrogram and wav."""
 
     def __init__(self, filelist: Path):
         self.lines, self.lengths = published_open(filelist)
@@ -105,7 +105,7 @@ class PublishedDataset(Dataset):
 
 
 def published_collate(items: list[tuple]) -> tuple[torch.Tensor, ...]:
-    """Texts, spectrograms and wavs padded to the longest, in order of length."""
+    """The published collation: padded to the longest, sorted by length."""
     _, order = torch.sort(torch.LongTensor([item[1].size(1) for item in items]), dim=0, descending=True)
     padded = [torch.zeros(len(items), max(item[0].size(0) for item in items), dtype=torch.int64),
               torch.zeros(len(items), items[0][1].size(0), max(item[1].size(1) for item in items)),
@@ -119,12 +119,12 @@ def published_collate(items: list[tuple]) -> tuple[torch.Tensor, ...]:
 
 
 def spectrogram_path(wav_path: str) -> str:
-    """Where the published loader keeps a spectrogram."""
+    """The path of a cached spectrogram of the published loader."""
     return wav_path.replace(".wav", ".spec.pt")
 
 
 def write_spectrograms(filelist: Path) -> tuple[int, int]:
-    """Fill the published loader's cache; gives back the bytes of it and of the wavs."""
+    """Fill the published loader's cache; return the bytes of the cache and of the wavs."""
     cache = wavs = 0
     for path in {line.split("|")[0] for line in filelist.read_text(encoding="utf-8").splitlines()}:
         wav = torch.from_numpy(read_wav(path).samples)[None]
@@ -136,14 +136,14 @@ def write_spectrograms(filelist: Path) -> tuple[int, int]:
 # The tables
 
 class Cost(NamedTuple):
-    """Of some work, in seconds."""
+    """Time of some work, in seconds."""
 
     wall: float
     processor: float  # of all threads; what another program on the same cores adds to the wall is not in it
 
 
 def opening(folder: Path, source: Path, sizes: list[int], repeats: int) -> str:
-    """Time and memory of opening filelists of these sizes."""
+    """Measure time and memory of opening filelists of these sizes."""
     rows = []
     for number in sizes:
         path, is_large = folder / "long.txt", number > 10**6
@@ -170,7 +170,7 @@ def _open(path: Path) -> UtteranceDataset:
 
 
 def _memory(path: Path) -> tuple[int, int, int]:
-    """Bytes that an open corpus holds, those of them that are text, and the most while it was opened."""
+    """Bytes of an open corpus, of its texts, and at the peak while it was opened."""
     gc.collect()
     tracemalloc.start()
     dataset = _open(path)
@@ -180,14 +180,14 @@ def _memory(path: Path) -> tuple[int, int, int]:
 
 
 def measuring(source: Path, repeats: int) -> str:
-    """Time of measuring the audio where no index is."""
+    """Measure the time of indexing the audio."""
     number = len(source.read_text(encoding="utf-8").splitlines())
     seconds = _median([_cost(_open, source) for _ in range(repeats)]).wall
     return f"Without an index {number} wavs that the memory has take {seconds / number * 1e6:.0f} us each to measure."
 
 
 def sampling(sizes: list[int], repeats: int, picture: Path | None) -> str:
-    """Time of planning, of an epoch's batches, and of the first batch after a restart, against corpus size."""
+    """Measure planning, an epoch's batches, and the first batch after a restart, over corpus size."""
     rows, seconds = [], {}
     for number in sizes:
         lengths = np.random.default_rng(0).integers(100, 900, number)
@@ -208,7 +208,7 @@ def sampling(sizes: list[int], repeats: int, picture: Path | None) -> str:
 
 
 def loading(filelist: Path, batch_size: int, batches: int, rounds: int) -> str:
-    """Utterances per second with one worker, ours and the published loader's in turn."""
+    """Measure utterances per second with one worker, of our and the published loader in turn."""
     cache, wavs = write_spectrograms(filelist)
     dataset, published = _open(filelist), PublishedDataset(filelist)
     collate = Collate(CONFIG.train.segment_size, CONFIG.data.hop_length)
@@ -235,7 +235,7 @@ def loading(filelist: Path, batch_size: int, batches: int, rounds: int) -> str:
 
 
 def _rate(loader: Iterator, batches: int) -> float:
-    """Utterances per second, after the worker has begun and its queue was filled and emptied once."""
+    """Utterances per second, after the queue of the worker was filled and emptied once."""
     for _ in range(4):
         next(loader)
     start = time.perf_counter()
@@ -279,7 +279,7 @@ def main() -> None:
 
 
 def _copied(filelist: Path, folder: Path) -> Path:
-    """The same recordings in another folder, which may be filled with spectrograms."""
+    """Copy the recordings to a folder that may be filled with spectrograms."""
     rows = []
     for place, line in enumerate(filelist.read_text(encoding="utf-8").splitlines()):
         wav_path, text = line.split("|")

@@ -1,4 +1,4 @@
-"""Everything that only a GPU can show, in one command of some minutes, as Markdown and JSON.
+"""All benchmarks that need a GPU, in one command of some minutes, as Markdown and JSON.
 
     python benchmarks/gpu.py                                 # or python -m benchmarks.gpu; --out FOLDER, --sections ...
     python -m benchmarks.gpu --device cpu --tiny             # toy sizes on any machine: does every section still run?
@@ -63,7 +63,7 @@ COMPILE_SECONDS = 120  # about what compiling for one batch size takes; what wou
 
 
 class Table(NamedTuple):
-    """What a section found."""
+    """The results of a section."""
 
     title: str
     header: list[str]
@@ -73,7 +73,7 @@ class Table(NamedTuple):
 
 @dataclass
 class Bench:
-    """What the sections share."""
+    """Options and models that the sections share."""
 
     device: torch.device
     config: Config
@@ -103,7 +103,7 @@ class Bench:
 # Alignment
 
 def alignment_search(bench: Bench) -> Table:
-    """Ours where the scores are, against the compiled search on the host with the copies that it needs."""
+    """Search on the device, against the compiled search on the host with its copies."""
     rows = []
     for size in ["3x8x20"] if bench.is_tiny else alignment.SIZES:
         work = alignment.new_work(*map(int, size.split("x")), str(bench.device))
@@ -134,7 +134,7 @@ def alignment_search(bench: Bench) -> Table:
 
 
 def synchronisations(work: Callable[[], object], bench: Bench) -> str:
-    """Where the host waits for the device within the work, which must have run before; "none" is wanted."""
+    """List where the host waits for the device during the work, after a warm-up; ideally "none"."""
     if bench.device.type != "cuda":
         return "-"
     bench.wait()
@@ -154,7 +154,7 @@ def synchronisations(work: Callable[[], object], bench: Bench) -> str:
 # Training
 
 class OurFastStep:
-    """`training.step.train_step` as the loop calls it: what each batch is of the step is counted on the host."""
+    """`training.step.train_step` as the training loop calls it, with its bookkeeping on the host."""
 
     def __init__(self, config: Config, batch: Batch, device: torch.device):
         self.config, self.batch = config, batch.to(device)
@@ -168,14 +168,14 @@ class OurFastStep:
 
 
 def step_config(bench: Bench, way: str, batch_size: int) -> Config:
-    """What a way trains with; the published code keeps no average."""
+    """The configuration of a variant; the published code keeps no weight average."""
     precision = PRECISIONS.get(way, "fp16")
     return voices.full_config((*(TINY if bench.is_tiny else ()), "train.ema_decay=0", f"train.batch_size={batch_size}",
                                f"train.precision={precision}", f"train.compile={str(way == COMPILED).lower()}"))
 
 
 def new_step(bench: Bench, way: str, batch: Batch) -> Callable[[], object]:
-    """Networks, optimizers and a batch on the device, as one call that is one step."""
+    """Build networks, optimizers and batch on the device; return a function that runs one step."""
     config = step_config(bench, way, len(batch.names))
     if way != PUBLISHED:
         return OurFastStep(config, batch, bench.device)
@@ -186,14 +186,14 @@ def new_step(bench: Bench, way: str, batch: Batch) -> Callable[[], object]:
 
 
 class Built(NamedTuple):
-    """A way that is warm."""
+    """A variant after warm-up."""
 
     step: Callable[[], object]
     peak: float | None  # GiB beyond what was held before it was built
 
 
 def build_step(bench: Bench, way: str, batch: Batch) -> Built:
-    """Build, compile and warm up, and look at the memory of a later step.
+    """Build, compile and warm up a variant, and measure the memory of a later step.
 
     Raises:
         RuntimeError: it does not fit, or there is no time or no compiler.
@@ -215,7 +215,7 @@ def build_step(bench: Bench, way: str, batch: Batch) -> Built:
 
 
 def training(bench: Bench) -> Iterator[Table]:
-    """A table for each batch size."""
+    """Yield a table for each batch size."""
     rates = {dtype: speaking.matrix_rate(str(bench.device), dtype, 256 if bench.is_tiny else 8192)
              for dtype in ((torch.float32,) if bench.is_tiny else (torch.float32, torch.float16, torch.bfloat16))}
     for batch_size in bench.batch_sizes:
@@ -230,7 +230,7 @@ def training(bench: Bench) -> Iterator[Table]:
 
 
 def measure_training(bench: Bench, batch_size: int, rates: dict[torch.dtype, float]) -> Table:
-    """Steps of every way, in turn; a way that fails is named in the notes."""
+    """Measure steps of all variants in turn; one that fails is named in the notes."""
     batch = made_up_batch(bench.config, batch_size)
     built: dict[str, Built] = {}
     notes = []
@@ -262,7 +262,7 @@ def measure_training(bench: Bench, batch_size: int, rates: dict[torch.dtype, flo
 
 
 def _step_flops(bench: Bench, batch: Batch) -> float:
-    """Operations of one step; counted for two utterances, as each has as many, and on the device."""
+    """Count the operations of one step, on the device, scaled from two utterances."""
     config = step_config(bench, "ours, fp32", 2)
     few = Batch(*(value[:2] if value is not None else None for value in batch[:6])).to(bench.device)
     state = new_state(config, new_networks(config, N_VOCAB, bench.device))
@@ -272,7 +272,7 @@ def _step_flops(bench: Bench, batch: Batch) -> float:
 # Spectrograms, data, synthesis
 
 def spectrograms(bench: Bench) -> Table:
-    """What the published loader reads from its cache, made where it is used."""
+    """Computing spectrograms on the device, against the published loader's cache."""
     rows, data = [], bench.config.data
     for batch_size in bench.batch_sizes:
         batch = made_up_batch(bench.config, batch_size).to(bench.device)
@@ -286,7 +286,7 @@ def spectrograms(bench: Bench) -> Table:
 
 
 def loader(bench: Bench) -> Table:
-    """What the loader brings to the device, against what our fastest step takes."""
+    """Loading rate to the device, against the consumption of our fastest step."""
     rows, (batch_size, *_) = [], bench.batch_sizes
     need = max((size / seconds for (size, _), seconds in bench.step_seconds.items() if size == batch_size),
                default=None)
@@ -318,7 +318,7 @@ def _loader_rate(dataset: torch.utils.data.Dataset, config: Config, batch_size: 
 
 
 def synthesis(bench: Bench) -> Table:
-    """Real-time factors; the compiled decoder has one fixed length, as a bucket has."""
+    """Real-time factors; the compiled decoder has one fixed length."""
     device, rows, notes = str(bench.device), [], []
     data, seconds = bench.config.data, 0.5 if bench.is_tiny else 6.0
     voice, compiled = (speaking.our_voice(bench.config, device) for _ in range(2))
@@ -354,20 +354,20 @@ SECTIONS: dict[str, Callable[[Bench], Table | Iterator[Table]]] = {
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong and where, in one line."""
+    """Format an error and its place in one line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).splitlines() or [""])[0][:300]
     return f"{type(error).__name__}: {first} ({Path(place.filename).name}:{place.lineno})"
 
 
 def failed(title: str, error: Exception) -> Table:
-    """A table that says so; more goes to standard error."""
+    """A table that reports the failure; the traceback goes to standard error."""
     traceback.print_exception(error, limit=-4, file=sys.stderr)
     return Table(title, ["failed"], [[_reason(error)]], [])
 
 
 def run(bench: Bench, names: list[str]) -> Iterator[Table]:
-    """The tables of these sections as they are done; a section that fails is a table that says so."""
+    """Run sections and yield their tables; a failed section yields a table that reports it."""
     for name in names:
         try:
             found = SECTIONS[name](bench)
@@ -378,12 +378,12 @@ def run(bench: Bench, names: list[str]) -> Iterator[Table]:
 
 
 def as_markdown(table: Table) -> str:
-    """With its title and its notes."""
+    """Format a table with its title and notes."""
     return "\n\n".join([f"## {table.title}", markdown(table.header, table.rows), *table.notes])
 
 
 def write(out: Path, tables: list[Table], about: str) -> None:
-    """All that was found so far, as gpu.md and gpu.json."""
+    """Write the results so far to gpu.md and gpu.json."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "gpu.md").write_text("\n\n".join([about, *map(as_markdown, tables)]) + "\n", encoding="utf-8")
     content = {"machine": about, "tables": [table._asdict() for table in tables]}
@@ -391,7 +391,7 @@ def write(out: Path, tables: list[Table], about: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("--device", default="cuda")
     described.add_argument("--tiny", action="store_true", help="toy sizes: the numbers mean nothing")
@@ -404,7 +404,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, write."""
+    """Run the command."""
     args = parser().parse_args(arguments)
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():

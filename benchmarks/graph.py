@@ -1,4 +1,4 @@
-"""Our ONNX graph beside Piper's on the same weights: nodes, size, time to open, speed and memory, in turn.
+"""ONNX graph against Piper's on the same weights: nodes, size, loading time, speed and memory, measured in turn.
 
     pip install piper-tts onnx onnxscript onnxruntime
     python -m benchmarks.graph
@@ -69,7 +69,7 @@ print(json.dumps({"opened": opened, "spoken": sorted(taken[1:])[runs // 2], "sam
 
 
 class Found(NamedTuple):
-    """What one process found."""
+    """Results of one process."""
 
     opened: float  # seconds
     spoken: float  # seconds, the median of its runs
@@ -78,7 +78,7 @@ class Found(NamedTuple):
 
 
 def piper_weights(graph: Path) -> Weights:
-    """The weights of the voice that `voices.write_piper` wrote to this file, by our reader of Piper's checkpoints."""
+    """Read the weights of a voice by `voices.write_piper`, by our reader of Piper's checkpoints."""
     from piper.train.vits.config import ModelAudioConfig, ModelConfig
     from piper.train.vits.models import SynthesizerTrn
 
@@ -98,7 +98,7 @@ def piper_weights(graph: Path) -> Weights:
 
 
 def write_graphs(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Path]:
-    """The files to compare; without Piper only ours, of an untrained voice of the same sizes.
+    """Write the files to compare; without Piper only ours, of an untrained voice of the same size.
 
     Args:
         folder: gets them.
@@ -122,7 +122,7 @@ def write_graphs(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Pat
 
 
 def check_same(files: dict[str, Path]) -> None:
-    """Refuse to compare graphs that do not say the same without noise.
+    """Check that the graphs give the same sound without noise.
 
     Raises:
         ValueError: naming the two.
@@ -142,11 +142,11 @@ def check_same(files: dict[str, Path]) -> None:
     first = next(iter(said))
     for name, wav in said.items():
         if wav.shape != said[first].shape or np.abs(wav - said[first]).max() > 1e-4:
-            raise ValueError(f"{first!r} and {name!r} say other sounds of the same ids, so compare nothing")
+            raise ValueError(f"{first!r} and {name!r} give different sounds for the same ids: not comparable")
 
 
 def opened(file: Path, tokens: int, threads: int, runs: int) -> Found:
-    """Open a file and speak, in a fresh process.
+    """Load a graph and speak, in a new process.
 
     Raises:
         RuntimeError: it ended without a sound.
@@ -164,14 +164,14 @@ def opened(file: Path, tokens: int, threads: int, runs: int) -> Found:
 
 
 def n_nodes(file: Path) -> int:
-    """As a file has them, before any runtime changes them."""
+    """The number of nodes in the file, before optimisation by a runtime."""
     import onnx
 
     return len(onnx.load(file).graph.node)
 
 
 def measure(files: dict[str, Path], tokens: int, threads: int, repeats: int) -> dict[str, list[Found]]:
-    """Open everything in turn, once more than is kept, which brings the files into memory."""
+    """Measure all graphs in turn; the first round, which reads the files from disk, is dropped."""
     found: dict[str, list[Found]] = {name: [] for name in files}
     names = list(files)
     for repeat in range(-1, repeats):
@@ -203,7 +203,7 @@ def _spread(values: list[float], digits: int) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("--seconds", type=float, default=6, help="how long the sentence is")
     described.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -212,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) -> None:
-    """Write the graphs, open them, print a table."""
+    """Write the graphs, measure them, print a table."""
     args = parser().parse_args(arguments)
     if args.repeats < 2:
         parser().error(f"--repeats {args.repeats}: a range takes 2 or more")

@@ -1,4 +1,4 @@
-"""What a training step costs as it grows: time against batch, segment and processes, memory against the clips' length.
+"""Cost of a training step: time over batch, segment and processes, memory over the clips' length.
 
     python -m benchmarks.growth                                   # configs/ljs.json, one thread a process
     python -m benchmarks.growth -c configs/demo.json --plots docs/reference/benchmarks
@@ -37,7 +37,7 @@ FRAMES = (200, 400, 600, 800)  # of a clip
 
 
 def step_of(config: Config) -> OurStep:
-    """A state of its own, its optimizers' moments already there."""
+    """A training step with its own state, after its optimizers' moments are allocated."""
     step = OurStep(new_networks(config, N_VOCAB, CPU), config)
     step(made_up_batch(config, 1))
     return step
@@ -62,7 +62,7 @@ def against_segment(config: Config, segments: list[int], repeats: int) -> dict[s
 
 
 def memory_against_length(config: Config, frames: list[int]) -> dict[str, list[float]]:
-    """MiB that a step takes beyond the networks and optimizers, two utterances of this many frames each."""
+    """MiB of a step beyond networks and optimizers, for two utterances of this many frames each."""
     step = step_of(config)
     grown = [peak_growth(_call(step, _clips(config, n))) for n in frames]
     return {"a step": [float("nan") if text == "?" else float(text) for text in grown]}
@@ -83,7 +83,7 @@ def against_processes(config_path: Path, overrides: list[str], counts: list[int]
 
 
 def work_in_a_group(config: Config, repeats: int, batch_size: int) -> None:
-    """What each process of `against_processes` does; the first prints the rate."""
+    """The work of each process of `against_processes`; the first prints the rate."""
     with distributed.joined(CPU):
         step = OurStep(new_networks(config, N_VOCAB, CPU), config)
         batch, seconds = made_up_batch(config, batch_size), []
@@ -109,7 +109,7 @@ def _clips(config: Config, frames: int) -> Batch:
 
 
 def table(title: str, points: list[int], values: dict[str, list[float]]) -> str:
-    """One row for each kind of value."""
+    """Format a table with one row for each kind of value."""
     return markdown([title, *map(str, points)], [[name, *(f"{value:.3g}" for value in row)]
                                                   for name, row in values.items()])
 

@@ -30,7 +30,7 @@ search_where_it_is = monotonic_align.maximum_path
 
 @lru_cache(maxsize=1)
 def has_published_search() -> bool:
-    """Whether it can be compiled here; without Cython and a C compiler our own takes its place, also on the host."""
+    """Whether the published search can be compiled here; otherwise ours is used, also on the host."""
     with contextlib.suppress(Exception, SystemExit):  # distutils ends the process for some of its faults
         alignment.published_call(alignment.new_work(1, 2, 3, "cpu"))
         return True
@@ -38,7 +38,7 @@ def has_published_search() -> bool:
 
 
 def search_over_host(scores: Tensor, mask: Tensor) -> Tensor:
-    """The path [B, T, L] as the published model gets it, with the scores copied to the host and the path back."""
+    """Search on the host as the published model does: copies of scores and path [B, T, L] included."""
     if has_published_search():
         return alignment.published_call(alignment.Work(scores, None, None, mask, mask.new_ones(())))
     path = search_where_it_is(scores.float().cpu(), mask.cpu())

@@ -1,4 +1,4 @@
-"""From the start of a process to its first sound, files in memory already: ours in torch and in ONNX, and the peers.
+"""Time from the start of a process to its first sound: ours in torch and ONNX, and other projects.
 
     pip install piper-tts onnx onnxscript transformers    # the peers; their rows are left out where they are missing
     python -m benchmarks.startup
@@ -30,7 +30,7 @@ STAGES = ("imports", "load", "speak")
 
 
 class Way(NamedTuple):
-    """A road from nothing to sound, as Python source; `TEXT` is what to say, `speak` leaves samples a second apart."""
+    """Start-up code of one implementation, as Python source with the text in `TEXT`."""
 
     imports: str
     load: str
@@ -56,7 +56,7 @@ print(json.dumps({{"imports": imported - begin, "load": loaded - imported, "spea
 
 
 class Start(NamedTuple):
-    """One start, in seconds."""
+    """Times of one start, in seconds."""
 
     total: float  # from before the process was asked for until it had the sound
     imports: float
@@ -67,14 +67,14 @@ class Start(NamedTuple):
 
 
 def ours(folder: Path) -> Way:
-    """As synthesize.py does it."""
+    """Our voice in torch, as synthesize.py starts it."""
     return Way("from synthesis import Voice",
                f"voice = Voice.load({str(folder)!r}, 'cpu')",
                "seconds = voice.speak(TEXT, seed=1).seconds")
 
 
 def ours_onnx(release: Path, folder: Path) -> Way:
-    """As synthesize.py does it where -m names an ONNX voice: without torch."""
+    """Our voice in ONNX, as synthesize.py starts it without torch."""
     from formats import onnx_voice
 
     onnx_voice.write(checkpoint.read_weights(release), folder)
@@ -84,7 +84,7 @@ def ours_onnx(release: Path, folder: Path) -> Way:
 
 
 def piper(path: Path) -> Way:
-    """As its documentation does it."""
+    """Piper, as its documentation starts it."""
     return Way("from piper import PiperVoice",
                f"voice = PiperVoice.load({str(path)!r})",
                "chunk = next(iter(voice.synthesize(TEXT)))\n"
@@ -92,7 +92,7 @@ def piper(path: Path) -> Way:
 
 
 def transformers(folder: Path, tokens: int) -> Way:
-    """A saved model and as many ids as the text has: a tokenizer would need files that only a trained voice has."""
+    """VitsModel of transformers, with ids instead of a tokenizer, whose files only a trained voice has."""
     return Way("import torch\nfrom transformers import VitsModel",
                f"model = VitsModel.from_pretrained({str(folder)!r})",
                f"with torch.inference_mode():\n    wav = model(torch.ones(1, {tokens}, dtype=torch.int64)).waveform\n"
@@ -100,7 +100,7 @@ def transformers(folder: Path, tokens: int) -> Way:
 
 
 def start(way: Way, text: str) -> Start:
-    """Go the road in a fresh process.
+    """Run the start-up code in a new process.
 
     Raises:
         RuntimeError: it ended without a sound.
@@ -121,7 +121,7 @@ def start(way: Way, text: str) -> Start:
 
 
 def new_ways(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> dict[str, Way]:
-    """Write a voice for every way that can be gone here, ours first."""
+    """Write a voice for every implementation that is installed, ours first."""
     full = voices.full_config(overrides)
     medium = voices.full_config((*voices.MEDIUM, *overrides))
     ways = {"ours, medium": ours(voices.write_ours(folder / "medium", medium)),
@@ -141,7 +141,7 @@ def new_ways(folder: Path, text: str, overrides: tuple[str, ...] = ()) -> dict[s
 
 
 def measure(ways: dict[str, Way], text: str, repeats: int) -> dict[str, list[Start]]:
-    """Start everything in turn, once more than is kept."""
+    """Start all implementations in turn; the first round is dropped."""
     starts: dict[str, list[Start]] = {name: [] for name in ways}
     for repeat in range(-1, repeats):
         for i in range(len(ways)):
@@ -153,7 +153,7 @@ def measure(ways: dict[str, Way], text: str, repeats: int) -> dict[str, list[Sta
 
 
 def table(starts: dict[str, list[Start]]) -> str:
-    """Medians, as Markdown."""
+    """Format medians as Markdown."""
     rows = []
     for name, found in starts.items():
         median = Start(*(None if None in column else statistics.median(column) for column in zip(*found)))
@@ -165,7 +165,7 @@ def table(starts: dict[str, list[Start]]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("--repeats", type=int, default=5, help="counted starts of every way, at least 2")
     described.add_argument("--text", default="Hello.")
@@ -173,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) -> None:
-    """Write the voices, start them, print."""
+    """Write the voices, start them, print a table."""
     args = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         ways = new_ways(Path(folder), args.text, overrides)

@@ -1,4 +1,4 @@
-"""What speaking costs: real-time factor, first sound and memory, beside other VITS of the same sizes, in turn.
+"""Synthesis against other VITS of the same size: real-time factor, latency and memory, measured in turn.
 
     pip install transformers coqui-tts six piper-tts onnx onnxscript   # the peers; rows of missing ones are left out
     python -m benchmarks.synthesis
@@ -35,7 +35,7 @@ Way = Callable[[], Iterator[int]]  # gives the samples of each piece as it is th
 
 
 class Sentence(NamedTuple):
-    """What all say."""
+    """The sentence that all implementations speak."""
 
     ids: Tensor  # [B, L] int64
     frames: int
@@ -47,14 +47,14 @@ class Sentence(NamedTuple):
 
 
 def new_sentence(seconds: float, config: Config, batch: int = 1, device: str = "cpu") -> Sentence:
-    """About that long."""
+    """A sentence of about this length."""
     tokens = max(1, round(seconds * config.data.sampling_rate / config.data.hop_length / FRAMES_PER_TOKEN))
     random = torch.Generator().manual_seed(0)
     return Sentence(torch.randint(1, 30, (batch, tokens), generator=random).to(device), tokens * FRAMES_PER_TOKEN)
 
 
 def ours(voice: Voice, sentence: Sentence) -> Way:
-    """A whole sentence, with all that `Voice.speak` does behind the text."""
+    """Our voice, a whole sentence, with all of `Voice.speak` after the text processing."""
     ids = sentence.ids[0].tolist()
 
     def way() -> Iterator[int]:
@@ -63,7 +63,7 @@ def ours(voice: Voice, sentence: Sentence) -> Way:
 
 
 def ours_streamed(voice: Voice, sentence: Sentence) -> Way:
-    """The same in pieces."""
+    """Our voice, streamed in chunks."""
     ids = sentence.ids[0].tolist()
 
     def way() -> Iterator[int]:
@@ -73,7 +73,7 @@ def ours_streamed(voice: Voice, sentence: Sentence) -> Way:
 
 
 def decoder_alone(voice: Voice, sentence: Sentence) -> Way:
-    """The part that nearly all the time goes to."""
+    """Our decoder alone, which takes nearly all of the time."""
     z = torch.randn(len(sentence.ids), voice.config.model.inter_channels, sentence.frames, device=sentence.ids.device)
 
     def way() -> Iterator[int]:
@@ -83,7 +83,7 @@ def decoder_alone(voice: Voice, sentence: Sentence) -> Way:
 
 
 def peer_in_torch(model: nn.Module, sentence: Sentence) -> Way:
-    """VitsModel of transformers, Vits of coqui-tts."""
+    """VitsModel of transformers, or Vits of coqui-tts."""
     def way() -> Iterator[int]:
         with torch.inference_mode():
             if hasattr(model, "inference"):
@@ -95,7 +95,7 @@ def peer_in_torch(model: nn.Module, sentence: Sentence) -> Way:
 
 
 def piper(path: Path, sentence: Sentence, threads: int) -> Way:
-    """Piper's medium voice; its durations are in the graph: without noise an untrained one says 1 frame a token."""
+    """Piper's medium voice; its durations are in the graph: without noise an untrained one has 1 frame a token."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -111,14 +111,14 @@ def piper(path: Path, sentence: Sentence, threads: int) -> Way:
 
 
 def our_voice(config: Config, device: str = "cpu") -> Voice:
-    """Untrained, ready to speak as after `Voice.load`, with set durations."""
+    """Our untrained voice as after `Voice.load`, with fixed durations."""
     voice = Voice(config, voices.new_model(config), torch.device(device))
     voice.model.dp = voices.FixedDurations(voice.model.dp, FRAMES_PER_TOKEN).eval()
     return voice
 
 
 def torch_peers(config: Config, device: str = "cpu") -> dict[str, nn.Module]:
-    """Those of the peers that are models of torch, with set durations, otherwise as they speak after loading."""
+    """The installed models of other projects in torch, as after loading, with fixed durations."""
     found = {}
     if voices.is_installed("transformers"):
         found["transformers VitsModel"] = voices.transformers_model(config)
@@ -130,8 +130,8 @@ def torch_peers(config: Config, device: str = "cpu") -> dict[str, nn.Module]:
     return found
 
 
-class Cast(NamedTuple):
-    """Who speaks on the host; what is not installed is missing."""
+class Contenders(NamedTuple):
+    """The implementations measured on the host, as far as they are installed."""
 
     full: Voice
     medium: Voice
@@ -139,34 +139,34 @@ class Cast(NamedTuple):
     piper_path: Path | None
 
 
-def new_cast(folder: Path, overrides: tuple[str, ...] = ()) -> Cast:
-    """All that are installed; piper's graph goes into the folder."""
+def new_contenders(folder: Path, overrides: tuple[str, ...] = ()) -> Contenders:
+    """Build all installed implementations; piper's graph is written into the folder."""
     full = voices.full_config(overrides)
     has_piper = voices.is_installed("piper", "onnx", "onnxruntime")
-    return Cast(our_voice(full), our_voice(voices.full_config((*voices.MEDIUM, *overrides))), torch_peers(full),
-                voices.write_piper(folder / "medium.onnx") if has_piper else None)
+    return Contenders(our_voice(full), our_voice(voices.full_config((*voices.MEDIUM, *overrides))), torch_peers(full),
+                      voices.write_piper(folder / "medium.onnx") if has_piper else None)
 
 
-def ways_of(cast: Cast, sentence: Sentence, threads: int) -> dict[str, Way]:
-    """A way for everyone."""
-    ways = {OURS: ours(cast.full, sentence), STREAMED: ours_streamed(cast.full, sentence),
-            DECODER: decoder_alone(cast.full, sentence)}
-    ways |= {name: peer_in_torch(model, sentence) for name, model in cast.peers.items()}
-    ways["ours, medium"] = ours(cast.medium, sentence)
-    if cast.piper_path is not None:
-        ways["piper-tts, medium"] = piper(cast.piper_path, sentence, threads)
+def ways_of(contenders: Contenders, sentence: Sentence, threads: int) -> dict[str, Way]:
+    """The functions to measure, by name."""
+    ways = {OURS: ours(contenders.full, sentence), STREAMED: ours_streamed(contenders.full, sentence),
+            DECODER: decoder_alone(contenders.full, sentence)}
+    ways |= {name: peer_in_torch(model, sentence) for name, model in contenders.peers.items()}
+    ways["ours, medium"] = ours(contenders.medium, sentence)
+    if contenders.piper_path is not None:
+        ways["piper-tts, medium"] = piper(contenders.piper_path, sentence, threads)
     return ways
 
 
 def check_lengths(ways: dict[str, Way], samples: int) -> None:
-    """Refuse to compare ways that do not say equally much."""
+    """Check that all implementations give about the same number of samples."""
     for name, way in ways.items():
         if (found := sum(way())) != samples:
-            raise ValueError(f"{name!r} says {found} samples; expected {samples} of all, so compare nothing")
+            raise ValueError(f"{name!r} makes {found} samples, expected {samples} as of the others: not comparable")
 
 
 def count_flops(work: Callable[[], object]) -> float:
-    """Operations of the products and convolutions in it."""
+    """Count the operations of matrix products and convolutions in the work."""
     with FlopCounterMode(display=False) as count:
         work()
     return count.get_total_flops()
@@ -192,17 +192,17 @@ def matrix_rate(device: str = "cpu", dtype: torch.dtype = torch.float32, size: i
 
 
 def drained(way: Way) -> Callable[[], int]:
-    """The way as one call that gives the number of samples."""
+    """Wrap a generator as a function that consumes it and returns the number of samples."""
     return lambda: sum(way())
 
 
-def table(cast: Cast, seconds: list[float], threads: int, repeats: int) -> str:
-    """Measure with so many threads; a row for each length and way."""
+def table(contenders: Contenders, seconds: list[float], threads: int, repeats: int) -> str:
+    """Measure with this many threads; a row for each length and implementation."""
     torch.set_num_threads(threads)
-    rate, rows, data = matrix_rate(), [], cast.full.config.data
+    rate, rows, data = matrix_rate(), [], contenders.full.config.data
     for length in seconds:
-        sentence = new_sentence(length, cast.full.config)
-        ways = ways_of(cast, sentence, threads)
+        sentence = new_sentence(length, contenders.full.config)
+        ways = ways_of(contenders, sentence, threads)
         said = sentence.frames * data.hop_length / data.sampling_rate
         check_lengths(ways, sentence.frames * data.hop_length)
         floor = count_flops(drained(ways[DECODER])) / rate
@@ -219,18 +219,18 @@ def table(cast: Cast, seconds: list[float], threads: int, repeats: int) -> str:
 
 
 def _is_streaming(way: Way) -> bool:
-    """Whether it gives more than one piece."""
+    """Whether it yields more than one chunk."""
     return sum(1 for _ in way()) > 1
 
 
 def _ratio(timings: dict[str, Timing], name: str) -> str:
-    """Ours of the same tier over this one."""
+    """Speed of ours relative to this one, of the same kind."""
     mine = timings["ours, medium" if "medium" in name else OURS]
     return f"{mine.median / timings[name].median:.2f}"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The command line."""
     described = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     described.add_argument("--seconds", nargs="+", type=float, default=[2, 6, 20], help="lengths of sentences")
     described.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -243,12 +243,13 @@ def main(arguments: list[str] | None = None, overrides: tuple[str, ...] = ()) ->
     args = parser().parse_args(arguments)
     keep_freed_memory()  # as synthesize.py does; the peers in torch have it too, in the same process
     with tempfile.TemporaryDirectory() as folder:
-        cast = new_cast(Path(folder), overrides)
+        contenders = new_contenders(Path(folder), overrides)
         for threads in args.threads:
-            print(table(cast, args.seconds, threads, args.repeats))
-    absent = [name for name, is_there in (
-        ("transformers", "transformers VitsModel" in cast.peers), ("coqui-tts", "coqui-tts Vits" in cast.peers),
-        ("piper-tts", cast.piper_path is not None)) if not is_there]
+            print(table(contenders, args.seconds, threads, args.repeats))
+    absent = [name for name, is_installed in (
+        ("transformers", "transformers VitsModel" in contenders.peers),
+        ("coqui-tts", "coqui-tts Vits" in contenders.peers),
+        ("piper-tts", contenders.piper_path is not None)) if not is_installed]
     notes = f" Not installed, so left out: {', '.join(absent)}." if absent else ""
     print(f"Median of {args.repeats} ± interquartile range, in turn.{notes} {machine()}")
 

@@ -1,4 +1,4 @@
-"""Compare the time of several ways to do the same work, in one run and in turn.
+"""Timing of several implementations of the same work, measured in turn in one process.
 
     timings = alternate({"ours": run_ours, "published": run_published}, repeats=15)   # {name: Timing}
     timings["ours"].median, timings["ours"].noise   # seconds; noise is the interquartile range of the repeats
@@ -28,14 +28,14 @@ from utils import peak_of
 
 
 class Timing(NamedTuple):
-    """What the repeats of one way took, in seconds."""
+    """Times of the repeats of one implementation, in seconds."""
 
     median: float
     noise: float  # interquartile range
 
 
 def alternate(ways: dict[str, Callable[[], object]], repeats: int = 15, warmup: int = 2) -> dict[str, Timing]:
-    """Run every way `warmup` + `repeats` times, in turn; measure the repeats (at least 2), GPUs' work included."""
+    """Run all functions `warmup` + `repeats` times in turn; time the repeats (at least 2), with GPU work."""
     names, seconds = list(ways), {name: [] for name in ways}
     wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     for repeat in range(-warmup, repeats):
@@ -52,22 +52,22 @@ def alternate(ways: dict[str, Callable[[], object]], repeats: int = 15, warmup: 
 
 
 def ratio(timings: dict[str, Timing], name: str, peer: str) -> float:
-    """How many times faster `name` is than `peer`."""
+    """How many times `name` is faster than `peer`."""
     return timings[peer].median / timings[name].median
 
 
 def milliseconds(timing: Timing) -> str:
-    """The median and its noise: "2.71 ± 0.05"."""
+    """Format median and spread: "2.71 ± 0.05"."""
     return f"{timing.median * 1e3:.3g} ± {timing.noise * 1e3:.2g}"
 
 
 def markdown(header: list[str], rows: list[list[object]]) -> str:
-    """A table as Markdown."""
+    """Format a table as Markdown."""
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (header, ["---"] * len(header), *rows))
 
 
 def machine() -> str:
-    """Describe what the numbers were measured on, in one line."""
+    """Describe this machine in one line."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
     processor = [*names, platform.processor() or platform.machine()][0]
@@ -77,7 +77,7 @@ def machine() -> str:
 
 
 def peak_growth(work: Callable[[], object], device: str = "cpu") -> str:
-    """The most memory that the work takes beyond what was held before it, in MiB; "?" where nobody can tell."""
+    """Peak memory of the work beyond what was held before it, in MiB; "?" if unknown."""
     before, most = (peak_of(each, torch.device(device)) for each in (lambda: None, work))
     return "?" if before is None or most is None else f"{(most - before) / 2**20:.0f}"
 

@@ -1,4 +1,4 @@
-"""One training step against the published arrangement of the same step, in turn, and how far both are from the floor.
+"""Training step against the published one, measured in turn, and against a lower bound from matrix products.
 
     python -m benchmarks.training_step                                       # configs/ljs.json, batch 4, one thread
     python -m benchmarks.training_step --batch-size 2 --repeats 3 --threads 2
@@ -51,14 +51,14 @@ TOLERANCE = 1e-4  # relative, of every loss
 
 
 class Losses(NamedTuple):
-    """What either arrangement says of a step."""
+    """Losses of a step, of either implementation."""
 
     generator: GeneratorLosses
     discriminator: DiscriminatorLosses
 
 
 def made_up_batch(config: Config, batch_size: int) -> Batch:
-    """Noise and random text of the lengths of real utterances."""
+    """Make a batch of noise and random text with the lengths of real utterances."""
     random = torch.Generator().manual_seed(0)
     repeated = [i % len(FRAMES) for i in range(batch_size)]
     wav_lengths = torch.tensor([FRAMES[i] * config.data.hop_length for i in repeated])
@@ -71,7 +71,7 @@ def made_up_batch(config: Config, batch_size: int) -> Batch:
 
 
 class PublishedStep:
-    """A step as `train.py` of 2021 arranges it."""
+    """The training step of the published `train.py` (2021)."""
 
     def __init__(self, networks: Networks, config: Config):
         self.networks, self.config, self.step = networks, config, 0
@@ -154,13 +154,13 @@ class OurStep:
 
 @torch.no_grad()
 def largest_difference(ours: Losses, published: Losses) -> float:
-    """Of the losses, relative."""
+    """The largest relative difference of the losses."""
     pairs = [(side[name], other[name]) for side, other in zip(ours, published) for name in side]
     return max(float((a - b).abs() / b.abs().clamp(min=1e-9)) for a, b in pairs)
 
 
 def check_same(ours: OurStep, published: PublishedStep, batch: Batch, spec: Tensor) -> float:
-    """One step of each from equal networks and noise.
+    """Run one step of each from equal networks and noise, and compare.
 
     Raises:
         AssertionError: a loss differs.
@@ -171,7 +171,7 @@ def check_same(ours: OurStep, published: PublishedStep, batch: Batch, spec: Tens
 
 
 class Floor(NamedTuple):
-    """What a step would cost if all its products ran as fast as a large one."""
+    """Lower bound of a step: all products at the rate of a large matrix product."""
 
     flops: float  # of products and convolutions, forward and backward
     rate: float  # of one large matrix product, in FLOP/s
@@ -198,13 +198,13 @@ def floor_of(state: TrainState, batch: Batch, config: Config) -> Floor:
 def _backward_flops(grad: list[int], x: list[int], weight: list[int], _bias: object, _stride: object, _padding: object,
                     _dilation: object, transposed: bool, _output_padding: object, _groups: int,
                     output_mask: list[bool], out_shape: object = None) -> int:
-    """Of a convolution's backward pass; torch's own count takes no note of groups."""
+    """Operations of a convolution's backward pass; torch's own count ignores groups."""
     places = x if transposed else grad
     return 2 * places[0] * math.prod(places[2:]) * math.prod(weight) * sum(output_mask[:2])
 
 
 def main() -> None:
-    """Check, time, and print."""
+    """Compare, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--config", type=Path, default=Path("configs/ljs.json"))
     parser.add_argument("--batch-size", type=int, default=4)

@@ -1,4 +1,4 @@
-"""Untrained voices of published sizes, ours and the peers', for measuring what speaking costs.
+"""Untrained voices of published sizes, ours and of other projects, for the benchmarks.
 
     folder = write_ours(Path("voice"), full_config())           # a release folder, for Voice.load
     if is_installed("piper"): write_piper(Path("medium.onnx"))    # what piper-tts loads, exported by its own code
@@ -41,12 +41,12 @@ PIPER_OPSET = 15  # of piper's own export
 
 
 def full_config(overrides: tuple[str, ...] = ()) -> Config:
-    """The published size, with changes."""
+    """The configuration of the published size, with overrides."""
     return settings.load(ROOT / "configs" / "ljs.json", overrides)
 
 
 def new_model(config: Config) -> SynthesizerTrn:
-    """Untrained, the same for each call."""
+    """An untrained model, the same at each call."""
     set_seed(config.train.seed)
     return SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config).eval()
 
@@ -60,12 +60,12 @@ def write_ours(folder: Path, config: Config) -> Path:
 
 
 def is_installed(*modules: str) -> bool:
-    """Whether a peer, and all that it needs to be measured, is there."""
+    """Whether all of these modules are installed."""
     return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 class FixedDurations(nn.Module):
-    """A duration predictor that does its work, whose answer is then replaced by as many frames for every token.
+    """A duration predictor whose result is replaced by a fixed number of frames for every token.
 
     It serves in our model (`predict`) and in those of transformers and coqui-tts (`forward`).
     """

@@ -1,9 +1,9 @@
-"""Whether a voice has learned to align text and sound, as numbers from its alignment search that say so.
+"""Alignment health: whether a voice has learned to align text and sound, measured on its alignment search.
 
     health = health_of(model, batches, text, config.data)           # of held-out utterances
     print(health.verdict, health.as_dict()["health/short_share"])
 
-A step that has run the model already gives what it has: `measure(Aligned(out.z_p, prior, out.durations), batch, ...)`.
+Where the model has run already, `measure(Aligned(out.z_p, prior, out.durations), batch, ...)` needs no second run.
 All numbers are sums, so those of batches add up (`+`), and so do those of processes (`over_processes`).
 """
 
@@ -29,7 +29,7 @@ from text import TextProcessor
 
 # Shapes: B batch, C latent channels, T frames, L text tokens.
 
-# Chosen between what was measured on both sides, see docs/reference/measures.md.
+# Between the values measured of learned and other alignments, see docs/reference/measures.md.
 COLLAPSED_TOKEN_SHARE = 0.4  # of an utterance's frames spent on one token, on the average over utterances
 COLLAPSED_SHORT_SHARE = 0.9  # of the symbols with one frame or none
 LEARNED_WIN_SHARE = 0.9  # how often the right text is likelier than another; chance is one half
@@ -39,7 +39,7 @@ _NEVER = -1e9  # nats; finite, so that differences stay numbers
 
 
 class Aligned(NamedTuple):
-    """A batch as the alignment search sees it, and what it found."""
+    """Input and result of the alignment search of a batch."""
 
     z_p: Tensor  # [B, C, T], the recording in prior space
     prior: Prior  # of L tokens
@@ -47,7 +47,7 @@ class Aligned(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the numbers come to."""
+    """The state of the alignment, with reasons."""
 
     state: str  # "learned", "not learned yet", "collapsed"
     reasons: tuple[str, ...]  # none where it is learned
@@ -57,7 +57,7 @@ class Verdict(NamedTuple):
 
 
 class Longest(NamedTuple):
-    """The symbol that lasts longest."""
+    """The longest symbol."""
 
     frames: int = 0
     symbol_id: int = 0
@@ -65,7 +65,7 @@ class Longest(NamedTuple):
 
 @dataclass(frozen=True)
 class AlignmentHealth:
-    """Sums over utterances, and the shares and means that they make. Blanks, begin and end are tokens but no symbols.
+    """Sums over utterances, with the shares and means computed from them. Blanks, begin and end are not symbols.
 
     Means of nothing are NaN.
     """
@@ -74,7 +74,7 @@ class AlignmentHealth:
     frames: float = 0
     symbols: float = 0
     short_symbols: float = 0  # with one frame or none
-    blank_frames: float = 0  # of tokens that are no symbols
+    blank_frames: float = 0  # of tokens that are not symbols
     likelihood_sum: float = 0  # over frames, nats
     sharpness_sum: float = 0  # over frames
     distance_sum: float = 0  # over frames, share of the text
@@ -111,10 +111,10 @@ class AlignmentHealth:
 
     @property
     def sharpness(self) -> float:
-        """How sure the path is: the mean over frames of p(frame speaks the token of the best path | text, sound).
+        """Certainty of the path: the mean over frames of p(frame belongs to its token on the best path | text, sound).
 
         Every monotonic path weighs exp(its sum of scores), so p is forward times backward sum over that of all paths.
-        1 where only one path is possible. An untrained model may be sure too, of a path without a meaning.
+        1 where only one path is possible. An untrained model may be certain too, of a meaningless path.
         """
         return _ratio(self.sharpness_sum, self.frames)
 
@@ -158,7 +158,7 @@ class AlignmentHealth:
         return Verdict("not learned yet", tuple(missing)) if missing else Verdict("learned", ())
 
     def as_dict(self) -> dict[str, float]:
-        """The measures by the names that trackers show."""
+        """The measures by their names in trackers: "health/short_share" and the like."""
         names = ("short_share", "blank_share", "longest_token_share", "likelihood", "sharpness", "distance",
                  "win_share", "margin")
         numbers = {f"health/{name}": getattr(self, name) for name in names}
@@ -166,7 +166,7 @@ class AlignmentHealth:
             "health/longest_symbol": float(self.longest.frames)}
 
     def describe_longest(self, text: TextProcessor, data: DataConfig) -> str:
-        """The longest symbol for people: "'a', 26 frames, 0.26 s"."""
+        """Format the longest symbol: "'a', 26 frames, 0.26 s"."""
         frames, symbol_id = self.longest
         return (f"{text.symbols.symbols[symbol_id]!r}, {frames} frames, "
                 f"{frames * data.hop_length / data.sampling_rate:.2f} s")
@@ -174,7 +174,7 @@ class AlignmentHealth:
 
 def health_of(model: SynthesizerTrn, batches: Iterable[Batch], text: TextProcessor,
               data: DataConfig) -> AlignmentHealth:
-    """Align utterances, with a sample of the posterior as in training, and measure what comes out.
+    """Align utterances, with a sample of the posterior as in training, and measure the alignment.
 
     Batches of one utterance have no other text to compare with. The noise of an utterance depends on its name only.
     """
@@ -197,7 +197,7 @@ def align(model: SynthesizerTrn, batch: Batch, data: DataConfig, noise: Tensor |
         model: in eval mode.
         batch: on the model's device.
         data: FFT and hop of the model.
-        noise: [B, C, T] for the posterior's sample; None takes its mean, which is the better reading.
+        noise: [B, C, T] for the posterior's sample; None takes its mean, which aligns better.
     """
     spec = spectrogram(batch.wav, data, batch.wav_lengths)
     frames = batch.wav_lengths // data.hop_length
@@ -210,7 +210,7 @@ def align(model: SynthesizerTrn, batch: Batch, data: DataConfig, noise: Tensor |
 
 @torch.no_grad()
 def measure(aligned: Aligned, batch: Batch, text: TextProcessor, data: DataConfig) -> AlignmentHealth:
-    """The sums of one batch, all on one device; the model need not run again."""
+    """Compute the sums of one batch from its alignment; all tensors on one device."""
     durations, frames = aligned.durations, batch.wav_lengths // data.hop_length
     scores = alignment_scores(aligned.z_p, aligned.prior)  # [B, T, L]
     token = token_of_frame(durations, scores.shape[1])  # [B, T]
@@ -265,7 +265,7 @@ def other_likelihoods(aligned: Aligned, batch: Batch, frames: Tensor, n_others: 
 
 
 def path_posteriors(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) -> Tensor:
-    """The probability that a frame speaks a token, if every monotonic path weighs exp(its sum of scores).
+    """The probability that a frame belongs to a token, if every monotonic path weighs exp(its sum of scores).
 
     Args:
         scores: [B, T, L] in nats.
@@ -273,7 +273,7 @@ def path_posteriors(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) 
         spec_lengths: [B] frames, each at least the item's text length.
 
     Returns:
-        [B, T, L]; what lies beyond the lengths means nothing.
+        [B, T, L]; undefined beyond the lengths.
     """
     batch, n_frames, n_tokens = scores.shape
     valid = sequence_mask(text_lengths, n_tokens)[:, None]  # [B, 1, L]
@@ -303,7 +303,7 @@ def path_posteriors(scores: Tensor, text_lengths: Tensor, spec_lengths: Tensor) 
 
 
 def _are_symbols(batch: Batch, text: TextProcessor) -> Tensor:
-    """[B, L], true where a token is of the text itself: no blank, begin, end or padding."""
+    """[B, L], true where a token is a symbol of the text: no blank, begin, end or padding."""
     rows = [text.are_symbols(ids[:length]) + [False] * (len(ids) - length)
             for ids, length in zip(batch.text_ids.tolist(), batch.text_lengths.tolist())]
     return torch.tensor(rows, device=batch.text_ids.device)
@@ -314,7 +314,7 @@ def _values(health: AlignmentHealth) -> tuple:
 
 
 def _total(values: Tensor) -> float:
-    return float(values.cpu().double().sum())  # on the host, for not every device has float64
+    return float(values.cpu().double().sum())  # on the host: not every device has float64
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -1,6 +1,7 @@
-"""The voice card of a release, README.md: what the voice is, how to use it, what is known of it and what is not.
+"""The voice card of a release, README.md: summary, use, data, licence, training, measures, limits.
 
-    text = text_of(voice, weights, "anna", Card(data="LJ Speech", licence="public domain"), None, Beside())
+    text = render_card(voice, weights, "anna", CardInfo(data="LJ Speech", licence="public domain"), None,
+                       ReleaseContents())
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from checkpoint import Weights
 from evaluation.scorecard import Interval, Scorecard
 from formats.onnx_voice import LoadedVoice
 
-MARK = "<!-- voice card by export.py -->"  # tells a card that may be replaced from somebody's own text
+CARD_MARKER = "<!-- voice card by export.py -->"  # cards without it are not overwritten
 LISTED_SPEAKERS = 20
 
 
-class Card(NamedTuple):
-    """What only people know of a voice; None is not said."""
+class CardInfo(NamedTuple):
+    """What the publisher states about a voice; None is not stated."""
 
     title: str | None = None
     data: str | None = None  # what it was trained on
@@ -33,58 +34,58 @@ class Card(NamedTuple):
     scorecard: Path | None = None  # a folder of evaluate.py
 
 
-class Beside(NamedTuple):
-    """What else lies in the release folder."""
+class ReleaseContents(NamedTuple):
+    """Optional files of the release folder."""
 
     graph: bool = False  # voice.onnx
     curves: bool = False  # curves.png
 
 
-def text_of(voice: LoadedVoice, weights: Weights, name: str, card: Card, scores: Scorecard | None, beside: Beside,
-            ) -> str:
-    """The card as Markdown.
+def render_card(voice: LoadedVoice, weights: Weights, name: str, info: CardInfo, scores: Scorecard | None,
+                contents: ReleaseContents) -> str:
+    """Format the card as Markdown.
 
     Args:
-        voice: what speaks.
-        weights: where it comes from.
-        name: the release folder's.
-        card: what people said.
-        scores: what an evaluation measured.
-        beside: what else lies in the folder.
+        voice: the loaded voice.
+        weights: its weights, with step and source.
+        name: of the release folder.
+        info: what the publisher states.
+        scores: of an evaluation.
+        contents: optional files of the folder.
     """
-    title = card.title or name
+    title = info.title or name
     sections = [
-        _front_matter(voice, card), MARK, f"# {title}", _summary(voice),
-        "## Use", _use(voice, name, beside.graph),
+        _front_matter(voice, info), CARD_MARKER, f"# {title}", _summary(voice),
+        "## Use", _use(voice, name, contents.graph),
         "## Data and licence",
-        f"Trained on: {card.data or 'not stated.'}",
-        f"Licence: {card.licence}" if card.licence else "No licence is stated: ask whoever gave it to you before you "
+        f"Trained on: {info.data or 'not stated.'}",
+        f"Licence: {info.licence}" if info.licence else "No licence is stated: ask whoever gave it to you before you "
                                                         "publish what it says.",
-        "## How it was made", _facts(voice, weights), *["![losses over training](curves.png)"] * beside.curves,
+        "## How it was made", _facts(voice, weights), *["![losses over training](curves.png)"] * contents.curves,
         "## Measures", *_measures(scores, weights.step),
-        "## What it is bad at", card.limits or "Not stated: nobody wrote down what goes wrong."]
+        "## What it is bad at", info.limits or "Not stated: nobody wrote down what goes wrong."]
     return "\n\n".join(sections) + "\n"
 
 
 def symbol_line(row: int, symbol: str) -> str:
-    """A line of symbols.txt: id, symbol, code points and their names, between tabs."""
+    """Format a line of symbols.txt: id, symbol, code points and their names, tab-separated."""
     codes = " ".join(f"U+{ord(character):04X}" for character in symbol)
     names = ", ".join(unicodedata.name(character, "without a name") for character in symbol)
     return f"{row}\t{symbol}\t{codes}\t{names}\n"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table as Markdown; a bar within a cell does not end it."""
+    """Format a table as Markdown; bars within cells are escaped."""
     lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _front_matter(voice: LoadedVoice, card: Card) -> str:
-    """What catalogues of models read, as YAML; JSON's strings are YAML's."""
+def _front_matter(voice: LoadedVoice, info: CardInfo) -> str:
+    """The YAML header for model catalogues; JSON's strings are YAML's."""
     lines = [f"language: {voice.config.data.language.partition('-')[0]}", "pipeline_tag: text-to-speech",
              "tags: [text-to-speech, vits]"]
-    if card.licence:
-        name = card.licence.partition(". ")[0].removesuffix(".")  # the rest is below
+    if info.licence:
+        name = info.licence.partition(". ")[0].removesuffix(".")  # the rest is in the text
         lines += ["license: other", f"license_name: {json.dumps(name, ensure_ascii=False)}"]
     return "\n".join(["---", *lines, "---"])
 
@@ -101,11 +102,11 @@ def _use(voice: LoadedVoice, name: str, has_graph: bool) -> str:
     speaker = next(iter(voice.speakers), "")
     is_plain = speaker.isprintable() and "`" not in speaker  # or it would leave the line, or the block
     who = f" --speaker {shlex.quote(speaker) if is_plain else 0}" if voice.speakers else ""
-    verb = "train_ms.py" if voice.speakers else "train.py"
+    command = "train_ms.py" if voice.speakers else "train.py"
     commands = [f'python synthesize.py -m {name}{who} --text "Hello." -o hello.wav']
     if has_graph:
         commands.append(f'python synthesize.py -m {name}/voice.onnx{who} --text "Hello."   # without torch')
-    commands.append(f"python {verb} -c CONFIG.json --init-from {name} -m runs/mine   # train it further")
+    commands.append(f"python {command} -c CONFIG.json --init-from {name} -m runs/mine   # train it further")
     return "```bash\n" + "\n".join(commands) + "\n```"
 
 
@@ -114,7 +115,7 @@ def _facts(voice: LoadedVoice, weights: Weights) -> str:
     train, data, model = config.train, config.data, config.model
     cleaners = ", ".join(data.text_cleaners) or "none"
     values = sum(tensor.numel() for tensor in weights.generator.values()) / 1e6
-    listening = sum(tensor.numel() for name, tensor in weights.generator.items() if name.startswith("enc_q.")) / 1e6
+    posterior = sum(tensor.numel() for name, tensor in weights.generator.items() if name.startswith("enc_q.")) / 1e6
     adversarial = (f"adversarial from step {train.adversarial_start}" if train.adversarial_start <= weights.step else
                    "no adversarial losses")
     training = (f"{weights.step} steps, batches of {train.batch_size}, {adversarial}, seed {train.seed}" if weights.step
@@ -122,8 +123,8 @@ def _facts(voice: LoadedVoice, weights: Weights) -> str:
     return table(["", ""], [
         ["training", training],
         ["network", f"{model.generator} generator, {model.duration_predictor} durations"],
-        ["parameters", f"{values:.1f} M, " + (f"of which {listening:.1f} M serve training and conversion alone"
-                                              if listening else "none of them for training alone")],
+        ["parameters", f"{values:.1f} M, " + (f"of which {posterior:.1f} M serve training and conversion alone"
+                                              if posterior else "none of them for training alone")],
         ["sound", f"{data.sampling_rate} Hz, a frame each {data.hop_length} samples"],
         ["text", f"{len(voice.text.symbols)} symbols (symbols.txt), cleaners {cleaners}"],
         ["with", f"vits {_version()}, torch {torch.__version__}"]])
@@ -132,12 +133,12 @@ def _facts(voice: LoadedVoice, weights: Weights) -> str:
 def _version() -> str:
     try:
         return importlib.metadata.version("vits")
-    except importlib.metadata.PackageNotFoundError:  # it runs from its folder
+    except importlib.metadata.PackageNotFoundError:  # not installed, run from its folder
         return "from its sources"
 
 
 def _measures(scores: Scorecard | None, step: int) -> list[str]:
-    """A table of means with intervals, a column for each condition."""
+    """Format a table of means with intervals, a column for each condition."""
     if scores is None:
         return ["Not measured."]
     conditions = [each for each in scores.summary if scores.summary[each]]

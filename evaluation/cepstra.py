@@ -1,4 +1,4 @@
-"""Mel cepstra: what WORLD finds in speech, frame by frame, and which frames of two sounds belong together.
+"""Mel cepstra by WORLD's analysis, and alignment of the frames of two sounds.
 
     ours, theirs = analyse(samples, 16000), analyse(recording, 16000)
     i, j = align(ours.cepstra, theirs.cepstra)
@@ -17,18 +17,18 @@ import numpy as np
 FRAME_SECONDS = 0.005  # of WORLD's analysis
 ORDER = 24  # of the mel cepstra
 DECIBELS = 10 * np.sqrt(2) / np.log(10)  # of a distance between cepstra of natural logarithms
-FLOOR_DB = 80  # below the loudest bin; quieter ones count as that, so that digital silence is no abyss
+FLOOR_DB = 80  # below the loudest bin; quieter bins are raised to it, since the logarithm of silence is unbounded
 
 
 class Analysis(NamedTuple):
-    """What WORLD finds in a sound, per frame of 5 ms."""
+    """Pitch and mel cepstra of a sound, per frame of 5 ms."""
 
     pitch: np.ndarray  # [T] Hz, 0 where unvoiced
     cepstra: np.ndarray  # [T, C]
 
 
 def analyse(samples: np.ndarray, sampling_rate: int) -> Analysis:
-    """Pitch and mel cepstra of samples [S] that are no silence."""
+    """Analyse samples [S] that are not silent."""
     import pyworld
 
     wav = np.ascontiguousarray(samples, np.float64)
@@ -40,7 +40,7 @@ def analyse(samples: np.ndarray, sampling_rate: int) -> Analysis:
 
 
 def align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of cepstra a [T, C] and b [T', C] that belong together, [N] each; c0, which is loudness, has no say."""
+    """Align cepstra a [T, C] and b [T', C] by time warping without c0 (loudness): indices of frames, [N] each."""
     from librosa.sequence import dtw
 
     _, path = dtw(a[:, 1:].T, b[:, 1:].T, metric="euclidean")

@@ -41,7 +41,7 @@ PROGRESS_SECONDS = 30  # between two lines of progress where no terminal shows a
 T = TypeVar("T")
 
 
-class Sound(NamedTuple):
+class ConditionSound(NamedTuple):
     """One text in one condition."""
 
     text_index: int
@@ -89,7 +89,7 @@ def load_recording(path: str, sampling_rate: int) -> np.ndarray:
 
 
 def sounds_of(voice: BaseVoice, texts: Sequence[EvalText], recordings: Sequence[np.ndarray | None],
-              spoken: SpokenTexts, seed_of: Callable[[EvalText], int]) -> Iterator[Sound]:
+              spoken: SpokenTexts, seed_of: Callable[[EvalText], int]) -> Iterator[ConditionSound]:
     """Yield every text in each of its conditions."""
     held = sum(recording is not None for recording in recordings)
     has_copies = has_posterior_encoder(voice)
@@ -97,12 +97,12 @@ def sounds_of(voice: BaseVoice, texts: Sequence[EvalText], recordings: Sequence[
     for i in with_progress(range(len(texts)), title, "text"):
         text, recording, audio = texts[i], recordings[i], spoken.audios[i]
         if recording is not None:
-            yield Sound(i, RECORDING, recording)
+            yield ConditionSound(i, RECORDING, recording)
             copied = copy_synthesis(voice, text, recording, seed_of(text)) if has_copies else None
             if copied is not None:
-                yield Sound(i, COPY, copied, align_symbols(voice, text, recording))
-            yield Sound(i, GRIFFIN_LIM, griffin_lim(recording, voice.config.data))
-        yield Sound(i, VOICE, audio.samples, audio.timings.symbols if audio.timings else ())
+                yield ConditionSound(i, COPY, copied, align_symbols(voice, text, recording))
+            yield ConditionSound(i, GRIFFIN_LIM, griffin_lim(recording, voice.config.data))
+        yield ConditionSound(i, VOICE, audio.samples, audio.timings.symbols if audio.timings else ())
 
 
 def has_posterior_encoder(voice: BaseVoice) -> bool:
@@ -164,7 +164,7 @@ def collate_of(config: Config) -> Collate:
     return Collate(config.train.segment_size, config.data.hop_length)
 
 
-def write_sound(folder: Path, text: EvalText, sound: Sound, sampling_rate: int) -> str:
+def write_sound(folder: Path, text: EvalText, sound: ConditionSound, sampling_rate: int) -> str:
     """Write a sound as 16-bit wav, and a picture of its alignment beside it; samples that are not finite become 0.
 
     Returns:

@@ -29,7 +29,7 @@ import checkpoint
 from corpora.filelists import filelist_rows
 from evaluation import alignment, listeners
 from evaluation.conditions import (
-    Sound,
+    ConditionSound,
     SpokenTexts,
     as_utterance,
     collate_of,
@@ -120,14 +120,14 @@ def evaluate(voice: BaseVoice, info: VoiceInfo, texts: Sequence[EvalText], folde
     return card
 
 
-def _analysed(sound: Sound, text: EvalText, recording: np.ndarray | None, voice: BaseVoice) -> AnalysedAudio:
+def _analysed(sound: ConditionSound, text: EvalText, recording: np.ndarray | None, voice: BaseVoice) -> AnalysedAudio:
     return AnalysedAudio(sound.samples, voice.sample_rate, text.text if text.is_written else "",
                          voice.config.data.language, None if sound.condition == RECORDING else recording,
                          sound.condition in (COPY, GRIFFIN_LIM), text.speaker,
                          hop_length=voice.config.data.hop_length)
 
 
-def _items(texts: Sequence[EvalText], sounds: Sequence[Sound], paths: Sequence[str], found: Measurements,
+def _items(texts: Sequence[EvalText], sounds: Sequence[ConditionSound], paths: Sequence[str], found: Measurements,
            spoken: SpokenTexts) -> list[Item]:
     items = [Item(text.id, text.text, text.kind, text.speaker) for text in texts]
     for sound, path, values, note in zip(sounds, paths, found.values, found.notes):

@@ -1,10 +1,10 @@
-"""Utterances by how badly their text fits their sound, in the ears of a model that was trained on them or on others.
+"""Ranks the lines of a filelist by how badly text and recording match, scored by a trained voice.
 
-    fits = rank(voice.model, voice.config, read_filelist("train.txt", multispeaker=False), voice.text)
+    fits = rank_lines(voice.model, voice.config, read_filelist("train.txt", multispeaker=False), voice.text)
     write_ranking(fits, "ranking.tsv")                              # worst first
 
-A wrong transcript is about as likely as any other text of its length, and a right one is likelier. What is only partly
-wrong shows itself by a stretch of sound that the text does not explain, or by an odd rate of speech.
+A wrong transcript is about as likely as any other text of its length, and a right one is likelier. A partly wrong one
+has a stretch of sound that the text does not explain, or an unusual rate of speech.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from utils import write_text_atomic
 
 logger = logging.getLogger("vits")
 
-# Shapes: N utterances that can be scored, B batch, T frames, L text tokens.
+# Shapes: N utterances, B batch, T frames, L text tokens.
 
 SUSPICIOUS = 3.0  # standard deviations from what is typical
-FEWEST = 20  # utterances that tell what is typical
+FEWEST = 20  # utterances from which typical values are estimated
 BATCH = 16
 OTHERS = 8  # texts that each recording is compared with
 STRETCH = 0.4  # seconds of sound that a text should explain
 LONGEST = 30.0  # seconds; longer recordings fill the memory, unless the model was trained on such
-EXPERIENCED = 0.8  # share of lines whose text is likelier than others, of a voice whose ranking means something
+LEARNED_SHARE = 0.8  # of lines whose text is likelier than others; below this the voice has not learned to align
 SUM_OF_THREE = 2.0  # about the standard deviation of the sum of three measures that have much in common
-RATE_HANDICAP = 1.0  # standard deviations; right texts are spoken fast or slowly too
+RATE_HANDICAP = 1.0  # standard deviations; correct texts are spoken fast or slowly too
 
 
-class Fit(NamedTuple):
-    """How well one line's text fits its sound."""
+class TranscriptFit(NamedTuple):
+    """How well the text of one line fits its recording."""
 
     source: str  # "file:number"
     wav_path: str
@@ -60,8 +60,8 @@ class Fit(NamedTuple):
     symbols_per_second: float = math.nan
 
 
-class _Reading(NamedTuple):
-    """What the model says of one utterance."""
+class _Scores(NamedTuple):
+    """Scores of one utterance by the model."""
 
     likelihood: float  # nats a frame
     margin: float  # nats a frame; NaN if there was no other text
@@ -72,19 +72,19 @@ class _Reading(NamedTuple):
     rate: float  # symbols a second
 
 
-def rank(model: SynthesizerTrn, config: Config, lines: Sequence[Line], text: TextProcessor,
-         show: Callable[[Iterable, int], Iterable] | None = None) -> list[Fit]:
-    """Score every line and sort, worst first; what cannot be scored comes before all.
+def rank_lines(model: SynthesizerTrn, config: Config, lines: Sequence[Line], text: TextProcessor,
+         show: Callable[[Iterable, int], Iterable] | None = None) -> list[TranscriptFit]:
+    """Score every line and sort, worst first; lines that cannot be scored come before all.
 
     Args:
         model: a voice that has learned to align, in eval mode; see evaluation/alignment.py.
         config: of the model.
         lines: of a filelist; their texts are cleaned unless `data.cleaned_text`, audio is resampled if need be.
         text: of the model.
-        show: called as show(batches, their number), for a progress bar.
+        show: wraps the batches in a progress bar, called as show(batches, their number).
 
     Raises:
-        ValueError: the voice has no posterior encoder, or too few lines can be scored to tell what is typical.
+        ValueError: the voice has no posterior encoder, or too few lines can be scored.
     """
     if model.enc_q is None:
         raise ValueError(NO_POSTERIOR)
@@ -92,30 +92,29 @@ def rank(model: SynthesizerTrn, config: Config, lines: Sequence[Line], text: Tex
     # By length, so that the other texts of a batch are alike; equals in an order that the list's own does not change.
     by_length = sorted(encoded, key=lambda place: (len(encoded[place]), zlib.crc32(lines[place].wav_path.encode())))
     batches = np.array_split(by_length, math.ceil(len(by_length) / BATCH)) if by_length else []
-    readings: dict[int, _Reading] = {}
+    scored: dict[int, _Scores] = {}
     for places in batches if show is None else show(batches, len(batches)):
-        heard: dict[int, Utterance] = {}
+        loaded: dict[int, Utterance] = {}
         for place in places.tolist():
             try:
-                heard[place] = _hear(lines[place], encoded[place], config)
+                loaded[place] = _load_utterance(lines[place], encoded[place], config)
             except (ValueError, OSError) as error:
                 faults[place] = str(error)
-        if heard:
-            readings.update(zip(heard, _read(model, list(heard.values()), config, text)))
-    if len(readings) < FEWEST:
+        if loaded:
+            scored.update(zip(loaded, _score_batch(model, list(loaded.values()), config, text)))
+    if len(scored) < FEWEST:
         first = "; the first fault: " + faults[min(faults)] if faults else ""
-        raise ValueError(f"{len(readings)} of {len(lines)} lines can be scored, expected {FEWEST} or more, which tell "
-                         f"what is typical{first}")
-    unscored = [Fit(line.source, line.wav_path, line.text, math.inf, faults[place])
+        raise ValueError(f"{len(scored)} of {len(lines)} lines can be scored, expected {FEWEST} or more{first}")
+    unscored = [TranscriptFit(line.source, line.wav_path, line.text, math.inf, faults[place])
                 for place, line in enumerate(lines) if place in faults]
-    _warn_of_a_beginner(list(readings.values()))
-    chosen = sorted(readings)
-    fits = _judge([lines[place] for place in chosen], [readings[place] for place in chosen])
+    _warn_if_untrained(list(scored.values()))
+    chosen = sorted(scored)
+    fits = _fits_of([lines[place] for place in chosen], [scored[place] for place in chosen])
     return unscored + sorted(fits, key=lambda fit: -fit.suspicion)
 
 
-def write_ranking(fits: Sequence[Fit], path: str | Path) -> None:
-    """Write a table, tab separated, with a head line: rank, suspicion, reason, path, text."""
+def write_ranking(fits: Sequence[TranscriptFit], path: str | Path) -> None:
+    """Write a tab-separated table with the columns rank, suspicion, reason, path, text."""
     rows = [["rank", "suspicion", "reason", "path", "text"]]
     rows += [[str(place), f"{fit.suspicion:.2f}", fit.reason, fit.wav_path, fit.text]
              for place, fit in enumerate(fits, start=1)]
@@ -123,7 +122,7 @@ def write_ranking(fits: Sequence[Fit], path: str | Path) -> None:
 
 
 def _encode(lines: Sequence[Line], config: Config, text: TextProcessor) -> tuple[dict[int, list[int]], dict[int, str]]:
-    """Place -> ids of the lines that have some, and place -> what is wrong with the others."""
+    """Encode the lines: index -> ids, and index -> fault of those that cannot be encoded."""
     texts = [line.text for line in lines]
     encoded, faults = {}, {}
     for place, cleaned in enumerate(texts if config.data.cleaned_text else text.clean(texts)):
@@ -134,8 +133,8 @@ def _encode(lines: Sequence[Line], config: Config, text: TextProcessor) -> tuple
     return encoded, faults
 
 
-def _hear(line: Line, ids: list[int], config: Config) -> Utterance:
-    """One line with its sound; ValueError (AudioError among them) for what cannot be aligned."""
+def _load_utterance(line: Line, ids: list[int], config: Config) -> Utterance:
+    """Read a line's recording; ValueError (AudioError among them) if it cannot be aligned."""
     data = config.data
     speaker = speaker_id(line.speaker or "", data.speakers, data.n_speakers) if config.multispeaker else None
     found = read_wav(line.wav_path, max_seconds=max(LONGEST, data.max_wav_seconds))
@@ -147,8 +146,9 @@ def _hear(line: Line, ids: list[int], config: Config) -> Utterance:
 
 
 @torch.no_grad()
-def _read(model: SynthesizerTrn, utterances: list[Utterance], config: Config, text: TextProcessor) -> list[_Reading]:
-    """A batch in the model's ears, by the posterior's mean: its noise would only blur the scores."""
+def _score_batch(model: SynthesizerTrn, utterances: list[Utterance], config: Config,
+                 text: TextProcessor) -> list[_Scores]:
+    """Score a batch by the posterior's mean, since a sample would only add noise to the scores."""
     data = config.data
     batch: Batch = Collate(data.hop_length, data.hop_length)(utterances).to(next(model.parameters()).device)
     frames = batch.wav_lengths // data.hop_length
@@ -161,18 +161,18 @@ def _read(model: SynthesizerTrn, utterances: list[Utterance], config: Config, te
     lowest, start = _worst_stretch(of_frame, frames, max(1, round(STRETCH * data.sampling_rate / data.hop_length)))
     seconds = data.hop_length / data.sampling_rate
     symbols = [sum(text.are_symbols(each.text_ids.tolist())) for each in utterances]
-    return [_Reading(likelihood, margin, low, at * seconds, n_frames, tokens, n_symbols / (n_frames * seconds))
+    return [_Scores(likelihood, margin, low, at * seconds, n_frames, tokens, n_symbols / (n_frames * seconds))
             for likelihood, margin, low, at, n_frames, tokens, n_symbols in zip(
                 own.tolist(), margins.tolist(), lowest.tolist(), start.tolist(), frames.tolist(),
                 batch.text_lengths.tolist(), symbols)]
 
 
-def _warn_of_a_beginner(readings: Sequence[_Reading]) -> None:
-    margins = [reading.margin for reading in readings if not math.isnan(reading.margin)]
+def _warn_if_untrained(scored: Sequence[_Scores]) -> None:
+    margins = [scores.margin for scores in scored if not math.isnan(scores.margin)]
     share = sum(margin > 0 for margin in margins) / max(1, len(margins))
-    if margins and share < EXPERIENCED:
-        logger.warning("this voice finds only %.0f %% of the texts likelier than others, expected %.0f %% or more: it "
-                       "has not learned to align yet, and its ranking says little", 100 * share, 100 * EXPERIENCED)
+    if margins and share < LEARNED_SHARE:
+        logger.warning("only %.0f %% of the texts are likelier than others by this voice, expected %.0f %% or more: it "
+                       "has not learned to align yet, and its ranking is unreliable", 100 * share, 100 * LEARNED_SHARE)
 
 
 def _worst_stretch(of_frame: Tensor, frames: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -187,15 +187,15 @@ def _worst_stretch(of_frame: Tensor, frames: Tensor, width: int) -> tuple[Tensor
     return lowest * width / frames.clamp(max=width), start
 
 
-def _judge(lines: Sequence[Line], readings: Sequence[_Reading]) -> list[Fit]:
-    """Fits in the order of the lines.
+def _fits_of(lines: Sequence[Line], scored: Sequence[_Scores]) -> list[TranscriptFit]:
+    """Compute suspicion and reason of each line, in the order of the lines.
 
-    Three measures of sound against text are added up, as their faults differ; or the rate of speech is odd, which alone
-    tells of missing text. The oddest of the four gives the reason.
+    Suspicion is the sum of three measures of sound against text, or the deviation of the rate of speech, which alone
+    reveals missing text, if that is larger. The largest of the four deviations gives the reason.
     """
-    likelihood, margin, lowest, _, frames, tokens, rate = np.array(readings, np.float64).T  # each [N]
+    likelihood, margin, lowest, _, frames, tokens, rate = np.array(scored, np.float64).T  # each [N]
     speakers = [line.speaker for line in lines]
-    # A long text of short sounds fits any sound better: what that explains is no fault of the line.
+    # A long text of short sounds fits any sound better: the effect of lengths is removed by regression.
     length = np.stack([np.ones(len(lines)), np.log(frames / tokens), np.log(frames), 1 / frames], axis=1)
 
     def beyond_length(values: np.ndarray) -> np.ndarray:
@@ -208,22 +208,23 @@ def _judge(lines: Sequence[Line], readings: Sequence[_Reading]) -> list[Fit]:
                     np.abs(_deviations(np.log(rate), speakers)) - RATE_HANDICAP])  # [4, N]
     unlike = odd[:3].sum(axis=0) / SUM_OF_THREE  # [N]
     fits = []
-    for place, (line, reading) in enumerate(zip(lines, readings)):
+    for place, (line, scores) in enumerate(zip(lines, scored)):
         worst = 3 if odd[3, place] > unlike[place] else int(odd[:3, place].argmax())
         reason = (
-            f"no likelier than other texts: {reading.margin:.2f} nats a frame better, typical are {typical:.2f}",
-            f"an unlikely sound of this text: {reading.likelihood:.2f} nats a frame",
-            f"the text does not explain the sound between {reading.lowest_at:.1f} and "
-            f"{reading.lowest_at + STRETCH:.1f} s",
-            f"{reading.rate:.1f} symbols a second, typical are {np.median(rate):.1f}")[worst]
+            f"no likelier than other texts: {scores.margin:.2f} nats a frame better, typical are {typical:.2f}",
+            f"an unlikely sound of this text: {scores.likelihood:.2f} nats a frame",
+            f"the text does not explain the sound between {scores.lowest_at:.1f} and "
+            f"{scores.lowest_at + STRETCH:.1f} s",
+            f"{scores.rate:.1f} symbols a second, typical are {np.median(rate):.1f}")[worst]
         suspicion = float(max(odd[3, place], unlike[place]))
-        fits.append(Fit(line.source, line.wav_path, line.text, suspicion, reason if suspicion >= SUSPICIOUS else "",
-                        reading.likelihood, reading.margin, reading.rate))
+        fits.append(TranscriptFit(line.source, line.wav_path, line.text, suspicion,
+                                  reason if suspicion >= SUSPICIOUS else "",
+                                  scores.likelihood, scores.margin, scores.rate))
     return fits
 
 
 def _deviations(values: np.ndarray, speakers: Sequence[str | None]) -> np.ndarray:
-    """[N] in standard deviations from the median, both such that a few wild values do not move them.
+    """Robust deviations [N] from the median, in standard deviations estimated from the median absolute deviation.
 
     Speakers of `FEWEST` lines and more have a median of their own.
     """

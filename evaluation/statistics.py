@@ -29,12 +29,12 @@ class Difference(NamedTuple):
     mean: float
     low: float
     high: float
-    p_value: float  # two-sided; chance of so large a mean if each item could as well have favoured the other
+    p_value: float  # two-sided, of the null hypothesis that each difference could as well have the other sign
     count: int  # pairs
 
 
 def bootstrap(values: Sequence[float], seed: int = SEED) -> Interval:
-    """The mean of values [N] and its 95 % interval, values that are not finite left out.
+    """Compute the mean of values [N] and its 95 % interval; values that are not finite are left out.
 
     The interval is of the expanded percentile bootstrap (Hesterberg 2014): percentiles of resampled means, moved
     outwards as Student's t is from the normal, because plain percentiles are too narrow for few items. It never goes
@@ -49,7 +49,7 @@ def bootstrap(values: Sequence[float], seed: int = SEED) -> Interval:
 
 
 def compare(a: Sequence[float], b: Sequence[float], seed: int = SEED) -> Difference:
-    """The mean of a[i] - b[i] over items [N] with its interval (see `bootstrap`), and how likely chance makes it.
+    """Compare paired items [N]: the mean of a[i] - b[i] with its interval (see `bootstrap`) and its p-value.
 
     The p-value is of a two-sided sign-flip permutation test: all signs for up to 13 pairs, else 10,000 drawn at random.
     Five pairs cannot give less than 0.0625, six not less than 0.031. Pairs with NaN or infinity are left out.

@@ -18,7 +18,7 @@ import checkpoint
 import export as command
 import formats
 from evaluation import release
-from evaluation.card import Card
+from evaluation.card import CardInfo
 from formats import published, publishing
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
@@ -150,7 +150,7 @@ def write_form(name, folder, step=7):
     """An untrained voice in a form."""
     weights = tiny_weights(CONSTANTS if name == "published" else ())._replace(step=step)
     if name == "release":
-        return release.write(weights, folder, Card(), release.Form(half=True, onnx=True, quantise="fp16"))
+        return release.write(weights, folder, CardInfo(), release.ReleaseFormat(half=True, onnx=True, quantise="fp16"))
     if name == "zip":
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "graph").write_bytes(np.random.default_rng(step).bytes(50_000))

@@ -71,22 +71,20 @@ class Drawing(NamedTuple):
     height: int = HEIGHT
 
 
-def chart(title: str, traces: Sequence[Trace], marks: Sequence[int] = (), limits: Sequence[float] = ()) -> Markup:
+def chart(title: str, traces: Sequence[Trace], marks: Sequence[int] = ()) -> Markup:
     """Draw curves over optimizer steps as a figure.
 
     Args:
         title: its caption.
         traces: none of them empty.
         marks: steps with an upright line: the checkpoints evaluated.
-        limits: values with a level line: thresholds.
     """
     traces = [thinned(trace) for trace in traces]
-    scale = _scale(traces, limits)
+    scale = _scale(traces)
     levels = round_values(scale.low, scale.high)
     lines = [(LEFT, scale.y(value), WIDTH - RIGHT, scale.y(value), "axis") for value in levels]
     lines += [(scale.x(step), TOP, scale.x(step), HEIGHT - BOTTOM, "mark") for step in marks
               if scale.first <= step <= scale.last]
-    lines += [(LEFT, scale.y(value), WIDTH - RIGHT, scale.y(value), "mark") for value in limits]
     labels = [(f"{value:,g}", LEFT - 5, scale.y(value) + 4, "end") for value in levels]
     labels += [(f"step {step:,.0f}", scale.x(step), HEIGHT - 7, anchor)
                for step, anchor in ((scale.first, "start"), (scale.last, "end"))]
@@ -114,7 +112,7 @@ def bar(value: float, low: float, high: float, span: tuple[float, float], marks:
     return macro("bar", x(value), x(low), max(x(high), x(low) + 1), [x(mark) for mark in marks])
 
 
-def _scale(traces: Sequence[Trace], limits: Sequence[float]) -> Scale:
+def _scale(traces: Sequence[Trace]) -> Scale:
     """Bounds of all curves; where a few values are huge, the largest 2 % are cut off."""
     steps = np.concatenate([trace.steps for trace in traces])
     values = np.concatenate([trace.values for trace in traces])
@@ -122,7 +120,6 @@ def _scale(traces: Sequence[Trace], limits: Sequence[float]) -> Scale:
     usual = float(np.quantile(values, 0.98))
     if len(values) > 50 and high - low > 5 * (usual - low) > 0:
         high = usual
-    low, high = min([low, *limits]), max([high, *limits])
     margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     first, last = float(steps.min()), float(steps.max())
     return Scale(first, last if last > first else first + 1, low - margin, high + margin)

@@ -21,7 +21,7 @@ _SECONDS = 12  # of a sound on the page
 _LONGEST = 200  # seconds; longer files have no player
 
 
-class Sound(NamedTuple):
+class FindingSound(NamedTuple):
     """The sound of an utterance for the page."""
 
     path: str
@@ -57,8 +57,8 @@ def suspects(findings: Sequence[Finding]) -> list[list[Finding]]:
     return sorted(worth, key=lambda group: (SEVERITIES.index(group[0].severity), -len(group)))
 
 
-def _sound(audio: str, span: tuple[float, float] | None) -> Sound | None:
-    """Read the sound; None if there is none or it cannot be read, which the findings report."""
+def _sound(audio: str, span: tuple[float, float] | None) -> FindingSound | None:
+    """Read the sound; None without a readable file, which the findings report."""
     if not audio:
         return None
     try:
@@ -70,5 +70,5 @@ def _sound(audio: str, span: tuple[float, float] | None) -> Sound | None:
         return None
     seconds = len(wav.samples) / wav.sampling_rate
     has_pillow = importlib.util.find_spec("PIL") is not None
-    return Sound(audio, seconds, _SECONDS if clip.seconds < seconds else None, uri,
+    return FindingSound(audio, seconds, _SECONDS if clip.seconds < seconds else None, uri,
                  spectrogram_uri(clip) if has_pillow else None)

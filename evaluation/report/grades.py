@@ -16,7 +16,7 @@ from evaluation.report.html import number
 from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Measure, Scorecard
 from evaluation.statistics import Difference, compare
 
-GOOD, BETWEEN, POOR, FEW, RELATIVE, BLIND = GRADES = ("good", "between", "poor", "few", "relative", "blind")
+GOOD, BETWEEN, POOR, FEW, RELATIVE, BLIND = ("good", "between", "poor", "few", "relative", "blind")
 SIGNIFICANT = 0.05  # p below this; uncorrected for the number of measures, which makes "good" harder to reach
 ENOUGH = 6  # texts; with fewer no p is below that
 
@@ -25,7 +25,7 @@ class Grade(NamedTuple):
     """The grade of a voice by one measure, with the reason."""
 
     measure: Measure
-    grade: str  # of GRADES
+    grade: str  # one of the six above
     text: str  # the reason, with the numbers
 
 

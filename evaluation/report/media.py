@@ -1,4 +1,4 @@
-"""Sound and pictures as data: URIs, to stand inside a page.
+"""Sounds and pictures as data URIs for HTML pages.
 
     clip = Clip.read(Path("a.wav"))                     # samples and rate
     sound_uri(clip), spectrogram_uri(clip)
@@ -21,34 +21,33 @@ from audio.io import read_wav, write_wav
 BANDS = 80
 FRAMES = 400  # at most, of a picture; it is shown some 300 pixels wide
 WINDOW_SECONDS = 0.032
-RANGE_DB = 70.0  # what lies further below the loudest is black
+RANGE_DB = 70.0  # below the loudest; quieter is black
 LEVELS = 32  # colours of a picture; the eye sees no more, and the file is half as large as with 256
-# Black, violet, red, orange, near white: lightness rises all the way, so that it reads without colours, too.
+# Black, violet, red, orange, near white: lightness rises throughout, so that it is readable without colours, too.
 ANCHORS = ((0, 0, 4), (58, 15, 110), (145, 38, 120), (222, 73, 83), (252, 160, 95), (252, 250, 215))
 
 
 class Clip(NamedTuple):
-    """A sound to show."""
+    """A sound of a page."""
 
     samples: np.ndarray  # [S] float32
     sampling_rate: int  # Hz
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration."""
         return len(self.samples) / self.sampling_rate
 
     @classmethod
     def read(cls, path: Path) -> Clip:
-        """Read any audio file; AudioError if it is none."""
+        """Read an audio file; AudioError if it is not one."""
         return cls(*read_wav(path))
 
 
 def sound_uri(clip: Clip) -> str:
-    """FLAC of 16 bits: every sample as in a wav in two thirds of the bytes, and browsers play it (Safari from 11 on).
+    """Encode a sound as 16-bit FLAC: lossless, two thirds of a wav, and played by browsers (Safari from 11 on).
 
-    Opus would be far smaller, but is a codec with a sound of its own, which is what these pages are there to judge, and
-    Safari plays it in Ogg only since 2025.
+    Opus would be far smaller, but is lossy, and Safari plays it in Ogg only since 2025.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.flac"
@@ -57,14 +56,14 @@ def sound_uri(clip: Clip) -> str:
 
 
 def spectrogram_uri(clip: Clip) -> str:
-    """The mel spectrogram as a small PNG, time to the right and pitch upwards."""
+    """Draw the mel spectrogram as a small PNG, time to the right and frequency upwards."""
     mel = mel_decibels(clip)[::-1]  # [M, T], the top row is the highest band
     scaled = (mel - mel.max()) / RANGE_DB + 1  # the loudest is 1
     return picture_uri(np.round(scaled.clip(0, 1) * (LEVELS - 1)).astype(np.uint8))
 
 
 def mel_decibels(clip: Clip) -> np.ndarray:
-    """Mel spectrogram in dB of power, [M, T] with T at most FRAMES; for the eye alone, hence without torch."""
+    """Mel spectrogram in dB of power, [M, T] with T at most FRAMES; for pictures only, hence without torch."""
     size = 1 << max(4, round(np.log2(WINDOW_SECONDS * clip.sampling_rate)))  # samples in a window
     hop = max(size // 4, -(-len(clip.samples) // FRAMES))
     padded = np.pad(clip.samples, (size // 2, size // 2 + hop))
@@ -86,7 +85,7 @@ def _mel_filters(size: int, sampling_rate: int) -> np.ndarray:
 
 
 def picture_uri(levels: np.ndarray) -> str:
-    """A PNG of whole numbers [height, width] below LEVELS in the colours of spectrograms."""
+    """Encode integers [height, width] below LEVELS as a PNG in the colours of spectrograms."""
     from PIL import Image
 
     image = Image.fromarray(levels).convert("L")
@@ -103,14 +102,14 @@ def _palette() -> np.ndarray:
 
 
 def file_uri(path: Path) -> str:
-    """A PNG, WebP or JPEG file as it is.
+    """Embed a PNG, WebP or JPEG file.
 
     Raises:
-        ValueError: its ending names none of them.
+        ValueError: another file ending.
     """
     kinds = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
     if path.suffix.lower() not in kinds:
-        raise ValueError(f"{path} is no picture that a page can show; expected {', '.join(kinds)}")
+        raise ValueError(f"{path} is not a picture for a page; expected {', '.join(kinds)}")
     return _uri(kinds[path.suffix.lower()], path.read_bytes())
 
 

@@ -14,30 +14,14 @@ import numpy as np
 from markupsafe import Markup
 
 from evaluation.report.charts import Trace, chart
-from evaluation.report.comparison import (
-    compare_voices,
-    comparison_rows,
-    shared_items,
-    sort_by_difference,
-    summary_of,
-)
-from evaluation.report.grades import (
-    BETWEEN,
-    BLIND,
-    FEW,
-    GOOD,
-    GRADES,
-    POOR,
-    RELATIVE,
-    SIGNIFICANT,
-    Grade,
-    grade_measure,
-)
+from evaluation.report.comparison import compare_voices, comparison_rows, shared_items, sort_by_difference, summary_of
+from evaluation.report.grades import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, SIGNIFICANT, Grade, grade_measure
 from evaluation.report.html import number, render, write_page
 from evaluation.report.media import Clip
 from evaluation.report.sections import (
     TITLES,
     EvaluatedRun,
+    Table,
     choose_sentences,
     fact_rows,
     kinds_table,
@@ -79,27 +63,12 @@ class CheckpointSample(NamedTuple):
     values: dict[str, float]  # measure name -> value
 
 
-class Summary(NamedTuple):
-    """The grades of one run, best first."""
-
-    run: EvaluatedRun
-    grades: list[tuple[str, str, list[Grade]]]  # grade, title, measures of that grade
-
-
 class Curves(NamedTuple):
     """The charts of the training runs."""
 
     names: list[str]  # of the runs
     groups: list[tuple[str, str, list[Markup]]]  # title, explanation, charts
     constant: list[str]  # curves that are not drawn
-
-
-class Health(NamedTuple):
-    """The table of alignment health."""
-
-    runs: list[EvaluatedRun]
-    head: list[str]
-    rows: list[list[str]]
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Path:
@@ -120,7 +89,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
              "absent": "What is absent"}
     body = render(
         "report.html", title=title, runs=runs, parts=[part for part in parts.items() if part[1]],
-        counts=sorted({len(run.card.items) for run in runs}), summaries=[_summary(run) for run in runs],
+        counts=sorted({len(run.card.items) for run in runs}), grades=[_grades(run) for run in runs],
         significant=SIGNIFICANT, conditions=[(TITLES[name], meaning) for name, meaning in CONDITIONS.items()],
         numbers=measures_table(runs), kinds=kinds_table(runs), curves=curves, shown=choose_sentences(runs),
         health=health, fact_rows=fact_rows(runs))
@@ -177,10 +146,11 @@ def write_progress(run: str, text: str, samples: Sequence[CheckpointSample], mea
     return write_page(out, f"Progress of {run}", body, SCRIPTS)
 
 
-def _summary(run: EvaluatedRun) -> Summary:
+def _grades(run: EvaluatedRun) -> list[tuple[str, str, list[Grade]]]:
+    """The measures of a run by their grades, best first: grade, title, measures."""
     grades = [grade for measure in run.card.measures if (grade := grade_measure(run.card, measure))]
-    groups = [(name, GRADE_TITLES[name], [grade for grade in grades if grade.grade == name]) for name in GRADES]
-    return Summary(run, [group for group in groups if group[2]])
+    groups = [(name, title, [grade for grade in grades if grade.grade == name]) for name, title in GRADE_TITLES.items()]
+    return [group for group in groups if group[2]]
 
 
 def _curves(runs: Sequence[EvaluatedRun]) -> Curves:
@@ -219,7 +189,7 @@ def _group(kind: str, title: str) -> str:
     return "Losses" if kind == "train" or title in LOSSES else "Held-out measures"
 
 
-def _health(runs: Sequence[EvaluatedRun]) -> Health | None:
+def _health(runs: Sequence[EvaluatedRun]) -> Table | None:
     """Alignment health with its thresholds; None if it was not measured."""
     known = [run for run in runs if run.card.health]
     if not known:
@@ -229,7 +199,7 @@ def _health(runs: Sequence[EvaluatedRun]) -> Health | None:
     limits = _limits()
     rows = [[name.removeprefix("health/").replace("_", " "), limits.get(name.removeprefix("health/"), ""),
              *(_plain(run.card.health.get(name)) for run in known)] for name in names]
-    return Health(known, ["Number", "Expected", *(run.name for run in known)], rows)
+    return Table(["Number", "Expected", *(run.name for run in known)], rows)
 
 
 def _limits() -> dict[str, str]:

@@ -42,7 +42,7 @@ def test_a_start_without_a_sound_says_why(tmp_path):
         startup.start(startup.ours(tmp_path / "nowhere"), "Hello.")
 
 
-# Speaking
+# BaseVoice
 
 def test_the_table_of_synthesis_has_every_way_and_says_who_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(voices, "is_installed", lambda *_: False)
@@ -54,7 +54,7 @@ def test_the_table_of_synthesis_has_every_way_and_says_who_is_missing(monkeypatc
 
 
 def test_ways_that_say_more_or_less_than_the_others_are_not_compared():
-    with pytest.raises(ValueError, match="'b' says 5 samples; expected 6 of all"):
+    with pytest.raises(ValueError, match="'b' makes 5 samples, expected 6"):
         synthesis.check_lengths({"a": lambda: iter([6]), "b": lambda: iter([2, 3])}, 6)
 
 

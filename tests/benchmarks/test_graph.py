@@ -43,7 +43,7 @@ def test_graphs_that_say_other_sounds_are_not_compared(tmp_path):
     onnx_voice.write(untrained(), tmp_path)
     shutil.copy(tmp_path / "voice.onnx", tmp_path / "first.onnx")
     onnx_voice.write(untrained('model.resblock="2"'), tmp_path)
-    with pytest.raises(ValueError, match="'a' and 'b' say other sounds of the same ids"):
+    with pytest.raises(ValueError, match="'a' and 'b' give different sounds for the same ids"):
         graph.check_same({"a": tmp_path / "first.onnx", "b": tmp_path / "voice.onnx"})
 
 

@@ -399,7 +399,7 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
                                 reason="fits worse than other texts" if "two" in line.text else "")
                 for line in show(lines, len(lines))]
 
-    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank=rank))
+    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank_lines=rank))
     voice = SimpleNamespace(model=None, text=None, config=preprocess.settings.from_dict({}))
     speaking = SimpleNamespace(load=lambda run, trust_plugins: voice)
     monkeypatch.setitem(sys.modules, "synthesis", SimpleNamespace(Voice=speaking))
@@ -419,7 +419,7 @@ def test_what_a_trained_voice_finds_odd_joins_the_findings(tmp_path, monkeypatch
     def too_few(*_):
         raise ValueError("2 of 2 lines can be scored, expected 20 or more")
 
-    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank=too_few))
+    monkeypatch.setitem(sys.modules, "evaluation.mismatch", SimpleNamespace(rank_lines=too_few))
     assert check(tmp_path / "lj", "-m", tmp_path / "run", "--out", tmp_path / "few") == 1
     assert found(tmp_path / "few") == {"3": ["missing"]}
     assert "warning: texts were not compared with the voice: 2 of 2 lines can be scored" in capsys.readouterr().err

@@ -115,7 +115,7 @@ def test_copies_and_voices_have_a_small_picture_of_their_alignment_and_nothing_e
 
 
 def test_the_picture_of_an_evaluation_before_does_not_stay(voice, texts, tmp_path):
-    sound = conditions.Sound(0, VOICE, np.zeros(800, np.float32), voice.speak("Abc.", seed=1).timings.symbols)
+    sound = conditions.ConditionSound(0, VOICE, np.zeros(800, np.float32), voice.speak("Abc.", seed=1).timings.symbols)
     for each, is_there in ((sound, True), (sound._replace(symbols=()), False)):
         path = tmp_path / conditions.write_sound(tmp_path, texts[0], each, 8000)
         assert path.is_file() and path.with_suffix(".png").is_file() == is_there

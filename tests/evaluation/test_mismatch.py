@@ -12,7 +12,7 @@ import checkpoint
 from audio.io import write_wav
 from corpora.filelists import Line, read_filelist
 from evaluation import mismatch
-from evaluation.mismatch import FEWEST, Fit, rank, write_ranking
+from evaluation.mismatch import FEWEST, TranscriptFit, rank_lines, write_ranking
 from mel_processing import spectrogram
 from models import Posterior, Prior
 from tests.conftest import ROOT, tiny
@@ -84,7 +84,7 @@ def spoken(tmp_path_factory):
 
 
 def ranked(lines):
-    return rank(Reader(), CONFIG, lines, TEXT)
+    return rank_lines(Reader(), CONFIG, lines, TEXT)
 
 
 def places(fits, sources):
@@ -134,7 +134,7 @@ def test_what_cannot_be_scored_comes_first_with_its_reason(spoken, tmp_path):
 def test_a_speaker_whom_the_voice_lacks_cannot_be_scored(spoken):
     config = tiny(("data.n_speakers=2", "model.gin_channels=8"))
     lines = [line._replace(speaker=str(i % 2)) for i, line in enumerate(spoken)]
-    fits = rank(Reader(), config, [*lines, spoken[0]._replace(speaker="7", source="x:1")], TEXT)
+    fits = rank_lines(Reader(), config, [*lines, spoken[0]._replace(speaker="7", source="x:1")], TEXT)
     assert len(fits) == 41 and fits[1].suspicion < math.inf
     assert fits[0].source == "x:1" and "7" in fits[0].reason
 
@@ -168,13 +168,14 @@ def test_a_voice_that_has_not_learned_is_told_of(spoken, caplog):
     assert not caplog.records
     beginner = Reader()
     beginner.means = {symbol_id: torch.full((16,), 0.01 * symbol_id) for symbol_id in beginner.means}
-    rank(beginner, CONFIG, spoken, TEXT)
+    rank_lines(beginner, CONFIG, spoken, TEXT)
     assert "it has not learned to align yet" in caplog.text
 
 
 def test_a_progress_bar_sees_every_batch(spoken):
     seen = []
-    rank(Reader(), CONFIG, spoken, TEXT, show=lambda batches, total: seen.append((len(batches), total)) or batches)
+    rank_lines(Reader(), CONFIG, spoken, TEXT,
+               show=lambda batches, total: seen.append((len(batches), total)) or batches)
     assert seen == [(3, 3)]
 
 
@@ -201,7 +202,8 @@ def test_a_speaker_of_many_lines_has_a_typical_value_of_its_own():
 
 
 def test_a_ranking_is_written_as_a_table_of_one_line_each(tmp_path):
-    fits = [Fit("x:2", "b.wav", "two\twords", math.inf, "cannot be\nread"), Fit("x:1", "a.wav", "one", -0.126, "")]
+    fits = [TranscriptFit("x:2", "b.wav", "two\twords", math.inf, "cannot be\nread"),
+            TranscriptFit("x:1", "a.wav", "one", -0.126, "")]
     write_ranking(fits, tmp_path / "ranking.tsv")
     rows = [row.split("\t") for row in (tmp_path / "ranking.tsv").read_text(encoding="utf-8").splitlines()]
     assert rows == [["rank", "suspicion", "reason", "path", "text"],
@@ -225,6 +227,6 @@ def test_the_demo_voice_has_learned_and_finds_the_transcripts_that_were_shuffled
     texts = [lines[place].text for place in wrong]
     for place, text in zip(wrong, texts[1:] + texts[:1]):
         lines[place] = lines[place]._replace(text=text)
-    fits = rank(voice.model, voice.config, lines, voice.text)
+    fits = rank_lines(voice.model, voice.config, lines, voice.text)
     worst = {fit.source for fit in fits[: len(lines) // 10]}
     assert sum(lines[place].source in worst for place in wrong) >= 0.8 * len(wrong)

@@ -14,8 +14,8 @@ import torch
 import checkpoint
 from discriminators import Discriminators
 from evaluation import card, plots, release
-from evaluation.card import Card
-from evaluation.release import Form
+from evaluation.card import CardInfo
+from evaluation.release import ReleaseFormat
 from evaluation.scorecard import Interval, Measure, Scorecard
 from formats import publishing
 from formats.onnx_voice import load_voice, probe
@@ -26,7 +26,7 @@ from tests.conftest import tiny
 from tests.formats.test_torchscript import SPEAKERS, untrained
 from training import finetuning
 
-PLAIN, NOBODY = Form(), Card()
+PLAIN, NOBODY = ReleaseFormat(), CardInfo()
 
 
 def written(folder, *overrides, card=NOBODY, form=PLAIN):
@@ -46,7 +46,7 @@ def test_symbols_and_speakers_are_listed_by_id_for_people(tmp_path):
 
 
 def test_a_card_says_what_people_said_and_what_the_weights_are(tmp_path):
-    card = Card("Anna & Co.", "twelve tones", "CC BY 4.0", "everything but vowels")
+    card = CardInfo("Anna & Co.", "twelve tones", "CC BY 4.0", "everything but vowels")
     text = (written(tmp_path / "voice", *SPEAKERS, card=card) / "README.md").read_text(encoding="utf-8")
     assert text.startswith('---\nlanguage: en\n') and 'license_name: "CC BY 4.0"' in text
     for said in ("# Anna & Co.\n", "Trained on: twelve tones", "Licence: CC BY 4.0", "everything but vowels",
@@ -87,7 +87,7 @@ def test_measures_of_a_scorecard_stand_on_the_card_with_their_intervals(tmp_path
         "recording": {}, "copy": {"mcd": Interval(4.0, 3.5, 4.4, 20), "wer": Interval(math.nan, math.nan, math.nan, 0)},
         "voice": {"mcd": Interval(6.25, 6.0, 6.5, 24), "wer": Interval(math.inf, 0.0, math.inf, 2)}},
         ()).save(tmp_path)
-    card = Card(scorecard=tmp_path)
+    card = CardInfo(scorecard=tmp_path)
     text = (written(tmp_path / "voice", card=card) / "README.md").read_text(encoding="utf-8")
     assert "| measure | copy | voice |" in text
     assert "| Mel-cepstral distortion, dB (lower is better) | 4 [3.5, 4.4] | 6.25 [6, 6.5] |" in text
@@ -98,13 +98,13 @@ def test_measures_of_a_scorecard_stand_on_the_card_with_their_intervals(tmp_path
 def test_half_the_bits_are_half_the_size_and_nearly_the_same_sound(tmp_path):
     weights = untrained("model.filter_channels=512")
     whole, half = (release.write(weights, tmp_path / name, NOBODY, form) for name, form in (
-        ("whole", PLAIN), ("half", Form(half=True))))
+        ("whole", PLAIN), ("half", ReleaseFormat(half=True))))
     sizes = [written.files[0].stat().st_size for written in (whole, half)]
     assert 0.45 < sizes[1] / sizes[0] < 0.6
     assert whole.checks[1].startswith("differs by 0e+00 at most")
     wanted, voice = probe(load_voice(weights)), load_voice(checkpoint.read_weights(tmp_path / "half"))
     assert {parameter.dtype for parameter in voice.model.parameters()} == {torch.float32}
-    wav, _ = release.spoken(voice, {**wanted.feeds, "given_durations": wanted.durations})
+    wav, _ = release.torch_output(voice, {**wanted.feeds, "given_durations": wanted.durations})
     assert 0 < np.abs(wav - wanted.wav).max() < 0.02 * np.abs(wanted.wav).max()
     assert len(Voice.load(tmp_path / "half", "cpu").speak("abc", seed=1).samples)
 
@@ -125,8 +125,8 @@ def test_weights_in_8_bits_are_read_back_within_half_a_step(tmp_path, overrides)
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs onnxruntime")
 @pytest.mark.parametrize("overrides", [(), SPEAKERS], ids=["one", "several"])
 def test_a_graph_in_8_bits_takes_its_weights_from_the_release_and_says_the_same(tmp_path, overrides):
-    folder = written(tmp_path / "voice", *overrides, form=Form(int8=True, onnx=True))
-    alone = written(tmp_path / "alone", *overrides, form=Form(onnx=True, quantise="int8"))
+    folder = written(tmp_path / "voice", *overrides, form=ReleaseFormat(int8=True, onnx=True))
+    alone = written(tmp_path / "alone", *overrides, form=ReleaseFormat(onnx=True, quantise="int8"))
     graph, model = folder / "voice.onnx", folder / "model.safetensors"
     assert b"model.safetensors" in graph.read_bytes()
     assert graph.stat().st_size < (alone / "voice.onnx").stat().st_size
@@ -140,7 +140,7 @@ def test_a_graph_in_8_bits_takes_its_weights_from_the_release_and_says_the_same(
 
 
 def test_a_damaged_half_release_is_refused(tmp_path):
-    file = written(tmp_path / "voice", form=Form(half=True)) / "model.safetensors"
+    file = written(tmp_path / "voice", form=ReleaseFormat(half=True)) / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
     file.write_bytes(content)
@@ -149,7 +149,7 @@ def test_a_damaged_half_release_is_refused(tmp_path):
 
 
 def test_training_starts_from_a_half_release_and_draws_rows_for_new_symbols(tmp_path):
-    folder = written(tmp_path / "voice", form=Form(half=True))
+    folder = written(tmp_path / "voice", form=ReleaseFormat(half=True))
     config = tiny(("data.symbols=" + json.dumps(list("_ abcdefghijklmnopqrstuvwxyz$")),))
     generator = SynthesizerTrn(29, config)
     start = finetuning.start_from(generator, Discriminators(config.discriminator), checkpoint.read_weights(folder),
@@ -162,13 +162,13 @@ def test_a_weight_that_16_bits_cannot_hold_is_named(tmp_path):
     weights = untrained()
     weights.generator["enc_p.emb.weight"][0, 0] = 1e5
     with pytest.raises(ValueError, match=r"enc_p\.emb\.weight reaches 1e\+05, and 16 bits hold up to 65504"):
-        release.write(weights, tmp_path / "voice", NOBODY, Form(half=True))
+        release.write(weights, tmp_path / "voice", NOBODY, ReleaseFormat(half=True))
     assert not (tmp_path / "voice").exists()
 
 
 def test_somebodys_own_text_and_a_voice_in_onnx_are_not_written_over(tmp_path):
     (tmp_path / "README.md").write_text("My notes.")
-    with pytest.raises(ValueError, match="is no voice card that export.py wrote"):
+    with pytest.raises(ValueError, match="was not written by export.py"):
         written(tmp_path)
     assert (tmp_path / "README.md").read_text() == "My notes."
     (tmp_path / "onnx").mkdir()
@@ -187,7 +187,7 @@ def test_a_folder_of_something_else_is_not_written_over(tmp_path):
 def test_a_check_of_a_narrow_graph_says_which_graph_it_is_of(tmp_path):
     pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
-    checks = release.write(untrained(), tmp_path / "voice", NOBODY, Form(onnx=True, quantise="fp16")).checks
+    checks = release.write(untrained(), tmp_path / "voice", NOBODY, ReleaseFormat(onnx=True, quantise="fp16")).checks
     assert any(check.startswith("the graph before fp16: differs by ") for check in checks)
     assert "voice.fp16.onnx became voice.onnx" in checks
 
@@ -204,7 +204,7 @@ def test_another_release_in_the_folder_leaves_nothing_behind(tmp_path):
 def test_a_release_with_a_graph_speaks_without_torch_as_with_it(tmp_path, monkeypatch, quantise):
     pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
-    folder = written(tmp_path / "voice", form=Form(onnx=True, quantise=quantise))
+    folder = written(tmp_path / "voice", form=ReleaseFormat(onnx=True, quantise=quantise))
     assert {"voice.onnx", "voice.json"} < {path.name for path in folder.iterdir()}
     assert not (folder / "voice.int8.onnx").exists()
     assert "-m voice/voice.onnx" in (folder / "README.md").read_text(encoding="utf-8")

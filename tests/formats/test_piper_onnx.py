@@ -19,7 +19,7 @@ import formats
 from audio.io import write_wav
 from benchmarks.voices import MEDIUM, full_config
 from config import replace
-from evaluation import alignment, evaluator, mismatch
+from evaluation import alignment, conditions, mismatch
 from evaluation import card as cards
 from formats import FormatError, piper_onnx
 from formats.import_helpers import placeholder
@@ -250,8 +250,8 @@ def test_alignment_health_says_that_the_posterior_encoder_is_missing(release, ti
     with pytest.raises(ValueError, match="has no posterior encoder"):
         alignment.health_of(voice.model, [batch], voice.text, voice.config.data)
     with pytest.raises(ValueError, match="has no posterior encoder"):  # before any line is read
-        mismatch.rank(voice.model, voice.config, [], voice.text)
-    assert not evaluator.has_posterior_encoder(voice)
+        mismatch.rank_lines(voice.model, voice.config, [], voice.text)
+    assert not conditions.has_posterior_encoder(voice)
 
 
 @pytest.mark.parametrize("part", TRAINING_PARTS)
@@ -274,7 +274,7 @@ def test_training_further_starts_what_is_missing_afresh_and_lists_it(release):
 
 def test_the_card_claims_no_training_that_never_was(release):
     weights = checkpoint.read_weights(release)
-    card = cards.text_of(load_voice(weights), weights, "piper", cards.Card(), None, cards.Beside())
+    card = cards.render_card(load_voice(weights), weights, "piper", cards.CardInfo(), None, cards.ReleaseContents())
     assert "none by this project" in card and "0 steps" not in card and "serve training" not in card
 
 
