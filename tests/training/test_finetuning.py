@@ -495,7 +495,7 @@ def test_nothing_left_to_train_is_an_error():
 
 def test_new_speakers_alone_are_refused_while_nothing_listens_to_them():
     generator, _, begun = start(source_of()[1], TWO)
-    with pytest.raises(FinetuningError, match=r'nothing listens to it.*add "\*\.cond\*" to train.trainable'):
+    with pytest.raises(FinetuningError, match=r'no layer uses it.*add "\*\.cond\*" to train.trainable'):
         select_trainable(generator, ("new_rows",), (), begun.new_rows)
     select_trainable(generator, ("new_rows", "*.cond*"), (), begun.new_rows)
     assert "emb_g.weight" in trainable_of(generator) and "dec.cond.bias" in trainable_of(generator)
