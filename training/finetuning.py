@@ -28,7 +28,7 @@ from training.trainable import CONDITION, SPEAKER_ROWS, SYMBOL_ROWS, FinetuningE
 
 FATES = ("loaded", "resized", "new", "dropped")
 # New rows are drawn from a Gaussian of the old rows' mean and covariance, that is, within the directions that the
-# layers above have learned to use; freshly initialised rows would mostly point into discriminator_fit. Symbols differ as much
+# layers above have learned to use; freshly initialised rows would mostly point into others. Symbols differ as much
 # from each other as the old ones do, so that they are told apart at once. A speaker starts near the average voice,
 # which is clear speech from the first step, and only so far off it that several new speakers do not stay one.
 SYMBOL_SPREAD, SPEAKER_SPREAD = 1.0, 0.1  # standard deviations
@@ -148,7 +148,7 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     generator_fit = _fit(wanted, given, adapted)
     tensors = generator_fit.tensors + [
         TensorFate(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
-                              for name, value in weights.generator.items() if name not in given]
+        for name, value in weights.generator.items() if name not in given]
     discriminator_fit = _fit_discriminators(discriminators, weights)
     faults = generator_fit.faults + discriminator_fit.faults
     if faults and not config.train.allow_partial:
@@ -170,7 +170,7 @@ def speaker_names(data: DataConfig) -> tuple[str, ...]:
 
 
 def match_symbols(old: SymbolTable, new: SymbolTable) -> RowMatch:
-    """Rows by symbol; the pad by its role, since row 0 is the blank between all discriminator_fit whatever it is called."""
+    """Rows by symbol; the pad by its role, since row 0 is the blank between all others whatever it is called."""
     origins: list[int | None] = [0]
     for row, symbol in enumerate(new.symbols[1:], start=1):
         is_unused = new.ids[symbol] != row  # the published apostrophe's first row: nothing speaks it, so it stays
