@@ -155,7 +155,7 @@ class Updater:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_moved: Tensor) -> None:
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_updated: Tensor) -> None:
     """Update the moving average of a model; with a smaller decay in the first steps.
 
     Args:
@@ -163,9 +163,9 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
         model: of the same shape.
         decay: how much of the average stays.
         step: from 0.
-        is_moved: scalar, 0 where the model was not updated, so that the average must not be either.
+        is_updated: scalar, 0 where the model was not updated, so that the average must not be either.
     """
-    weight = (1 - min(decay, (1 + step) / (10 + step))) * is_moved.to(torch.float32)
+    weight = (1 - min(decay, (1 + step) / (10 + step))) * is_updated.to(torch.float32)
     kept, new = list(average.parameters()), list(model.parameters())
     difference = torch._foreach_sub(new, kept)
     torch._foreach_mul_(difference, weight)
