@@ -384,7 +384,8 @@ def test_a_symbol_table_that_is_gone_names_the_source():
 def test_a_source_whose_table_is_not_the_one_that_it_names_is_refused():
     _, weights = source_of(ABC)
     weights.config["data"]["symbols"] = ["_", "a"]
-    with pytest.raises(FinetuningError, match="enc_p.emb.weight has 5 rows, its own configuration names 2, so its rows"):
+    message = "enc_p.emb.weight has 5 rows, its own configuration names 2, so its rows have no names"
+    with pytest.raises(FinetuningError, match=message):
         start(weights, ABC)
 
 
