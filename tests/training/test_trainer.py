@@ -501,7 +501,8 @@ def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_resta
     config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(config, tmp_path / "second", CPU)
-    assert "the discriminators start from nothing: the adversarial losses reach their weight over 500 steps" in caplog.text
+    assert ("the discriminators start from nothing: the adversarial losses reach their weight over 500 steps"
+            in caplog.text)
     trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
     assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 500
 
