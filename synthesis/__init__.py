@@ -6,7 +6,7 @@
 From text to audio (`BaseVoice._stream` in base.py runs these stages for each sentence):
 
     text -> SentenceTokens      text/utterances.py; options become its outer prosody in base.py
-    SentenceTokens -> latent    voice.py by models.SynthesizerTrn.text_to_latent, or onnx.py; speakers.py finds the speaker
+    SentenceTokens -> latent    voice.py by models.SynthesizerTrn.text_to_latent, or onnx.py; speaker by speakers.py
     latent -> samples           voice.py by streaming.py, or onnx.py
     samples -> Audio            controls.py: pitch, volume and timings
 

@@ -177,8 +177,7 @@ class BaseVoice(ABC):
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
-        names, n_speakers = self.config.data.speakers, self.config.data.n_speakers
-        return (*names, *map(str, range(len(names), n_speakers))) if self.config.multispeaker else ()
+        return self.config.speaker_names
 
     def speak(self, text: str, options: SynthesisOptions | None = None, **changes: Any) -> Audio:
         """Synthesize a text, whole.

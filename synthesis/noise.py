@@ -207,8 +207,7 @@ def prior_noise(strategy: str, seeds: Sequence[int], channels: int, lengths: Seq
     Raises:
         ValueError: an unknown strategy, a bad truncation, a seed out of range, or not as many seeds as lengths.
     """
-    _check_lengths(seeds, lengths)
-    return _batch([prior_draw(strategy, seed, channels, length, truncation) for seed, length in zip(seeds, lengths)])
+    return _batch(lambda seed, length: prior_draw(strategy, seed, channels, length, truncation), seeds, lengths)
 
 
 def duration_noise(seeds: Sequence[int], n_tokens: Sequence[int], strategy: str = "prior") -> Tensor:
@@ -219,20 +218,16 @@ def duration_noise(seeds: Sequence[int], n_tokens: Sequence[int], strategy: str 
     Raises:
         ValueError: as `prior_noise`.
     """
-    _check_lengths(seeds, n_tokens)
-    return _batch([duration_draw(seed, n, strategy) for seed, n in zip(seeds, n_tokens)])
+    return _batch(lambda seed, length: duration_draw(seed, length, strategy), seeds, n_tokens)
 
 
-def _check_lengths(seeds: Sequence[int], lengths: Sequence[int]) -> None:
-    if len(seeds) != len(lengths):
-        raise ValueError(f"found {len(seeds)} seeds for {len(lengths)} items; expected one for each")
-
-
-def _batch(drawn: Sequence[np.ndarray]) -> Tensor:
-    """Items [length, channels], padded: [B, channels, greatest length]."""
+def _batch(draw: Callable[[int, int], np.ndarray], seeds: Sequence[int], lengths: Sequence[int]) -> Tensor:
+    """Draws [length, channels] of each item, padded: [B, channels, greatest length]."""
     import torch
 
-    items = [torch.from_numpy(each) for each in drawn]
+    if len(seeds) != len(lengths):
+        raise ValueError(f"found {len(seeds)} seeds for {len(lengths)} items; expected one for each")
+    items = [torch.from_numpy(draw(seed, length)) for seed, length in zip(seeds, lengths)]
     return torch.nn.utils.rnn.pad_sequence(items, batch_first=True).mT.contiguous()
 
 

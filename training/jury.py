@@ -198,9 +198,6 @@ def check_ranking(train: TrainConfig, better: Mapping[str, str]) -> None:
 
 def _sentences_of(config: Config) -> list[Prompt]:
     """The test sentences that the settings name."""
-    wanted, data = config.train.test_sentences, config.data
-    path = find_sentences(data.language) if wanted == AUTO else wanted
-    if not path:
-        return []
-    speakers = data.speakers or [str(i) for i in range(data.n_speakers)]
-    return read_sentences(path, speakers if config.multispeaker else ())
+    wanted = config.train.test_sentences
+    path = find_sentences(config.data.language) if wanted == AUTO else wanted
+    return read_sentences(path, config.speaker_names) if path else []
