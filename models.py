@@ -330,7 +330,7 @@ class UnseededNoise(NamedTuple):
         return draw_normal(self.like.new_empty(len(lengths), channels, max(lengths)))
 
 
-SpeakerOver = Callable[[Sequence[int]], Tensor | None]
+SpeakerEmbeddings = Callable[[Sequence[int]], Tensor | None]
 """Speaker embeddings of a batch over that many tokens or frames of each item: [B, G, 1], or [B, G, longest] where one
 of them changes on the way; None for one voice."""
 
@@ -446,7 +446,7 @@ class SynthesizerTrn(nn.Module):
         z = latent.z[:, :, :max_frames]
         return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
 
-    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerOver, noise: BatchNoise, *,
+    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerEmbeddings, noise: BatchNoise, *,
                        durations: Tensor | Callable[[Tensor], Tensor] = torch.ceil, noise_scale: float = 0.667,
                        noise_scale_duration: float = 0.8) -> Latent:
         """Text to the generator's input: text encoder, duration predictor and inverse flow.

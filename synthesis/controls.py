@@ -103,7 +103,7 @@ def timings_of(sentence: SentenceTokens, frames: Sequence[int], hop_length: int,
 
 
 def trim_cut_ends(samples: np.ndarray, sentence: SentenceTokens, frames: np.ndarray, hop_length: int,
-              sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+                  sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Samples and frames without the silence at an end where a long sentence was cut, but for what the cut allows.
 
     Silence is what lies `SILENCE_DB` below the loudest; whole frames go, first those of the tokens at that end.

@@ -280,8 +280,8 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
 
 def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
-    onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
-                                                           "runs")
+    onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a "
+                                                           "release, which torch runs")
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
     if what := other_content(path):

@@ -168,7 +168,7 @@ class Voice(BaseVoice):
         def score(latent: TorchLatent) -> float:
             wav = torch.from_numpy(next(self._decode(latent, WHOLE)))
             return text_likelihood(self.model, self.config.data, torch.tensor(sentence.ids),
-                                 torch.from_numpy(latent.frames), wav, latent.g)
+                                   torch.from_numpy(latent.frames), wav, latent.g)
 
         return best_of(options.candidates, seed, lambda candidate: self._latents(
             [sentence], [candidate], options, durations)[0], score)
