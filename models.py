@@ -1,4 +1,4 @@
-"""VITS (Kim, Kong, Son 2021): text encoder, posterior encoder, flow, duration predictors, and the synthesizer of them.
+"""VITS (Kim, Kong, Son 2021): text encoder, posterior encoder, flow, duration predictors, and the model of them all.
 
     p(x | text) with x the linear spectrogram's waveform: z ~ posterior(x), flow(z) is compared with the text's prior,
     which a monotonic alignment search stretches over the frames; a generator turns segments of z into sound.
@@ -306,7 +306,7 @@ class InferenceOutput(NamedTuple):
 
 
 class BatchNoise(Protocol):
-    """Noise of a batch in which each item has its own."""
+    """Source of the noise of a batch: `UnseededNoise`, or `synthesis.noise.SeededNoise` with a seed for each item."""
 
     def durations(self, n_tokens: Sequence[int]) -> Tensor:
         """[B, 2, L] for so many tokens of each item."""
@@ -560,7 +560,7 @@ class SynthesizerTrn(nn.Module):
         return self.enc_q.enc.context_frames + 2 * flow + pitch + self.dec.context_frames
 
     def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
-        """[B] -> [B, G, 1], None for one voice.
+        """Embeddings of speaker ids: [B] -> [B, G, 1], None for one voice.
 
         Raises:
             ValueError: ids are missing though the model has several voices.

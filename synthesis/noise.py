@@ -45,7 +45,7 @@ class Strategy:
         """The seed that is drawn from for `seed`."""
         return seed
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Standard normal draws of `drawn_seed(seed)` -> the prior's noise, of the same shape."""
         return drawn
 
@@ -60,7 +60,7 @@ STRATEGIES.register("prior")(Strategy)
 class Mode(Strategy):
     """No noise: the prior's most likely latents, whatever the seed."""
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Zeros."""
         return np.zeros_like(drawn)
 
@@ -78,7 +78,7 @@ class Truncated(Strategy):
             raise ValueError(f"truncation is {truncation}; it must be above 0, in standard deviations")
         super().__init__(truncation)
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Each draw's quantile of the normal distribution -> the same quantile of the truncated one."""
         from statistics import NormalDist
 
@@ -104,7 +104,7 @@ class Antithetic(Strategy):
         """The even seed of the pair."""
         return seed - seed % 2
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Mirrored for odd seeds."""
         return -drawn if seed % 2 else drawn
 
@@ -138,7 +138,7 @@ def prior_draw(strategy: str, seed: int, channels: int, length: int, truncation:
     """Noise of the prior, a multiple of its standard deviation: float32 [T, C], T the length; see `prior_noise`."""
     chosen = STRATEGIES.get(strategy)(truncation)
     seed = checked_seed(seed)
-    return chosen.shape(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
+    return chosen.transform(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
 
 
 def duration_draw(seed: int, n_tokens: int, strategy: str = "prior") -> np.ndarray:

@@ -317,7 +317,7 @@ class VoiceDistribution:
         return torch.from_numpy(drawn).float()
 
     def log_likelihood(self, embedding: Tensor) -> float:
-        """How likely this voice is among those, in nats: embedding [G]."""
+        """Log-likelihood of an embedding [G], in nats."""
         point = embedding.detach().double().cpu().numpy()
         squares = np.square(point - self.means) / self.variances  # [K, G]
         of_each = np.log(self.weights) - 0.5 * (squares + np.log(2 * math.pi * self.variances)).sum(axis=1)
@@ -325,7 +325,7 @@ class VoiceDistribution:
 
 
 def _shares(points: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-    """How much each speaker belongs to each component: points [N, G] -> [N, K], rows of sum 1."""
+    """Responsibilities of the components for each speaker: points [N, G] -> [N, K], rows of sum 1."""
     if n_components == 1:
         return np.ones((len(points), 1))
     from sklearn.mixture import GaussianMixture  # slow to import, and wanted by few

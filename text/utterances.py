@@ -96,7 +96,7 @@ class Silence(NamedTuple):
 
 @dataclass(frozen=True)
 class ScriptReader:
-    """Reads texts as sentences of one voice's tokens."""
+    """Reader of texts as sentences of one voice's tokens."""
 
     processor: TextProcessor
     max_characters: int | None = None  # of a sentence; a longer one is cut at a comma or a space
@@ -398,7 +398,7 @@ def _borders(spans: list[TextSpan]) -> list[int]:
 
 
 def _cut(spans: list[TextSpan], start: int, end: int) -> tuple[list[TextSpan], int]:
-    """What lies in characters [start, end) of the texts put together, and which span is the first of it."""
+    """Characters [start, end) of the spans' texts put together, as spans, and the index of the first."""
     borders, part, first = _borders(spans), [], None
     for place, (span, low) in enumerate(zip(spans, borders)):
         if low >= end > start:

@@ -235,7 +235,7 @@ def test_forms_that_hold_training_parts_are_refused_not_filled_with_noise(releas
 @pytest.mark.parametrize("need", [
     lambda voice, wav: voice.speak("ab", speaker=0, candidates=2),
     lambda voice, wav: voice.convert(wav, 0, 1),
-    lambda voice, wav: rescoring.reading_score(voice.model, voice.config.data, torch.tensor([4]), torch.tensor([2]),
+    lambda voice, wav: rescoring.text_likelihood(voice.model, voice.config.data, torch.tensor([4]), torch.tensor([2]),
                                                torch.zeros(128)),
     lambda voice, wav: list(voice.stream_conversion(wav, 0, 1))],
     ids=["candidates", "conversion", "reading score", "streamed conversion"])
