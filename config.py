@@ -470,6 +470,12 @@ class Config:
         return self.data.n_speakers > 1
 
     @property
+    def speaker_names(self) -> tuple[str, ...]:
+        """Names by id; numbers for speakers without a name; empty for one voice."""
+        names, n_speakers = self.data.speakers, self.data.n_speakers
+        return (*names, *map(str, range(len(names), n_speakers))) if self.multispeaker else ()
+
+    @property
     def spec_channels(self) -> int:
         """Bins of the linear spectrogram."""
         return self.data.filter_length // 2 + 1

@@ -1,4 +1,4 @@
-"""VITS (Kim, Kong, Son 2021): text encoder, posterior encoder, flow, duration predictors, and the synthesizer of them.
+"""VITS (Kim, Kong, Son 2021): text encoder, posterior encoder, flow, duration predictors, and the model of them all.
 
     p(x | text) with x the linear spectrogram's waveform: z ~ posterior(x), flow(z) is compared with the text's prior,
     which a monotonic alignment search stretches over the frames; a generator turns segments of z into sound.
@@ -300,7 +300,7 @@ class InferenceOutput(NamedTuple):
 
 
 class BatchNoise(Protocol):
-    """Noise of a batch in which each item has its own."""
+    """Source of the noise of a batch: `UnseededNoise`, or `synthesis.noise.SeededNoise` with a seed for each item."""
 
     def durations(self, n_tokens: Sequence[int]) -> Tensor:
         """[B, 2, L] for so many tokens of each item."""
@@ -324,7 +324,7 @@ class UnseededNoise(NamedTuple):
         return draw_normal(self.like.new_empty(len(lengths), channels, max(lengths)))
 
 
-SpeakerOver = Callable[[Sequence[int]], Tensor | None]
+SpeakerEmbeddings = Callable[[Sequence[int]], Tensor | None]
 """Speaker embeddings of a batch over that many tokens or frames of each item: [B, G, 1], or [B, G, longest] where one
 of them changes on the way; None for one voice."""
 
@@ -384,7 +384,7 @@ class SynthesizerTrn(nn.Module):
         n_frames = spec.shape[2]
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         with record_function("generator"):
-            z, of_pitch = self._taught(posterior.z, posterior.mask, pitch)
+            z, of_pitch = self._with_teacher_pitch(posterior.z, posterior.mask, pitch)
             wav_fake = self.dec(slice_segments(z, starts, self.segment_frames), g)
         return SynthesizerOutput(
             wav_fake=wav_fake,
@@ -401,12 +401,12 @@ class SynthesizerTrn(nn.Module):
             posterior_logstd=posterior.logstd,
             pitch_loss=of_pitch)
 
-    def _taught(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
+    def _with_teacher_pitch(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
         """Generator's input with the recording's pitch, and the loss of the pitch that is predicted from z."""
         if self.pitch is None or measured is None:
             return self.with_pitch(z, mask), z.new_zeros((), dtype=torch.float32)
         predicted = self.pitch(z)
-        return with_contour(z, predicted.taught_by(measured), mask, self.data), pitch_loss(predicted, measured, mask)
+        return with_contour(z, predicted.teacher_forced(measured), mask, self.data), pitch_loss(predicted, measured, mask)
 
     def with_pitch(self, z: Tensor, mask: Tensor) -> Tensor:
         """Generator's input of a latent: z [B, C, T] itself, or with the contour of its pitch (see pitch.py)."""
@@ -440,7 +440,7 @@ class SynthesizerTrn(nn.Module):
         z = latent.z[:, :, :max_frames]
         return InferenceOutput(self.dec(z, g), lengths * self.hop_length, latent.durations, z)
 
-    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerOver, noise: BatchNoise, *,
+    def text_to_latent(self, text_ids: Tensor, text_lengths: Tensor, speaker: SpeakerEmbeddings, noise: BatchNoise, *,
                        durations: Tensor | Callable[[Tensor], Tensor] = torch.ceil, noise_scale: float = 0.667,
                        noise_scale_duration: float = 0.8) -> Latent:
         """Text to the generator's input: text encoder, duration predictor and inverse flow.
@@ -554,7 +554,7 @@ class SynthesizerTrn(nn.Module):
         return self.enc_q.enc.context_frames + 2 * flow + pitch + self.dec.context_frames
 
     def speaker_embedding(self, speaker_ids: Tensor | None) -> Tensor | None:
-        """[B] -> [B, G, 1], None for one voice.
+        """Embeddings of speaker ids: [B] -> [B, G, 1], None for one voice.
 
         Raises:
             ValueError: ids are missing though the model has several voices.

@@ -46,7 +46,7 @@ class Pitch(NamedTuple):
         """A prediction with its voicing as a probability instead of a logit."""
         return Pitch(self.octaves, torch.sigmoid(self.voicing + VOICING_BIAS))
 
-    def taught_by(self, measured: Pitch) -> Pitch:
+    def teacher_forced(self, measured: Pitch) -> Pitch:
         """A prediction with the recording's pitch where that is voiced (teacher forcing), its own elsewhere."""
         return Pitch(torch.where(measured.voicing > 0, measured.octaves, self.octaves), measured.voicing)
 

@@ -51,10 +51,7 @@ class LoadedVoice(NamedTuple):
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
-        data = self.config.data
-        if not self.config.multispeaker:
-            return ()
-        return data.speakers or tuple(str(i) for i in range(data.n_speakers))
+        return self.config.speaker_names
 
 
 class Probe(NamedTuple):

@@ -74,7 +74,7 @@ class Audio:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path, bits: int = 16) -> None:
@@ -82,19 +82,19 @@ class Audio:
         sound.save(path, self.samples, self.sample_rate, bits)
 
     def at_rate(self, sample_rate: int) -> Audio:
-        """The same at another sampling rate, in Hz."""
+        """Resampled to another sampling rate, in Hz."""
         timings = None if self.timings is None else self.timings.scaled(sample_rate)
         samples = resampling.at_rate(self.samples, self.sample_rate, sample_rate)
         ends = np.round(np.cumsum(self.durations) * (sample_rate / self.sample_rate)).astype(np.int64)
         return Audio(samples, sample_rate, np.diff(ends, prepend=0), self.text_ids, timings)
 
     def at_loudness(self, lufs: float = -23.0) -> Audio:
-        """The same at a loudness by ITU-R BS.1770; see `audio.loudness.at_loudness`."""
+        """Scaled to a loudness by ITU-R BS.1770; see `audio.loudness.at_loudness`."""
         return dataclasses.replace(self, samples=loudness.at_loudness(self.samples, self.sample_rate, lufs))
 
     @staticmethod
     def joined(parts: Sequence[Audio]) -> Audio:
-        """Concatenate.
+        """Audio of parts one after another.
 
         Raises:
             ValueError: there is none.
@@ -177,8 +177,7 @@ class BaseVoice(ABC):
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
-        names, n_speakers = self.config.data.speakers, self.config.data.n_speakers
-        return (*names, *map(str, range(len(names), n_speakers))) if self.config.multispeaker else ()
+        return self.config.speaker_names
 
     def speak(self, text: str, options: SynthesisOptions | None = None, **changes: Any) -> Audio:
         """Synthesize a text, whole.
@@ -256,7 +255,7 @@ class BaseVoice(ABC):
 
     def _speak_all(self, texts: Sequence[str], options: SynthesisOptions, seeds: Sequence[int],
                    batch_size: int) -> list[Audio | ValueError]:
-        """One after the other, unless a voice can do better."""
+        """One after the other; a subclass may compute batches."""
         spoken: list[Audio | ValueError] = []
         for text, seed in zip(texts, seeds):
             try:
@@ -321,7 +320,7 @@ class BaseVoice(ABC):
         yield from self._finished(latent, self._decode(latent, WHOLE if is_whole else chunks))
 
     def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
-        """Decoded samples of one sentence with its pitch, volume and timings."""
+        """Decoded samples of one sentence -> Audio with its pitch, volume and timings."""
         changed = with_volume_and_pitch(decoded, latent.sentence, latent.frames, self.config.data.hop_length,
                                         self.sample_rate)
         for number, samples in enumerate(changed):

@@ -23,7 +23,7 @@ SILENCE_DB = 38.0  # below the loudest frame
 
 
 def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
-    """Frames for each token as a voice's network gives them, [L].
+    """Check the frames for each token that a network predicts, [L], and return them.
 
     Raises:
         ValueError: they are not one finite number from 0 to `LONGEST_TOKEN` for each token, or their mean
@@ -46,7 +46,7 @@ def checked_durations(frames: np.ndarray, n_tokens: int) -> np.ndarray:
 
 
 def frames_at_rates(frames: Sequence[float], rates: Sequence[float]) -> np.ndarray:
-    """Whole frames for each token: int64 [L].
+    """Round frames for each token to whole ones, at the rate of each: int64 [L].
 
     At the trained pace every token lasts the next whole number of frames, as published. At another the ends of the
     tokens, not the tokens, are stretched and rounded: so the whole is stretched by just that much, whatever the number
@@ -103,7 +103,7 @@ def timings_of(sentence: SentenceTokens, frames: Sequence[int], hop_length: int,
 
 
 def trim_cut_ends(samples: np.ndarray, sentence: SentenceTokens, frames: np.ndarray, hop_length: int,
-              sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+                  sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Samples and frames without the silence at an end where a long sentence was cut, but for what the cut allows.
 
     Silence is what lies `SILENCE_DB` below the loudest; whole frames go, first those of the tokens at that end.

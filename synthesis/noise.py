@@ -45,7 +45,7 @@ class Strategy:
         """The seed that is drawn from for `seed`."""
         return seed
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Standard normal draws of `drawn_seed(seed)` -> the prior's noise, of the same shape."""
         return drawn
 
@@ -60,7 +60,7 @@ STRATEGIES.register("prior")(Strategy)
 class Mode(Strategy):
     """No noise: the prior's most likely latents, whatever the seed."""
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Zeros."""
         return np.zeros_like(drawn)
 
@@ -78,7 +78,7 @@ class Truncated(Strategy):
             raise ValueError(f"truncation is {truncation}; it must be above 0, in standard deviations")
         super().__init__(truncation)
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Each draw's quantile of the normal distribution -> the same quantile of the truncated one."""
         from statistics import NormalDist
 
@@ -104,7 +104,7 @@ class Antithetic(Strategy):
         """The even seed of the pair."""
         return seed - seed % 2
 
-    def shape(self, drawn: np.ndarray, seed: int) -> np.ndarray:
+    def transform(self, drawn: np.ndarray, seed: int) -> np.ndarray:
         """Mirrored for odd seeds."""
         return -drawn if seed % 2 else drawn
 
@@ -138,7 +138,7 @@ def prior_draw(strategy: str, seed: int, channels: int, length: int, truncation:
     """Noise of the prior, a multiple of its standard deviation: float32 [T, C], T the length; see `prior_noise`."""
     chosen = STRATEGIES.get(strategy)(truncation)
     seed = checked_seed(seed)
-    return chosen.shape(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
+    return chosen.transform(_drawn(chosen.drawn_seed(seed), PRIOR, (length, channels)), seed)
 
 
 def duration_draw(seed: int, n_tokens: int, strategy: str = "prior") -> np.ndarray:
@@ -207,8 +207,7 @@ def prior_noise(strategy: str, seeds: Sequence[int], channels: int, lengths: Seq
     Raises:
         ValueError: an unknown strategy, a bad truncation, a seed out of range, or not as many seeds as lengths.
     """
-    _check_lengths(seeds, lengths)
-    return _batch([prior_draw(strategy, seed, channels, length, truncation) for seed, length in zip(seeds, lengths)])
+    return _batch(lambda seed, length: prior_draw(strategy, seed, channels, length, truncation), seeds, lengths)
 
 
 def duration_noise(seeds: Sequence[int], n_tokens: Sequence[int], strategy: str = "prior") -> Tensor:
@@ -219,20 +218,16 @@ def duration_noise(seeds: Sequence[int], n_tokens: Sequence[int], strategy: str 
     Raises:
         ValueError: as `prior_noise`.
     """
-    _check_lengths(seeds, n_tokens)
-    return _batch([duration_draw(seed, n, strategy) for seed, n in zip(seeds, n_tokens)])
+    return _batch(lambda seed, length: duration_draw(seed, length, strategy), seeds, n_tokens)
 
 
-def _check_lengths(seeds: Sequence[int], lengths: Sequence[int]) -> None:
-    if len(seeds) != len(lengths):
-        raise ValueError(f"found {len(seeds)} seeds for {len(lengths)} items; expected one for each")
-
-
-def _batch(drawn: Sequence[np.ndarray]) -> Tensor:
-    """Items [length, channels], padded: [B, channels, greatest length]."""
+def _batch(draw: Callable[[int, int], np.ndarray], seeds: Sequence[int], lengths: Sequence[int]) -> Tensor:
+    """Draws [length, channels] of each item, padded: [B, channels, greatest length]."""
     import torch
 
-    items = [torch.from_numpy(each) for each in drawn]
+    if len(seeds) != len(lengths):
+        raise ValueError(f"found {len(seeds)} seeds for {len(lengths)} items; expected one for each")
+    items = [torch.from_numpy(draw(seed, length)) for seed, length in zip(seeds, lengths)]
     return torch.nn.utils.rnn.pad_sequence(items, batch_first=True).mT.contiguous()
 
 

@@ -70,10 +70,10 @@ class GraphLatent(SentenceLatent):
 
 
 class OnnxVoice(BaseVoice):
-    """A trained voice in ONNX with the text code that it was trained with, ready to speak on the CPU."""
+    """A trained voice in ONNX with the text processing that it was trained with, on the CPU."""
 
     def __init__(self, config: Config, graph: InferenceSession, decoder: InferenceSession | None = None):
-        """Make a voice of sessions that `load` opened.
+        """Voice of sessions that `load` opened.
 
         Args:
             config: of the training; its model section is not used.
@@ -248,7 +248,7 @@ def _run(session: InferenceSession, names: list[str], inputs: dict[str, np.ndarr
 
 
 def _checked_wav(wav: np.ndarray, n_samples: int) -> np.ndarray:
-    """Samples [S] of a graph's wav [1, 1, S].
+    """Samples [S] of a graph's wav [1, 1, S], whose shape is checked.
 
     Raises:
         FormatError: it has another shape.
@@ -280,8 +280,8 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
 
 def _session(path: Path, threads: int | None) -> InferenceSession:
     """An ONNX file, ready to run."""
-    onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a release, which torch "
-                                                           "runs")
+    onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a "
+                                                           "release, which torch runs")
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty; write it again by python export.py --to onnx")
     if what := other_content(path):

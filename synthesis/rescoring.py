@@ -20,7 +20,7 @@ from models import SynthesizerTrn, alignment_scores
 
 @torch.no_grad()
 def text_likelihood(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, durations: Tensor, wav: Tensor,
-                  g: Tensor | None = None) -> float:
+                    g: Tensor | None = None) -> float:
     """Mean log-likelihood of a sound's frames, each under the prior of the token that it was made for (paper eq. 6).
 
     The sound passes through posterior encoder and flow into the space of the text's prior. The gain is small: with the

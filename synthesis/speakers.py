@@ -318,7 +318,7 @@ class VoiceDistribution:
 
 
 def _shares(points: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-    """How much each speaker belongs to each component: points [N, G] -> [N, K], rows of sum 1."""
+    """Responsibilities of the components for each speaker: points [N, G] -> [N, K], rows of sum 1."""
     if n_components == 1:
         return np.ones((len(points), 1))
     from sklearn.mixture import GaussianMixture  # slow to import, and wanted by few

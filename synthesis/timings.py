@@ -67,7 +67,7 @@ class Timings:
 
     @staticmethod
     def pause(sample_rate: int, n_samples: int) -> Timings:
-        """Silence."""
+        """Timings of silence."""
         return Timings(sample_rate, n_samples, (TimedLabel("", 0, n_samples),) if n_samples else ())
 
     @staticmethod
@@ -90,11 +90,11 @@ class Timings:
         return Timings(rates[0], offset, **{tier: tuple(marks) for tier, marks in tiers.items()})
 
     def shifted(self, samples: int) -> Timings:
-        """Everything later by so many samples of silence in front."""
+        """Timings after so many samples of silence in front."""
         return Timings.joined([Timings.pause(self.sample_rate, samples), self])
 
     def scaled(self, sample_rate: int) -> Timings:
-        """After resampling to another rate: every edge at the sample nearest to its time, as `at_rate` counts."""
+        """Timings after resampling to another rate: every edge at the nearest sample, as `at_rate` rounds."""
 
         def moved(sample: int) -> int:
             return (sample * sample_rate + self.sample_rate // 2) // self.sample_rate
@@ -160,7 +160,7 @@ def _json(timings: Timings, cues: str) -> str:
 
 
 def _srt(timings: Timings, cues: str) -> str:
-    """SubRip. It knows no escapes: an arrow of ASCII, which players take for a time line, becomes one character."""
+    """SubRip. It has no escapes: an arrow of ASCII, which players take for a time line, becomes one character."""
     blocks = [f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '→')}\n\n"
               for number, (text, start, end) in enumerate(_timed_cues(timings, cues), 1)]
     return "".join(blocks)
@@ -214,14 +214,14 @@ def _pages(timings: Timings) -> list[TimedLabel]:
 
 
 def _word_parts(text: str, words: Sequence[TimedLabel]) -> list[TimedLabel]:
-    """The sentence cut before its words, so that all its signs stay; what is said, where it is not as written."""
+    """The sentence cut before its words, with all its punctuation; the words alone where they are not as written."""
     lowered = text.lower() if len(text.lower()) == len(text) else text  # some capitals become two letters
     cuts = []
     place = 0
     for word in words:
         spoken = _plain(word.text).lower()
         found = lowered.find(spoken, place)
-        if found < 0:  # "Dr." is said as "doctor"
+        if found < 0:  # "Dr." is spoken as "doctor"
             return [TimedLabel(_plain(word.text) + " ", word.start, word.end) for word in words]
         cuts.append(text.rfind(" ", place, found) + 1 or found)  # an opening quote goes with what it opens
         place = found + len(spoken)
@@ -230,7 +230,7 @@ def _word_parts(text: str, words: Sequence[TimedLabel]) -> list[TimedLabel]:
 
 
 def _lines(parts: Sequence[TimedLabel]) -> list[list[TimedLabel]]:
-    """Parts on as few lines as can be, and these of about equal length: the narrowest page that needs no more."""
+    """Parts on the fewest lines, of about equal length: the narrowest subtitle that needs no more."""
     fewest = _broken(parts, LINE_LENGTH)
     return next(lines for width in range(LINE_LENGTH + 1)
                 if len(lines := _broken(parts, width)) == len(fewest))
@@ -251,7 +251,7 @@ def _broken(parts: Sequence[TimedLabel], width: int) -> list[list[TimedLabel]]:
 
 
 def _textgrid(timings: Timings, cues: str) -> str:
-    """Praat's long text format. Praat knows no empty intervals, so what lasts 0 samples is left out."""
+    """Praat's long text format, which has no empty intervals, so what lasts 0 samples is left out."""
     if not timings.n_samples:
         raise ValueError("a .TextGrid of 0 samples cannot be; expected audio of one sample or more")
     end = _seconds(timings.n_samples, timings.sample_rate)
@@ -303,7 +303,7 @@ def _quoted(text: str) -> str:
 
 
 def _seconds(sample: int, sample_rate: int) -> str:
-    """To the nanosecond, from which the sample can be told at every rate."""
+    """Seconds to the nanosecond, which identify the sample at every rate."""
     return f"{sample / sample_rate:.9f}"
 
 

@@ -137,13 +137,6 @@ class Voice(BaseVoice):
             wavs = [row[: length * self.config.data.hop_length] for row, length in zip(wav, lengths)]
         return [audio for each, wav in zip(latents, wavs) for audio in self._finished(each, [wav])]
 
-    def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
-                durations: Sequence[int] | None) -> TorchLatent:
-        if options.candidates > 1:
-            return self._best(sentence, seed, options, durations)
-        [latent] = self._latents([sentence], [seed], options, durations)
-        return latent
-
     @torch.inference_mode()
     def _latents(self, sentences: Sequence[SentenceTokens], seeds: Sequence[int], options: SynthesisOptions,
                  durations: Sequence[int] | None = None) -> list[TorchLatent]:
@@ -168,20 +161,17 @@ class Voice(BaseVoice):
                 for sentence, frames, length, z, n_frames, speaker in zip(
                     sentences, latent.durations.cpu().numpy(), lengths, latent.z, latent.lengths.tolist(), speakers)]
 
-    def _best(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
-              durations: Sequence[int] | None) -> TorchLatent:
-        """The candidate whose sound the posterior encoder fits best to its text."""
-
-        def make(candidate: int) -> TorchLatent:
-            [latent] = self._latents([sentence], [candidate], options, durations)
-            return latent
+    def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
+                durations: Sequence[int] | None) -> TorchLatent:
+        """The sentence's latent; of several candidates the one whose sound fits its text best."""
 
         def score(latent: TorchLatent) -> float:
             wav = torch.from_numpy(next(self._decode(latent, WHOLE)))
             return text_likelihood(self.model, self.config.data, torch.tensor(sentence.ids),
-                                 torch.from_numpy(latent.frames), wav, latent.g)
+                                   torch.from_numpy(latent.frames), wav, latent.g)
 
-        return best_of(options.candidates, seed, make, score)
+        return best_of(options.candidates, seed, lambda candidate: self._latents(
+            [sentence], [candidate], options, durations)[0], score)
 
     @torch.inference_mode()
     def _decode(self, latent: TorchLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:

@@ -308,7 +308,7 @@ def test_lines_that_have_no_sound_are_left_out_with_a_warning(spoken, run, tmp_p
     warned = [line for line in said.err.splitlines() if "left out" in line]
     assert warned[:-1] == [f"warning: {place}:{number}: nothing to say in {line!r}; left out"
                            for number, line in enumerate(lines, 1) if line in NOTHING]
-    assert warned[-1].startswith(f"warning: {place}:13: line 1, column 10: <brek> is not known")
+    assert warned[-1].startswith(f"warning: {place}:13: line 1, column 10: <brek> is not supported")
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["0001.wav", "0011.wav", "0013.wav"]
 
 

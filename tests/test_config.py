@@ -410,3 +410,9 @@ def test_json_that_cannot_be_read_is_one_message_with_the_file(tmp_path, content
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(config.ConfigError, match=rf"config\.json.*{message}"):
         config.load(tmp_path / "config.json")
+
+
+def test_speakers_without_a_name_are_called_by_their_number():
+    assert config.from_dict({}).speaker_names == ()
+    several = config.from_dict({"data": {"n_speakers": 3, "speakers": ["a", "b"]}, "model": {"gin_channels": 8}})
+    assert several.speaker_names == ("a", "b", "2")

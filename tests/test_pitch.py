@@ -169,6 +169,6 @@ def test_the_loss_counts_octaves_where_there_is_a_voice():
 
 def test_teaching_takes_the_recordings_pitch_where_there_is_one():
     predicted = Pitch(torch.tensor([[0.1, 0.2]]), torch.tensor([[3.0, 3.0]]))
-    taught = predicted.taught_by(Pitch(torch.tensor([[0.7, 0.8]]), torch.tensor([[1.0, 0.0]])))
+    taught = predicted.teacher_forced(Pitch(torch.tensor([[0.7, 0.8]]), torch.tensor([[1.0, 0.0]])))
     torch.testing.assert_close(taught.octaves, torch.tensor([[0.7, 0.2]]))
     assert taught.voicing.tolist() == [[1.0, 0.0]]

@@ -212,7 +212,7 @@ class _Segments:
         self._end: int | None = None  # the last Break
 
     def add_text(self, written: str, prosody: Prosody, place: tuple[int, int], phonemes: str | None = None,
-            respelling: str | None = None) -> None:
+                 respelling: str | None = None) -> None:
         """Add a span; white space alone only separates its neighbours."""
         text = " ".join(written.split())
         if written[:1].isspace():
@@ -451,7 +451,7 @@ class _Reader:
         elif element.name == "phoneme":
             value, phonemes = None, value
         self.segments.add_text(written if written.strip() else element.value, element.prosody, element.place, phonemes,
-                          value)
+                               value)
 
 
 # alphabet -> reader of its symbols. "vits" are the voice's own symbols, unchanged.

@@ -96,7 +96,7 @@ class Silence(NamedTuple):
 
 @dataclass(frozen=True)
 class ScriptReader:
-    """Reads texts as sentences of one voice's tokens."""
+    """Reader of texts as sentences of one voice's tokens."""
 
     processor: TextProcessor
     max_characters: int | None = None  # of a sentence; a longer one is cut at a comma or a space
@@ -278,7 +278,7 @@ class _PauseBetween(NamedTuple):
 
 
 def _join(text: str) -> _PauseBetween:
-    """Between a piece of a sentence that the length guard cut and the next one: short, but for a breath at a mark."""
+    """Pause between the parts of a sentence that was too long: short, longer behind a punctuation mark."""
     return _PauseBetween(SILENCE_AT_WORD if text[-1:].isalnum() else SILENCE_AT_MARK, is_join=True)
 
 
@@ -303,7 +303,7 @@ def _clean_spans(spans: list[TextSpan], processor: TextProcessor) -> _CleanedSpa
         if span.phonemes is not None:
             check_phonemes(span.phonemes, processor.symbols.ids, span.place)
             part = _CleanedSpans(span.phonemes, [start] * len(span.phonemes),
-                         [(span.text.strip(), 0, len(span.phonemes))])
+                                 [(span.text.strip(), 0, len(span.phonemes))])
         else:
             while end < len(spans) and spans[end].phonemes is None:
                 end += 1
@@ -318,7 +318,7 @@ def _append(joined: _CleanedSpans, part: _CleanedSpans, between: str) -> _Cleane
     offset = len(joined.cleaned) + len(between)
     owners = joined.owners + [joined.owners[-1] for _ in between] + part.owners
     return _CleanedSpans(joined.cleaned + between + part.cleaned, owners,
-                 joined.words + [(text, start + offset, end + offset) for text, start, end in part.words])
+                         joined.words + [(text, start + offset, end + offset) for text, start, end in part.words])
 
 
 def _cleaned(spans: list[TextSpan], first: int, end: int, processor: TextProcessor) -> _CleanedSpans:
@@ -398,7 +398,7 @@ def _borders(spans: list[TextSpan]) -> list[int]:
 
 
 def _cut(spans: list[TextSpan], start: int, end: int) -> tuple[list[TextSpan], int]:
-    """What lies in characters [start, end) of the texts put together, and which span is the first of it."""
+    """Characters [start, end) of the spans' texts put together, as spans, and the index of the first."""
     borders, part, first = _borders(spans), [], None
     for place, (span, low) in enumerate(zip(spans, borders)):
         if low >= end > start:

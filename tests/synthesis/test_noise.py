@@ -122,7 +122,7 @@ def test_a_strategy_of_ones_own_joins_by_its_name(monkeypatch):
 
     @STRATEGIES.register("loud")
     class Loud(latents.Strategy):
-        def shape(self, drawn, seed):
+        def transform(self, drawn, seed):
             return drawn * self.truncation
 
     assert torch.equal(prior_noise("loud", [1], 2, [3], truncation=4), prior_noise("prior", [1], 2, [3]) * 4)

@@ -14,6 +14,7 @@ from synthesis.speakers import (
     SpeakerSpec,
     VoiceDistribution,
     condition_of,
+    find_speaker,
     mix,
     over_time,
     parse_mix,
@@ -182,6 +183,26 @@ def test_a_voice_over_time_has_a_column_for_each_step():
     assert torch.allclose(over_time(a, b, 1)[0, :, 0], a, atol=1e-6)
     with pytest.raises(ValueError, match="an interpolation of speakers over 0 steps; expected 1 or more"):
         over_time(a, b, 0)
+
+
+def test_a_speaker_is_found_by_name_id_or_digits():
+    assert find_speaker(None, ()) is None
+    for one in ("bob", 1, "1"):
+        assert find_speaker(one, NAMES) == SpeakerSpec("name", {"bob": 1.0})
+    assert find_speaker("1", ("1", "0")).weights == {"1": 1.0}  # a name before an id
+    assert find_speaker(1, ("1", "0")).weights == {"0": 1.0}
+    assert find_speaker("alice->new:7", NAMES) == parse_speaker("alice->new:7")
+
+
+@pytest.mark.parametrize("speaker, names, message", [
+    ("bob", (), "this voice has one speaker; leave speaker='bob' out"),
+    (None, NAMES, "this voice has 4 speakers; choose one of alice, bob"),
+    (4, NAMES, "speaker id 4 is not from 0 to 3"), ("-1", NAMES, "unknown speaker '-1'"),
+    ("alicia", NAMES, "unknown speaker 'alicia'; this voice has 4: alice"),
+    ("bob->alicia", NAMES, "unknown speaker 'alicia'"), ("alice:1+xyz:1", NAMES, "unknown speaker 'xyz'")])
+def test_a_speaker_that_is_not_there_is_named(speaker, names, message):
+    with pytest.raises(ValueError, match=message):
+        find_speaker(speaker, names)
 
 
 # What the model makes of them.

@@ -356,7 +356,7 @@ def test_strategies_are_chosen_by_name(voice):
 def test_the_best_of_several_candidates_reads_back_no_worse(voice):
     def score(audio):
         return text_likelihood(voice.model, voice.config.data, torch.tensor(audio.text_ids),
-                             torch.from_numpy(audio.durations // 64), torch.from_numpy(audio.samples))
+                               torch.from_numpy(audio.durations // 64), torch.from_numpy(audio.samples))
 
     one, best = (voice.speak("abc def ghi", seed=2, speed=0.3, candidates=n) for n in (1, 5))
     assert score(best) >= score(one)

@@ -100,7 +100,7 @@ def test_a_stretch_knows_its_place():
     assert segments[0].place == "line 2, column 3"
 
 
-# Manners
+# Prosody
 
 @pytest.mark.parametrize("value, rate", [("x-slow", 0.5), ("slow", 0.75), ("medium", 1), ("default", 1), ("fast", 1.25),
                                          ("x-fast", 1.75), ("80%", 0.8), ("+10%", 1.1), ("-10%", 0.9), ("1.5", 1.5),
