@@ -149,4 +149,4 @@ def _write_graph(weights: Weights, folder: Path, quantise: str | None) -> Export
     narrow = quantised(folder / GRAPH_FILE, quantise)
     narrow.files[0].replace(folder / GRAPH_FILE)
     return ExportResult(written.files, (*(f"the graph before {quantise}: {check}" for check in written.checks),
-                                   *narrow.checks, f"{narrow.files[0].name} became {GRAPH_FILE}"))
+                                        *narrow.checks, f"{narrow.files[0].name} became {GRAPH_FILE}"))

@@ -162,7 +162,7 @@ def test_what_is_missing_of_a_piper_voice_is_named(tmp_path):
 
 def test_a_network_that_is_not_vits_is_refused_with_what_does_not_fit(tmp_path):
     file, _ = write_piper(tmp_path, extra={"model_g.enc_p.x": torch.zeros(1), "model_g.enc_p.proj.bias": torch.ones(3)})
-    with pytest.raises(FormatError, match=r"enc_p.x is not known here; enc_p.proj.bias is \[3\], expected \[32\]"):
+    with pytest.raises(FormatError, match=r"enc_p.x is unknown; enc_p.proj.bias is \[3\], expected \[32\]"):
         piper_checkpoint.read(file, None)
     content = torch.load(file, weights_only=False)
     del content["state_dict"]["model_g.dec.conv_pre.weight"]
@@ -348,7 +348,7 @@ def test_a_begin_and_an_end_of_coqui_stand_around_its_texts(tmp_path):
     ({}, {"encoder_sample_rate": 4000}, "its generator has another rate"),
     ({}, {"dilation_rate_flow": 2}, "its WaveNet is dilated .dilation_rate_flow is 2., ours is not"),
     ({"characters": CHARACTERS | {"characters": "ab"}}, {}, "has 10 rows of symbols, its config.json names 8"),
-    ({"characters": CHARACTERS | {"characters_class": "my.Kana"}}, {}, "of the class Kana, which is not known here"),
+    ({"characters": CHARACTERS | {"characters_class": "my.Kana"}}, {}, "characters_class Kana is unknown"),
     ({"characters": None}, {}, "has no characters; expected the config.json that Coqui wrote"),
     ({"characters": CHARACTERS | {"characters_class": "x.Graphemes", "is_sorted": False}}, {}, "left to chance"),
     ({"characters": {"characters_class": "x.BaseVocabulary", "vocab_dict": list("abcdefghij")}}, {},
