@@ -1,6 +1,6 @@
 """Generators from latent to waveform: HiFi-GAN as published, and faster ConvNeXt stacks with inverse-STFT head.
 
-That stack alone, or with harmonics whose pitch the latent tells.
+The ConvNeXt stack is used alone, or with harmonics whose pitch is part of the latent.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _context_of_hifigan(model: ModelConfig) -> int:
                 for kernel, dilations in zip(model.resblock_kernel_sizes, model.resblock_dilation_sizes))
     for rate, kernel in reversed(list(zip(model.upsample_rates, model.upsample_kernel_sizes))):
         first, last = first - reach, last + reach
-        padding = (kernel - rate) // 2  # output o hears inputs i with o = i * rate - padding + j, 0 <= j < kernel
+        padding = (kernel - rate) // 2  # output o depends on inputs i with o = i * rate - padding + j, 0 <= j < kernel
         first, last = -((kernel - 1 - padding - first) // rate), (last + padding) // rate
     return max(3 - first, last + 3)  # conv_pre
 

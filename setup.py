@@ -93,13 +93,14 @@ setup(
     install_requires=requirements(),
     extras_require={
         "test": ["pytest-xdist", "ruff", "nbclient", "nbformat", "ipykernel",
-                 "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
+                 "pyyaml", "pyloudnorm", "scikit-learn", "textgrid", "srt", "webvtt-py",
                  "uroman", *CLIENTS, *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
         "ray": ["ray>=2.60"],
         "uroman": ["uroman>=1.3.1"],
+        "new-voices": ["scikit-learn>=1.7"],  # only for speakers such as new:7
         "loudness": ["pyloudnorm>=0.2"],
         "onnx": ["onnx>=1.23", "onnxruntime>=1.23"],
         "numba": ["numba>=0.68"],

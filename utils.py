@@ -162,12 +162,12 @@ def _exchange(folder: Path, made: Path, before: Path, stale: Sequence[str]) -> N
 def locked(path: Path) -> Iterator[None]:
     """Context with an exclusive lock on a file, also between machines that share the file.
 
-    The system holds the lock for this process, not for those that it forks, and drops it when the process ends,
-    however it ends: a file that was left behind blocks nobody. Where the file system has no locks, a warning says so.
-    Opening and closing the file elsewhere in this process would drop it too.
+    The system holds the lock for this process, not for its forks, and releases it when the process ends in any way, so
+    that a file left behind does not block others. A file system without locks causes a warning. Opening and closing the
+    file elsewhere in this process releases the lock too.
 
     Raises:
-        BlockingIOError: another process is; the message is what that process wrote into the file: its id and host.
+        BlockingIOError: another process has the lock; the message is the file's content: that process's id and host.
     """
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -273,7 +273,7 @@ class Registry(Generic[Part]):
         """The builder of that name.
 
         Raises:
-            ValueError: nobody registered the name; the message lists the known ones.
+            ValueError: an unknown name; the message lists the known ones.
         """
         if name not in self._builders:
             name = name[:80]
@@ -291,10 +291,10 @@ def check_trust(key: str, paths: Sequence[str], source: str | Path, is_trusted: 
         key: the setting that names them, model.plugins or train.callbacks.
         paths: the files.
         source: where the configuration comes from.
-        is_trusted: the user said so, and is shown which files will run.
+        is_trusted: by the user, to whom a warning shows the files that will run.
 
     Raises:
-        PluginError: there are files, and the user did not say so.
+        PluginError: there are files, and they are not trusted.
     """
     if not paths:
         return
@@ -359,9 +359,9 @@ def interruptible() -> None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
+    """Context in which Ctrl-C is ignored; processes started within ignore it for good, and are ended by this one.
 
-    A terminal sends it to all of them, and each would print a traceback.
+    A terminal sends it to all processes, and each would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone may set this
         yield

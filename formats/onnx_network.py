@@ -208,7 +208,7 @@ def _stochastic_durations(graph: Graph, predictor: StochasticDurationPredictor, 
     condition = _separable_convs(graph, predictor.convs, condition)
     condition = graph.linear(condition, predictor.proj.weight, predictor.proj.bias)
     first, second = noise.split([1, 1], axis=2)  # [1, L, 1]
-    # Index 1 changes only what nobody reads; before each coupling there is a flip.
+    # The coupling of index 1 only changes the unused channel; before each coupling there is a flip.
     for coupling in reversed([flow for flow in predictor.flows[2:] if isinstance(flow, ConvFlow)]):
         kept, moved = second, first
         first, second = kept, _conv_flow_inverse(graph, coupling, kept, moved, condition)

@@ -1,9 +1,8 @@
 """espeak-ng: text to phonemes (through phonemizer) and formant synthesis (through its C interface).
 
-The only place that knows phonemizer and espeak-ng; both come with pip, nothing is installed by hand. espeak-ng is one
-global engine per process and is not thread safe: a lock makes threads wait for each other here, so use processes where
-speed matters. phonemizer works on a copy of the library of its own, so phonemizing and speaking do not disturb
-each other.
+The only module that uses phonemizer and espeak-ng; both are installed by pip. espeak-ng has one global engine per
+process and is not thread safe: a lock serialises threads here, so use processes for speed. phonemizer works on its own
+copy of the library, independent of the synthesizer's.
 """
 
 from __future__ import annotations

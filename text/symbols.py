@@ -1,8 +1,8 @@
 """Symbol tables: the symbols of a model and their ids.
 
-A table is data: a UTF-8 file of one symbol a line, where the line's place (from 0) is the id. `tables/` holds the
-built-in ones: `published` (VITS 2021: IPA, letters and punctuation), `ipa` (the same rows and after them what espeak-ng
-says in its other languages: nasals, tones, affricates) and `characters` (letters and punctuation).
+A table is a UTF-8 file of one symbol in each line, whose number (from 0) is the id. Built-in tables are in `tables/`:
+`published` (VITS 2021: IPA, letters and punctuation), `ipa` (the same rows, then phonemes of espeak-ng's other
+languages: nasals, tones, affricates) and `characters` (letters and punctuation).
 """
 
 from __future__ import annotations
