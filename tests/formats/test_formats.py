@@ -264,7 +264,7 @@ def test_discriminators_are_not_taken_for_a_generator(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"does not exist; expected a file or folder of somebody's voice"):
+    with pytest.raises(FileNotFoundError, match=r"does not exist; expected a file or folder of a voice"):
         formats.read(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="holds no generator; expected a file named like G_100000.pth"):
         published.read(tmp_path, None)
