@@ -173,7 +173,7 @@ def test_a_network_that_is_not_vits_is_refused_with_what_does_not_fit(tmp_path):
 
 def test_a_front_end_that_is_not_here_is_told(tmp_path):
     file, _ = write_piper(tmp_path, {"phoneme_type": "pinyin"})
-    assert any("its text front-end for pinyin does not exist here" in note for note in piper_checkpoint.read(file, None).notes)
+    assert any("front-end for pinyin does not exist here" in note for note in piper_checkpoint.read(file, None).notes)
 
 
 @needs_piper
@@ -321,7 +321,8 @@ def test_durations_by_regression_are_normed_as_in_coqui(tmp_path):
 
 @pytest.mark.parametrize(("described", "cleaners", "language", "told"), [
     ({"text_cleaner": None}, (), "en-us", None),
-    ({"text_cleaner": "french_cleaners"}, ("basic_cleaners",), "en-us", "french_cleaners does not exist here; basic_cleaners"),
+    ({"text_cleaner": "french_cleaners"}, ("basic_cleaners",), "en-us",
+     "french_cleaners does not exist here; basic_cleaners"),
     ({"use_phonemes": True, "phoneme_language": "de", "phonemizer": "espeak", "text_cleaner": None}, ("espeak",), "de",
      None),
     ({"use_phonemes": True, "phoneme_language": "en", "phonemizer": "gruut", "text_cleaner": "phoneme_cleaners"},
@@ -350,7 +351,8 @@ def test_a_begin_and_an_end_of_coqui_stand_around_its_texts(tmp_path):
     ({"characters": CHARACTERS | {"characters": "ab"}}, {}, "has 10 rows of symbols, its config.json names 8"),
     ({"characters": CHARACTERS | {"characters_class": "my.Kana"}}, {}, "characters_class Kana is unknown"),
     ({"characters": None}, {}, "has no characters; expected the config.json that Coqui wrote"),
-    ({"characters": CHARACTERS | {"characters_class": "x.Graphemes", "is_sorted": False}}, {}, "the order of their ids is unknown; expected is_sorted"),
+    ({"characters": CHARACTERS | {"characters_class": "x.Graphemes", "is_sorted": False}}, {},
+     "the order of their ids is unknown; expected is_sorted"),
     ({"characters": {"characters_class": "x.BaseVocabulary", "vocab_dict": list("abcdefghij")}}, {},
      "no symbol is the blank"),
     ({"enable_eos_bos_chars": True}, {}, "has enable_eos_bos_chars, but its symbols lack characters.bos None"),
