@@ -93,7 +93,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         "test": ["pytest-xdist", "ruff", "nbclient", "nbformat", "ipykernel",
-                 "pyyaml", "pyloudnorm", "scikit-learn", "textgrid", "srt", "webvtt-py",
+                 "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
                  "uroman", *CLIENTS, *EVALUATE, "pysptk", "jiwer", "selenium", "pillow", "ray"],
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,

@@ -359,9 +359,9 @@ def interruptible() -> None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Context in which Ctrl-C is ignored; processes started within ignore it for good, and are ended by this one.
+    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
 
-    A terminal sends it to all processes, and each would print a traceback.
+    A terminal sends it to all of them, and each would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone may set this
         yield

@@ -183,7 +183,7 @@ class _ProcessPool:
             self._held.append(shard)
             return
         try:
-            with _interrupts_blocked():  # inherited by new processes: Ctrl-C is for the main one
+            with _interrupts_blocked():  # which the new processes inherit: Ctrl-C is for the main one
                 future = self._pool.submit(_results, self._function, shard.items)
         except BrokenProcessPool as error:  # it died in the meantime
             future = Future()
@@ -330,7 +330,7 @@ def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Context in which Ctrl-C is delayed; processes started within never receive it."""
+    """Within it Ctrl-C waits; processes that are started within it do not get it at all."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -17,7 +17,7 @@ import torch
 
 from checkpoint import Weights
 from evaluation.scorecard import Interval, Scorecard
-from formats.onnx_voice import LoadedVoice
+from formats.onnx_voice import LoadedVoice as Loaded
 
 MARK = "<!-- voice card by export.py -->"  # tells a card that may be replaced from somebody's own text
 LISTED_SPEAKERS = 20
@@ -40,8 +40,7 @@ class Beside(NamedTuple):
     curves: bool = False  # curves.png
 
 
-def text_of(voice: LoadedVoice, weights: Weights, name: str, card: Card, scores: Scorecard | None, beside: Beside,
-            ) -> str:
+def text_of(voice: Loaded, weights: Weights, name: str, card: Card, scores: Scorecard | None, beside: Beside) -> str:
     """The card as Markdown.
 
     Args:
@@ -79,7 +78,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _front_matter(voice: LoadedVoice, card: Card) -> str:
+def _front_matter(voice: Loaded, card: Card) -> str:
     """What catalogues of models read, as YAML; JSON's strings are YAML's."""
     lines = [f"language: {voice.config.data.language.partition('-')[0]}", "pipeline_tag: text-to-speech",
              "tags: [text-to-speech, vits]"]
@@ -89,14 +88,14 @@ def _front_matter(voice: LoadedVoice, card: Card) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _summary(voice: LoadedVoice) -> str:
+def _summary(voice: Loaded) -> str:
     data = voice.config.data
     names = ", ".join(voice.speakers[:LISTED_SPEAKERS]) + (", ..." if voice.speakers[LISTED_SPEAKERS:] else "")
     who = f"{len(voice.speakers)} speakers ({names})" if voice.speakers else "one speaker"
     return f"A VITS voice: text to speech, {who}, language `{data.language}`, {data.sampling_rate} Hz."
 
 
-def _use(voice: LoadedVoice, name: str, has_graph: bool) -> str:
+def _use(voice: Loaded, name: str, has_graph: bool) -> str:
     name = shlex.quote(name)
     speaker = next(iter(voice.speakers), "")
     is_plain = speaker.isprintable() and "`" not in speaker  # or it would leave the line, or the block
@@ -109,7 +108,7 @@ def _use(voice: LoadedVoice, name: str, has_graph: bool) -> str:
     return "```bash\n" + "\n".join(commands) + "\n```"
 
 
-def _facts(voice: LoadedVoice, weights: Weights) -> str:
+def _facts(voice: Loaded, weights: Weights) -> str:
     config = voice.config
     train, data, model = config.train, config.data, config.model
     cleaners = ", ".join(data.text_cleaners) or "none"

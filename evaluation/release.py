@@ -24,8 +24,9 @@ from evaluation import curves
 from evaluation.card import Card
 from evaluation.report.report import METRICS
 from evaluation.scorecard import Scorecard
-from formats import ExportResult
-from formats.onnx_voice import LoadedVoice, compare, load_voice, probe
+from formats import ExportResult as Written
+from formats.onnx_voice import LoadedVoice as Loaded
+from formats.onnx_voice import compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
 from formats.quantisation import quantised, share_weights
 from utils import staged, write_text_atomic
@@ -48,7 +49,7 @@ class Form(NamedTuple):
     quantise: str | None = None  # how the graph is narrowed, of quantisation.KINDS
 
 
-def write(weights: Weights, folder: Path, card: Card, form: Form) -> ExportResult:
+def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
     """A release, with discriminators if the weights have them; another release in the folder is replaced.
 
     Raises:
@@ -80,7 +81,7 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> ExportResul
         files.append(made / CARD_FILE)
         size = sum(file.stat().st_size for file in files) / 1e6
     files = [folder / file.name for file in files]
-    return ExportResult(files, (*checks, f"{len(files)} files, {size:.1f} MB"))
+    return Written(files, (*checks, f"{len(files)} files, {size:.1f} MB"))
 
 
 def check_folder(folder: Path) -> None:
@@ -98,7 +99,7 @@ def check_folder(folder: Path) -> None:
                          "graph to it)")
 
 
-def write_lists(voice: LoadedVoice, folder: Path) -> list[Path]:
+def write_lists(voice: Loaded, folder: Path) -> list[Path]:
     """symbols.txt, a symbol a line by id; and speakers.json, ids by name, where there are several."""
     symbols = folder / SYMBOLS_FILE
     write_text_atomic(symbols, "".join(cards.symbol_line(row, symbol) for row, symbol in
@@ -111,7 +112,7 @@ def write_lists(voice: LoadedVoice, folder: Path) -> list[Path]:
     return [symbols, speakers]
 
 
-def spoken(voice: LoadedVoice, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def spoken(voice: Loaded, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """What torch says of what a `Probe` asks: wav [1, 1, S] and durations [1, L] in frames."""
     model, given = voice.model, {name: torch.from_numpy(value) for name, value in feeds.items()}
     ids, scales = given["text_ids"], given["scales"]
@@ -141,12 +142,12 @@ def _check_range(weights: Weights) -> None:
                              f"{LARGEST_HALF:.0f}; leave --half out")
 
 
-def _write_graph(weights: Weights, folder: Path, quantise: str | None) -> ExportResult:
+def _write_graph(weights: Weights, folder: Path, quantise: str | None) -> Written:
     """voice.onnx and voice.json; of narrower weights only the narrow file."""
     written = write_onnx(weights, folder)
     if quantise is None:
-        return ExportResult(written.files, tuple(f"the graph: {check}" for check in written.checks))
+        return Written(written.files, tuple(f"the graph: {check}" for check in written.checks))
     narrow = quantised(folder / GRAPH_FILE, quantise)
     narrow.files[0].replace(folder / GRAPH_FILE)
-    return ExportResult(written.files, (*(f"the graph before {quantise}: {check}" for check in written.checks),
-                                        *narrow.checks, f"{narrow.files[0].name} became {GRAPH_FILE}"))
+    return Written(written.files, (*(f"the graph before {quantise}: {check}" for check in written.checks),
+                                   *narrow.checks, f"{narrow.files[0].name} became {GRAPH_FILE}"))

@@ -40,7 +40,6 @@ class FormatInfo(NamedTuple):
     discriminators: bool
     optimizers: bool
     symbols: str  # what of the text front-end is stored, and where
-    writer: str = "write"  # function of the module
 
 
 FORMATS: dict[str, FormatInfo] = {
@@ -51,8 +50,7 @@ FORMATS: dict[str, FormatInfo] = {
     "piper-checkpoint": FormatInfo("piper_checkpoint", True, False, True, True, False, "config.json: phoneme_id_map"),
     "piper-onnx": FormatInfo("piper_onnx", True, False, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "onnx": FormatInfo("onnx_voice", False, True, True, False, False, "voice.json: symbols, cleaners, language"),
-    "onnx-streaming": FormatInfo("onnx_voice", False, True, True, False, False, "voice.json, as onnx",
-                                 "write_streaming"),
+    "onnx-streaming": FormatInfo("onnx_voice", False, True, True, False, False, "voice.json, as onnx"),
     "piper": FormatInfo("piper_voice", False, True, True, False, False, "voice.onnx.json: phoneme_id_map"),
     "torchscript": FormatInfo("torchscript", False, True, True, False, False, "voice.json, as onnx"),
     "sherpa-onnx": FormatInfo("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
@@ -201,9 +199,12 @@ def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None
     if name in FORMATS and not FORMATS[name].writes:
         raise FormatError(f"{name} can be read, not written; can be written: "
                           f"{', '.join(each for each, info in FORMATS.items() if info.writes)}")
-    writer = getattr(module_of(name), FORMATS[name].writer)
+    module = module_of(name)
     with staged(folder) as made:
-        written = writer(weights, made) if words is None else writer(weights, made, words)
+        options = {} if words is None else {"words": words}
+        if name == "onnx-streaming":
+            options["streaming"] = True
+        written = module.write(weights, made, **options)
         for kind in quantise:
             narrow = quantised(made / "voice.onnx", kind)
             written = ExportResult(written.files + narrow.files, written.checks + narrow.checks)

@@ -1,7 +1,7 @@
 """Export as this project's own ONNX voice: text ids to waveform in one graph, or in two for streaming.
 
-    write(checkpoint.read_weights(run), Path("folder"))            # voice.onnx and voice.json
-    write_streaming(checkpoint.read_weights(run), Path("folder"))  # encoder.onnx, decoder.onnx and voice.json
+    write(checkpoint.read_weights(run), Path("folder"))                  # voice.onnx and voice.json
+    write(checkpoint.read_weights(run), Path("folder"), streaming=True)  # encoder.onnx, decoder.onnx and voice.json
 
     session = onnxruntime.InferenceSession("folder/voice.onnx")
     wav, durations = session.run(["wav", "durations"], {"text_ids": ids})   # float32 [1, 1, S], int64 [1, L] in frames
@@ -65,13 +65,15 @@ class Probe(NamedTuple):
     durations: np.ndarray  # int64 [1, L]
 
 
-def write(weights: Weights, folder: Path) -> ExportResult:
-    """Write voice.onnx and voice.json.
+def write(weights: Weights, folder: Path, streaming: bool = False) -> ExportResult:
+    """Write voice.onnx, or encoder.onnx and decoder.onnx for streaming; and voice.json.
 
     Raises:
         FormatError: the voice has a part of a plugin, or a library is missing.
     """
     voice = load_voice(weights)
+    if streaming:
+        return _write_streaming(voice, folder)
     graph = Graph()
     latent = latent_of(graph, voice.model, _inputs(graph, voice))
     graph.output("wav", waveform_of(graph, voice.model, latent.z, latent.speaker), np.float32, [1, 1, "samples"])
@@ -89,15 +91,11 @@ def write(weights: Weights, folder: Path) -> ExportResult:
     return ExportResult([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
 
 
-def write_streaming(weights: Weights, folder: Path) -> ExportResult:
+def _write_streaming(voice: LoadedVoice, folder: Path) -> ExportResult:
     """Write encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to samples) and voice.json.
 
     A frame's samples depend on `context_frames` on either side; `synthesis.streaming.plan` takes that into account.
-
-    Raises:
-        FormatError: as for `write`.
     """
-    voice = load_voice(weights)
     channels = voice.config.model.inter_channels + (N_CONTOUR if voice.model.pitch is not None else 0)
     encoder, decoder = Graph(), Graph()
     latent = latent_of(encoder, voice.model, _inputs(encoder, voice))

@@ -25,7 +25,7 @@ from formats.onnx_voice import LoadedVoice, compare, load_voice, metadata_of, pr
 from utils import write_text_atomic
 
 PHONEMIZING = frozenset({"espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
-"""Cleaners that use espeak-ng, as Piper itself does."""
+"""Cleaners that ask espeak-ng, as Piper does by itself."""
 MARKS = "_^$"  # pad, beginning, end: Piper's own
 
 

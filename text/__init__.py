@@ -102,7 +102,7 @@ class TextProcessor:
                    data.begin_end)
 
     def clean(self, lines: list[str]) -> list[str]:
-        """Apply all cleaners in order to written lines; many lines at once are faster than single ones."""
+        """Written lines -> as many lines of symbols, through all cleaners in order. Give many lines at once."""
         for name in self.cleaners:
             lines = get_cleaner(name)(lines, self.language)
         if DROPPING.isdisjoint(self.cleaners):

@@ -75,7 +75,7 @@ _NOT_SPOKEN = {"Tagalog (Filipino)": "tl fil tgl tagalog filipino pilipino", "No
 
 def phonemize(lines: list[str], language: str, with_stress: bool = True,
               preserve_punctuation: bool = True) -> list[str]:
-    """Phonemes in IPA, one line for each line (empty for an empty one).
+    """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
 
     Args:
         lines: any text; pictographs become spaces. One call with many lines is faster than many calls.
@@ -91,7 +91,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True,
         fewest = 1 if language.startswith("en") else 2  # commas of a list
         lines = [_COMMAS.sub(lambda numbers: _parted(numbers[0], fewest), _readable(line)) for line in lines]
         pieces = [_MARKS.split(line) if preserve_punctuation else [_MARKS.sub(" ", line)] for line in lines]
-        # Odd elements are marks. phonemizer's time is quadratic in the length of a run of spaces.
+        # The odd ones are marks. phonemizer takes time in proportion to the square of a run of spaces.
         chunks = [re.sub(r"\s{2,}", " ", piece) for line in pieces for piece in line[::2]]
         spoken = iter(backend.phonemize(chunks, strip=True))
     phonemes = []

@@ -97,7 +97,7 @@ class Lexicon:
         return applied
 
     def _split(self, stretch: Spoken) -> Iterator[Spoken]:
-        """The parts of a segment; white space is at the end of the part before it."""
+        """The stretch in pieces; as everywhere, white space stands at the end of the piece before it."""
         tokens = list(_tokens(stretch.text))
         done = index = 0
         while index < len(tokens):
