@@ -88,7 +88,7 @@ def test_the_graph_says_what_torch_says_of_the_same_noise(tmp_path, kind):
                                   "harmonic"])
 def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     weights = untrained(*KINDS[kind])
-    onnx_voice.write_streaming(weights, tmp_path)
+    onnx_voice.write(weights, tmp_path, streaming=True)
     wanted = onnx_voice.probe(onnx_voice.load_voice(weights))
     latent = run(tmp_path / "encoder.onnx", wanted.feeds)
     durations, predicted = latent.pop("durations"), latent.pop("predicted_durations")

@@ -46,7 +46,7 @@ def write_voice(folder, *overrides):
     checkpoint.save(folder / "run", 0, {"config": settings.to_dict(config), "generator": model.state_dict()})
     weights = checkpoint.read_weights(folder / "run")
     onnx_voice.write(weights, folder / "whole")
-    onnx_voice.write_streaming(weights, folder / "split")
+    onnx_voice.write(weights, folder / "split", streaming=True)
     return folder
 
 
