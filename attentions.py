@@ -1,4 +1,4 @@
-"""The text encoder's transformer: self-attention that knows relative positions within a window (Shaw et al. 2018)."""
+"""The text encoder's transformer: self-attention with relative positions in a window (Shaw et al. 2018)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modules import LayerNorm
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head self-attention; keys and values get a learned vector for each offset of at most `window` tokens."""
+    """Multi-head self-attention with learned key and value vectors for each offset up to `window` tokens."""
 
     def __init__(self, channels: int, n_heads: int, window: int, p_dropout: float):
         super().__init__()
@@ -34,7 +34,7 @@ class RelativeAttention(nn.Module):
             nn.init.xavier_uniform_(conv.weight)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[B, C, L] -> [B, C, L]; tokens beyond the mask are neither looked at nor meaningful."""
+        """[B, C, L] -> [B, C, L]; masked tokens are not attended to, and their outputs are undefined."""
         query, key, value = (self._split_heads(conv(x)) for conv in (self.conv_q, self.conv_k, self.conv_v))
         query = query / math.sqrt(query.shape[-1])
         scores = query @ key.mT + self._relative_scores(query)  # [B, H, L, L]
@@ -48,7 +48,7 @@ class RelativeAttention(nn.Module):
         return x.unflatten(1, (self.n_heads, -1)).mT
 
     def _relative_scores(self, query: Tensor) -> Tensor:
-        """What each query thinks of the offset to each key; zero outside the window: [B, H, L, D] -> [B, H, L, L]."""
+        """Scores of the offsets from queries to keys, zero outside the window: [B, H, L, D] -> [B, H, L, L]."""
         by_offset = query @ self.emb_rel_k.mT  # [B, H, L, 2W + 1]
         position = torch.arange(query.shape[2], device=query.device)
         offset = position[None, :] - position[:, None]  # [L, L], key minus query
@@ -56,7 +56,7 @@ class RelativeAttention(nn.Module):
         return by_offset.gather(-1, index) * (offset.abs() <= self.window)
 
     def _relative_values(self, weights: Tensor) -> Tensor:
-        """The offsets' value vectors, weighted: [B, H, L, L] -> [B, H, L, D]."""
+        """Sums of the offsets' value vectors by attention weights: [B, H, L, L] -> [B, H, L, D]."""
         length = weights.shape[-1]
         position = torch.arange(length, device=weights.device)
         offset = torch.arange(-self.window, self.window + 1, device=weights.device)
@@ -77,7 +77,7 @@ class FeedForward(nn.Module):
         self.drop = nn.Dropout(p_dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Masked before each convolution, so that padding leaks nothing."""
+        """Mask before each convolution, so that padding has no influence."""
         hidden = self.drop(F.relu(self.conv_1(F.pad(x * mask, self.padding))))
         return self.conv_2(F.pad(hidden * mask, self.padding)) * mask
 

@@ -1,12 +1,12 @@
-"""Turn somebody else's voice into a run of this project.
+"""Convert a voice of another project into a run or a release of this one.
 
-    python convert.py logs/ljs_base -o runs/ljs          # python train.py -m runs/ljs goes on with it
-    python convert.py mms/ron -o runs/ron                # and python synthesize.py -m runs/ron speaks with it
+    python convert.py logs/ljs_base -o runs/ljs          # then python train.py -m runs/ljs continues its training
+    python convert.py mms/ron -o runs/ron                # then python synthesize.py -m runs/ron speaks with it
     python convert.py en_US-joe-medium.onnx -o joe       # a Piper voice, with its .onnx.json beside it
     python convert.py en_US-joe-medium.onnx -o joe --teach-posterior filelists/en_sentences.txt
     python convert.py G_100000.pth --config ljs_base.json --set data.training_files=data/ljs/train.txt -o runs/ljs
 
-Where there are no discriminators, what is written is a release, which speaks and which a new run can start from.
+A voice without discriminators becomes a release, which can speak and from which a new run can start.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:  # seconds of imports, once the arguments are right
 
 
 def write_run(imported: ImportedVoice, run_dir: Path) -> list[Path]:
-    """A run folder with one checkpoint, as if the voice had been trained here.
+    """Write a run folder with one checkpoint, as if the voice had been trained here; returns its files.
 
     Raises:
-        ValueError: there are checkpoints in the folder, or somebody's config.json.
+        ValueError: there are checkpoints in the folder, or a config.json.
     """
     import torch
 
@@ -42,7 +42,7 @@ def write_run(imported: ImportedVoice, run_dir: Path) -> list[Path]:
 
     if checkpoint.newest(run_dir) is not None:
         raise ValueError(f"{run_dir} holds checkpoints already; name a new folder")
-    if (run_dir / "config.json").exists():  # such as that of the voice that is read
+    if (run_dir / "config.json").exists():  # such as that of the voice itself
         raise ValueError(f"{run_dir} holds a config.json already; name a new folder")
     config, source = imported.config, Path("the converted voice")
     networks = new_networks(config, len(TextProcessor.from_config(config.data).symbols), torch.device("cpu"))
@@ -60,7 +60,7 @@ def write_run(imported: ImportedVoice, run_dir: Path) -> list[Path]:
 
 
 def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Our updater's state with somebody's moments and learning rate; how the optimizer computes stays ours."""
+    """The state of an updater with imported moments and learning rate; other settings of the optimizer stay."""
     optimizer = own["optimizer"]
     [group] = optimizer["param_groups"]
     return {**own, "optimizer": {"state": theirs["state"],
@@ -68,7 +68,7 @@ def _with_moments(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]
 
 
 def write_release(imported: ImportedVoice, folder: Path) -> list[Path]:
-    """A release folder: what speaks, and nothing of a training; with a card if the voice's makers say what it is."""
+    """Write a release folder, with a card if data or licence of the voice are stated; returns its files."""
     import checkpoint
     from evaluation import release
     from evaluation.card import CardInfo
@@ -82,7 +82,7 @@ def write_release(imported: ImportedVoice, folder: Path) -> list[Path]:
 
 
 def with_posterior(imported: ImportedVoice, texts: Path, steps: int) -> ImportedVoice:
-    """The voice with a posterior encoder, which learned from what the voice itself says of texts, a line each.
+    """The voice with a posterior encoder trained on its own speech for the lines of a text file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -103,30 +103,30 @@ def with_posterior(imported: ImportedVoice, texts: Path, steps: int) -> Imported
     if "enc_q" not in model.leave_out(imported.generator):
         raise ValueError("--teach-posterior: the voice has a posterior encoder already; leave it out")
     model.load_state_dict(imported.generator)
-    examples, meant = [], config.speaking
+    examples, defaults = [], config.speaking
     lines = [line.strip() for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for i, said in enumerate(tqdm(text.clean(lines), "the voice speaks", unit="line", disable=None)):
-        ids = text.encode_lenient(said).ids
+    for i, cleaned in enumerate(tqdm(text.clean(lines), "synthesizing", unit="line", disable=None)):
+        ids = text.encode_lenient(cleaned).ids
         speaker = torch.tensor([i % config.data.n_speakers]) if config.multispeaker else None
-        out = model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker, noise_scale=meant.noise_scale,
-                          noise_scale_duration=meant.noise_scale_duration, noise=SeededNoise([i]))
+        out = model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker, noise_scale=defaults.noise_scale,
+                          noise_scale_duration=defaults.noise_scale_duration, noise=SeededNoise([i]))
         if out.z.shape[2] >= posterior.FRAMES:
             with torch.no_grad():
                 g = model.speaker_embedding(speaker)
             examples.append(posterior.SpokenExample(spectrogram(out.wav[:, 0], config.data)[0], out.z[0],
                                                None if g is None else g[0]))
     if not examples:
-        raise ValueError(f"{texts}: of {len(lines)} lines none is spoken for {posterior.FRAMES} frames; "
-                         "expected sentences, some hundred of them")
-    left = list(tqdm(posterior.fit_posterior(model, config, examples, steps), "teaching", steps, disable=None))
-    print(f"posterior encoder: of the latents' variance {sum(left[-10:]) / len(left[-10:]):.0%} are not explained, "
-          f"after {steps} steps on {len(examples)} sentences")
+        raise ValueError(f"{texts}: none of {len(lines)} lines is as long as {posterior.FRAMES} frames of "
+                         "speech; expected some hundred sentences")
+    left = list(tqdm(posterior.fit_posterior(model, config, examples, steps), "training", steps, disable=None))
+    print(f"posterior encoder: {sum(left[-10:]) / len(left[-10:]):.0%} of the latents' variance unexplained after "
+          f"{steps} steps on {len(examples)} sentences")
     taught = {name: tensor.detach() for name, tensor in model.state_dict().items() if name.startswith("enc_q.")}
     return imported._replace(generator={**imported.generator, **taught})
 
 
-def found(imported: ImportedVoice) -> str:
-    """What a voice is, in a few words."""
+def description(imported: ImportedVoice) -> str:
+    """A short description of a voice."""
     config = imported.config
     table = config.data.symbols if isinstance(config.data.symbols, str) else f"{len(config.data.symbols)} of its own"
     counts = {part: sum(tensor.numel() for tensor in tensors.values()) / 1e6 for part, tensors in (
@@ -140,22 +140,22 @@ def found(imported: ImportedVoice) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    readable = [name for name, carries in formats.FORMATS.items() if carries.reads]
+    """Parse the command line."""
+    readable = [name for name, info in formats.FORMATS.items() if info.reads]
     parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the file or the folder")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="the folder to write")
-    parser.add_argument("--config", type=Path, help="its JSON, where it does not lie beside it")
-    parser.add_argument("--from", dest="name", choices=readable, help="its format; default: seen by its content")
-    parser.add_argument("--teach-posterior", type=Path, metavar="TEXTS", help="to a voice that only speaks: a "
-                        "posterior encoder, from what the voice says of a file's lines; takes minutes")
-    parser.add_argument("--posterior-steps", type=int, default=300, metavar="N", help="of teaching (default 300)")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder of the voice")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="folder to write")
+    parser.add_argument("--config", type=Path, help="the voice's JSON, if that is not beside it")
+    parser.add_argument("--from", dest="name", choices=readable, help="its format (default: recognised by content)")
+    parser.add_argument("--teach-posterior", type=Path, metavar="TEXTS", help="add a posterior encoder to a "
+                        "voice without one, trained on its speech for the lines of a file; takes minutes")
+    parser.add_argument("--posterior-steps", type=int, default=300, metavar="N", help="of that training (default 300)")
     settings.add_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, write, and say what."""
+    """Convert a voice and print what was written."""
     args = parse_arguments()
     set_up_logging(None, is_main=True)
     with user_errors():
@@ -164,7 +164,7 @@ def main() -> None:
         config = settings.from_dict(settings.to_dict(imported.config), args.overrides)
         imported = imported._replace(config=config)
         load_plugins(config.model.plugins)  # only --set can name them: no format brings any along
-        print(printable(f"{args.source}: {name}, {found(imported)}"))
+        print(printable(f"{args.source}: {name}, {description(imported)}"))
         for note in imported.notes:
             print(f"note: {printable(note)}")
         if args.teach_posterior:

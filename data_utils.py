@@ -163,7 +163,7 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
     _report(filelist_path, audio.samples[kept], left_out, config)
     speaker_ids = columns.speaker_ids[kept] if config.multispeaker else None
     return UtteranceDataset(Entries(columns.wav_paths, columns.symbols, kept, audio.samples[kept], speaker_ids,
-                                    folder, text.spread), data, left_out)
+                                    folder, text.add_special_ids), data, left_out)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Export a trained voice: releases and files of other projects.
+"""Export a trained voice as a release or in another project's format.
 
     python export.py -m runs/demo -o demo_voice --data "LJ Speech" --licence "public domain"     # a release
-    python export.py -m runs/demo -o demo_voice --with-discriminators        # others can train it further
-    python export.py -m runs/demo -o demo_voice --half --with onnx --quantise int8     # small, and speaks without torch
+    python export.py -m runs/demo -o demo_voice --with-discriminators        # for further training
+    python export.py -m runs/demo -o demo_voice --half --with onnx --quantise int8     # small, runs without torch
     python export.py -m runs/demo --to huggingface -o demo_hf --zip                    # and demo_hf.zip
-    python export.py -m runs/demo --to onnx -o demo_onnx --quantise fp16 int8          # narrower copies too
+    python export.py -m runs/demo --to onnx -o demo_onnx --quantise fp16 int8          # and quantised copies
     python export.py -m runs/demo --to torchscript -o demo_cpp                         # for C++: examples/cpp
-    python export.py -m runs/demo --to sherpa-onnx -o demo_sherpa --words words.txt    # for the lexicon
+    python export.py -m runs/demo --to sherpa-onnx -o demo_sherpa --words words.txt    # words of its lexicon
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ CARD_OPTIONS = ("title", "data", "licence", "limits", "scorecard")  # fields of 
 
 
 def export(args: argparse.Namespace) -> ExportResult:
-    """Write the files.
+    """Write the files that the arguments ask for.
 
     Raises:
-        ValueError: the format cannot hold this voice or its discriminators, or the folder is in use.
+        ValueError: the format cannot hold this voice, or the discriminators.
     """
     import checkpoint  # seconds of imports, once the arguments are right
     from synthesis.base import find_voice
@@ -46,8 +46,8 @@ def export(args: argparse.Namespace) -> ExportResult:
     if args.words is not None and args.to != "sherpa-onnx":
         raise ValueError(f"--words fills the lexicon of sherpa-onnx; {args.to} has none: leave it out")
     check_release(args)
-    carries = formats.FORMATS.get(args.to)
-    if args.with_discriminators and carries is not None and not carries.discriminators:
+    info = formats.FORMATS.get(args.to)
+    if args.with_discriminators and info is not None and not info.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
     weights = formats.read_weights(find_voice(args.run), args.raw)
     checkpoint.config_of(weights, (), args.trust_plugins)  # also loads, or refuses, its plugins
@@ -57,7 +57,7 @@ def export(args: argparse.Namespace) -> ExportResult:
         what = "a release" if args.to == RELEASE else args.to
         raise ValueError(f"{args.out} holds checkpoints; {what} goes to a folder of its own")
     if args.out.resolve() == weights.source.resolve().parent:
-        raise ValueError(f"{args.out} holds the voice that is read; name another folder, so that it is not overwritten")
+        raise ValueError(f"{args.out} holds the voice that is read; name another folder, or it would be overwritten")
     if not args.with_discriminators:
         weights = weights._replace(discriminators=None)
     if args.to == RELEASE:
@@ -67,10 +67,10 @@ def export(args: argparse.Namespace) -> ExportResult:
 
 
 def check_release(args: argparse.Namespace) -> None:
-    """Check the options of a release.
+    """Check that options of a release are given for one, and do not exclude each other.
 
     Raises:
-        ValueError: options without --to release, or options that do not go together.
+        ValueError: with the options at fault.
     """
     given = [f"--{name}" for name in CARD_OPTIONS if getattr(args, name)]
     given += ["--half"] * args.half + ["--int8"] * args.int8 + ["--with"] * bool(args.extras)
@@ -97,41 +97,41 @@ def write_release(weights: Weights, args: argparse.Namespace) -> ExportResult:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    forms = [RELEASE, *(name for name, carries in formats.FORMATS.items() if carries.writes)]
+    """Parse the command line."""
+    forms = [RELEASE, *(name for name, info in formats.FORMATS.items() if info.writes)]
     parser = settings.CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--run", type=Path, required=True, help="a run folder, a checkpoint, a release "
                         "folder, or the name of a voice in voices/")
-    parser.add_argument("--to", choices=forms, default=RELEASE, help="the form (default release)")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write; made as needed")
+    parser.add_argument("--to", choices=forms, default=RELEASE, help="format (default release)")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write; made if needed")
     parser.add_argument("--with-discriminators", action="store_true",
-                        help="include the discriminators, with which others can continue the training")
+                        help="also write the discriminators, for further training")
     parser.add_argument("--raw", action="store_true",
-                        help="the weights of the last step instead of their moving average; with --to published "
-                             "training continues there from weights and moments that belong together")
+                        help="weights of the last step, not their moving average; with --to published they match the "
+                             "moments, for further training there")
     parser.add_argument("--words", type=Path,
-                        help="a file of all words that a voice of phonemes can speak in sherpa-onnx")
+                        help="file of all words that a voice of phonemes needs in sherpa-onnx")
     parser.add_argument("--quantise", nargs="+", choices=("fp16", "int8", "int8-static"), default=[],
-                        help="with --to onnx: also files of narrower weights (int8-static computes so too), with "
-                             "what that changes; in a release: its graph instead of the wide one")
-    parser.add_argument("--zip", action="store_true", help="also put the folder into OUT.zip")
+                        help="with --to onnx: also write quantised copies (int8-static also computes in 8 bits) and "
+                             "measure them; in a release: write only the quantised graph")
+    parser.add_argument("--zip", action="store_true", help="also write the folder as OUT.zip")
     settings.add_trust_argument(parser)
     release = parser.add_argument_group("a release and its card, README.md")
     release.add_argument("--half", action="store_true", help="weights in 16 bits: half the size")
     release.add_argument("--int8", action="store_true",
-                         help="large weights in 8 bits: a quarter of the size; a graph shares them")
+                         help="large weights in 8 bits, a quarter of the size, shared by a graph")
     release.add_argument("--with", dest="extras", nargs="+", choices=("onnx",), default=[],
-                         help="onnx: voice.onnx too, with which the release speaks without torch")
-    release.add_argument("--title", help="of the card; default: the folder's name")
-    release.add_argument("--data", help="what the voice was trained on")
-    release.add_argument("--licence", help="of the data and of the voice")
-    release.add_argument("--limits", help="what the voice is bad at")
-    release.add_argument("--scorecard", type=Path, metavar="FOLDER", help="of evaluate.py: measures for the card")
+                         help="onnx: also write voice.onnx, for synthesis without torch")
+    release.add_argument("--title", help="title of the card (default: the folder's name)")
+    release.add_argument("--data", help="training data of the voice")
+    release.add_argument("--licence", help="licence of the data and of the voice")
+    release.add_argument("--limits", help="known weaknesses of the voice")
+    release.add_argument("--scorecard", type=Path, metavar="FOLDER", help="of evaluate.py: scores for the card")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run the command."""
+    """Export a voice and print what was written."""
     args = parse_arguments()
     set_up_logging(None, is_main=True)
     with user_errors():
@@ -144,9 +144,9 @@ def main() -> None:
 
 
 def zipped(folder: Path) -> Path:
-    """Zip the folder into a file beside it, with all paths below the folder's name.
+    """Write the folder as a zip file beside it, with all entries below the folder's name.
 
-    ExportResult whole or not at all; the same files give the same bytes, since order and times are fixed.
+    The file is written atomically and reproducible: sorted, without times.
     """
     folder = folder.resolve()
     target = folder.with_name(folder.name + ".zip")

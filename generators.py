@@ -1,6 +1,6 @@
-"""Latent -> waveform: HiFi-GAN as published, and for slow machines a ConvNeXt stack with an inverse-STFT head.
+"""Generators from latent to waveform: HiFi-GAN as published, and faster ConvNeXt stacks with inverse-STFT head.
 
-That stack alone, or with harmonics whose pitch the latent tells.
+The ConvNeXt stack is used alone, or with harmonics whose pitch is part of the latent.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _context_of_hifigan(model: ModelConfig) -> int:
                 for kernel, dilations in zip(model.resblock_kernel_sizes, model.resblock_dilation_sizes))
     for rate, kernel in reversed(list(zip(model.upsample_rates, model.upsample_kernel_sizes))):
         first, last = first - reach, last + reach
-        padding = (kernel - rate) // 2  # output o hears inputs i with o = i * rate - padding + j, 0 <= j < kernel
+        padding = (kernel - rate) // 2  # output o depends on inputs i with o = i * rate - padding + j, 0 <= j < kernel
         first, last = -((kernel - 1 - padding - first) // rate), (last + padding) // rate
     return max(3 - first, last + 3)  # conv_pre
 
@@ -100,7 +100,7 @@ class IstftGenerator(nn.Module):
         return self.head(self.hidden(z, g))
 
     def hidden(self, z: Tensor, g: Tensor | None = None) -> Tensor:
-        """What the head hears, [B, T, width]."""
+        """Input of the head, [B, T, width]."""
         x = self.embed(z)
         if g is not None:
             x = x + self.cond(g)
@@ -112,7 +112,7 @@ class IstftGenerator(nn.Module):
 
 @GENERATORS.register("harmonic")
 class HarmonicGenerator(IstftGenerator):
-    """The same, and harmonics of the pitch through a filter that the stack draws anew for each frame.
+    """IstftGenerator with added harmonics of the pitch, filtered by the stack for each frame.
 
     Harmonics whose phase runs on are a neural source-filter model's (Wang, Takaki and Yamagishi 2019); to filter them
     as spectra is HiFTNet's (Li, Han and Mesgarani 2023). What they change: docs/lab/harmonic-generator.md.
@@ -134,7 +134,7 @@ class HarmonicGenerator(IstftGenerator):
 
 
 class HarmonicFilter(nn.Module):
-    """Loudness and phase of the harmonics in `BANDS` + 1 places, straight lines between them."""
+    """Harmonics of the pitch with loudness and phase at `BANDS` + 1 frequencies, linear in between."""
 
     BANDS = 64
     QUIET = -3.0  # log of the gain at first

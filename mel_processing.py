@@ -1,4 +1,4 @@
-"""Waveform -> linear spectrogram -> log-mel, as published: reflect padding, magnitude with a floor, slaney mels.
+"""Linear and log-mel spectrograms as published: reflect padding, magnitude with a floor, slaney mel filters.
 
 And back, without a network: Griffin-Lim.
 """
@@ -39,7 +39,7 @@ def _filterbank(
         try:
             torchaudio = import_package("torchaudio", beside="torch")  # slow to import, and speaking needs no mels
         except PackageError as error:
-            logger.warning("%s; librosa makes the mel filters, which are the same", error)
+            logger.warning("%s; librosa makes the mel filters instead, with equal values", error)
             torchaudio = None
         if torchaudio is None or sampling_rate % 2:  # torchaudio rounds half of it down, which moves every filter
             filters = import_package("librosa.filters").mel(
@@ -98,7 +98,7 @@ def mel_spectrogram(wav: Tensor, data: DataConfig) -> Tensor:
 
 
 def _reflect(wav: Tensor, padding: int) -> Tensor:
-    """Mirror both ends; a wav too short to mirror is lengthened by silence first."""
+    """Pad both ends by reflection; a wav that is too short is lengthened by silence first."""
     if wav.shape[1] <= padding:
         wav = F.pad(wav, (0, padding + 1 - wav.shape[1]))
     return F.pad(wav[:, None], (padding, padding), mode="reflect")[:, 0]
@@ -114,7 +114,7 @@ def _mirror_ends(wav: Tensor, lengths: Tensor, padding: int) -> Tensor:
 
 
 def griffin_lim(wav: np.ndarray, data: DataConfig, iterations: int = 60) -> np.ndarray:
-    """The sound [S] with the log-mels of wav [S], and phases found by Griffin and Lim's iterations.
+    """Griffin-Lim: a waveform [S] from the log-mels of wav [S], with estimated phases.
 
     What a voice loses that has its mels right and its phases from no network. The mels are inverted by non-negative
     least squares. Sounds too short for a frame become silence.

@@ -406,7 +406,8 @@ class SynthesizerTrn(nn.Module):
         if self.pitch is None or measured is None:
             return self.with_pitch(z, mask), z.new_zeros((), dtype=torch.float32)
         predicted = self.pitch(z)
-        return with_contour(z, predicted.teacher_forced(measured), mask, self.data), pitch_loss(predicted, measured, mask)
+        contour = predicted.teacher_forced(measured)
+        return with_contour(z, contour, mask, self.data), pitch_loss(predicted, measured, mask)
 
     def with_pitch(self, z: Tensor, mask: Tensor) -> Tensor:
         """Generator's input of a latent: z [B, C, T] itself, or with the contour of its pitch (see pitch.py)."""

@@ -38,7 +38,7 @@ def _publish_weight_norm_names(module: nn.Module, state_dict: dict, prefix: str,
 
 
 def fold_weight_norm(module: nn.Module) -> None:
-    """Replace every weight-normalised weight below `module` by its value: the same function, faster, not trainable."""
+    """Replace weight-normalised weights below `module` by their values: the same function, faster, not trainable."""
     for part in module.modules():
         if parametrize.is_parametrized(part, "weight"):
             # Not parametrize.remove_parametrizations: deep copies share the class that it would take the weight from.
@@ -49,7 +49,7 @@ def fold_weight_norm(module: nn.Module) -> None:
 
 
 def in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a module's method: under autocast it computes in float32, and so do all layers that it calls.
+    """Decorator of a module's method that disables autocast: it and its layers compute in float32.
 
     Wanted where rounding would be seen: logarithms of determinants, phases. Without autocast it does nothing.
     """

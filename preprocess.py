@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command is None:
             if not args.filelists:
                 parser.error("no command; expected check, to examine a corpus, or ljspeech, vctk, folder, filelist, "
-                         "espeak or flite, to prepare one, or --filelists, to clean texts")
+                             "espeak or flite, to prepare one, or --filelists, to clean texts")
             processor = text_processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0

@@ -101,6 +101,7 @@ setup(
         "evaluate": EVALUATE,
         "ray": ["ray>=2.60"],
         "uroman": ["uroman>=1.3.1"],
+        "new-voices": ["scikit-learn>=1.7"],  # only for speakers such as new:7
         "loudness": ["pyloudnorm>=0.2"],
         "onnx": ["onnx>=1.23", "onnxruntime>=1.23"],
         "numba": ["numba>=0.68"],

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, seeds, logging, messages of errors, parts by name, memory.
+"""Utilities: atomic files, seeds, logging, error messages, registries and plugins, interrupts, memory.
 
     with user_errors(): ...                         # a command: a user's mistake becomes one message
     write_text_atomic("out/list.txt", "a line\n")
@@ -89,7 +89,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def errors_named(name: str | os.PathLike, temporary: Path | None = None) -> Iterator[None]:
-    """Within it an OSError that names no file (a full disk's does not), or only the temporary one, names `name`."""
+    """Context in which an OSError without a file name, or with that of the temporary file, gets the name `name`."""
     try:
         yield
     except OSError as error:
@@ -99,7 +99,7 @@ def errors_named(name: str | os.PathLike, temporary: Path | None = None) -> Iter
 
 
 def described(error: BaseException) -> str:
-    """An error's message; of the system's own errors the file and the reason, without their number."""
+    """An error's message; for an OSError the file and the reason, without its number."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
@@ -160,14 +160,14 @@ def _exchange(folder: Path, made: Path, before: Path, stale: Sequence[str]) -> N
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within it no other process is within it too, on this machine or on another that sees the same file.
+    """Context with an exclusive lock on a file, also between machines that share the file.
 
-    The system holds the lock for this process, not for those that it forks, and drops it when the process ends,
-    however it ends: a file that was left behind blocks nobody. Where the file system has no locks, a warning says so.
-    Opening and closing the file elsewhere in this process would drop it too.
+    The system holds the lock for this process, not for its forks, and releases it when the process ends in any way, so
+    that a file left behind does not block others. A file system without locks causes a warning. Opening and closing the
+    file elsewhere in this process releases the lock too.
 
     Raises:
-        BlockingIOError: another process is; the message is what that process wrote into the file: its id and host.
+        BlockingIOError: another process has the lock; the message is the file's content: that process's id and host.
     """
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -199,7 +199,7 @@ def _lock(file: TextIO) -> None:
 
 
 def drop_output(stream: IO) -> None:
-    """Let what a stream still holds go nowhere; else Python would complain of it when it ends."""
+    """Discard the buffered output of a stream, which would raise an error at exit."""
     try:
         number = stream.fileno()
     except OSError:  # no file of the system
@@ -210,17 +210,17 @@ def drop_output(stream: IO) -> None:
 
 
 class PackageError(ImportError, ValueError):
-    """A package that is not installed, or does not load; the message has the command that mends it."""
+    """A package is not installed, or does not load; the message has the command to install it."""
 
 
 def import_package(name: str, beside: str = "numpy", install: str = "", otherwise: str = "") -> ModuleType:
-    """Import an optional or compiled package, with one message where that fails.
+    """Import an optional or compiled package, or raise an error that says how to install it.
 
     Args:
         name: module, e.g. "torchaudio.functional".
-        beside: package that its compiled part has to fit; the message names both versions.
-        install: what pip should install, if that is more than the package.
-        otherwise: what to do without it, the end of the message.
+        beside: package that its compiled part depends on; the message has both versions.
+        install: argument of pip install, if that differs from the package.
+        otherwise: alternative to installing it, at the end of the message.
 
     Raises:
         PackageError: it is not installed, or does not load.
@@ -246,7 +246,7 @@ def _versioned(package: str) -> str:
 
 
 class PluginError(ValueError):
-    """Python files that a configuration names and that may not be run, or were not."""
+    """Plugin files of a configuration are not trusted, or were not loaded."""
 
 
 class Registry(Generic[Part]):
@@ -273,7 +273,7 @@ class Registry(Generic[Part]):
         """The builder of that name.
 
         Raises:
-            ValueError: nobody registered the name; the message lists the known ones.
+            ValueError: an unknown name; the message lists the known ones.
         """
         if name not in self._builders:
             name = name[:80]
@@ -285,16 +285,16 @@ class Registry(Generic[Part]):
 
 
 def check_trust(key: str, paths: Sequence[str], source: str | Path, is_trusted: bool) -> None:
-    """Refuse Python files that somebody else's configuration names; none is run here.
+    """Check that the plugin files of another's configuration are trusted; runs none of them.
 
     Args:
         key: the setting that names them, model.plugins or train.callbacks.
         paths: the files.
         source: where the configuration comes from.
-        is_trusted: the user said so, and is shown which files will run.
+        is_trusted: by the user, to whom a warning shows the files that will run.
 
     Raises:
-        PluginError: there are files, and the user did not say so.
+        PluginError: there are files, and they are not trusted.
     """
     if not paths:
         return
@@ -307,7 +307,7 @@ def check_trust(key: str, paths: Sequence[str], source: str | Path, is_trusted: 
 
 
 def load_plugins(paths: Sequence[str]) -> None:
-    """Run Python files that the user trusts, which register their parts as they are imported.
+    """Run plugin files that the user trusts; they register their parts on import.
 
     Raises:
         FileNotFoundError: a file of model.plugins is not there.
@@ -326,7 +326,7 @@ def load_plugins(paths: Sequence[str]) -> None:
 
 
 def require_plugins(paths: Sequence[str]) -> None:
-    """See that the files of model.plugins were run in this process, before a network is built of their parts.
+    """Check that the files of model.plugins were loaded in this process, before a network is built.
 
     Raises:
         PluginError: one was not.
@@ -337,7 +337,7 @@ def require_plugins(paths: Sequence[str]) -> None:
 
 
 def is_main() -> bool:
-    """Whether this process writes files and logs: the first of a job, by torchrun's environment."""
+    """Whether this is the main process, which writes files and logs (rank 0 in torchrun's environment)."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -388,7 +388,7 @@ def interrupts_ignored() -> Iterator[None]:
 
 
 def report_interrupt() -> int:
-    """Write the one line that Ctrl-C leaves on standard error, once a job; returns the exit status."""
+    """Print "interrupted" on standard error, once for a job; returns the exit status."""
     if is_main():
         print("interrupted", file=sys.stderr, flush=True)
     return INTERRUPTED
@@ -400,7 +400,7 @@ def _leave(_number: int, _frame: object) -> None:
 
 @contextlib.contextmanager
 def user_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Within it a user's mistake becomes a message on standard error and exit status 2, without a traceback.
+    """Context in which a user's mistake ends with a message on standard error and exit status 2, without traceback.
 
     Ctrl-C becomes one line and exit status 130.
 
@@ -426,7 +426,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
 
 
 def _flush_output() -> None:
-    """Write what was printed; what cannot be written is dropped with an error that names standard output."""
+    """Flush standard output; raises an OSError that names it if that fails."""
     try:
         with errors_named("standard output"):
             sys.stdout.flush()
@@ -436,14 +436,14 @@ def _flush_output() -> None:
 
 
 def _explained(error: Exception) -> str:
-    """An error's message; for a file in a folder's place, which the system calls `File exists`, what to do."""
+    """An error's message; with advice for a file in place of a folder (`File exists`)."""
     if isinstance(error, FileExistsError) and error.filename:
         return f"{error.filename} is a file, where a folder is expected; name another one"
     return described(error)
 
 
 def _note_in_log_file(error: Exception) -> None:
-    """Write an error with its traceback to the log file, if there is one; the console shows it in its own way."""
+    """Write an error with its traceback to the log file only, if there is one."""
     log = logging.getLogger("vits")
     trace = (type(error), error, error.__traceback__)
     record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "ended by an error: %s", (error,), trace)
@@ -478,30 +478,30 @@ def set_up_logging(log_path: str | os.PathLike | None, is_main: bool) -> logging
 
 
 def printable(text: object) -> str:
-    """Text as a terminal may show it: names in files of others can hold what moves its cursor or renames its window."""
+    """Text without terminal control characters, which files of others may contain."""
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
 
 
 class _Printable(logging.Formatter):
-    """Records without control characters."""
+    """Formatter that removes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
 
 
 def _process() -> str:
-    """Which process of several speaks; nothing where there is one."""
+    """The rank of this process as part of a message; empty for a single process."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     return f" in process {os.environ.get('RANK', '0')} of {world_size}" if world_size > 1 else ""
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that may fill its disk: one line on the console says so, and the run goes on without it."""
+    """A log file whose write errors are reported once on the console, without ending the run."""
 
     is_written = True
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Replace logging's traceback for each line that is lost."""
+        """Report the first error in one line, instead of a traceback for each lost line."""
         if self.is_written:
             self.is_written = False
             reason = described(sys.exc_info()[1])
@@ -509,13 +509,13 @@ class _LogFile(logging.FileHandler):
                   "there", file=sys.stderr)
 
     def close(self) -> None:
-        """Close it, even if what is left cannot be written."""
+        """Close the file, even if the rest cannot be written."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 class _Console(logging.StreamHandler):
-    """Standard error as it is when a line is written; progress bars and tests exchange it."""
+    """Handler for the current sys.stderr, which progress bars and tests replace."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -526,7 +526,7 @@ class _Console(logging.StreamHandler):
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what tensors on the CPU give back, instead of handing it to the system each time.
+    """Let the C library keep freed memory of CPU tensors, instead of returning it to the system each time.
 
     A training step frees and asks for the same gigabytes again; the system clears each page anew, which took 5 to 15 %
     of a small model's step. The most that is held stays the same. False where the C library is not glibc.
@@ -537,7 +537,7 @@ def keep_freed_memory() -> bool:
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> int | None:
-    """Most bytes that this process holds at a time while it does the work; None where nobody can tell."""
+    """Peak memory of this process in bytes during `work`; None if the system does not report it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         work()
@@ -551,7 +551,7 @@ def peak_of(work: Callable[[], object], device: torch.device) -> int | None:
 
 
 def kilobytes(path: Path) -> dict[str, int]:
-    """Lines "Name:   123 kB" of a file of /proc as bytes by name; nothing where there is no such file."""
+    """Lines "Name:   123 kB" of a file of /proc as bytes by name; empty without such a file."""
     if not path.is_file():
         return {}
     fields = (line.split() for line in path.read_text().splitlines())
@@ -559,20 +559,20 @@ def kilobytes(path: Path) -> dict[str, int]:
 
 
 def _give_back() -> None:
-    """Hand kept memory to the system, or what is measured next would be hidden in it."""
+    """Return kept memory to the system, so that it does not hide the next measurement."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """The C library of this process, where it is glibc."""
+    """The C library of this process if it is glibc, else None."""
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _reset_high_water_mark() -> bool:
-    """Tell Linux to count the peak of this process from now on."""
+    """Reset the peak memory that Linux reports for this process."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

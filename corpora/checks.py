@@ -1,9 +1,7 @@
 """Checks of a corpus: findings about its audio and texts, each with place, severity, expectation and advice.
 
     scan = scan_corpus(Path("mine.txt"))
-    findings = check_corpus(scan, list(measure_all(scan, limits, jobs=8)), limits)
-
-recordings.py measures each audio file; the thresholds and the comparisons between utterances are here.
+    findings = check_corpus(scan, list(measure_all(scan, limits, jobs=8)), limits)     # see recordings.py
 """
 
 from __future__ import annotations

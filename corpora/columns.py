@@ -86,25 +86,25 @@ class Entries(Sequence[Entry]):
         samples: [N] of the audio.
         speaker_ids: [N]; None for one voice.
         folder: of the filelist, where relative paths may start.
-        spread: adds blanks, begin and end to the symbols' ids; see `TextProcessor.spread`.
+        add_special_ids: adds blanks, begin and end to the symbols' ids; see `TextProcessor.add_special_ids`.
     """
 
     def __init__(self, wav_paths: Ragged, symbols: Ragged, rows: np.ndarray, samples: np.ndarray,
-                 speaker_ids: np.ndarray | None, folder: str, spread: Callable[[Sequence[int]], list[int]]):
+                 speaker_ids: np.ndarray | None, folder: str, add_special_ids: Callable[[Sequence[int]], list[int]]):
         self.samples = samples
         self.speaker_ids = speaker_ids
         self._wav_paths = wav_paths
         self._symbols = symbols
         self._rows = rows
         self._folder = folder
-        self._spread = spread
+        self._add_special_ids = add_special_ids
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Entry:
         row = int(self._rows[index])
-        text_ids = np.array(self._spread(self._symbols[row].tolist()), np.int32)
+        text_ids = np.array(self._add_special_ids(self._symbols[row].tolist()), np.int32)
         return Entry(self.wav_path(index), text_ids,
                      None if self.speaker_ids is None else int(self.speaker_ids[index]), int(self.samples[index]))
 

@@ -127,7 +127,7 @@ def read_vctk(folder: Path) -> list[SourceUtterance]:
     for audio in audio_in(audio_folder):  # sorted: mic1 comes first
         chosen.setdefault((audio.parent.name, re.sub("_mic[12]$", "", audio.stem)), audio)
     return [SourceUtterance(f"{speaker}/{name}", str(audio), speaker, text_of(folder / "txt" / speaker / f"{name}.txt"),
-                   str(audio))  # one speaker of VCTK has no texts
+                            str(audio))  # one speaker of VCTK has no texts
             for (speaker, name), audio in chosen.items()]
 
 
@@ -231,7 +231,7 @@ def _read_parallel(folder: Path) -> LayoutContent:
         beside = [texts / place.parent / f"{audio.stem}{ending}" for ending in (".txt", ".TXT", ".lab")]
         speaker = place.parts[0] if len(place.parts) > 1 else None
         sources.append(SourceUtterance(place.with_suffix("").as_posix(), str(audio), speaker,
-                              next(filter(None, map(text_of, beside)), ""), str(audio)))
+                                       next(filter(None, map(text_of, beside)), ""), str(audio)))
     return LayoutContent(sources, [])
 
 

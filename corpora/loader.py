@@ -83,7 +83,7 @@ class _WorkerPool:
                 return next(self._batches)
             except AudioError as error:  # from a worker its message follows a traceback
                 raise AudioError(str(error).rpartition("AudioError: ")[2].strip() or str(error)) from None
-            except Exception as error:  # one of the dataset's own says "Caught ... in DataLoader worker process"
+            except Exception as error:  # the dataset's own begin with "Caught ..."
                 # The connection to a dying worker may break before its process has ended.
                 if str(error).startswith("Caught") or not self._has_died(patience=5):
                     raise

@@ -91,7 +91,7 @@ def measure(file: Recording) -> Measurements:
     if not os.path.exists(file.path):
         is_link = os.path.islink(file.path)
         return Measurements("missing", f"a link to {os.readlink(file.path)}, where nothing is" if is_link else
-                     f"no file {file.path}")
+                            f"no file {file.path}")
     with quiet_decoder(file.path):
         return _measure_file(file)
 
@@ -112,7 +112,7 @@ def _measure_file(file: Recording) -> Measurements:
         return Measurements("unreadable", f"{what}; {advice}" if advice.startswith("convert") else what)
     silent = 0 if channels == 1 or file.span else _silent_channels(file.path)
     return measure_samples(samples, rate)._replace(channels=channels, kind=kind, silent_channels=silent,
-                                            damage=find_damage(Path(file.path), len(samples), file.span))
+                                                   damage=find_damage(Path(file.path), len(samples), file.span))
 
 
 @contextlib.contextmanager

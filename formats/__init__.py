@@ -1,10 +1,10 @@
-"""Other people's layouts, in and out: one small module a format, and the table of what each can carry.
+"""Import and export of other projects' voices: a module for each format, and the table of what each supports.
 
-    imported = read(Path("vits-ljs.pth"), config=Path("ljs_base.json"))      # the format is recognised by its content
+    imported = read(Path("vits-ljs.pth"), config=Path("ljs_base.json"))      # the content decides the format
     written = write("huggingface", checkpoint.read_weights(run), Path("folder"))
 
-A module of a format has `recognises(path) -> bool` and `read(path, config) -> ImportedVoice` if it can be read, and
-`write(weights, folder) -> ExportResult` if it can be written. Its heavy imports stand inside these functions.
+A module has `recognises(path) -> bool` and `read(path, config) -> ImportedVoice` if it can be read, and
+`write(weights, folder) -> ExportResult` if it can be written. Heavy imports are inside these functions.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import config as settings
 from config import Config
 from utils import staged
 
-if TYPE_CHECKING:  # a voice that speaks without torch is in this package too
+if TYPE_CHECKING:  # the table is also read without torch
     from torch import Tensor
 
     from checkpoint import Weights
 
 
 class FormatError(ValueError):
-    """A file or folder of a voice is not what it should be."""
+    """A file or folder of a voice does not have the expected format, or a format cannot hold a voice."""
 
 
 class FormatInfo(NamedTuple):
-    """What a format can hold."""
+    """What a format supports."""
 
     module: str  # below `formats`
     reads: bool
@@ -39,7 +39,7 @@ class FormatInfo(NamedTuple):
     speakers: bool  # several, with their names
     discriminators: bool
     optimizers: bool
-    symbols: str  # what of the text front-end goes along
+    symbols: str  # what of the text front-end is stored, and where
 
 
 FORMATS: dict[str, FormatInfo] = {
@@ -55,29 +55,28 @@ FORMATS: dict[str, FormatInfo] = {
     "torchscript": FormatInfo("torchscript", False, True, True, False, False, "voice.json, as onnx"),
     "sherpa-onnx": FormatInfo("sherpa", False, True, True, False, False, "tokens.txt; characters, or a lexicon"),
 }
-"""What is told apart when reading is tried in this order."""
+"""All formats, in the order in which `recognise` tries them."""
 
-
-# What a reader meets where a file of somebody else's has another type, shape or size than its format says.
-_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError)
+# Errors of a reader for a file whose types, shapes or sizes are not those of its format.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError)
 
 
 class ImportedVoice(NamedTuple):
-    """A voice of somebody else, in our layout."""
+    """A voice of another project, converted to this one's configuration and tensor names."""
 
-    config: Config  # all that our own training and speaking need
-    generator: dict[str, Tensor]  # our keys, which are the published ones
+    config: Config
+    generator: dict[str, Tensor]  # the published keys
     discriminators: dict[str, Tensor] | None = None
-    optimizers: dict[str, Any] | None = None  # {"generator": ..., "discriminators": ...}: torch's state dicts, in
-    # which a number stands for the parameter that is at this place among ours
+    optimizers: dict[str, Any] | None = None  # {"generator": ..., "discriminators": ...}: torch's state dicts,
+    # which number the parameters in the order of this project's networks
     step: int = 0
-    notes: tuple[str, ...] = ()  # what the user should know, such as that a text must be romanised first
-    data: str = ""  # what its makers say that it was trained on
-    licence: str = ""  # and of the licence
+    notes: tuple[str, ...] = ()  # for the user, such as that texts must be romanised first
+    data: str = ""  # training data, as its authors state
+    licence: str = ""  # as its authors state
 
 
 class ExportResult(NamedTuple):
-    """What was written, and what was checked of it."""
+    """The files of an export, and the results of its checks."""
 
     files: list[Path]
     checks: tuple[str, ...] = ()  # such as "differs by 3e-07 at most from this project's sound"
@@ -87,10 +86,10 @@ def module_of(name: str) -> ModuleType:
     """The module of a format.
 
     Raises:
-        FormatError: there is no such format.
+        FormatError: an unknown format.
     """
     if name not in FORMATS:
-        raise FormatError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+        raise FormatError(f"unknown format {name!r}; expected one of {', '.join(FORMATS)}")
     return importlib.import_module(f"formats.{FORMATS[name].module}")
 
 
@@ -98,21 +97,21 @@ def recognise(path: Path) -> str:
     """The name of the format of a file or folder, by its content.
 
     Raises:
-        FileNotFoundError: there is nothing.
-        FormatError: it is none of those that can be read.
+        FileNotFoundError: there is no such file or folder.
+        FormatError: it is of no format that can be read.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a file or folder of somebody's voice")
-    readable = [name for name, carries in FORMATS.items() if carries.reads]
+        raise FileNotFoundError(f"{path} does not exist; expected a file or folder of a voice")
+    readable = [name for name, info in FORMATS.items() if info.reads]
     for name in readable:
-        with contextlib.suppress(*_ODD):
+        with contextlib.suppress(*_MALFORMED):
             if module_of(name).recognises(path):
                 return name
     if _is_ours(path):
         raise FormatError(f"{path} is a run or a release of this project already: use it as it is, such as python "
                           f"synthesize.py -m {path}")
-    raise FormatError(f"{path} is of no format that is known here (found: {_contents(path)}); expected one of "
-                      f"{', '.join(readable)}; say which with --from if you know")
+    raise FormatError(f"{path} has an unknown format (found: {_contents(path)}); expected one of "
+                      f"{', '.join(readable)}; give it with --from if you know it")
 
 
 def _is_ours(path: Path) -> bool:
@@ -127,7 +126,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _contents(path: Path) -> str:
-    """What is in a folder or file, in a few words."""
+    """A short description of a folder's or file's content."""
     if path.is_dir():
         names = sorted(each.name for each in path.iterdir())
         return ", ".join(names[:8] + ["..."] * bool(names[8:])) or "nothing"
@@ -146,21 +145,21 @@ def _contents(path: Path) -> str:
 
 
 def read(path: Path, config: Path | None = None, name: str | None = None) -> ImportedVoice:
-    """A voice from a file or folder.
+    """Read a voice of another project.
 
     Args:
         path: the file or the folder.
-        config: its JSON, where it lies elsewhere than the format has it.
+        config: its JSON, if that is not at the usual place.
         name: of the format; None recognises it.
 
     Raises:
-        FileNotFoundError: something is missing.
-        FormatError: it is not what it should be.
+        FileNotFoundError: a file is missing.
+        FormatError: the content does not have the format.
     """
     name = name or recognise(path)
     try:
         return module_of(name).read(path, config)
-    except _ODD as error:
+    except _MALFORMED as error:
         raise FormatError(f"{path} is not what {name} writes: {type(error).__name__}: {str(error)[:200]}") from error
 
 
@@ -172,8 +171,8 @@ def read_weights(path: Path, raw: bool = False) -> Weights:
         raw: see `checkpoint.read_weights`.
 
     Raises:
-        FileNotFoundError: something is missing.
-        ValueError: it cannot be read; FormatError of somebody else's file, CheckpointError of one of ours.
+        FileNotFoundError: a file is missing.
+        ValueError: it cannot be read: FormatError or, for this project's files, CheckpointError.
     """
     import checkpoint
 
@@ -185,17 +184,17 @@ def read_weights(path: Path, raw: bool = False) -> Weights:
 
 def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None = None,
           quantise: Sequence[str] = ()) -> ExportResult:
-    """A voice into a folder, which is made as needed and stays as it was until all of it is written.
+    """Write a voice in another format; `folder` changes only once all files are complete.
 
     Args:
         name: of the format.
         weights: of the voice.
-        folder: other files in it stay.
-        words: what a lexicon shall hold; of sherpa-onnx only.
-        quantise: kinds of narrower copies of voice.onnx; of onnx only.
+        folder: made if needed; other files in it stay.
+        words: for the lexicon; sherpa-onnx only.
+        quantise: kinds of quantised copies of voice.onnx; onnx only.
 
     Raises:
-        FormatError: the format cannot be written, or cannot carry this voice.
+        FormatError: the format cannot be written, or cannot hold this voice.
     """
     if name in FORMATS and not FORMATS[name].writes:
         raise FormatError(f"{name} can be read, not written; can be written: "
@@ -213,5 +212,5 @@ def write(name: str, weights: Weights, folder: Path, words: Iterable[str] | None
 
 
 def quantised(file: Path, kind: str) -> ExportResult:
-    """A copy of an ONNX voice with narrower weights; `formats.quantisation` has the kinds."""
+    """Write a copy of an ONNX voice with quantised weights; see `formats.quantisation` for the kinds."""
     return importlib.import_module("formats.quantisation").quantised(file, kind)

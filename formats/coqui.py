@@ -1,10 +1,10 @@
-"""Coqui's VITS checkpoints (.pth with its config.json), into this project.
+"""Import of Coqui's VITS checkpoints (.pth with config.json).
 
     imported = read(Path("tts_models--en--ljspeech--vits"), config=None)    # a folder, or its .pth
-    imported.config.data.symbols[1]                                         # their pad; before it stands the blank
+    imported.config.data.symbols[1]                                         # Coqui's pad, behind the blank
 
-Coqui's blank is the last row of its embedding, here it is the first: each row before it counts one more, so their pad,
-which no text reaches, is row 1.
+Coqui's blank is the last row of its embedding, here it is the first, and all other rows move by one: Coqui's pad, which
+is in no text, is row 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SPEAKER_FILES = ("speakers.pth", "speakers.json", "speaker_ids.json", "speaker_
 _MODEL_FILES = ("best_model.pth", "model_file.pth", "model.pth")
 _BLANK = "<BLNK>"
 _LANGUAGES = {"en": "en-us", "zh-cn": "cmn"}  # as Coqui itself calls espeak-ng
-# Their cleaner -> ours; what is not exactly the same is told.
+# Coqui's cleaner -> this project's; a note names inexact replacements.
 _CHARACTER_CLEANERS = {"basic_cleaners": "basic_cleaners", "multilingual_cleaners": "basic_cleaners",
                        "english_cleaners": "english", "transliteration_cleaners": "transliteration_cleaners"}
 _REFUSED = {"use_d_vector_file": "its speakers are vectors of another network", "use_language_embedding":
@@ -47,7 +47,7 @@ _REFUSED = {"use_d_vector_file": "its speakers are vectors of another network", 
 
 
 def recognises(path: Path) -> bool:
-    """A file whose model has a `text_encoder` and a `waveform_decoder`, or a folder with one."""
+    """Whether a file has a model with `text_encoder` and `waveform_decoder`, or a folder has such a file."""
     try:
         return _is_coqui(load_foreign(_find_model(path)))
     except (FileNotFoundError, CheckpointError):
@@ -55,7 +55,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice, with its discriminators.
+    """Read the voice, with its discriminators.
 
     Args:
         path: the .pth, or the folder with it.
@@ -77,7 +77,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     arguments = described.get("model_args") or {}
     for name, reason in _REFUSED.items():
         if arguments.get(name):
-            raise FormatError(f"{file} cannot be said by this project: {reason} (model_args.{name} is "
+            raise FormatError(f"{file} cannot be spoken by this project: {reason} (model_args.{name} is "
                               f"{arguments[name]!r})")
     generator, discriminators = _ours(content["model"], arguments, str(file))
     table = _table(described, len(generator["enc_p.emb.weight"]), file)
@@ -87,7 +87,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     names = _speakers(described, file, n_speakers) if n_speakers > 1 else ()
     if n_speakers > 1 and not names:
         notes.append(f"its speakers' names were not found ({', '.join(_SPEAKER_FILES)} beside {file.name}); they are "
-                     "called by their numbers")
+                     "named by their numbers")
     if arguments.get("use_spectral_norm_disriminator"):  # sic
         discriminators = None
         notes.append("its discriminators are spectrally normed, which is not read; training goes on with new ones")
@@ -98,12 +98,12 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
         "n_speakers": n_speakers, "speakers": names}
     tree = {"data": data, "model": _model(generator, arguments, str(file)), "train": _train(described, data),
             "discriminator": {"periods": arguments.get("periods_multi_period_discriminator", (2, 3, 5, 7, 11))}}
-    if n_speakers == 1:  # an embedding of one row, which is not ours to have
+    if n_speakers == 1:  # an embedding of one row: a single speaker has none here
         tree["data"] |= {"n_speakers": 0}
         generator = _without_speaker(generator, settings.from_dict(tree))
         tree["model"]["gin_channels"] = 0
     imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, step=int(content.get("step") or 0),
-                        notes=tuple(notes))
+                             notes=tuple(notes))
     check_fits(imported, str(file))
     return imported
 
@@ -115,7 +115,7 @@ def _is_coqui(content: Any) -> bool:
 
 
 def _find_model(path: Path) -> Path:
-    """The .pth of a folder: the best one, else the one of the highest step, else the only one."""
+    """The .pth of a folder: the best model, else the highest step, else the only file."""
     if not path.is_dir():
         return path
     files = {each.name: each for each in sorted(path.glob("*.pth")) if each.name not in _SPEAKER_FILES}
@@ -141,7 +141,7 @@ def _description(file: Path, config: Path | None, content: Mapping[str, Any]) ->
 
 def _ours(model: Mapping[str, Tensor], arguments: Mapping[str, Any],
           source: str) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
-    """Generator and discriminators under our keys; parts that only its training needs stay behind."""
+    """Generator and discriminators with this project's keys, without parts of Coqui's training alone."""
     generator, discriminators = {}, {}
     for name, tensor in published_names(model).items():
         part, _, rest = name.partition(".")
@@ -150,10 +150,10 @@ def _ours(model: Mapping[str, Tensor], arguments: Mapping[str, Any],
         elif part == "disc":
             discriminators[rest.replace("nets.", "discriminators.", 1)] = tensor
         elif part == "emb_l":
-            raise FormatError(f"{source} cannot be said by this project: it has an embedding of languages")
+            raise FormatError(f"{source} cannot be spoken by this project: it has an embedding of languages")
     if "dp.norm_1.gamma" in generator:
-        # Its norm adds 1e-4 to the variance, ours 1e-5: the same where what comes in is smaller by the root of a tenth,
-        # which passes the ReLU between.
+        # Coqui's norm adds 1e-4 to the variance, this project's 1e-5: equal for inputs scaled by the root of a tenth,
+        # which passes through the ReLU in between.
         for name in ("norm_1.gamma", "norm_1.beta", "norm_2.gamma", "norm_2.beta"):
             generator[f"dp.{name}"] = generator[f"dp.{name}"].reshape(-1)  # [1, C, 1] there
         for name in ("conv_1.weight", "conv_1.bias", "conv_2.weight", "conv_2.bias"):
@@ -166,7 +166,7 @@ def _ours(model: Mapping[str, Tensor], arguments: Mapping[str, Any],
 
 
 def _our_name(part: str, rest: str) -> str:
-    """Flips are no layers there, so couplings count by one; ours by two."""
+    """This project's name of a tensor: flips are layers here and not in Coqui, so couplings count by two."""
     if part == "flow":
         rest = re.sub(r"^flows\.(\d+)", lambda match: f"flows.{2 * int(match[1])}", rest)
     elif part == "dp":
@@ -179,7 +179,7 @@ def _our_name(part: str, rest: str) -> str:
 
 @torch.no_grad()
 def _without_speaker(generator: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """The only speaker becomes part of the biases."""
+    """Add the embedding of the only speaker to the biases."""
     twice = settings.replace(config, "data", {"n_speakers": 2})
     model = SynthesizerTrn(len(generator["enc_p.emb.weight"]), twice)
     try:
@@ -193,7 +193,7 @@ def _without_speaker(generator: dict[str, Tensor], config: Config) -> dict[str, 
 
 
 class _Table(NamedTuple):
-    """Our symbol table and where its rows are in theirs."""
+    """The symbol table, and the row of each symbol in Coqui's embedding."""
 
     symbols: tuple[str, ...]
     rows: tuple[int, ...]
@@ -205,10 +205,11 @@ def _table(described: Mapping[str, Any], n_rows: int, file: Path) -> _Table:
     vocabulary, blank = _vocabulary(characters, bool(described.get("use_phonemes")), file)
     if len(vocabulary) != n_rows:
         raise FormatError(f"{file} has {n_rows} rows of symbols, its config.json names {len(vocabulary)}; expected the "
-                          "config.json of this very checkpoint")
-    places = {symbol: row for row, symbol in enumerate(vocabulary)}  # of one that is there twice, the later counts
+                          "config.json of this checkpoint")
+    places = {symbol: row for row, symbol in enumerate(vocabulary)}  # of a repeated symbol the later row counts
     if described.get("add_blank", True) and blank not in places:
-        raise FormatError(f"{file} has add_blank, but no symbol is the blank (characters.blank is {blank!r})")
+        raise FormatError(f"{file} has add_blank, but no symbol is the blank (characters.blank is {blank!r}); "
+                          "expected the blank among its symbols")
     symbols = [symbol if len(symbol) == 1 and places[symbol] == row else placeholder(row)
                for row, symbol in enumerate(vocabulary)]
     first = places.get(blank, 0)
@@ -224,11 +225,12 @@ def _table(described: Mapping[str, Any], n_rows: int, file: Path) -> _Table:
 
 
 def _vocabulary(characters: Mapping[str, Any], use_phonemes: bool, file: Path) -> tuple[list[str], str | None]:
-    """Their symbols by id, some longer than a character, and which is the blank."""
+    """Coqui's symbols by id, some longer than a character, and the blank."""
     kind = (characters.get("characters_class") or "").rpartition(".")[2]
     kind = kind or ("IPAPhonemes" if use_phonemes else "Graphemes")
     if kind not in ("VitsCharacters", "BaseVocabulary", "BaseCharacters", "IPAPhonemes", "Graphemes"):
-        raise FormatError(f"{file}: its symbols are of the class {kind}, which is not known here")
+        raise FormatError(f"{file}: its characters_class {kind} is unknown; expected VitsCharacters, BaseVocabulary, "
+                          "BaseCharacters, IPAPhonemes or Graphemes")
     blank = _BLANK if kind == "VitsCharacters" else characters.get("blank")
     letters, marks = characters.get("characters") or "", list(characters.get("punctuations") or "")
     if kind == "BaseVocabulary":
@@ -242,25 +244,26 @@ def _vocabulary(characters: Mapping[str, Any], use_phonemes: bool, file: Path) -
     if characters.get("is_sorted", True):
         letters = sorted(letters)
     elif characters.get("is_unique"):
-        raise FormatError(f"{file}: its characters are unique and not sorted, so their order was left to chance")
+        raise FormatError(f"{file}: its characters are unique and not sorted, so the order of their ids is unknown; "
+                          "expected is_sorted")
     special = [characters.get(name) for name in ("pad", "eos", "bos", "blank")]
     return [*(symbol for symbol in special if symbol), *letters, *marks], blank
 
 
 def _cleaners(described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Which of our cleaners come nearest, and what to tell about it."""
+    """The nearest cleaners of this project, and notes on the differences."""
     theirs, notes = described.get("text_cleaner"), []
     if not described.get("use_phonemes"):
         ours = () if theirs in (None, "no_cleaners") else (_CHARACTER_CLEANERS.get(theirs, "basic_cleaners"),)
         if ours and (theirs,) != ours:
-            notes.append(f"its text_cleaner {theirs} is not here; {ours[0]} comes nearest")
+            notes.append(f"its text_cleaner {theirs} does not exist here; {ours[0]} is the nearest")
         return {"text_cleaners": ours}, notes
     language = described.get("phoneme_language") or "en-us"
     language = _LANGUAGES.get(language, language)
     is_english = theirs in ("phoneme_cleaners", "english_cleaners") and language.startswith("en")
     ours = "english_espeak" if is_english else "espeak"
     if theirs not in (None, "no_cleaners"):
-        notes.append(f"its text_cleaner {theirs} is not here; {ours} comes nearest")
+        notes.append(f"its text_cleaner {theirs} does not exist here; {ours} is the nearest")
     if (phonemizer := described.get("phonemizer")) not in (None, "espeak"):
         notes.append(f"its phonemes are {phonemizer}'s, here they are espeak-ng's, which differ; compare, and give "
                      "phonemes as [[phonemes]] where they do")
@@ -268,7 +271,7 @@ def _cleaners(described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _speakers(described: Mapping[str, Any], file: Path, n_speakers: int) -> tuple[str, ...]:
-    """Names by id, from the settings of the newer versions or from a file beside the model."""
+    """Speakers' names by id, from the settings (newer versions) or a file beside the model."""
     if described.get("speakers"):
         return speaker_names({name: number for number, name in enumerate(described["speakers"])}, n_speakers)
     for path in map(file.with_name, _SPEAKER_FILES):
@@ -280,7 +283,7 @@ def _speakers(described: Mapping[str, Any], file: Path, n_speakers: int) -> tupl
 
 
 def _data(described: Mapping[str, Any], generator: Mapping[str, Tensor]) -> dict[str, Any]:
-    """How sound becomes numbers."""
+    """Audio settings of the data section."""
     audio = described.get("audio") or {}
     return {"sampling_rate": audio.get("sample_rate", 22050), "hop_length": audio.get("hop_length", 256),
             "filter_length": 2 * (generator["enc_q.pre.weight"].shape[1] - 1),
@@ -289,16 +292,16 @@ def _data(described: Mapping[str, Any], generator: Mapping[str, Tensor]) -> dict
 
 
 def _model(generator: Mapping[str, Tensor], arguments: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Sizes as the tensors say; what no shape tells as the arguments say."""
+    """The model section: sizes from the tensors, the rest from model_args."""
     for name in ("dilation_rate_posterior_encoder", "dilation_rate_flow"):
         if arguments.get(name, 1) != 1:
-            raise FormatError(f"{source}: its WaveNet is dilated ({name} is {arguments[name]}), ours is not")
-    told = {"upsample_rates": "upsample_rates_decoder", "resblock_dilation_sizes": "resblock_dilation_sizes_decoder"}
-    return model_sizes(generator, source) | {ours: arguments[name] for ours, name in told.items() if name in arguments}
+            raise FormatError(f"{source}: its WaveNet is dilated ({name} is {arguments[name]}); expected 1")
+    given = {"upsample_rates": "upsample_rates_decoder", "resblock_dilation_sizes": "resblock_dilation_sizes_decoder"}
+    return model_sizes(generator, source) | {ours: arguments[name] for ours, name in given.items() if name in arguments}
 
 
 def _train(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the training is this project's too."""
+    """Settings of the training that this project has too."""
     frames = (described.get("model_args") or {}).get("spec_segment_size", 32)
     return {"learning_rate": described.get("lr_gen", 2e-4), "segment_size": frames * data["hop_length"],
             "discriminator_learning_rate": described.get("lr_disc", 2e-4)}

@@ -1,4 +1,4 @@
-"""An ONNX graph, written as one writes formulas: no tracer, so what stands in it is what was asked for.
+"""A builder of ONNX graphs from formulas, without a tracer, for full control over the nodes.
 
     graph = Graph()
     x = graph.input("x", np.float32, [1, "tokens", 192])
@@ -24,15 +24,15 @@ from utils import import_package, write_bytes_atomic
 
 # Shapes: C channels, T time (frames or tokens).
 
-OPSET = 17  # the first with LayerNormalization; clients of 2022 and later know it
-IR_VERSION = 8  # which came with it
+OPSET = 17  # the first with LayerNormalization; runtimes of 2022 and later support it
+IR_VERSION = 8  # of the same release
 SHARED_BYTES = 1024  # constants up to this size are stored once
 
 Operand = Union["Value", Tensor, np.ndarray, float, int, Sequence[int]]
 
 
 class Value:
-    """What a node says, or an input, or a weight; formulas of it become nodes."""
+    """The output of a node, an input, or a weight of a graph; operations on it add nodes."""
 
     def __init__(self, graph: Graph, name: str):
         self.graph = graph
@@ -57,24 +57,24 @@ class Value:
         return self.graph.op("MatMul", self, other)
 
     def transposed(self, *axes: int) -> Value:
-        """The axes in this order."""
+        """Permute the axes."""
         return self.graph.op("Transpose", self, perm=list(axes))
 
     def reshaped(self, *shape: int) -> Value:
-        """In this shape; -1 once for what is left, 0 for what it was."""
+        """Reshape; -1 once for the remaining size, 0 for an unchanged one."""
         return self.graph.op("Reshape", self, np.asarray(shape, np.int64))
 
     def split(self, sizes: Sequence[int], axis: int) -> list[Value]:
-        """Parts of these sizes."""
+        """Split into parts of these sizes along an axis."""
         return self.graph.ops("Split", len(sizes), self, list(sizes), axis=axis)
 
     def part(self, start: Operand, end: Operand, axis: int) -> Value:
-        """From `start` up to, not including, `end`, both of one number in a list."""
+        """Slice from `start` up to, not including, `end`, each a list of one number."""
         return self.graph.op("Slice", self, start, end, [axis])
 
 
 class Graph:
-    """Collects nodes, weights, inputs and outputs, and becomes a file."""
+    """Nodes, weights, inputs and outputs of an ONNX graph, and their file."""
 
     def __init__(self) -> None:
         self.n_nodes = 0
@@ -85,30 +85,30 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, kind: type, shape: Sequence[int | str], default: Any = None) -> Value:
-        """Something that the caller gives, or may give if there is a default; names are sizes that vary."""
+        """Add an input, optional if it has a default; a name in `shape` is a dynamic size."""
         self._inputs.append(_described(name, kind, shape))
         if default is not None:
             self._weights.append(_tensor(name, np.asarray(default, kind)))
         return Value(self, name)
 
     def output(self, name: str, value: Value, kind: type, shape: Sequence[int | str]) -> None:
-        """Something that the caller gets."""
+        """Add an output."""
         self._add("Identity", [value.name], [name], {})
         self._outputs.append(_described(name, kind, shape))
 
     def op(self, kind: str, *operands: Operand, **attributes: Any) -> Value:
-        """A node of one output."""
+        """Add a node with one output."""
         return self.ops(kind, 1, *operands, **attributes)[0]
 
     def ops(self, kind: str, n_outputs: int, *operands: Operand, **attributes: Any) -> list[Value]:
-        """A node of several outputs."""
+        """Add a node with several outputs."""
         inputs = [self.value(operand).name for operand in operands]
         names = [f"{kind}_{self.n_nodes}" if n_outputs == 1 else f"{kind}_{self.n_nodes}_{i}" for i in range(n_outputs)]
         self._add(kind, inputs, names, attributes)
         return [Value(self, name) for name in names]
 
     def value(self, operand: Operand) -> Value:
-        """An operand as a value: numbers and tensors become weights, floats of 32 bits and integers of 64."""
+        """An operand as a Value: numbers and tensors become float32 or int64 weights."""
         if isinstance(operand, Value):
             return operand
         if isinstance(operand, Tensor):
@@ -126,21 +126,21 @@ class Graph:
         return made
 
     def linear(self, x: Value, weight: Tensor, bias: Tensor | None) -> Value:
-        """x [1, T, C] by weight [C', C], a trailing 1 of a convolution ignored: [1, T, C']."""
+        """Linear layer: x [1, T, C], weight [C', C] or [C', C, 1] of a convolution -> [1, T, C']."""
         product = x @ weight.detach().reshape(weight.shape[:2]).T
         return product if bias is None else product + bias
 
     def conv(self, x: Value, layer: nn.Conv1d | nn.ConvTranspose1d, weight: Tensor | None = None,
              bias: Tensor | None = None, padding: tuple[int, int] | None = None, rows: int = 0) -> Value:
-        """A convolution, or a transposed one.
+        """Convolution or transposed convolution.
 
         Args:
-            x: [1, C, T], or with `rows` axes of size 1 between these.
-            layer: gives the shapes.
-            weight: instead of its own.
-            bias: instead of its own.
-            padding: instead of its own, before and after.
-            rows: 1 for [1, C, 1, T]: of images onnxruntime knows faster convolutions.
+            x: [1, C, T], or with `rows` axes of size 1 between C and T.
+            layer: with the shapes.
+            weight: replaces the layer's.
+            bias: replaces the layer's.
+            padding: replaces the layer's, before and after.
+            rows: 1 for [1, C, 1, T]: onnxruntime has faster convolutions of images.
         """
         weight, bias = layer.weight if weight is None else weight, layer.bias if bias is None else bias
         before, after = (layer.padding[0], layer.padding[0]) if padding is None else padding
@@ -152,19 +152,19 @@ class Graph:
         return self.op(kind, x, *([weight] if bias is None else [weight, bias]), **shape)
 
     def layer_norm(self, x: Value, scale: Tensor, shift: Tensor, epsilon: float) -> Value:
-        """Over the last axis."""
+        """Layer norm over the last axis."""
         return self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon)
 
     def gelu(self, x: Value) -> Value:
-        """The exact one, in the five nodes that runtimes fuse into one."""
+        """Exact GELU, as the five nodes that runtimes fuse into one."""
         return x * (self.op("Erf", x / float(np.sqrt(2))) + 1.0) * 0.5
 
     def cast(self, x: Value, kind: type) -> Value:
-        """As numbers of another kind."""
+        """Cast to another type."""
         return self.op("Cast", x, to=_element_type(kind))
 
     def size(self, x: Value, axis: int) -> Value:
-        """How long an axis is, as a list of one number."""
+        """The size of an axis, as a list of one number."""
         return self.op("Shape", x, start=axis, end=axis + 1)
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> Path:
@@ -186,7 +186,7 @@ class Graph:
 
 
 def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """A file, ready to run on the CPU, with so many threads, else OMP_NUM_THREADS, else what the runtime thinks best.
+    """Open an ONNX file for the CPU with `threads` threads, else OMP_NUM_THREADS, else the runtime's default.
 
     Raises:
         PackageError: onnxruntime is not installed, or does not load.
@@ -201,7 +201,7 @@ def open_session(path: Path, threads: int | None = None) -> onnxruntime.Inferenc
 
 
 def optimization(threads: int) -> str:
-    """Name of onnxruntime's best level for so many threads, 0 being as many as there are cores.
+    """Name of onnxruntime's best optimization level for a number of threads; 0 is one for each core.
 
     Its last level puts channels into blocks, which makes a voice a tenth faster on one thread; but threads then share
     the work by blocks, of which a decoder's last layers have one or two, so that two threads take a quarter longer than
@@ -223,7 +223,7 @@ def _tensor(name: str, array: np.ndarray) -> onnx.TensorProto:
 
 
 def _onnx() -> Any:
-    """The library, whose import takes a moment."""
+    """The library, imported on first use."""
     onnx, *_ = [import_package(name, beside="protobuf", install="onnx onnxruntime")
                 for name in ("onnx", "onnx.helper", "onnx.numpy_helper")]
     return onnx

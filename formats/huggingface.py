@@ -1,4 +1,4 @@
-"""Hugging Face's `VitsModel` and `VitsTokenizer`: config.json, model.safetensors, vocab.json, tokenizer_config.json.
+"""Import and export of Hugging Face's `VitsModel` and `VitsTokenizer`: weights, configuration and vocabulary.
 
     write(checkpoint.read_weights(run), Path("folder"))         # VitsModel.from_pretrained("folder") speaks with it
     imported = read(Path("mms-tts-eng"), config=None)           # model.safetensors or pytorch_model.bin
@@ -75,14 +75,14 @@ SETTINGS = {
     "resblock_dilation_sizes": "resblock_dilation_sizes", "upsample_rates": "upsample_rates",
     "upsample_initial_channel": "upsample_initial_channel", "upsample_kernel_sizes": "upsample_kernel_sizes",
 }
-# What is a constant here; a folder that has another value is of a model that this project cannot build.
+# Constants of this project; a model with other values cannot be built.
 CONSTANTS = {"use_bias": True, "hidden_act": "relu", "layer_norm_eps": 1e-5, "leaky_relu_slope": 0.1,
              "depth_separable_channels": 2, "depth_separable_num_layers": 3, "duration_predictor_flow_bins": 10,
              "duration_predictor_tail_bound": 5.0, "duration_predictor_kernel_size": 3, "wavenet_dilation_rate": 1}
 
 
 def recognises(path: Path) -> bool:
-    """A folder whose config.json says that it is a VitsModel, or the weights in it."""
+    """Whether a folder has the config.json of a VitsModel; the weights in such a folder count too."""
     file = _folder(path) / "config.json"
     if not file.is_file():
         return False
@@ -93,7 +93,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice; there are no discriminators in such a folder.
+    """Read the voice, which has no discriminators in this format.
 
     Args:
         path: the folder, or the weights in it.
@@ -132,7 +132,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
 
 
 def write(weights: Weights, folder: Path) -> ExportResult:
-    """The folder that `from_pretrained` loads; compared with this project's sound if transformers is installed.
+    """Write a folder for `from_pretrained`; compared with this project's output if transformers is installed.
 
     Raises:
         FormatError: a VitsModel cannot be such a voice; naming each setting.
@@ -155,11 +155,11 @@ def write(weights: Weights, folder: Path) -> ExportResult:
 
 
 def hf_name(name: str, is_stochastic: bool) -> str:
-    """Their name of one of our tensors, weight norm as weight_g and weight_v; see NAMES."""
+    """VitsModel's name of one of this project's tensors, weight norm as weight_g and weight_v; see NAMES."""
     if name.startswith("dp.proj.") and not is_stochastic:  # of another shape and purpose, and under its own name
         return name.replace("dp.", "duration_predictor.")
     match, theirs = next((match, theirs) for pattern, theirs in NAMES if (match := pattern.match(name)))
-    if "{half}" in theirs:  # flips have no places among theirs
+    if "{half}" in theirs:  # VitsModel does not count flips
         place = next(int(group) for group in match.groups() if group and group.isdigit())
         theirs = theirs.replace("{half}", str((place + 1) // 2))
     renamed = match.expand(theirs) + name[match.end():]
@@ -173,7 +173,7 @@ def _folder(path: Path) -> Path:
 
 
 def _ours(tensors: Mapping[str, Tensor], config: Config, source: Path) -> Iterator[tuple[str, Tensor]]:
-    """Our tensors, one by one."""
+    """Yield the tensors under this project's names."""
     with torch.device("meta"):
         expected = SynthesizerTrn(len(TextProcessor.from_config(config.data).symbols), config).state_dict()
     is_stochastic = config.model.duration_predictor == "stochastic"
@@ -189,14 +189,14 @@ def _ours(tensors: Mapping[str, Tensor], config: Config, source: Path) -> Iterat
         else:
             missing.append(theirs)
             continue
-        yield name, found[..., None] if found.dim() == len(shape) - 1 else found  # their Linear is our Conv1d
+        yield name, found[..., None] if found.dim() == len(shape) - 1 else found  # Linear there, Conv1d here
     if missing:
         raise FormatError(f"{source} has no {', '.join(missing[:4])}{' ...' * bool(missing[4:])} ({len(missing)} of "
                           f"{len(expected)} tensors are missing); its config.json describes another model")
 
 
 def _theirs(generator: Mapping[str, Tensor], config: Config) -> Iterator[tuple[str, Tensor]]:
-    """Their tensors, one by one: the decoder's weight norm folded, the rest as torch names it now."""
+    """Yield the tensors under VitsModel's names: weight norm of the decoder folded, elsewhere as parametrizations."""
     for name, tensor in generator.items():
         theirs = hf_name(name, config.model.duration_predictor == "stochastic")
         if name.startswith("dec.") and name.endswith("weight_v"):
@@ -211,7 +211,7 @@ def _theirs(generator: Mapping[str, Tensor], config: Config) -> Iterator[tuple[s
 
 
 def _config(described: Mapping[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> tuple[Config, list[str]]:
-    """Our configuration, and what to tell."""
+    """This project's configuration, and notes for the user."""
     model = {ours: described[theirs] for theirs, ours in SETTINGS.items() if described.get(theirs) is not None}
     is_stochastic, n_speakers = described.get("use_stochastic_duration_prediction", True), described.get("num_speakers")
     several = n_speakers if n_speakers and n_speakers > 1 else 0
@@ -224,7 +224,7 @@ def _config(described: Mapping[str, Any], folder: Path, tensors: Mapping[str, Te
              "hop_length": math.prod(model.get("upsample_rates", (8, 8, 2, 2))), "n_speakers": several,
              "speakers": described.get("speaker_names", ())}
     if several and not data["speakers"]:
-        notes.append("its speakers have no names; they are called by their numbers")
+        notes.append("its speakers have no names; they are named by their numbers")
     notes += speaking_notes(described.get("noise_scale", 0.667), described.get("noise_scale_duration", 0.8),
                             1 / described.get("speaking_rate", 1.0))
     segment = {"segment_size": 32 * data["hop_length"]}
@@ -232,7 +232,7 @@ def _config(described: Mapping[str, Any], folder: Path, tensors: Mapping[str, Te
 
 
 def _text(folder: Path, n_rows: int) -> tuple[dict[str, Any], list[str]]:
-    """The data section's part that tells how text becomes ids, and what to tell."""
+    """The text settings of the data section, and notes for the user."""
     if not (folder / "vocab.json").is_file():
         raise FileNotFoundError(f"no {folder / 'vocab.json'}; expected the tokenizer beside the model")
     described = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
@@ -245,8 +245,8 @@ def _text(folder: Path, n_rows: int) -> tuple[dict[str, Any], list[str]]:
     cleaners = described.get("text_cleaners") or (["english_cleaners2"] if phonemizes else
                                                   ["mms_cleaners"] if described.get("normalize", True) else [])
     if phonemizes:
-        notes.append("its tokenizer asks espeak-ng for phonemes without any preparation; here english_cleaners2 does, "
-                     "which writes abbreviations out and reads capitals as small letters")
+        notes.append("its tokenizer gives text to espeak-ng unchanged; here english_cleaners2 first writes out "
+                     "abbreviations and lowercases")
     if described.get("is_uroman"):
         cleaners = ["uroman", *cleaners]
         notes.append("its texts were romanised before training (is_uroman): the cleaner uroman does it with the "
@@ -256,7 +256,7 @@ def _text(folder: Path, n_rows: int) -> tuple[dict[str, Any], list[str]]:
 
 
 def _known_table(symbols: list[str]) -> str | list[str]:
-    """The name of a table of this project that these rows are of; else the rows. Some of a table's may be missing."""
+    """The name of a built-in table with these rows, of which some may be placeholders; else the rows."""
     for name in builtin_tables():
         table = SymbolTable.load(name)
         if len(table) == len(symbols) and all(symbol == known or symbol == placeholder(row) for row, (symbol, known)
@@ -266,12 +266,12 @@ def _known_table(symbols: list[str]) -> str | list[str]:
 
 
 def _reads_letters(text: TextProcessor) -> bool:
-    """Whether their tokenizer does all that the cleaners do."""
+    """Whether VitsTokenizer covers all of the cleaners."""
     return all(name in LOWERING for name in text.cleaners)
 
 
 def _vocabulary(text: TextProcessor) -> dict[str, int]:
-    """Symbol -> id. Their tokenizer leaves a capital as it is where the vocabulary has it, so it must not."""
+    """Symbol -> id, without capitals for lowercasing cleaners: VitsTokenizer lowercases only unknown capitals."""
     table = text.symbols
     lowers = any(name in LOWERING for name in text.cleaners)
     return {symbol: row for row, symbol in enumerate(table.symbols)
@@ -279,7 +279,7 @@ def _vocabulary(text: TextProcessor) -> dict[str, int]:
 
 
 def _tokenizer(text: TextProcessor) -> dict[str, Any]:
-    """Settings of their tokenizer; text_cleaners is for this project alone."""
+    """Settings of VitsTokenizer; only this project reads text_cleaners."""
     pad = {"content": PAD, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
     return {"tokenizer_class": "VitsTokenizer", "add_blank": text.add_blank, "language": text.language,
             "normalize": True, "phonemize": False, "is_uroman": False, "pad_token": PAD, "unk_token": PAD,
@@ -287,7 +287,7 @@ def _tokenizer(text: TextProcessor) -> dict[str, Any]:
 
 
 def _described(config: Config, n_symbols: int) -> dict[str, Any]:
-    """Their config.json; speaker_names is for this project alone."""
+    """Content of config.json; only this project reads speaker_names."""
     tree = settings.to_dict(config)
     names = {"speaker_names": list(config.data.speakers)} if config.data.speakers else {}
     return {
@@ -309,14 +309,14 @@ def _check_writable(config: Config) -> None:
     if model.duration_predictor not in ("stochastic", "deterministic"):
         faults.append(f"model.duration_predictor is {model.duration_predictor!r}, expected stochastic or deterministic")
     if config.data.begin_end is not None:
-        faults.append(f"data.begin_end is {list(config.data.begin_end)}, which their tokenizer does not add")
+        faults.append(f"data.begin_end is {list(config.data.begin_end)}, which VitsTokenizer does not add")
     if faults:
         raise FormatError(f"a VitsModel cannot be this voice: {'; '.join(faults)}; take another format")
 
 
 @torch.no_grad()
 def _deviation(weights: Weights, config: Config, folder: Path) -> float:
-    """The largest difference of samples between both models without noise, of the first and the last speaker."""
+    """Largest difference of samples between both models, without noise, for the first and the last speaker."""
     from transformers import VitsModel
     from transformers.utils import logging
 
@@ -334,7 +334,7 @@ def _deviation(weights: Weights, config: Config, folder: Path) -> float:
                          noise_scale=0.0, noise_scale_duration=0.0).wav[:, 0]
         other = theirs(ids, speaker_id=speaker).waveform
         if wav.shape != other.shape:
-            raise FormatError(f"{folder}: a VitsModel says {other.shape[1]} samples where this project says "
-                              f"{wav.shape[1]}; the durations differ, so the folder must not be used")
+            raise FormatError(f"{folder}: a VitsModel makes {other.shape[1]} samples, this project {wav.shape[1]}; the "
+                              "durations differ, so the folder must not be used")
         largest = max(largest, float((wav - other).abs().max()))
     return largest

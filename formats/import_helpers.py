@@ -1,8 +1,8 @@
-"""What the readers of other people's training checkpoints share: tensors that say their sizes, names that fit ours.
+"""Shared by the readers of other projects' checkpoints: sizes from tensors, published names, and checks.
 
     generator = published_names(tensors)                # weight norm as weight_g and weight_v, in fp32
     sizes = model_sizes(generator, "voice.ckpt")        # {"hidden_channels": 192, "resblock": "2", ...}
-    check_fits(imported, "voice.ckpt")                  # FormatError, with what does not fit
+    check_fits(imported, "voice.ckpt")                  # FormatError if tensors and configuration differ
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from discriminators import Discriminators
 from formats import FormatError, ImportedVoice
 from models import SynthesizerTrn
 
-# No shape tells how far a residual block's convolutions are spread; these are what everybody has.
+# Dilations of residual blocks are not in any shape; these are the customary ones.
 DILATIONS = {"1": lambda n_kernels: ((1, 3, 5),) * n_kernels,
              "2": lambda n_kernels: ((1, 2), (2, 6), (3, 12))[:n_kernels]}
 _SHOWN = 6  # keys, in a message
@@ -30,7 +30,7 @@ _NEW_WEIGHT_NORM = {"parametrizations.weight.original0": "weight_g", "parametriz
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read an object from a JSON file.
 
     Raises:
         FormatError: it is not JSON, or no object.
@@ -45,17 +45,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_tensors(tensors: Mapping[Any, Any], source: str | Path) -> None:
-    """See that a state dict which was read can be computed with.
+    """Check that a state dict has names and numeric tensors only.
 
     Raises:
-        FormatError: a name is no text, or what it names is no tensor of numbers.
+        FormatError: a name is no string, or a value is no numeric tensor.
     """
     if fault := tensor_fault(tensors):
         raise FormatError(f"{source} {fault}")
 
 
 def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors in fp32, with the names that weight norm had in 2021."""
+    """The tensors in fp32, with weight norm under the published names weight_g and weight_v."""
     named = {}
     for name, tensor in tensors.items():
         for new, published in _NEW_WEIGHT_NORM.items():
@@ -65,19 +65,19 @@ def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def placeholder(row: int) -> str:
-    """A private character for a row of a symbol table that no single character stands for: no text has it."""
+    """A private-use character for a row of a symbol table that is no single character; it is in no text."""
     return chr(_PLACEHOLDERS + row)
 
 
 def speaker_names(ids: Mapping[str, int], n_speakers: int) -> tuple[str, ...]:
-    """Names by id; none at all unless each of 0 to n_speakers - 1 has its own."""
+    """Speakers' names by id; empty unless each id from 0 to n_speakers - 1 has exactly one."""
     by_id = {number: name for name, number in ids.items()}
     is_complete = sorted(by_id) == list(range(n_speakers)) and len(ids) == n_speakers
     return tuple(by_id[number] for number in range(n_speakers)) if is_complete else ()
 
 
 def speaking_notes(noise_scale: float, noise_scale_duration: float, length_scale: float) -> tuple[str, ...]:
-    """What the voice's own settings for speaking are, if they are not this project's."""
+    """A note with the voice's settings for synthesis, if they are not this project's defaults."""
     if (noise_scale, noise_scale_duration, length_scale) == (0.667, 0.8, 1.0):
         return ()
     return (f"it is meant to speak with noise_scale={noise_scale:g}, noise_scale_duration={noise_scale_duration:g}, "
@@ -85,17 +85,17 @@ def speaking_notes(noise_scale: float, noise_scale_duration: float, length_scale
 
 
 def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
-    """Fields of ModelConfig.
+    """Fields of ModelConfig from the shapes of a generator.
 
-    What is not there, as training parts are not in a graph that only speaks, stays as ModelConfig has it. Upsampling
-    rates are half their kernels and dilations are the customary ones, for no shape tells them.
+    Absent parts, such as those of training in an exported graph, keep their defaults. Upsampling rates are half their
+    kernels and dilations are the customary ones, because shapes do not have them.
 
     Args:
         tensors: of a generator, weight norm as weight_g and weight_v.
         source: the file, for messages.
 
     Raises:
-        FormatError: a tensor that must be there is missing.
+        FormatError: a required tensor is missing.
     """
     def shape(name: str) -> tuple[int, ...]:
         if name not in tensors:
@@ -139,10 +139,10 @@ def model_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
 
 
 def check_fits(imported: ImportedVoice, source: str) -> None:
-    """See that the networks are what the configuration describes, tensor by tensor.
+    """Check names and shapes of all tensors against the networks of the configuration.
 
     Raises:
-        FormatError: naming what is missing, what nobody knows, and shapes that differ.
+        FormatError: with missing and unknown names, and differing shapes.
     """
     n_symbols = len(imported.config.data.symbols)
     with torch.device("meta"):  # shapes, without memory
@@ -153,13 +153,13 @@ def check_fits(imported: ImportedVoice, source: str) -> None:
             faults += _misfits(imported.discriminators, Discriminators(imported.config.discriminator))
     if faults:
         rest = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise FormatError(f"{source} is no VITS that is known here: {'; '.join(faults[:_SHOWN])}{rest}")
+        raise FormatError(f"{source} is no VITS of a known form: {'; '.join(faults[:_SHOWN])}{rest}")
 
 
 def _misfits(tensors: Mapping[str, Tensor], network: nn.Module) -> list[str]:
     expected = network.state_dict()
     faults = [f"{name} is missing" for name in expected if name not in tensors]
-    faults += [f"{name} is not known here" for name in tensors if name not in expected]
+    faults += [f"{name} is unknown" for name in tensors if name not in expected]
     fault = kind_fault(expected, tensors)
     faults += [f"it {fault}"] if fault else []
     return faults + [f"{name} is {list(tensors[name].shape)}, expected {list(expected[name].shape)}"

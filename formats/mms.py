@@ -1,10 +1,10 @@
-"""MMS-TTS, Meta's voices of 1,100 languages: G_100000.pth and config.json as published, and vocab.txt, its characters.
+"""Import of MMS-TTS, Meta's voices of 1,100 languages: published G_100000.pth and config.json, with vocab.txt.
 
     imported = read(Path("ron"), config=None)       # a language's folder
-    imported.notes                                  # says so if its texts must be romanised first (uroman)
+    imported.notes                                  # such as that texts must be romanised first (uroman)
 
-A line of vocab.txt is a symbol, its place the id. Row 0 is the blank and may be a letter all the same. Texts are
-lower-cased, and what is not in vocab.txt is dropped.
+A line of vocab.txt is a symbol, its number the id. Row 0 is the blank and may also be a letter. Texts are lowercased,
+and characters that are not in vocab.txt are dropped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROMANISED = (".uroman", "its texts were romanised before training (data.training
 
 
 def recognises(path: Path) -> bool:
-    """A generator's file with a vocab.txt beside it, or their folder."""
+    """Whether a file is a generator with a vocab.txt beside it, or a folder has both."""
     file = published.newest(path)
     if file is None or not file.with_name(VOCABULARY).is_file():
         return False
@@ -34,11 +34,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice; of a full checkpoint also its discriminators, if they lie beside it.
+    """Read the voice, with its discriminators if they are beside it.
 
     Args:
         path: a language's folder, named by its ISO 639-3 code, or the generator's file in it.
-        config: its JSON; None looks for config.json beside it.
+        config: its JSON; None takes config.json beside it.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -47,7 +47,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     files = published.find(path, config)
     vocabulary = files.generator.with_name(VOCABULARY)
     if not vocabulary.is_file():
-        raise FileNotFoundError(f"no {vocabulary}; expected the voice's characters, one a line")
+        raise FileNotFoundError(f"no {vocabulary}; expected the voice's characters, one in each line")
     tree = read_json(files.config)
     data = tree.get("data")
     if not isinstance(data, dict):
@@ -62,7 +62,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
 
 
 def symbols_of(vocabulary: Path) -> list[str]:
-    """The symbol of each row; a private character where a row is empty, several characters, or comes again below.
+    """The symbol of each row; a placeholder for a row that is empty, several characters, or repeated below.
 
     Raises:
         FormatError: the file is empty.
@@ -70,7 +70,7 @@ def symbols_of(vocabulary: Path) -> list[str]:
     rows = vocabulary.read_text(encoding="utf-8").split("\n")
     rows = rows[:-1] if rows[-1] == "" else rows
     if not rows:
-        raise FormatError(f"{vocabulary} is empty; expected the voice's characters, one a line")
+        raise FormatError(f"{vocabulary} is empty; expected the voice's characters, one in each line")
     last = {symbol: row for row, symbol in enumerate(rows)}
     symbols = [symbol if len(symbol) == 1 and last[symbol] == row else placeholder(row)
                for row, symbol in enumerate(rows)]

@@ -1,11 +1,11 @@
-"""The speaking side of our network as an ONNX graph of few nodes, for one text at a time.
+"""The inference half of the network as an ONNX graph of few nodes, for one text at a time.
 
     graph = Graph()
-    latent = latent_of(graph, model, asked)         # what the text encoder, the durations and the flow say
+    latent = latent_of(graph, model, inputs)        # text encoder, durations and flow
     wav = waveform_of(graph, model, latent.z, latent.speaker)
 
-With one text there is nothing to mask. Channels are turned around by turning the weights of the next coupling around;
-the spline needs no search; the posterior encoder and the training half of the duration predictor are left out.
+A single text needs no masks. Flips of channels become flipped weights of the next coupling, the spline needs no search,
+and the posterior encoder and the training half of the duration predictor are left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OUTPUTS, INPUTS = (0,), (1,)  # axes of a convolution's weight
 
 
 class SynthesisInputs(NamedTuple):
-    """What to say, and how. What is given counts as far as it reaches; the rest is drawn or predicted."""
+    """Inputs of the graph; given noise and durations may cover only a beginning, the rest is drawn or predicted."""
 
     text_ids: Value  # int64 [1, L]
     noise_scale: Value  # float32 [1]
@@ -58,31 +58,31 @@ class SynthesisInputs(NamedTuple):
 
 
 class LatentValues(NamedTuple):
-    """What the generator shall say."""
+    """Inputs of the generator, and the durations."""
 
-    z: Value  # float32 [1, C, T], or what else the generator hears
+    z: Value  # float32 [1, C, T], with the pitch contour for a harmonic generator
     durations: Value  # int64 [1, L], frames
-    predicted_durations: Value  # int64 [1, L], frames, those that are given left aside
+    predicted_durations: Value  # int64 [1, L], frames, independent of given ones
     speaker: Value | None  # float32 [1, G, 1]
 
 
-def latent_of(graph: Graph, model: SynthesizerTrn, asked: SynthesisInputs) -> LatentValues:
+def latent_of(graph: Graph, model: SynthesizerTrn, inputs: SynthesisInputs) -> LatentValues:
     """Text to latent: text encoder, durations, prior, flow."""
-    hidden = text_encoder(graph, model.enc_p, asked.text_ids)  # [1, L, H]
-    frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, asked), MAX_LOG_DURATION))
-    # The only node of this kind: by it Piper's tools find how long each token lasts.
-    durations = graph.op("Ceil", frames * asked.length_scale)  # [1, L, 1]
+    hidden = text_encoder(graph, model.enc_p, inputs.text_ids)  # [1, L, H]
+    frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, inputs), MAX_LOG_DURATION))
+    # The only node of this kind: Piper's tools find the durations by it.
+    durations = graph.op("Ceil", frames * inputs.length_scale)  # [1, L, 1]
     predicted = graph.cast(durations, np.int64).reshaped(1, -1)
-    durations = _given_first(graph, asked.durations, predicted, axis=1)
+    durations = _given_first(graph, inputs.durations, predicted, axis=1)
     statistics = graph.linear(hidden, model.enc_p.proj.weight, model.enc_p.proj.bias)  # [1, L, 2C]
     frame_statistics = graph.op("Gather", statistics, token_of_frame(graph, durations), axis=1)  # [1, T, 2C]
     channels = model.enc_p.proj.out_channels // 2
     mean, logstd = frame_statistics.transposed(0, 2, 1).split([channels, channels], axis=1)  # [1, C, T]
-    noise = _given_first(graph, asked.prior_noise, graph.op("RandomNormalLike", mean), axis=2)
-    z_p = mean + noise * asked.noise_scale * graph.op("Exp", logstd)
-    z = flow_inverse(graph, model, z_p, asked.speaker)
+    noise = _given_first(graph, inputs.prior_noise, graph.op("RandomNormalLike", mean), axis=2)
+    z_p = mean + noise * inputs.noise_scale * graph.op("Exp", logstd)
+    z = flow_inverse(graph, model, z_p, inputs.speaker)
     z = z if model.pitch is None else _with_contour(graph, model, z)
-    return LatentValues(z, durations, predicted, asked.speaker)
+    return LatentValues(z, durations, predicted, inputs.speaker)
 
 
 def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | None) -> Value:
@@ -111,9 +111,9 @@ def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
 
 
 def token_of_frame(graph: Graph, durations: Value) -> Value:
-    """Which token each frame belongs to: [1, L] -> [T]; at least one frame.
+    """The index of the token of each frame: durations [1, L] -> [T]; at least one frame.
 
-    Each end of a token counts one up from its frame on, and so the running sum is the token's number.
+    The cumulative sum of a one at the end of each token is the token's index.
     """
     ends = graph.op("CumSum", durations, 1).reshaped(-1)  # [L]
     n_frames = graph.op("Max", ends.part([-1], [LARGEST], 0), [1])  # [1]
@@ -137,9 +137,9 @@ def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value) -> V
 
 
 class _RelativeIndices(NamedTuple):
-    """Where to look things up by the offset of a key to a query, of all heads."""
+    """Gather indices by the offset of a key to a query, for all heads."""
 
-    scores: Value  # [N, L, L], columns of 2W + 3: what each offset scores, and zeros at both ends
+    scores: Value  # [N, L, L], columns of 2W + 3: scores of each offset, and zeros at both ends
     weights: Value  # [N, L, 2W + 1], columns of L + 2W: weights, and W zeros at both ends
 
 
@@ -173,21 +173,21 @@ def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _R
     return graph.linear(mixed, attention.conv_o.weight, attention.conv_o.bias)
 
 
-def log_durations(graph: Graph, model: SynthesizerTrn, hidden: Value, asked: SynthesisInputs) -> Value:
+def log_durations(graph: Graph, model: SynthesizerTrn, hidden: Value, inputs: SynthesisInputs) -> Value:
     """Logarithm of each token's frames: [1, L, H] -> [1, L, 1].
 
     Raises:
         FormatError: the duration predictor is a plugin's.
     """
-    speaker = None if asked.speaker is None else asked.speaker.reshaped(1, 1, -1)  # [1, 1, G]
+    speaker = None if inputs.speaker is None else inputs.speaker.reshaped(1, 1, -1)  # [1, 1, G]
     if isinstance(model.dp, DurationPredictor):
         return _deterministic_durations(graph, model.dp, hidden, speaker)
     if not isinstance(model.dp, StochasticDurationPredictor):
         raise FormatError(f"the duration predictor {type(model.dp).__name__} cannot be written as ONNX; expected "
                           "stochastic or deterministic")
-    given = None if asked.duration_noise is None else asked.duration_noise.transposed(0, 2, 1)
+    given = None if inputs.duration_noise is None else inputs.duration_noise.transposed(0, 2, 1)
     noise = graph.op("RandomNormalLike", hidden.part([0], [2], 2))  # [1, L, 2]
-    noise = _given_first(graph, given, noise, axis=1) * asked.noise_scale_duration
+    noise = _given_first(graph, given, noise, axis=1) * inputs.noise_scale_duration
     return _stochastic_durations(graph, model.dp, hidden, noise, speaker)
 
 
@@ -208,7 +208,7 @@ def _stochastic_durations(graph: Graph, predictor: StochasticDurationPredictor, 
     condition = _separable_convs(graph, predictor.convs, condition)
     condition = graph.linear(condition, predictor.proj.weight, predictor.proj.bias)
     first, second = noise.split([1, 1], axis=2)  # [1, L, 1]
-    # Index 1 changes only what nobody reads; before each coupling there is a flip.
+    # The coupling of index 1 only changes the unused channel; before each coupling there is a flip.
     for coupling in reversed([flow for flow in predictor.flows[2:] if isinstance(flow, ConvFlow)]):
         kept, moved = second, first
         first, second = kept, _conv_flow_inverse(graph, coupling, kept, moved, condition)
@@ -227,11 +227,11 @@ def _separable_convs(graph: Graph, stack: DilatedDepthSeparableConv, x: Value) -
 
 
 def _conv_flow_inverse(graph: Graph, flow: ConvFlow, kept: Value, moved: Value, condition: Value) -> Value:
-    """The moved channel [1, L, 1] as it was."""
+    """Inverse of a ConvFlow: the transformed channel [1, L, 1] -> the original."""
     x = graph.linear(kept, flow.pre.weight, flow.pre.bias) + condition
     x = _separable_convs(graph, flow.convs, x)
     # Rows of the projection: widths, heights, and the slope at the left and at the right of each bin. The first and
-    # the last slope are 1: rows of no weight, whose bias says so.
+    # the last slope are 1: rows of zero weight and constant bias.
     n_bins = flow.N_BINS
     weight, bias = flow.proj.weight[:, :, 0], flow.proj.bias
     slope_one = bias.new_full((1,), math.log(math.expm1(1 - MIN_DERIVATIVE)))
@@ -243,12 +243,12 @@ def _conv_flow_inverse(graph: Graph, flow: ConvFlow, kept: Value, moved: Value, 
 
 
 def inverse_spline(graph: Graph, inputs: Value, parameters: Value, bound: float) -> Value:
-    """`transforms.inverse_spline`, without looking for a bin: all bins are asked, and what they say is added.
+    """`transforms.inverse_spline` without a search: the sum of all bins' contributions.
 
-    For a bin below the input says its whole width and a bin above it says nothing.
+    A bin below the input contributes its whole width, a bin above it nothing.
 
     Args:
-        graph: gets the nodes.
+        graph: receives the nodes.
         inputs: [1, L, 1].
         parameters: unnormalised widths, heights, slopes at the left and at the right of each bin: [L, 4, K].
         bound: half the interval's length.
@@ -321,13 +321,13 @@ def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value
     if speaker is not None:
         x = x + graph.conv(speaker, generator.cond)
     x = x.reshaped(1, generator.conv_pre.out_channels, 1, -1)
-    share = 1.0  # the mean of the blocks before is taken in the next layer's weights, as a leaky ReLU lets it through
+    share = 1.0  # the blocks' mean is moved into the next layer's weights, through the leaky ReLU
     for stage, up in enumerate(generator.ups):
         x = graph.conv(graph.op("LeakyRelu", x, alpha=LEAKY_SLOPE), up, weight=up.weight * share, rows=1)
         blocks = generator.resblocks[stage * generator.n_kernels : (stage + 1) * generator.n_kernels]
-        said = [_residual_block(graph, block, x) for block in blocks]
-        x = said[0]
-        for other in said[1:]:
+        outputs = [_residual_block(graph, block, x) for block in blocks]
+        x = outputs[0]
+        for other in outputs[1:]:
             x = x + other
         share = 1 / generator.n_kernels
     x = graph.op("LeakyRelu", x, alpha=0.01)
@@ -346,7 +346,7 @@ def _residual_block(graph: Graph, block: ResBlock1 | ResBlock2, x: Value) -> Val
 
 
 def _convnext(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value | None) -> Value:
-    """What the head hears: [1, C, T] -> [1, T, width]."""
+    """The ConvNeXt stack in front of the head: [1, C, T] -> [1, T, width]."""
     x = graph.conv(z, generator.embed)
     if speaker is not None:
         x = x + graph.conv(speaker, generator.cond)
@@ -360,7 +360,7 @@ def _convnext(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value 
 
 
 def _with_contour(graph: Graph, model: SynthesizerTrn, z: Value) -> Value:
-    """`pitch.with_contour` of what the predictor reads: [1, C, T] -> [1, C + N_CONTOUR, T]."""
+    """`pitch.with_contour` of the predicted pitch: [1, C, T] -> [1, C + N_CONTOUR, T]."""
     predictor, data = model.pitch, model.data
     octaves, logit = graph.conv(graph.gelu(graph.conv(z, predictor.conv)), predictor.proj).split([1, 1], axis=1)
     lowest, highest = math.log2(LOWEST / REFERENCE), math.log2(HIGHEST / REFERENCE)
@@ -414,7 +414,7 @@ def _overlap_add(graph: Graph, generator: IstftGenerator, x: Value, more: tuple[
     parts = [magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase)]
     parts = graph.op("Concat", *(parts if more is None else map(operator.add, parts, more)), axis=1)
     window = head.window.double()
-    cut = [(n_fft - hop) // 2] * 2  # T frames say T hops
+    cut = [(n_fft - hop) // 2] * 2  # T frames give T hops
     wav = graph.op("ConvTranspose", parts, (_inverse_dft(graph, n_fft) * window).reshaped(-1, 1, n_fft),
                    strides=[hop], pads=cut, kernel_shape=[n_fft])
     ones = graph.op("Expand", np.ones((1, 1, 1), np.float32),
@@ -450,7 +450,7 @@ def _norm(graph: Graph, norm: LayerNorm | nn.LayerNorm, x: Value) -> Value:
 
 
 def _given_first(graph: Graph, given: Value | None, otherwise: Value, axis: int) -> Value:
-    """The other, its beginning replaced by what is given, as far as that reaches."""
+    """`other` with its beginning replaced by `given`, as far as that reaches."""
     if given is None:
         return otherwise
     rest = otherwise.part(graph.size(given, axis), [LARGEST], axis)

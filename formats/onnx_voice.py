@@ -1,4 +1,4 @@
-"""This project's own ONNX voice: text ids to sound in one graph, or in two for streaming; runs without torch.
+"""Export as this project's own ONNX voice: text ids to waveform in one graph, or in two for streaming.
 
     write(checkpoint.read_weights(run), Path("folder"))                  # voice.onnx and voice.json
     write(checkpoint.read_weights(run), Path("folder"), streaming=True)  # encoder.onnx, decoder.onnx and voice.json
@@ -6,12 +6,12 @@
     session = onnxruntime.InferenceSession("folder/voice.onnx")
     wav, durations = session.run(["wav", "durations"], {"text_ids": ids})   # float32 [1, 1, S], int64 [1, L] in frames
 
-Only `text_ids` [1, L] must be given. May be given: `scales` (noise_scale, length_scale, noise_scale_duration),
-`speaker_id` [1] or `speaker_embedding` [1, G], and, as far as they reach, `duration_noise` [1, 2, L], `prior_noise`
-[1, C, T] and `given_durations` [1, L]; with all noise given the sound is torch's. `predicted_durations` [1, L] are the
-graph's own even where others are given, so that a run of one frame tells them. A graph of several speakers says
-`speaker` [1, G, 1] too, the embedding of whoever speaks, from which mixes are made. `voice.json` is the voice's
-configuration with its symbols; the graphs' metadata say sample_rate, hop_length, n_speakers and context_frames.
+Only `text_ids` [1, L] is required. Optional inputs: `scales` (noise_scale, length_scale, noise_scale_duration),
+`speaker_id` [1] or `speaker_embedding` [1, G], and `duration_noise` [1, 2, L], `prior_noise` [1, C, T] and
+`given_durations` [1, L], which may also cover only a beginning; with all noise given the output is torch's. The output
+`predicted_durations` [1, L] does not depend on `given_durations`. A graph of several speakers also has the output
+`speaker` [1, G, 1], the embedding in use, from which mixes are made. `voice.json` is the voice's configuration with its
+symbols; the graphs' metadata has sample_rate, hop_length, n_speakers and context_frames.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ SCALES = (0.667, 1.0, 0.8)  # noise_scale, length_scale, noise_scale_duration
 
 
 class LoadedVoice(NamedTuple):
-    """A voice of one of our checkpoints, ready to be written."""
+    """A voice of this project, loaded for export."""
 
     config: Config
     text: TextProcessor
-    model: SynthesizerTrn  # its weight norms are folded
+    model: SynthesizerTrn  # with folded weight norm
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -55,9 +55,9 @@ class LoadedVoice(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """A text and its noise, and what torch says of them."""
+    """Inputs of a graph, and torch's outputs for them."""
 
-    feeds: dict[str, np.ndarray]  # of our graph
+    feeds: dict[str, np.ndarray]  # inputs by name
     wav: np.ndarray  # [1, 1, S]
     durations: np.ndarray  # int64 [1, L]
 
@@ -66,7 +66,7 @@ def write(weights: Weights, folder: Path, streaming: bool = False) -> ExportResu
     """Write voice.onnx, or encoder.onnx and decoder.onnx for streaming; and voice.json.
 
     Raises:
-        FormatError: the voice has a part that is not built in, or a library is missing.
+        FormatError: the voice has a part of a plugin, or a library is missing.
     """
     voice = load_voice(weights)
     if streaming:
@@ -80,16 +80,16 @@ def write(weights: Weights, folder: Path, streaming: bool = False) -> ExportResu
     file = graph.save(folder / "voice.onnx", metadata_of(voice))
     session = open_session(file)
 
-    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         wav, durations = session.run(["wav", "durations"], feeds)
         return wav, durations
 
-    checks = compare(probe(voice), say)
+    checks = compare(probe(voice), run)
     return ExportResult([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
 
 
 def _write_streaming(voice: LoadedVoice, folder: Path) -> ExportResult:
-    """encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
+    """Write encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
 
     A frame's samples depend on `context_frames` on either side: see `synthesis.chunking.plan_chunks`.
     """
@@ -108,19 +108,19 @@ def _write_streaming(voice: LoadedVoice, folder: Path) -> ExportResult:
              decoder.save(folder / "decoder.onnx", metadata_of(voice))]
     sessions = [open_session(file) for file in files]
 
-    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        said = dict(zip((output.name for output in sessions[0].get_outputs()), sessions[0].run(None, feeds)))
-        durations, _ = said.pop("durations"), said.pop("predicted_durations")
-        [wav] = sessions[1].run(["wav"], said)
+    def run(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        latent = dict(zip((output.name for output in sessions[0].get_outputs()), sessions[0].run(None, feeds)))
+        durations, _ = latent.pop("durations"), latent.pop("predicted_durations")
+        [wav] = sessions[1].run(["wav"], latent)
         return wav, durations
 
-    checks = compare(probe(voice), say)
+    checks = compare(probe(voice), run)
     return ExportResult([*files, write_config(voice, folder)],
-                   (*checks, *sizes(files[0], encoder), *sizes(files[1], decoder)))
+                        (*checks, *sizes(files[0], encoder), *sizes(files[1], decoder)))
 
 
 def load_voice(weights: Weights) -> LoadedVoice:
-    """The network of a checkpoint's weights, and its text code."""
+    """Load configuration, text processor and network of a checkpoint's weights."""
     config = settings.from_dict(weights.config)
     text = TextProcessor.from_config(config.data)
     model = checkpoint.network_of(weights, config)
@@ -129,14 +129,14 @@ def load_voice(weights: Weights) -> LoadedVoice:
 
 
 def metadata_of(voice: LoadedVoice) -> dict[str, str]:
-    """What the graphs say of themselves."""
+    """Metadata of the graphs."""
     return {"format": "vits-onnx", "version": "1", "sample_rate": str(voice.config.data.sampling_rate),
             "hop_length": str(voice.config.data.hop_length), "n_speakers": str(max(1, len(voice.speakers))),
             "context_frames": str(voice.model.dec.context_frames), "n_symbols": str(len(voice.text.symbols))}
 
 
 def write_config(voice: LoadedVoice, folder: Path) -> Path:
-    """voice.json: the configuration, with the symbols in it and without the trainer's paths."""
+    """Write voice.json: the configuration with its symbols and without the paths of the training."""
     config = settings.replace(voice.config, "data", {
         "training_files": "", "validation_files": "", "symbols": voice.text.symbols.symbols,
         "speakers": voice.speakers})
@@ -147,10 +147,10 @@ def write_config(voice: LoadedVoice, folder: Path) -> Path:
 
 
 def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2])) -> Probe:
-    """What torch says of a text that any voice has.
+    """Inputs of 31 symbols that suit any voice, and torch's outputs for them.
 
     Args:
-        voice: to be asked.
+        voice: to run.
         scales: of the prior's and of the durations' noise.
     """
     model, random = voice.model, torch.Generator().manual_seed(0)
@@ -161,7 +161,7 @@ def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2
     with torch.inference_mode():
         prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
         predicted = model.predict_durations(prior, g, scales[1] * noise)
-        length_scale = 2 * ids.shape[1] / predicted.sum()  # an untrained voice may say anything: 2 frames on average
+        length_scale = 2 * ids.shape[1] / predicted.sum()  # 2 frames on average, even if untrained
         durations = torch.ceil(predicted * length_scale)
         prior_noise = torch.randn(1, prior.mean.shape[1], int(durations.sum()), generator=random)
         latent = model.latent(prior, durations, g, scales[0] * prior_noise)
@@ -175,18 +175,18 @@ def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2
     return Probe({name: _array(value) for name, value in given.items()}, _array(wav), _array(latent.durations))
 
 
-def compare(wanted: Probe, say: Callable[[dict[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]) -> tuple[str, ...]:
-    """What is to be said of a graph's sound beside torch's, where `say` gives its wav and durations.
+def compare(wanted: Probe, run: Callable[[dict[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]) -> tuple[str, ...]:
+    """Compare a graph with torch; `run` returns its wav and durations. Returns sentences for the user.
 
     Durations are rounded up, so one that torch predicts as 3.0000001 frames may differ; the sound is then compared
     with torch's durations.
     """
-    wav, durations = say(wanted.feeds)
+    wav, durations = run(wanted.feeds)
     others = int(np.count_nonzero(durations != wanted.durations))
     if others:
-        wav, _ = say({**wanted.feeds, "given_durations": wanted.durations})
+        wav, _ = run({**wanted.feeds, "given_durations": wanted.durations})
     of_durations = f"{others} of {durations.size} durations differ from this project's"
-    if wav.shape != wanted.wav.shape:  # a graph of another's form, which takes no durations
+    if wav.shape != wanted.wav.shape:  # a graph without the input given_durations
         return (f"{of_durations}, so the sound was not compared",)
     return (of_durations,
             f"differs by {np.abs(wav - wanted.wav).max():.0e} at most from this project's sound, whose loudest sample "
@@ -194,12 +194,12 @@ def compare(wanted: Probe, say: Callable[[dict[str, np.ndarray]], tuple[np.ndarr
 
 
 def sizes(file: Path, graph: Graph) -> tuple[str, ...]:
-    """What is to be said of a file."""
+    """Number of nodes and size of a file, as a sentence for the user."""
     return (f"{file.name}: {graph.n_nodes} nodes, {file.stat().st_size / 1e6:.1f} MB",)
 
 
 def _inputs(graph: Graph, voice: LoadedVoice) -> SynthesisInputs:
-    """Our graph's inputs, all but the first with a default."""
+    """The graph's inputs, all but the first with a default."""
     text_ids = graph.input("text_ids", np.int64, [1, "tokens"])
     meant = voice.config.speaking
     scales = graph.input("scales", np.float32, [3],
@@ -220,7 +220,7 @@ def _inputs(graph: Graph, voice: LoadedVoice) -> SynthesisInputs:
 
 
 def speaker_of(graph: Graph, model: SynthesizerTrn, speaker_id: Value, given: Value | None = None) -> Value:
-    """The embedding that is given, else that of the id: [up to 1, G], [1] -> [1, G, 1]."""
+    """The given embedding, or else that of the id: [up to 1, G], [1] -> [1, G, 1]."""
     embedding = graph.op("Gather", model.emb_g.weight, speaker_id)
     if given is not None:
         embedding = graph.op("Concat", given, embedding, axis=0).part([0], [1], 0)
@@ -228,7 +228,7 @@ def speaker_of(graph: Graph, model: SynthesizerTrn, speaker_id: Value, given: Va
 
 
 def _write_durations(graph: Graph, latent: LatentValues) -> None:
-    """Those that are said, and those that were predicted, which differ where some are given."""
+    """Outputs of the durations in use and of the predicted ones, which differ if some are given."""
     graph.output("durations", latent.durations, np.int64, [1, "tokens"])
     graph.output("predicted_durations", latent.predicted_durations, np.int64, [1, "tokens"])
 

@@ -1,9 +1,9 @@
-"""Piper's training checkpoints (Lightning's .ckpt, with the voice's JSON), into this project.
+"""Import of Piper's training checkpoints: Lightning's .ckpt with the voice's JSON.
 
-    imported = read(Path("epoch=2164-step=1355540.ckpt"), config=None)      # config.json or *.onnx.json lies beside it
+    imported = read(Path("epoch=2164-step=1355540.ckpt"), config=None)      # with config.json or *.onnx.json beside it
     imported.config.data.begin_end                                          # ("^", "$"), around every text
 
-Piper keeps the published keys behind `model_g.` and `model_d.`; ids are `^ _ p _ ... p _ $` with `_` the blank.
+Piper has the published keys behind `model_g.` and `model_d.`; ids are `^ _ p _ ... p _ $` with `_` the blank.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from formats.import_helpers import (
 )
 
 PAD, BEGIN, END = "_", "^", "$"
-# Lightning keeps the command line, whose paths it pickles; these stand for them and touch no disk. Nothing else that
-# is not a tensor, a number, text or a container is made of what a file says.
+# Lightning pickles the paths of its command line; these classes replace them and touch no disk. Nothing else but
+# tensors, numbers, strings and containers is unpickled.
 _PATHS = [(pure, f"{module}.{name}") for module in ("pathlib", "pathlib._local")
           for name, pure in (("PosixPath", pathlib.PurePosixPath), ("PurePosixPath", pathlib.PurePosixPath),
                              ("WindowsPath", pathlib.PureWindowsPath), ("PureWindowsPath", pathlib.PureWindowsPath))]
@@ -41,7 +41,7 @@ _CLEANERS = {"espeak": ("espeak", "decomposed"), "text": ("decomposed",)}  # pho
 
 
 def recognises(path: Path) -> bool:
-    """A file, or the one .ckpt of a folder, whose state dict has `model_g.` keys."""
+    """Whether a file, or the only .ckpt of a folder, has a state dict with `model_g.` keys."""
     files = sorted(path.glob("*.ckpt")) if path.is_dir() else [path]
     if len(files) != 1:
         return False
@@ -53,15 +53,15 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice, with its discriminators.
+    """Read the voice, with its discriminators.
 
     Args:
         path: the .ckpt, or a folder with one.
-        config: the voice's JSON; None looks beside the .ckpt for config.json, then for *.onnx.json.
+        config: the voice's JSON; None takes config.json beside the .ckpt, or else *.onnx.json.
 
     Raises:
         FileNotFoundError: there is no .ckpt or no JSON.
-        FormatError: it is no checkpoint of Piper, or of a voice that this project cannot say.
+        FormatError: it is no checkpoint of Piper, or of a voice that this project cannot speak.
         CheckpointError: the file is damaged, or holds what is not read.
     """
     file = _find_checkpoint(path)
@@ -84,7 +84,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
         discriminators = None
         notes.append("its discriminators are spectrally normed, which is not read; training goes on with new ones")
     if any(name.startswith("model_mrd.") for name in state):
-        notes.append("its multi-resolution discriminator hears other windows than this project's; it stays behind")
+        notes.append("its multi-resolution discriminator has other windows than this project's and is left out")
     notes += notes_of(tree["data"], described)
     # Lightning counts the steps of both optimizers.
     imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, notes=tuple(notes),
@@ -121,8 +121,8 @@ def _find_config(file: Path) -> Path:
     beside = [file.with_name("config.json"), *sorted(file.parent.glob("*.onnx.json"))]
     found = [each for each in beside if each.is_file()]
     if not found:
-        raise FileNotFoundError(f"no config.json and no *.onnx.json beside {file}; give the voice's JSON with "
-                                "--config, for it says which symbols the ids stand for")
+        raise FileNotFoundError(f"no config.json and no *.onnx.json beside {file}; give the voice's JSON, "
+                                "which has the symbols of the ids, with --config")
     return found[0]
 
 
@@ -137,7 +137,7 @@ def symbols_of(described: Mapping[str, Any], n_rows: int, source: Path) -> tuple
         raise FormatError(f"{source} has no phoneme_id_map with {PAD} {BEGIN} {END}; expected the JSON of a Piper "
                           "voice")
     if described.get("vowel_clusters"):
-        raise FormatError(f"{source} joins vowels to one symbol (vowel_clusters); here every symbol is one character")
+        raise FormatError(f"{source} joins vowels to one symbol (vowel_clusters); expected symbols of one character")
     symbols, joined = [placeholder(row) for row in range(n_rows)], []
     for symbol, ids in id_map.items():
         ids = [ids] if isinstance(ids, int) else ids
@@ -151,17 +151,16 @@ def symbols_of(described: Mapping[str, Any], n_rows: int, source: Path) -> tuple
     if symbols[0] != PAD:
         raise FormatError(f"{source}: the blank {PAD!r} has id {id_map[PAD]}; expected 0")
     empty = sum(symbol == placeholder(row) for row, symbol in enumerate(symbols))
-    notes = [f"{empty} of {n_rows} rows of its symbol table have no character of their own and got private ones "
+    notes = [f"{empty} of {n_rows} rows of its symbol table have no character and got private ones "
              f"(from U+{ord(placeholder(0)):04X})"] if empty else []
     if joined:
-        notes.append(f"{' '.join(joined)} have rows of their own that its texts do not reach: they are said letter by "
-                     "letter, as Piper does")
+        notes.append(f"{' '.join(joined)} have rows that no text uses: they are read letter by letter, as by Piper")
     return symbols, notes
 
 
 def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: Mapping[str, Tensor],
-          source: Path) -> dict[str, Any]:
-    """The data section, without the symbols, as the voice's JSON and its training's hyperparameters have it.
+            source: Path) -> dict[str, Any]:
+    """The data section, without symbols, from the voice's JSON and the training's hyperparameters.
 
     Raises:
         FormatError: there is no sampling rate or no language.
@@ -183,35 +182,35 @@ def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: M
 
 
 def speaking_of(described: Mapping[str, Any]) -> dict[str, float]:
-    """The speaking section: how the voice is meant to be spoken."""
+    """The speaking section: the voice's own settings for synthesis."""
     scales = described.get("inference") or {}
     return {"noise_scale": scales.get("noise_scale", 0.667), "noise_scale_duration": scales.get("noise_w", 0.8),
             "speed": 1 / (scales.get("length_scale") or 1)}
 
 
 def notes_of(data: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
-    """What to know of the speakers and of the text front-end."""
+    """Notes for the user on speakers and text front-end."""
     notes = []
     if data["n_speakers"] and not data["speakers"]:
-        notes.append("its speakers have no names; they are called by their numbers")
+        notes.append("its speakers have no names; they are named by their numbers")
     if described.get("phoneme_type", "espeak") not in _CLEANERS:
-        notes.append(f"its texts are read by a front-end for {described['phoneme_type']} that is not here; give "
-                     "phonemes as [[phonemes]]")
+        notes.append(f"its text front-end for {described['phoneme_type']} does not exist here; give phonemes as "
+                     "[[phonemes]]")
     return notes
 
 
 def _model(generator: Mapping[str, Tensor], hyper: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """The model section: sizes as the tensors say; what no shape tells as the hyperparameters say."""
-    told = {}
+    """The model section: sizes from the tensors, the rest from the hyperparameters."""
+    given = {}
     for name in ("upsample_rates", "resblock_dilation_sizes"):
         value = hyper.get(name)
         if value is not None:
-            told[name] = ast.literal_eval(value) if isinstance(value, str) else value  # as a command line had it
-    return model_sizes(generator, str(file)) | told
+            given[name] = ast.literal_eval(value) if isinstance(value, str) else value  # as on a command line
+    return model_sizes(generator, str(file)) | given
 
 
 def _train(hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the training is this project's too."""
+    """Settings of the training that this project has too."""
     ours = {"learning_rate": "learning_rate", "learning_rate_d": "discriminator_learning_rate", "lr_decay": "lr_decay",
             "segment_size": "segment_size", "c_mel": "c_mel", "c_kl": "c_kl", "grad_clip": "grad_clip"}
     return {ours[name]: hyper[name] for name in ours if hyper.get(name) is not None}

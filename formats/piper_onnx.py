@@ -1,10 +1,10 @@
-"""Piper's voices as they are given away, VOICE.onnx with VOICE.onnx.json, into this project.
+"""Import of Piper's released voices: VOICE.onnx with VOICE.onnx.json.
 
-    imported = read(Path("en_US-joe-medium.onnx"), config=None)      # its JSON lies beside it
-    imported.generator.keys()                                        # all that speaks; no posterior encoder
+    imported = read(Path("en_US-joe-medium.onnx"), config=None)      # with its JSON beside it
+    imported.generator.keys()                                        # no posterior encoder
 
 The graph was traced by torch from the published modules, so a weight keeps its name in the state dict unless the
-exporter computed with it; then the node that takes it still says its module: `/flow/flows.6/enc/in_layers.0/Conv`.
+exporter computed with it; then the node that takes it has its module's name: `/flow/flows.6/enc/in_layers.0/Conv`.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 PARTS = ("enc_p", "flow", "dp", "dec", "emb_g")
 WEIGHT_NORMED = re.compile(r"dec\.(ups|resblocks)\..*|.*\.enc\.((in|res_skip)_layers\.\d+|cond_layer)")
 NORM = re.compile(r".*\.norm(s|_layers)?_\d(\.\d+)?")  # modules of the published layer norm
-MAX_TEXT_LEN = 400  # symbols; Piper cuts no sentence, and its longest ones are about so long
-TRAINED = 1.2  # a row of the embedding is untrained if its norm is at most so many times that of rows without symbols
+MAX_TEXT_LEN = 400  # symbols; Piper does not split sentences, whose longest are about this long
+TRAINED = 1.2  # an embedding row is untrained if its norm is at most this many times that of rows without symbols
 
 _SHOWN = 12  # symbols, in a note
 
 
 class Convolution(NamedTuple):
-    """What no shape tells of a convolution."""
+    """Settings of a convolution that its shape does not have."""
 
     stride: int
     dilation: int
 
 
 def recognises(path: Path) -> bool:
-    """An ONNX file, or the one .onnx of a folder, that takes what Piper's graphs take."""
+    """Whether an ONNX file, or the only .onnx of a folder, has the inputs of Piper's graphs."""
     file = _find_graph(path)
     if file is None or file.suffix != ".onnx":
         return False
@@ -56,11 +56,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice, without what only training needs, which is not in the file.
+    """Read the voice, without the parts of training, which are not in the file.
 
     Args:
         path: the .onnx, or a folder with one.
-        config: the voice's JSON; None looks beside the .onnx for VOICE.onnx.json, then for config.json.
+        config: the voice's JSON; None takes VOICE.onnx.json beside the .onnx, or else config.json.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -89,14 +89,14 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     symbols, untrained = _without_untrained(symbols, rows)
     if untrained:
         shown = " ".join(untrained[:_SHOWN]) + f" and {len(untrained) - _SHOWN} more" * (len(untrained) > _SHOWN)
-        notes.append(f"its training never had {shown}: these are left out of the symbol table, and a text that has "
-                     "them is read with what comes nearest")
+        notes.append(f"it was not trained on {shown}: these are left out of the symbol table, and replaced in texts "
+                     "by the nearest symbols")
     data = piper.data_of(described, {"hop_length": math.prod(sizes["upsample_rates"])}, generator, described_at)
     tree = {"data": data | {"symbols": symbols, "max_text_len": MAX_TEXT_LEN}, "model": sizes,
             "speaking": piper.speaking_of(described)}
     notes += piper.notes_of(tree["data"], described)
     notes.append("the file only speaks: it has no posterior encoder and no discriminators, which further training "
-                 "makes anew; until then there are no --candidates, no conversion and no alignment")
+                 "creates; until then there are no --candidates, no conversion and no alignment")
     imported = ImportedVoice(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
     check_fits(imported, str(file))
     return imported
@@ -112,12 +112,12 @@ class _Weights:
         for node in self._nodes:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self._stored[node.output[0]] = node.attribute[0].t
-        # A tensor that is only handed on, or widened from 16 bits, is the one that is stored.
+        # Outputs of Identity, and of casts from 16 bits, are stored tensors.
         self._source = {node.output[0]: node.input[0] for node in self._nodes if node.op_type in ("Identity", "Cast")}
         self.convolutions: dict[str, Convolution] = {}
 
     def found(self) -> dict[str, Tensor]:
-        """All of them, float32; fills `convolutions` in too."""
+        """All tensors as float32; also fills `convolutions`."""
         named = {name: self._numpy(tensor) for name, tensor in self._stored.items()
                  if name.partition(".")[0] in PARTS and "." in name}
         for name, array in self._by_nodes():
@@ -130,8 +130,8 @@ class _Weights:
         return self._numpy(self._stored[name]) if name in self._stored else None
 
     def _by_nodes(self) -> Iterator[tuple[str, np.ndarray]]:
-        """What the nodes that take a tensor say of it: torch renames those it computed with, and stores equal ones
-        once, under the name of the first."""
+        """Names from the nodes that take a tensor, as torch renames tensors that it computed with, and stores equal
+        ones once under the first name."""
         for node in self._nodes:
             module, kind = _module_of(node), node.op_type
             if kind in ("Conv", "ConvTranspose"):
@@ -152,7 +152,7 @@ class _Weights:
             if not module and leaf in ("weight", "bias") and path.partition(".")[0] in PARTS:
                 module = path
         if not module:
-            raise FormatError(f"the weights {', '.join(node.input[1:])} of a convolution have no name that tells their "
+            raise FormatError(f"the weights {', '.join(node.input[1:])} of a convolution have no name with their "
                               "module; expected a graph as torch exports it, with the names of its modules")
         given = {each.name: each.ints[0] for each in node.attribute if each.name in ("strides", "dilations")}
         self.convolutions[module] = Convolution(given.get("strides", 1), given.get("dilations", 1))
@@ -182,7 +182,7 @@ def _module_of(node: onnx.NodeProto) -> str:
 
 
 def _weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Folded weights as direction and norm again, where the layer is weight-normed in training."""
+    """The tensors with folded weights split into direction and norm, for layers with weight norm in training."""
     normed = {}
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")
@@ -195,7 +195,7 @@ def _weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _sizes(generator: Mapping[str, Tensor], convolutions: Mapping[str, Convolution], source: str) -> dict[str, Any]:
-    """The model section; what the training half shapes is as Piper has it, and the graph says rates and dilations."""
+    """The model section: sizes from the tensors, rates and dilations from the graph."""
     sizes = model_sizes(generator, source)
     convs = "convs1" if sizes["resblock"] == "1" else "convs"
     n_ups, n_kernels = len(sizes["upsample_kernel_sizes"]), len(sizes["resblock_kernel_sizes"])
@@ -211,9 +211,9 @@ def _sizes(generator: Mapping[str, Tensor], convolutions: Mapping[str, Convoluti
 
 
 def _without_untrained(symbols: list[str], rows: Tensor) -> tuple[list[str], list[str]]:
-    """The table with placeholders for symbols whose rows training never moved, and these symbols.
+    """The table with placeholders for symbols with untrained rows, and these symbols.
 
-    The rows that no symbol stands for show how long an untrained row is; without any, nothing can be told.
+    The norm of rows without a symbol is that of untrained rows; with too few of them, all symbols stay.
     """
     norms = rows.norm(dim=1)
     private = [row for row, symbol in enumerate(symbols) if symbol == placeholder(row)]
@@ -223,28 +223,28 @@ def _without_untrained(symbols: list[str], rows: Tensor) -> tuple[list[str], lis
     kept = {piper.PAD, piper.BEGIN, piper.END}
     untrained = [row for row, symbol in enumerate(symbols)
                  if row not in private and symbol not in kept and norms[row] <= longest]
-    if len(untrained) > len(symbols) // 2:  # a voice that was hardly trained at all
+    if len(untrained) > len(symbols) // 2:  # the voice was hardly trained
         return symbols, []
     return ([placeholder(row) if row in untrained else symbol for row, symbol in enumerate(symbols)],
             [symbols[row] for row in untrained])
 
 
 def _model_card(file: Path) -> dict[str, str]:
-    """What its makers say of data and licence, in the file MODEL_CARD beside it; nothing without one."""
+    """Data and licence from the file MODEL_CARD beside the voice; empty without one."""
     card = file.with_name("MODEL_CARD")
     if not card.is_file():
         return {}
     text = card.read_text(encoding="utf-8", errors="replace")
-    said = dict(re.findall(r"^\* *(URL|Licen[cs]e): *(.+?) *$", text, re.MULTILINE))
+    fields = dict(re.findall(r"^\* *(URL|Licen[cs]e): *(.+?) *$", text, re.MULTILINE))
     training = " ".join(text.partition("## Training")[2].split("##")[0].split())
-    licence = said.get("License", said.get("Licence", ""))
+    licence = fields.get("License", fields.get("Licence", ""))
     if licence and "tuned from" in training:
-        licence += ", as its makers say of its own data; the voice that it was fine-tuned from has terms of its own"
-    return {"data": ". ".join(filter(None, (said.get("URL"), training))), "licence": licence}
+        licence += " (of its own data, as its authors state); the voice that it was fine-tuned from has its own terms"
+    return {"data": ". ".join(filter(None, (fields.get("URL"), training))), "licence": licence}
 
 
 def inputs_of(file: Path) -> list[str]:
-    """Names of what an ONNX graph takes.
+    """Names of the inputs of an ONNX graph.
 
     Raises:
         FormatError: it is no ONNX file, or a damaged one.
@@ -253,20 +253,20 @@ def inputs_of(file: Path) -> list[str]:
 
 
 def _load(file: Path) -> onnx.ModelProto:
-    """The graph.
+    """Load an ONNX graph.
 
     Raises:
         FileNotFoundError: there is no such file.
         FormatError: it is no ONNX file, or a damaged one.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"no file {file}")
+        raise FileNotFoundError(f"there is no file {file}; expected an ONNX graph")
     onnx = import_package("onnx", beside="protobuf", otherwise="export the voice's checkpoint")
     try:
         return onnx.load(file)
     except Exception as error:  # protobuf has exceptions of its own
         raise FormatError(f"{file} cannot be read as ONNX ({type(error).__name__}: {str(error)[:80]}); its "
-                          f"{file.stat().st_size} bytes break off, or are of something else: fetch it again") from None
+                          f"{file.stat().st_size} bytes are truncated or no ONNX graph: fetch it again") from None
 
 
 def _is_piper(model: onnx.ModelProto) -> bool:
@@ -284,5 +284,5 @@ def _find_config(file: Path) -> Path:
     for beside in (file.with_name(file.name + ".json"), file.with_name("config.json")):
         if beside.is_file():
             return beside
-    raise FileNotFoundError(f"no {file.name}.json beside {file}; it comes with every Piper voice and says which "
-                            "symbols the ids stand for: fetch it too, or name it by --config")
+    raise FileNotFoundError(f"no {file.name}.json beside {file}; it comes with every Piper voice and has the symbols "
+                            "of the ids: fetch it too, or give it by --config")

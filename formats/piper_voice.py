@@ -1,10 +1,10 @@
-"""A voice for Piper: voice.onnx and voice.onnx.json.
+"""Export for Piper: voice.onnx and voice.onnx.json.
 
     write(checkpoint.read_weights(run), Path("folder"))
     PiperVoice.load("folder/voice.onnx").synthesize("Hello.")
 
-Piper puts ^ before and $ behind a text. A voice with `data.begin_end` knows them; for others both stand for no id at
-all: then what Piper makes of a text (pad, symbol, pad, ..., pad) is what this project makes of it.
+Piper adds ^ before and $ after a text. A voice without `data.begin_end` gets no ids for them, so that Piper's ids of a
+text (pad, symbol, pad, ..., pad) are those of this project.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MARKS = "_^$"  # pad, beginning, end: Piper's own
 
 
 def write(weights: Weights, folder: Path) -> ExportResult:
-    """voice.onnx and voice.onnx.json.
+    """Write voice.onnx and voice.onnx.json.
 
     Raises:
-        FormatError: the voice has a part that is not built in, or a library is missing.
+        FormatError: the voice has a part of a plugin, or a library is missing.
     """
     voice = load_voice(weights)
     file, checks = write_graph(voice, folder / "voice.onnx", metadata_of(voice))
@@ -44,25 +44,25 @@ def write(weights: Weights, folder: Path) -> ExportResult:
 
 
 def write_graph(voice: LoadedVoice, file: Path, metadata: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
-    """The graph that Piper's clients run, and what was checked of it.
+    """Write the graph for Piper's clients; returns the file and the results of its checks.
 
     Raises:
-        FormatError: the voice has a part that is not built in, or a library is missing.
+        FormatError: the voice has a part of a plugin, or a library is missing.
     """
     graph = _graph(voice)
     graph.save(file, metadata)
     session = open_session(file)
-    speaks_of = probe(voice, scales=(0.0, 0.0))  # Piper's graphs draw their noise themselves
+    probed = probe(voice, scales=(0.0, 0.0))  # Piper's graphs draw their noise themselves
 
-    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         ids = feeds["text_ids"]
-        asked = {"input": ids, "input_lengths": np.array(ids.shape[1:]), "scales": feeds["scales"]}
+        inputs = {"input": ids, "input_lengths": np.array(ids.shape[1:]), "scales": feeds["scales"]}
         if "speaker_id" in feeds:
-            asked["sid"] = feeds["speaker_id"]
-        wav, durations = session.run(["output", "durations"], asked)
+            inputs["sid"] = feeds["speaker_id"]
+        wav, durations = session.run(["output", "durations"], inputs)
         return wav[0], durations
 
-    return file, (*compare(speaks_of, say), *sizes(file, graph))
+    return file, (*compare(probed, run), *sizes(file, graph))
 
 
 def _graph(voice: LoadedVoice) -> Graph:
@@ -73,8 +73,8 @@ def _graph(voice: LoadedVoice) -> Graph:
     speaker = None
     if voice.speakers:
         speaker = speaker_of(graph, voice.model, graph.input("sid", np.int64, [1]))
-    asked = SynthesisInputs(ids.part([0], lengths, 1), noise_scale, length_scale, noise_scale_duration, speaker)
-    latent = latent_of(graph, voice.model, asked)
+    inputs = SynthesisInputs(ids.part([0], lengths, 1), noise_scale, length_scale, noise_scale_duration, speaker)
+    latent = latent_of(graph, voice.model, inputs)
     wav = waveform_of(graph, voice.model, latent.z, speaker)
     graph.output("output", wav.reshaped(1, 1, 1, -1), np.float32, [1, 1, 1, "samples"])
     graph.output("durations", latent.durations, np.int64, [1, "tokens"])
@@ -82,7 +82,7 @@ def _graph(voice: LoadedVoice) -> Graph:
 
 
 def _description(voice: LoadedVoice) -> dict[str, Any]:
-    """What Piper reads beside the graph."""
+    """Content of voice.onnx.json."""
     data, model = voice.config.data, voice.config.model
     meant = voice.config.speaking
     return {
@@ -105,7 +105,7 @@ def phonemizes(voice: LoadedVoice) -> bool:
 
 
 def symbol_ids(voice: LoadedVoice) -> dict[str, list[int]]:
-    """Piper's symbols to lists of ids; a capital that the table lacks is read as the small letter."""
+    """Ids of Piper's symbols; capitals that the table lacks get the ids of small letters."""
     ids = {symbol: [row] for symbol, row in voice.text.symbols.ids.items() if symbol not in MARKS}
     if not phonemizes(voice):
         for symbol in list(ids):
@@ -118,13 +118,13 @@ def symbol_ids(voice: LoadedVoice) -> dict[str, list[int]]:
 
 
 def _limits(voice: LoadedVoice) -> tuple[str, ...]:
-    """What the voice can say here and not there."""
+    """Sentences on symbols that work in this project but not in Piper."""
     ids = voice.text.symbols.ids
     limits = []
     known = voice.text.begin_end or ()
     if kept := [mark for mark in MARKS if ids.get(mark, 0) != 0 and mark not in known]:
-        limits.append(f"Piper keeps {' '.join(kept)} for itself and does not say what the voice knows by it")
+        limits.append(f"Piper uses {' '.join(kept)} itself, so the voice's symbols of that name are not spoken")
     apart = [symbol for symbol in ids if any(part not in ids for part in unicodedata.normalize("NFD", symbol))]
     if apart:
-        limits.append(f"Piper takes letters and accents apart and will not find {' '.join(apart)}")
+        limits.append(f"Piper separates letters and accents and will not find {' '.join(apart)}")
     return tuple(limits)

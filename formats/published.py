@@ -1,11 +1,11 @@
-"""VITS as its authors published it (2021), and the many forks that kept its layout: G_*.pth, D_*.pth, config.json.
+"""Import and export of the published VITS (2021) and forks with its files: G_*.pth, D_*.pth, config.json.
 
     imported = read(Path("logs/ljs_base"), config=None)     # the newest pair in a folder, with its config.json
-    write(checkpoint.read_weights(run), Path("folder"))     # the published code goes on from it
+    write(checkpoint.read_weights(run), Path("folder"))     # the published code resumes from it
 
-A file is a dict of `model`, `iteration` (which counts epochs, from 1), `optimizer` and `learning_rate`. AdamW knows its
-parameters by their place in the published modules, which is their place in the file's `model`; ours stand elsewhere
-in the stochastic duration predictor, so moments travel by name.
+A file is a dict of `model`, `iteration` (which counts epochs, from 1), `optimizer` and `learning_rate`. AdamW numbers
+its parameters in the order of the published modules, which is that of the file's `model`. This project's stochastic
+duration predictor has another order, so moments are matched by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from utils import write_text_atomic
 
 FILE = re.compile(r"([GD])_(\d+)\.pth")
 CLEANERS = ("basic_cleaners", "transliteration_cleaners", "english_cleaners", "english_cleaners2")
-# In the order of the published file; the other sections' values that it has no key for must be the default ones.
+# In the order of the published file; settings without a key there must have their defaults.
 KEYS = {
     "train": ("log_interval", "eval_interval", "seed", "epochs", "learning_rate", "betas", "eps", "batch_size",
               "lr_decay", "segment_size", "c_mel", "c_kl"),
@@ -44,22 +44,22 @@ KEYS = {
               "resblock", "resblock_kernel_sizes", "resblock_dilation_sizes", "upsample_rates",
               "upsample_initial_channel", "upsample_kernel_sizes", "gin_channels"),
 }
-# What the published code has as constants.
+# Constants of the published code.
 FIXED = {"data": ("symbols", "begin_end"),
          "model": ("attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
                    "duration_channels", "duration_flows", "p_dropout_duration", "generator"),
          "discriminator": ("kinds", "n_scales", "scale_channels", "scale_kernel_sizes", "scale_strides",
                            "scale_groups", "periods", "period_channels")}
-# Our parts of the stochastic duration predictor in the order in which the published one has them.
+# Parts of the stochastic duration predictor in the published order.
 DURATION_PARTS = ("flows", "post_pre", "post_proj", "post_convs", "post_flows", "pre", "proj", "convs", "cond")
 
 
-# Settings of ours that no file of somebody else's decides: they run or read other files, or send data away.
+# Settings that are never imported: they run or read other files, or send data away.
 OUTSIDE = ("model.plugins", "train.callbacks", "train.init_from", "train.test_sentences", "train.trackers")
 
 
 class Files(NamedTuple):
-    """Where a voice lies."""
+    """The files of a voice."""
 
     generator: Path
     discriminators: Path | None
@@ -67,7 +67,7 @@ class Files(NamedTuple):
 
 
 def recognises(path: Path) -> bool:
-    """A generator's file, or a folder with one, that is no MMS voice."""
+    """Whether a file is a generator, or a folder has one, and it is no MMS voice."""
     file = newest(path)
     if file is None or file.with_name("vocab.txt").is_file():
         return False
@@ -78,11 +78,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, config: Path | None) -> ImportedVoice:
-    """The voice, and what its training was at.
+    """Read the voice and the state of its training.
 
     Args:
-        path: a generator's file, or a folder, of which it is the newest; its discriminators may lie beside.
-        config: the JSON that it was trained with; None looks for config.json beside the file.
+        path: a generator's file, or a folder with at least one (the newest is taken); discriminators may be beside it.
+        config: the JSON that it was trained with; None takes config.json beside the file.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -93,7 +93,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
 
 
 def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
-    """The same from a configuration that has been read already."""
+    """Read the voice with a configuration that has been read already."""
     config, notes = read_config(tree, files.config)
     content = _load(files.generator)
     if not is_generator(content):
@@ -105,8 +105,8 @@ def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
         networks["discriminators"] = _load(files.discriminators)
     else:
         numbered = FILE.fullmatch(files.generator.name)
-        notes.append(f"no discriminators ({f'D_{numbered[2]}.pth' if numbered else 'D_*.pth'}) lie beside it: it "
-                     "speaks, and can be trained further with new ones")
+        notes.append(f"no discriminators ({f'D_{numbered[2]}.pth' if numbered else 'D_*.pth'}) beside it: it speaks, "
+                     "and can be trained further with new ones")
     table = TextProcessor.from_config(config.data).symbols
     weights = {part: published_names(each["model"]) for part, each in networks.items()}
     imported = ImportedVoice(config, weights["generator"], weights.get("discriminators"))
@@ -121,12 +121,12 @@ def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
         (int(each["step"]) for each in optimizers.get("generator", {"state": {}})["state"].values()), default=0)
     if isinstance(content.get("iteration"), int):
         notes.append(f"it is of epoch {content['iteration']}, step {step}"
-                     f"{'' if step else ' (the file does not say which)'}")
+                     f"{'' if step else ' (the file does not have the step)'}")
     return imported._replace(optimizers=optimizers or None, step=step, notes=tuple(notes))
 
 
 def newest(path: Path) -> Path | None:
-    """A file itself, or of a folder the generator's with the highest number; None if there is none."""
+    """The file itself, or the generator of a folder with the highest number; None without one."""
     if not path.is_dir():
         return path
     numbered = [(int(match[2]), each) for each in path.iterdir()
@@ -135,7 +135,7 @@ def newest(path: Path) -> Path | None:
 
 
 def find(path: Path, config: Path | None) -> Files:
-    """The files that belong together.
+    """Find the files of a voice.
 
     Raises:
         FileNotFoundError: there is no generator, or no configuration.
@@ -151,17 +151,17 @@ def find(path: Path, config: Path | None) -> Files:
 
 
 def is_generator(content: Any) -> bool:
-    """Whether it is what the published code saves of a generator."""
+    """Whether the content of a file is that of a published generator."""
     model = content.get("model") if isinstance(content, dict) else None
     return isinstance(model, dict) and "enc_p.emb.weight" in model and "dec.conv_pre.weight" in model
 
 
 def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
-    """Our configuration of a published JSON, and what of it is not known here.
+    """This project's configuration from a published JSON, and notes on what was left out.
 
     Raises:
         ConfigError: a value is wrong.
-        FormatError: a section is missing, or the text cannot be read here.
+        FormatError: a section is missing, or a cleaner or symbol table is unknown.
     """
     if not all(isinstance(tree.get(section), dict) for section in KEYS):
         raise FormatError(f"{source} has {', '.join(map(str, tree)) or 'nothing'}; expected the sections train, data "
@@ -169,7 +169,7 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
     known = settings.to_dict(Config())
     kept, unknown, outside = {}, [], []
     for section, values in tree.items():
-        # Some forks keep their symbols and the names of their speakers at the top.
+        # Some forks have symbols and speakers' names at the top level.
         if section in ("symbols", "speakers") and isinstance(values, list):
             kept.setdefault("data", {}).setdefault(section, values)
         elif section in known and isinstance(values, dict):
@@ -186,54 +186,54 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
         check_inside(config.data.symbols, source)
         TextProcessor.from_config(config.data)
     except ValueError as error:
-        raise FormatError(f"{source}: {error}; give a copy of it that names a cleaner and a table that are here, with "
+        raise FormatError(f"{source}: {error}; give a copy of it with cleaners and a table that exist here, by "
                           "--config") from None
-    notes = [f"left out of {source.name}, because they name what would be run or read here: {', '.join(outside)}; "
-             "name your own by --set"] * bool(outside)
-    notes += [f"left out of {source.name}, because nothing here reads it: {', '.join(unknown)}"] * bool(unknown)
+    notes = [f"left out of {source.name}, because they would run or read other files: {', '.join(outside)}; "
+             "set your own by --set"] * bool(outside)
+    notes += [f"left out of {source.name}, because this project does not have it: {', '.join(unknown)}"] * bool(unknown)
     return config, notes
 
 
 def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> dict[str, Any]:
-    """A published optimizer's state dict, its parameters in our order.
+    """A published optimizer's state dict, with parameters in this project's order.
 
     Args:
-        content: the file's; the order of its `model` is the optimizer's.
-        wanted: our parameters by their published names.
-        source: for messages.
+        content: of the file; the order of its `model` is the optimizer's.
+        wanted: published names of the parameters in this project's order.
+        source: the file, for messages.
 
     Raises:
-        FormatError: it is of other parameters.
+        FormatError: the optimizer is no AdamW of these parameters.
     """
     model, optimizer = published_names(content["model"]), content["optimizer"]
     if not isinstance(optimizer, dict) or any({"step", "exp_avg", "exp_avg_sq"} - set(each)
                                               for each in optimizer.get("state", {}).values()):
-        raise FormatError(f"{source}: its optimizer is no AdamW, with which the published code trains; take the "
-                          "optimizer's state out of the file, and training goes on with a new one")
+        raise FormatError(f"{source}: its optimizer is not AdamW, as of the published code; remove the optimizer's "
+                          "state from the file to go on with a new one")
     theirs = list(model)
     groups = optimizer.get("param_groups") or [{}]
     places = {name: index for name, index in zip(theirs, groups[0].get("params", ()))}
     if len(groups) != 1 or len(groups[0].get("params", ())) != len(theirs) or set(theirs) != set(wanted):
-        raise FormatError(f"{source}: its optimizer moves {sum(len(each.get('params', ())) for each in groups)} "
+        raise FormatError(f"{source}: its optimizer has {sum(len(each.get('params', ())) for each in groups)} "
                           f"parameters in {len(groups)} groups, its model has {len(theirs)}; expected one group of all")
     state = {}
     for place, name in enumerate(wanted):
         if (of_parameter := optimizer["state"].get(places[name])) is None:
-            continue  # it has never had a gradient
+            continue  # it had no gradient yet
         shape = of_parameter["exp_avg"].shape
         if shape != model[name].shape:
             raise FormatError(f"{source}: its optimizer has {list(shape)} for {name}, which is "
-                              f"{list(model[name].shape)}; the order of its parameters is not known here")
+                              f"{list(model[name].shape)}; the order of its parameters is unknown")
         state[place] = {"step": torch.as_tensor(of_parameter["step"], dtype=torch.float32),
                         "exp_avg": of_parameter["exp_avg"].float(), "exp_avg_sq": of_parameter["exp_avg_sq"].float()}
     return {"state": state, "param_groups": [{**groups[0], "params": list(range(len(wanted)))}]}
 
 
 def write(weights: Weights, folder: Path) -> ExportResult:
-    """G_<step>.pth, D_<step>.pth if there are discriminators, and config.json; of a checkpoint the optimizers too.
+    """Write G_<step>.pth, D_<step>.pth if there are discriminators, and config.json; with a checkpoint's optimizers.
 
     Raises:
-        FormatError: the published code could not build such a voice; naming each setting.
+        FormatError: the published code cannot build the voice; with each setting.
     """
     config = settings.from_dict(weights.config)
     _check_writable(config, weights.discriminators is not None)
@@ -257,7 +257,7 @@ def write(weights: Weights, folder: Path) -> ExportResult:
 
 
 def published_order(names: Mapping[str, Any] | Sequence[str]) -> list[str]:
-    """Our names as the published modules have them, one behind the other."""
+    """Names of tensors in the published order."""
     def place(name: str) -> int:
         part = name.split(".")[1]
         return DURATION_PARTS.index(part) if part in DURATION_PARTS else -1
@@ -279,7 +279,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _check_parts(model: Mapping[str, Tensor], config: Config, files: Files) -> None:
-    """Whether the parts that a configuration chooses are the ones whose weights are there."""
+    """Raise FormatError unless the weights have the parts that the configuration chooses."""
     is_stochastic, has_speakers = "dp.flows.0.m" in model, "emb_g.weight" in model
     faults = []
     if is_stochastic != (config.model.duration_predictor == "stochastic"):
@@ -294,12 +294,12 @@ def _check_parts(model: Mapping[str, Tensor], config: Config, files: Files) -> N
         faults.append(f"enc_p.emb.weight has {rows} rows and the table {table.name!r} {len(table)} symbols (name the "
                       "voice's own in data.symbols, one after the other)")
     if faults:
-        raise FormatError(f"{files.generator} is not what {files.config} describes: {'; '.join(faults)}; give the "
+        raise FormatError(f"{files.generator} does not match {files.config}: {'; '.join(faults)}; give the "
                           "configuration that it was trained with, by --config")
 
 
 def _parameter_names(part: str, config: Config) -> list[str]:
-    """Our parameters in their order, by their published names."""
+    """Published names of the parameters in this project's order."""
     with torch.device("meta"):
         n_symbols = len(TextProcessor.from_config(config.data).symbols)
         network: nn.Module = (SynthesizerTrn(n_symbols, config) if part == "generator" else
@@ -325,16 +325,16 @@ def _check_writable(config: Config, has_discriminators: bool) -> None:
 
 
 def _published_config(config: Config) -> dict[str, Any]:
-    """The published schema; the speakers' names go along, which its code does not read and does not mind."""
+    """The configuration in the published schema, with speakers' names, which the published code ignores."""
     tree = settings.to_dict(config)
-    # Whoever gets it has other disks; these are filled in before training goes on.
+    # Paths are of this machine; they must be set before training goes on.
     tree["data"].update(training_files="", validation_files="", symbols=PUBLISHED)
     published = {section: {name: tree[section][name] for name in names} for section, names in KEYS.items()}
     published["train"].update(fp16_run=config.train.precision == "fp16", init_lr_ratio=1, warmup_epochs=0)
     published["data"]["max_wav_value"] = 32768.0
     published["model"].update(n_layers_q=3, use_spectral_norm=config.discriminator.use_spectral_norm,
                               use_sdp=config.model.duration_predictor == "stochastic")
-    if not config.multispeaker:  # there it would make layers for a speaker that there is not
+    if not config.multispeaker:  # there it would make layers for a speaker
         del published["model"]["gin_channels"]
     if config.data.speakers:
         published["data"]["speakers"] = list(config.data.speakers)
@@ -342,7 +342,7 @@ def _published_config(config: Config) -> dict[str, Any]:
 
 
 def _published_optimizer(updater: dict[str, Any] | None, names: list[str], config: Config) -> dict[str, Any]:
-    """AdamW's state dict over published parameters, without moments if there are none of exactly these."""
+    """AdamW's state dict in the published order, without moments unless they are of exactly these parameters."""
     train, state, learning_rate = config.train, {}, config.train.learning_rate
     if updater is not None:
         theirs = list(published_names(dict.fromkeys(updater["names"], torch.empty(0))))
@@ -357,5 +357,5 @@ def _published_optimizer(updater: dict[str, Any] | None, names: list[str], confi
 
 
 def _epoch(factor: float, decay: float) -> int:
-    """The epoch, from 1, in which a learning rate has fallen so far; the file has no other trace of it."""
+    """The epoch, from 1, of a decayed learning rate, as nothing else in the file has it."""
     return 1 + round(math.log(factor) / math.log(decay)) if 0 < factor < 1 and 0 < decay < 1 else 1

@@ -1,10 +1,10 @@
-"""Smaller and faster files of our ONNX voice: numbers in 16 or 8 bits, and what that costs, measured.
+"""Quantised copies of the ONNX voice in 16 or 8 bits, with measured size, speed and deviation.
 
     quantised(Path("folder/voice.onnx"), "int8").checks     # "voice.int8.onnx: 29.2 MB, ...; mel differs by 0.021 nats"
 
-onnxruntime widens the weights of "fp16" and "int8" when it opens the file: less to store and to send, the same speed
-and memory after that. With "int8-static" it computes in 8 bits: faster where the processor has instructions for that,
-and further from the voice, because what the layers say to each other is rounded too, in ranges that a few texts showed.
+onnxruntime converts the weights of "fp16" and "int8" to fp32 when it opens the file: smaller files, the same speed and
+memory afterwards. With "int8-static" it computes in 8 bits: faster on processors with instructions for that, and less
+exact, because activations are rounded too, in ranges that a few texts give.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 KINDS = ("fp16", "int8", "int8-static")
-N_CALIBRATING = 4  # texts that show the ranges
+N_CALIBRATING = 4  # texts for the ranges of activations
 LEAST_NUMBERS = 1024  # of a weight that is worth it
 OUTPUT_AXIS = {"Conv": 0, "MatMul": 1}  # of the weights that become int8: each output has a scale of its own
 
@@ -40,18 +40,18 @@ def quantised(path: Path, kind: str) -> ExportResult:
     """Write voice.KIND.onnx beside a voice.onnx of `onnx_voice.write`.
 
     Args:
-        path: of voice.onnx, beside which voice.json lies.
+        path: of voice.onnx, with voice.json beside it.
         kind: "fp16"; "int8" for convolutions and products of matrices, and fp16 for the rest; "int8-static" to compute
             these in 8 bits.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FormatError: an unknown kind, or another's file.
+        FormatError: an unknown kind, or a file of another format.
     """
     if kind not in KINDS:
-        raise FormatError(f"weights cannot be {kind!r}; expected {', '.join(KINDS)}")
+        raise FormatError(f"unknown kind of quantisation {kind!r}; expected {', '.join(KINDS)}")
     if not path.is_file():
-        raise FileNotFoundError(f"no {path}; python export.py --to onnx writes it")
+        raise FileNotFoundError(f"there is no {path}; python export.py --to onnx writes it")
     import onnx
 
     model = onnx.load(path)
@@ -69,7 +69,7 @@ def quantised(path: Path, kind: str) -> ExportResult:
 
 
 def _narrow(graph: onnx.GraphProto, kind: str) -> None:
-    """Store large weights narrowly, with nodes before all others that widen them; the runtime runs them once."""
+    """Store large weights in fewer bits, with nodes that convert them back, which the runtime runs once."""
     from onnx import numpy_helper
 
     consumers = {node.input[1]: node.op_type for node in graph.node if len(node.input) > 1}
@@ -78,7 +78,7 @@ def _narrow(graph: onnx.GraphProto, kind: str) -> None:
     for tensor in graph.initializer:
         weight = numpy_helper.to_array(tensor)
         if (weight.dtype != np.float32 or weight.size < LEAST_NUMBERS or tensor.name in given
-                or np.abs(weight).max() > np.finfo(np.float16).max):  # 16 bits would make it infinite
+                or np.abs(weight).max() > np.finfo(np.float16).max):  # too large for 16 bits
             kept.append(tensor)
             continue
         axis = OUTPUT_AXIS.get(consumers.get(tensor.name, "")) if kind == "int8" else None
@@ -92,7 +92,7 @@ def _narrow(graph: onnx.GraphProto, kind: str) -> None:
 
 
 def _stored(name: str, weight: np.ndarray, axis: int | None) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
-    """Narrow weights by name, and the nodes that widen them to `name`; int8 with a scale along an axis, else fp16."""
+    """Quantised weights by name, and the nodes that convert them back; int8 with a scale along an axis, else fp16."""
     from onnx import TensorProto, helper
 
     if axis is None:
@@ -107,14 +107,14 @@ def _stored(name: str, weight: np.ndarray, axis: int | None) -> tuple[dict[str, 
 
 
 def share_weights(path: Path, model_file: Path) -> str:
-    """Let an int8 graph take weights from the release beside it, wherever both store the same bytes.
+    """Replace weights of an int8 graph by references to the release's file beside it, where the bytes are equal.
 
     Args:
-        path: of the graph, which is written anew.
+        path: of the graph, which is rewritten.
         model_file: with weights in 8 bits, in the same folder.
 
     Returns:
-        what is to be said of it.
+        a sentence for the user.
     """
     import onnx
 
@@ -134,13 +134,13 @@ def share_weights(path: Path, model_file: Path) -> str:
 
 
 def _write_static(path: Path, file: Path) -> None:
-    """A graph whose large layers take and say 8 bits, in the ranges that texts of drawn symbols showed."""
+    """Write a graph whose large layers compute in 8 bits, calibrated on texts of random symbols."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     session = open_session(path)
 
     class Texts(CalibrationDataReader):
-        """Gives what the graph shall say, one text after the other, then None."""
+        """Inputs of the calibration, one text after the other, then None."""
 
         def __init__(self) -> None:
             self.left = [_feeds(session, seed) for seed in range(1, N_CALIBRATING + 1)]
@@ -155,7 +155,7 @@ def _write_static(path: Path, file: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it onnxruntime does not advise to prepare the graph, which was written as it should be."""
+    """Context without onnxruntime's advice to preprocess the graph, which needs none."""
     import onnxruntime
 
     before = logging.root.manager.disable
@@ -164,7 +164,7 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        onnxruntime.set_default_logger_severity(2)  # what it begins with
+        onnxruntime.set_default_logger_severity(2)  # the default
         logging.disable(before)
 
 
@@ -176,7 +176,7 @@ def _measured(path: Path, file: Path, data: DataConfig) -> tuple[str, ...]:
         session = open_session(each)
         opened = time.perf_counter()
         feeds = _feeds(session)
-        session.run(["wav"], feeds)  # the first run finds its memory
+        session.run(["wav"], feeds)  # the first run allocates memory
         begun = time.perf_counter()
         [wav] = session.run(["wav"], feeds)
         factor = (time.perf_counter() - begun) / (wav.shape[2] / data.sampling_rate)

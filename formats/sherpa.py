@@ -1,7 +1,7 @@
-"""A voice for sherpa-onnx, in the form of the published VITS: model.onnx, tokens.txt and, for phonemes, lexicon.txt.
+"""Export for sherpa-onnx in its form for the published VITS: model.onnx, tokens.txt and, for phonemes, lexicon.txt.
 
     write(checkpoint.read_weights(run), Path("folder"))                      # a voice of letters
-    write(checkpoint.read_weights(run), Path("folder"), words=["hello"])     # a voice of phonemes: words it shall know
+    write(checkpoint.read_weights(run), Path("folder"), words=["hello"])     # a voice of phonemes: words of its lexicon
     write(checkpoint.read_weights("joe"), Path("folder"))                    # Piper's form: the caller gives phonemes
 
     config = sherpa_onnx.OfflineTtsVitsModelConfig(model="folder/model.onnx", tokens="folder/tokens.txt",
@@ -28,7 +28,7 @@ PUNCTUATION = ";:,.!?¡¿—…\""
 
 
 def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) -> ExportResult:
-    """model.onnx, tokens.txt and, for a voice of phonemes, lexicon.txt.
+    """Write model.onnx, tokens.txt and, for a voice of phonemes, lexicon.txt.
 
     A voice with a symbol before and one behind each text (data.begin_end) is written in Piper's form, which has them,
     and no lexicon: sherpa-onnx is given its phonemes.
@@ -36,7 +36,7 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
     Args:
         weights: of the voice.
         folder: made as needed.
-        words: what a voice of phonemes shall be able to say; sherpa-onnx leaves out all others.
+        words: of the lexicon of a voice of phonemes; sherpa-onnx skips all others.
 
     Raises:
         FormatError: words are missing, the voice has a part that is not built in, or a library is missing.
@@ -46,40 +46,40 @@ def write(weights: Weights, folder: Path, words: Iterable[str] | None = None) ->
         return _write_piper_form(voice, folder)
     if phonemizes(voice) and not words:
         raise FormatError(f"{weights.source} speaks phonemes, which sherpa-onnx looks up in a lexicon; found no words "
-                          "to fill it with, expected a list of all that the voice shall be able to say")
+                          "for it, expected a list of all words that the voice needs")
     graph = _graph(voice)
     file = graph.save(folder / "model.onnx", {**metadata_of(voice), **_metadata(voice)})
     session = open_session(file)
 
-    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         ids, scales = feeds["text_ids"], feeds["scales"]
-        asked = {"x": ids, "x_length": np.array(ids.shape[1:]), "noise_scale": scales[:1], "length_scale": scales[1:2],
+        inputs = {"x": ids, "x_length": np.array(ids.shape[1:]), "noise_scale": scales[:1], "length_scale": scales[1:2],
                  "noise_scale_w": scales[2:]}
         if "speaker_id" in feeds:
-            asked["sid"] = feeds["speaker_id"]
-        wav, durations = session.run(["y", "durations"], asked)
+            inputs["sid"] = feeds["speaker_id"]
+        wav, durations = session.run(["y", "durations"], inputs)
         return wav, durations
 
     files = [file, _write_tokens(voice.text.symbols.ids, folder)]
     if phonemizes(voice):
         files.append(folder / "lexicon.txt")
         write_text_atomic(files[-1], _lexicon(voice, words))
-    return ExportResult(files, (*compare(probe(voice, scales=(0.0, 0.0)), say), *sizes(file, graph)))
+    return ExportResult(files, (*compare(probe(voice, scales=(0.0, 0.0)), run), *sizes(file, graph)))
 
 
 def _write_piper_form(voice: LoadedVoice, folder: Path) -> ExportResult:
-    """model.onnx with what sherpa-onnx asks of Piper's voices, and tokens.txt."""
+    """Write model.onnx with the metadata that sherpa-onnx expects of Piper's voices, and tokens.txt."""
     data = voice.config.data
     file, checks = write_graph(voice, folder / "model.onnx", {
         **metadata_of(voice), "model_type": "vits", "comment": "piper", "language": data.language,
         "voice": data.language, "has_espeak": "1"})
     tokens = {symbol: ids[0] for symbol, ids in symbol_ids(voice).items() if ids}
-    return ExportResult([file, _write_tokens(tokens, folder)],
-                   (*checks, "sherpa-onnx has no phonemizer: give it phonemes as GenerationConfig.phoneme_codepoints"))
+    advice = "sherpa-onnx has no phonemizer: give it phonemes as GenerationConfig.phoneme_codepoints"
+    return ExportResult([file, _write_tokens(tokens, folder)], (*checks, advice))
 
 
 def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
-    """tokens.txt, a symbol and its id a line; white space other than a space would be a gap in its line."""
+    """Write tokens.txt, a symbol and its id in each line, without white space other than the space."""
     tokens = folder / "tokens.txt"
     write_text_atomic(tokens, "".join(f"{symbol} {row}\n" for symbol, row in ids.items()
                                       if symbol == " " or not symbol.isspace()))
@@ -87,7 +87,7 @@ def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
 
 
 def _graph(voice: LoadedVoice) -> Graph:
-    """Inputs count by their place."""
+    """The graph; sherpa-onnx passes inputs by position."""
     graph = Graph()
     ids = graph.input("x", np.int64, [1, "tokens"])
     lengths = graph.input("x_length", np.int64, [1])
@@ -102,7 +102,7 @@ def _graph(voice: LoadedVoice) -> Graph:
 
 
 def _metadata(voice: LoadedVoice) -> dict[str, str]:
-    """What sherpa-onnx reads; a comment that names none of its other kinds is the published form."""
+    """Metadata for sherpa-onnx; a comment of none of its special kinds means the published form."""
     with_blanks = int(voice.text.add_blank)
     return {"model_type": "vits", "comment": "vits", "language": voice.config.data.language, "voice": "",
             "has_espeak": "0", "frontend": "" if phonemizes(voice) else "characters", "add_blank": str(with_blanks),
@@ -111,12 +111,12 @@ def _metadata(voice: LoadedVoice) -> dict[str, str]:
 
 
 def _lexicon(voice: LoadedVoice, words: Iterable[str]) -> str:
-    """A line for each word: the word in small letters, then its symbols with spaces between."""
+    """Lines of a lowercase word and its symbols, separated by spaces."""
     unique = list(dict.fromkeys(word.lower() for word in words if word.strip()))
     known = voice.text.symbols.ids
     lines = []
-    for word, said in zip(unique, voice.text.clean(unique)):
-        symbols = [symbol for symbol in said if symbol in known and not symbol.isspace()]
+    for word, cleaned in zip(unique, voice.text.clean(unique)):
+        symbols = [symbol for symbol in cleaned if symbol in known and not symbol.isspace()]
         if symbols:
             lines.append(f"{word} {' '.join(symbols)}\n")
     return "".join(lines)

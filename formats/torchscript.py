@@ -1,4 +1,4 @@
-"""A voice as one TorchScript file, which LibTorch runs from C++: symbol ids in, samples out, without Python.
+"""Export as a TorchScript file for LibTorch in C++: symbol ids in, samples out, without Python.
 
     write(checkpoint.read_weights(run), Path("folder"))     # voice.pt and voice.json; speak.cpp is in examples/cpp
 
@@ -6,8 +6,8 @@
     wav, durations = program(ids, torch.tensor([0.667, 1.0, 0.8]))      # [1, 1, S] and [1, L] frames
 
 Inputs are `text_ids` [1, L] int64, `scales` [3] (noise_scale, length_scale, noise_scale_duration) and, for several
-speakers, `speaker_id` [1] int64. Noise is drawn inside. Why not torch.export: its programs run from C++ only once they
-are compiled, for one kind of processor, and torch 2.11 compiles no convolution whose length the durations decide.
+speakers, `speaker_id` [1] int64. Noise is drawn inside. Not torch.export: its programs run from C++ only when compiled
+for one kind of processor, and torch 2.11 does not compile convolutions whose length depends on the durations.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILE = "voice.pt"
 
 
 def write(weights: Weights, folder: Path) -> ExportResult:
-    """voice.pt and voice.json.
+    """Write voice.pt and voice.json.
 
     Raises:
         FormatError: a part of the voice, of a plugin, cannot be traced.
@@ -45,22 +45,22 @@ def write(weights: Weights, folder: Path) -> ExportResult:
     write_bytes_atomic(file, _without_paths(content))
     program = opened(file)
 
-    def say(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         names = ["text_ids", "scales", *(["speaker_id"] if voice.speakers else [])]
         with torch.inference_mode():
             wav, durations = program(*(torch.from_numpy(feeds[name]) for name in names))
         return wav.numpy(), durations.numpy()
 
-    checks = compare(probe(voice, scales=(0.0, 0.0)), say)  # the program draws its noise itself
+    checks = compare(probe(voice, scales=(0.0, 0.0)), run)  # the program draws its noise itself
     return ExportResult([file, write_config(voice, folder)],
-                   (*checks, f"{file.name}: {_n_nodes(program)} nodes, {file.stat().st_size / 1e6:.1f} MB"))
+                        (*checks, f"{file.name}: {_n_nodes(program)} nodes, {file.stat().st_size / 1e6:.1f} MB"))
 
 
 def traced(voice: LoadedVoice) -> torch.jit.ScriptModule:
-    """The voice as a program for texts of any length.
+    """Trace the voice as a program for texts of any length.
 
     Raises:
-        FormatError: it says other things than the voice, or cannot be traced.
+        FormatError: it cannot be traced.
     """
     example = (torch.arange(31)[None] % len(voice.text.symbols), torch.tensor([0.667, 1.0, 0.8]),
                *([torch.zeros(1, dtype=torch.int64)] if voice.speakers else []))
@@ -77,14 +77,14 @@ def traced(voice: LoadedVoice) -> torch.jit.ScriptModule:
 
 
 def opened(file: Path) -> torch.jit.ScriptModule:
-    """A file of `write`, ready to run on the CPU."""
+    """Load a file of `write` for the CPU."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.14: deprecated
         return torch.jit.load(str(file), map_location="cpu")
 
 
 class Program(nn.Module):
-    """All stages of a voice in one call."""
+    """All stages of a voice in one module."""
 
     def __init__(self, model: SynthesizerTrn, draw: torch.jit.ScriptFunction):
         super().__init__()
@@ -102,23 +102,23 @@ class Program(nn.Module):
 
 
 def _without_paths(program: bytes) -> bytes:
-    """A program without where on this machine its sources lie, which is only read to say where something failed."""
+    """A program without the paths of its sources on this machine, which only error messages use."""
     kept = io.BytesIO()
-    # What is copied is stored, not packed, as torch reads it.
+    # Copied uncompressed, as torch requires.
     with zipfile.ZipFile(io.BytesIO(program)) as whole, zipfile.ZipFile(kept, "w") as copy:
         for record in whole.infolist():
             if not record.filename.endswith(".debug_pkl"):
-                name = record.filename.partition("/")[2]  # below torch's name for what has none, "archive"
+                name = record.filename.partition("/")[2]  # without torch's default folder "archive"
                 copy.writestr(zipfile.ZipInfo(f"{Path(FILE).stem}/{name}"), whole.read(record))
     return kept.getvalue()
 
 
 def prior_noise(mean: Tensor, durations: Tensor) -> Tensor:
-    """Noise for as many frames as the durations ask for; compiled, so that their sum is not that of the example."""
+    """Noise for the frames of the durations; a script function, because tracing would fix their number."""
     n_frames = int(torch.clamp(durations.sum(), min=1).item())
     return torch.randn([1, mean.size(1), n_frames], device=mean.device)
 
 
 def _n_nodes(program: torch.jit.ScriptModule) -> int:
-    """Operations of the program, those that run together counted each."""
+    """Number of operations in the program."""
     return len(list(program.inlined_graph.nodes()))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synthesis.noise import SPEAKERS, random_stream
+from utils import import_package
 
 if TYPE_CHECKING:  # ONNX voices find speakers here without torch; what makes tensors imports it
     from torch import Tensor
@@ -321,8 +322,8 @@ def _shares(points: np.ndarray, n_components: int, seed: int) -> np.ndarray:
     """Responsibilities of the components for each speaker: points [N, G] -> [N, K], rows of sum 1."""
     if n_components == 1:
         return np.ones((len(points), 1))
-    from sklearn.mixture import GaussianMixture  # slow to import, and wanted by few
-
-    mixture = GaussianMixture(n_components, covariance_type="diag", random_state=seed % 2**32, max_iter=500,
-                              reg_covar=VoiceDistribution.VARIANCE_FLOOR * points.var(axis=0).mean())
+    gaussian_mixture = import_package("sklearn.mixture", beside="scipy", install="scikit-learn",  # slow to import
+                                      otherwise="name a speaker of the voice instead of a new one").GaussianMixture
+    mixture = gaussian_mixture(n_components, covariance_type="diag", random_state=seed % 2**32, max_iter=500,
+                               reg_covar=VoiceDistribution.VARIANCE_FLOOR * points.var(axis=0).mean())
     return mixture.fit(points).predict_proba(points)

@@ -1,10 +1,10 @@
-"""Text -> cleaned (normalised, phonemized) -> token ids, and back.
+"""The text front-end: cleaning (normalisation, phonemes), encoding to token ids, and decoding.
 
     text = TextProcessor.from_config(config.data)
     ids = text.encode(text.clean(["How are you?"])[0])
 
-A symbol that the table lacks is never dropped in silence: `encode` refuses it, for preparing data;
-`encode_lenient` substitutes it and tells, for speaking. Only cleaners in `DROPPING` drop it, as they were made to.
+A symbol that the table lacks is never dropped silently: `encode` raises, for the preparation of data; `encode_lenient`
+substitutes and lists it, for synthesis. Only cleaners in `DROPPING` drop such symbols.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from text.symbols import PUBLISHED, SymbolTable
 if TYPE_CHECKING:
     import numpy as np
 
-# Unknown punctuation -> what reads most like it, best first.
+# Unknown punctuation -> the most similar symbols, best first.
 NEAR_MARKS = {
     "–": "—-,", "‒": "—-,", "―": "—-,", "—": "-,", "-": "—", "‐": "-", "‑": "-", "…": ".", "‘": "'’", "’": "'",
     "‚": "',", "‛": "'", "`": "'", "´": "'", "'": "’", "“": '"«', "”": '"»', "„": '“"', "‟": '“"', '"': "“", "«": '“"',
@@ -36,7 +36,7 @@ class UnknownSymbolError(ValueError):
     """A text has symbols that the table lacks."""
 
     def __init__(self, text: str, positions: tuple[int, ...], table: str) -> None:
-        super().__init__(text, positions, table)  # all of them, so that it travels between processes
+        super().__init__(text, positions, table)  # all arguments, so that it can be pickled
         self.text = text
         self.positions = positions
         self.table = table
@@ -48,7 +48,7 @@ class UnknownSymbolError(ValueError):
 
     @property
     def position(self) -> int:
-        """Where it stands in the text, from 0."""
+        """Its index in the text."""
         return self.positions[0]
 
     def __str__(self) -> str:
@@ -62,30 +62,30 @@ class UnknownSymbolError(ValueError):
 
 
 class Encoded(NamedTuple):
-    """Ids, the symbols that were not in the table, each as often as it occurred, and where each id comes from."""
+    """Ids of a text, its unknown symbols (with repetitions), and the origin of each id."""
 
     ids: list[int]
     unknown: list[str]
-    places: list[int]  # of the cleaned text's symbol that an id stands for; -1 for a blank, the begin and the end
+    places: list[int]  # index in the cleaned text of the symbol of each id; -1 for a blank, the begin and the end
 
 
 class EncodedTexts(NamedTuple):
-    """Ids of many texts behind each other, not yet `spread`, and what is wrong with some of them."""
+    """Concatenated ids of many texts, without blanks, begin and end, and the errors of faulty texts."""
 
-    ids: np.ndarray  # of the smallest kind that holds the table; 0 for what is unknown
+    ids: np.ndarray  # of the smallest sufficient integer type; 0 for unknown symbols
     lengths: np.ndarray  # [N] int64, symbols of each text
-    faults: list[tuple[int, ValueError]]  # (which text, what `encode` raises for it)
+    faults: list[tuple[int, ValueError]]  # (index of the text, the error that `encode` raises)
 
 
 @dataclass(frozen=True)
 class TextProcessor:
-    """What a model has to know about text; made once and shared by preparation, training and synthesis."""
+    """Cleaners, language and symbols of a model; shared by preparation, training and synthesis."""
 
     cleaners: tuple[str, ...]
     language: str  # espeak-ng's name
     symbols: SymbolTable
     add_blank: bool  # id 0 before, between and after the symbols
-    begin_end: tuple[str, str] | None = None  # symbols before and behind all that
+    begin_end: tuple[str, str] | None = None  # symbols before and after all these
 
     def __post_init__(self) -> None:
         for name in self.cleaners:
@@ -97,7 +97,7 @@ class TextProcessor:
 
     @classmethod
     def from_config(cls, data: DataConfig) -> TextProcessor:
-        """The processor of a configuration; ValueError for an unknown cleaner or a bad table."""
+        """The processor of a configuration; raises ValueError for an unknown cleaner or a bad table."""
         return cls(tuple(data.text_cleaners), data.language, SymbolTable.load(data.symbols), data.add_blank,
                    data.begin_end)
 
@@ -114,13 +114,13 @@ class TextProcessor:
         return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
 
     def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
-        """As `clean`, but a line that the cleaners cannot write out, as a number of 5000 digits, costs itself alone.
+        """As `clean`, but lines that fail, such as a number of 5000 digits, do not affect the others.
 
         Returns:
-            As many lines of symbols, empty for those, and place -> what is wrong with it.
+            The cleaned lines, empty for those that failed, and index -> error of each of them.
 
         Raises:
-            ValueError: what is wrong is no line's fault, but that of the cleaners or the language.
+            ValueError: all lines fail, because of the cleaners or the language.
         """
         try:
             return self.clean(list(lines)), {}
@@ -130,7 +130,7 @@ class TextProcessor:
                 what = f"{type(error).__name__}: {str(error)[:100]}"
                 return [""], {0: f"its text cannot be normalised ({what}); change the text"}
         cleaned, faults = [], {}
-        step = min(256, -(-len(lines) // 2))  # halves alone would clean all that is right again and again
+        step = min(256, -(-len(lines) // 2))  # halving alone would repeat the good lines too often
         for start in range(0, len(lines), step):
             part, others = self.clean_each(lines[start:start + step])
             cleaned += part
@@ -141,8 +141,8 @@ class TextProcessor:
         """Ids of a cleaned text.
 
         Raises:
-            UnknownSymbolError: naming every symbol that the table lacks.
-            ValueError: there is nothing to encode.
+            UnknownSymbolError: with every symbol that the table lacks.
+            ValueError: the text is empty.
         """
         if not cleaned.strip():
             raise ValueError(f"the cleaned text is empty ({cleaned!r}); remove the line, or look at what the cleaners "
@@ -151,22 +151,22 @@ class TextProcessor:
         unknown = tuple(position for position, symbol in enumerate(cleaned) if symbol not in ids)
         if unknown:
             raise UnknownSymbolError(cleaned, unknown, self.symbols.name)
-        return self.spread([ids[symbol] for symbol in cleaned])
+        return self.add_special_ids([ids[symbol] for symbol in cleaned])
 
     def encode_all(self, cleaned: Sequence[str]) -> EncodedTexts:
-        """Ids of many cleaned texts at once, in a tenth of the time that `encode` takes; nothing is raised."""
-        import numpy as np  # here, so that a command that only writes text out starts without it
+        """Ids of many cleaned texts, ten times faster than `encode`; errors are returned, not raised."""
+        import numpy as np  # here, for a quick start of commands that only clean texts
 
         codes = np.frombuffer("".join(cleaned).encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        ids = self.symbols.ids_by_code.take(codes, mode="clip")  # beyond the table stands its last row: unknown
+        ids = self.symbols.ids_by_code.take(codes, mode="clip")  # the last row is for all codes beyond the table
         lengths = np.fromiter(map(len, cleaned), dtype=np.int64, count=len(cleaned))
         unknown = np.flatnonzero(ids < 0)
-        suspects = set(np.searchsorted(np.cumsum(lengths), unknown, side="right").tolist())
+        faulty = set(np.searchsorted(np.cumsum(lengths), unknown, side="right").tolist())
         if not all(map(str.strip, cleaned)):
-            suspects.update(place for place, text in enumerate(cleaned) if not text.strip())
+            faulty.update(place for place, text in enumerate(cleaned) if not text.strip())
         ids[unknown] = 0
         faults = []
-        for place in sorted(suspects):
+        for place in sorted(faulty):
             try:
                 self.encode(cleaned[place])
             except ValueError as error:
@@ -174,9 +174,9 @@ class TextProcessor:
         return EncodedTexts(ids.astype(self.symbols.dtype), lengths, faults)
 
     def encode_lenient(self, cleaned: str) -> Encoded:
-        """Ids of any text: what the table lacks is substituted by what comes nearest, and listed.
+        """Ids of any text; symbols that the table lacks are replaced by similar ones, and listed.
 
-        The ids are empty if nothing is left to say.
+        The ids are empty if no symbol but spaces is left.
         """
         table = self.symbols.ids
         ids, unknown, places = [], [], []
@@ -189,14 +189,14 @@ class TextProcessor:
             places.extend(place for _ in known)
         if not "".join(self.symbols.symbols[each] for each in ids).strip():
             return Encoded([], unknown, [])
-        spread, following = self.spread(ids), iter(places)
+        spread, following = self.add_special_ids(ids), iter(places)
         return Encoded(spread, unknown, [next(following) if own else -1 for own in self.are_symbols(spread)])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The cleaned text of ids; blanks, begin and end, and padding behind go.
+        """The cleaned text of ids, without blanks, begin, end and padding.
 
-        Blanks are told from symbols by their place, for in some tables row 0 is a letter too (MMS). Where it is,
-        padding cannot be told from that letter, so cut it before.
+        Blanks are found by their position, because row 0 of some tables is also a letter (MMS). There, padding looks
+        like that letter, so remove it before.
         """
         ids = [int(symbol_id) for symbol_id in ids]
         wrong = next((place for place, symbol_id in enumerate(ids) if not 0 <= symbol_id < len(self.symbols)), None)
@@ -214,8 +214,8 @@ class TextProcessor:
         text = "".join(self.symbols.symbols[symbol_id] for symbol_id in ids)
         return text if self.symbols.pad.isalpha() else text.rstrip(self.symbols.pad)
 
-    def spread(self, ids: Sequence[int]) -> list[int]:
-        """Symbols' ids as the model reads them: with blanks, and with a begin and an end if the voice has them."""
+    def add_special_ids(self, ids: Sequence[int]) -> list[int]:
+        """Add blanks, begin and end to symbols' ids, as far as the model has them."""
         spread = intersperse(ids, 0) if self.add_blank else list(ids)
         if self.begin_end is None:
             return spread
@@ -223,14 +223,14 @@ class TextProcessor:
         return [begin, *spread, end]
 
     def are_symbols(self, ids: Sequence[int]) -> list[bool]:
-        """Of each of the ids that `spread` gives, whether it is of the text itself: no blank, begin or end."""
+        """For each id of `add_special_ids`, whether it is a symbol of the text: no blank, begin or end."""
         offset = 0 if self.begin_end is None else 1
         is_blank = [self.add_blank and (place - offset) % 2 == 0 and each == 0 for place, each in enumerate(ids)]
         around = set() if self.begin_end is None else {0, len(ids) - 1}
         return [place not in around and not blank for place, blank in enumerate(is_blank)]
 
     def _between_begin_and_end(self, ids: list[int]) -> list[int]:
-        """What stands between the begin and the last end, padding behind which goes."""
+        """The ids between the begin and the last end, without padding."""
         begin, end = (self.symbols.ids[symbol] for symbol in self.begin_end)
         last = max((place for place, symbol_id in enumerate(ids) if symbol_id == end), default=0)
         if not ids or ids[0] != begin or last == 0:
@@ -240,7 +240,7 @@ class TextProcessor:
 
 
 def intersperse(ids: Sequence[int], blank: int) -> list[int]:
-    """`blank` before, between and after the ids: n become 2n + 1."""
+    """Insert `blank` before, between and after n ids: 2n + 1 ids."""
     spread = [blank] * (2 * len(ids) + 1)
     spread[1::2] = ids
     return spread
@@ -268,7 +268,7 @@ def _published(cleaners: tuple[str, ...]) -> TextProcessor:
 
 
 def _substitute(symbol: str, table: SymbolTable) -> str:
-    """What of the table reads most like an unknown symbol; a space, or nothing, if nothing does."""
+    """The symbols most similar to an unknown one; else a space, or nothing for accents and joiners."""
     base = unicodedata.normalize("NFKD", symbol)
     forms = (base, symbol.casefold(), base.casefold(), symbol.upper(), base.upper(), *NEAR_MARKS.get(symbol, ""))
     for form in forms:
@@ -276,5 +276,5 @@ def _substitute(symbol: str, table: SymbolTable) -> str:
                        or character in table.ids)
         if kept.strip() and all(character in table.ids for character in kept):
             return kept
-    joins = unicodedata.category(symbol) in ("Mn", "Mc", "Me", "Cf")  # an accent or joiner: a space would part a word
+    joins = unicodedata.category(symbol) in ("Mn", "Mc", "Me", "Cf")  # a space would split a word
     return " " if " " in table.ids and not joins else ""

@@ -1,4 +1,4 @@
-"""Cleaners: lines of written text -> lines that a symbol table can encode. Chosen by name in `data.text_cleaners`.
+"""Text cleaners, from written lines to lines of symbols; chosen by name in `data.text_cleaners`.
 
     @cleaner("shouting")
     def shouting(lines, language):
@@ -34,10 +34,10 @@ PUBLISHED_ABBREVIATIONS = {
 
 
 def cleaner(name: str) -> Callable[[Cleaner], Cleaner]:
-    """Register a function under the name that configurations use."""
+    """Decorator that registers a cleaner under its name in configurations."""
     def register(function: Cleaner) -> Cleaner:
         if name in CLEANERS:
-            raise ValueError(f"there is a cleaner {name!r} already; give yours another name")
+            raise ValueError(f"there is a cleaner {name!r} already; choose another name")
         CLEANERS[name] = function
         return function
 
@@ -45,7 +45,7 @@ def cleaner(name: str) -> Callable[[Cleaner], Cleaner]:
 
 
 def get_cleaner(name: str) -> Cleaner:
-    """The cleaner of that name; ValueError names the nearest if there is none."""
+    """The cleaner of a name; raises ValueError with the nearest name for an unknown one."""
     if name in CLEANERS:
         return CLEANERS[name]
     match = difflib.get_close_matches(name, CLEANERS, n=1, cutoff=0.4)
@@ -55,7 +55,7 @@ def get_cleaner(name: str) -> Cleaner:
 
 @cleaner("basic_cleaners")
 def basic_cleaners(lines: list[str], language: str) -> list[str]:
-    """Lowercase, single spaces; for any language that is read from its letters."""
+    """Lowercase and single spaces; for voices of letters in any language."""
     return [_collapse(line.lower()).strip() for line in lines]
 
 
@@ -81,7 +81,7 @@ def espeak(lines: list[str], language: str) -> list[str]:
 
 @cleaner("mms_cleaners")
 def mms_cleaners(lines: list[str], language: str) -> list[str]:
-    """As for MMS's voices: lowercase; what the table lacks is dropped behind it (see DROPPING)."""
+    """For MMS's voices: lowercase; unknown symbols are dropped afterwards (see DROPPING)."""
     lowered = [line.lower() for line in lines]
     # Romanian is written with a comma below ț, and was trained on with a cedilla.
     return [line.replace("ț", "ţ") for line in lowered] if language in ("ro", "ron") else lowered
@@ -89,7 +89,7 @@ def mms_cleaners(lines: list[str], language: str) -> list[str]:
 
 @cleaner("uroman")
 def uroman(lines: list[str], language: str) -> list[str]:
-    """Latin letters for any script, by the library of that name; many of MMS's voices were trained on them.
+    """Romanisation of any script by the library uroman, as for many of MMS's voices.
 
     Raises:
         ValueError: the library is not installed.
@@ -100,7 +100,7 @@ def uroman(lines: list[str], language: str) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _romaniser() -> Any:
-    """The library with its tables, which take seconds to read."""
+    """The library with its tables, cached because they take seconds to load."""
     from utils import import_package  # with NumPy, which a text is read without
 
     return import_package("uroman", otherwise="write the text in Latin letters and set data.text_cleaners="
@@ -109,7 +109,7 @@ def _romaniser() -> Any:
 
 @cleaner("decomposed")
 def decomposed(lines: list[str], language: str) -> list[str]:
-    """Every accent a symbol of its own behind its letter (NFD); behind `espeak` what Piper's voices read."""
+    """Accents as separate symbols after their letters (NFD); after `espeak`, for Piper's voices."""
     return [unicodedata.normalize("NFD", line) for line in lines]
 
 

@@ -1,9 +1,8 @@
-"""espeak-ng: text to phonemes (through phonemizer) and text to a robot's speech (through its C interface).
+"""espeak-ng: text to phonemes (through phonemizer) and formant synthesis (through its C interface).
 
-The only place that knows phonemizer and espeak-ng; both come with pip, nothing is installed by hand. espeak-ng is one
-global engine per process and is not thread safe: a lock makes threads wait for each other here, so use processes where
-speed matters. phonemizer works on a copy of the library of its own, so phonemizing and speaking do not disturb
-each other.
+The only module that uses phonemizer and espeak-ng; both are installed by pip. espeak-ng has one global engine per
+process and is not thread safe: a lock serialises threads here, so use processes for speed. phonemizer works on its own
+copy of the library, independent of the synthesizer's.
 """
 
 from __future__ import annotations
@@ -81,8 +80,8 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True, preserv
     """Phonemes in IPA, exactly one line for each line given (an empty one for an empty one).
 
     Args:
-        lines: any text, in which pictographs are read as spaces; many lines in one call are faster than one by one.
-        language: espeak-ng's name of it, such as "en-us", "de", "fr-fr".
+        lines: any text; pictographs become spaces. One call with many lines is faster than many calls.
+        language: espeak-ng's name, such as "en-us", "de", "fr-fr".
         with_stress: keep the stress marks ˈ and ˌ.
         preserve_punctuation: keep ;:,.!?¡¿—…"«»“” in their places, else they become spaces.
         split: parts a line into text and marks in turn; None: at every mark outside of a decimal number.
@@ -101,7 +100,7 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True, preserv
         spoken = iter(backend.phonemize(chunks, strip=True))
     phonemes = []
     for line in pieces:
-        line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # a join of words, no sound
+        line[::2] = [next(spoken).replace("-", "") for _ in line[::2]]  # joins words, is no phoneme
         phonemes.append("".join(line))
     return phonemes
 
@@ -127,23 +126,23 @@ def split_at_pauses(line: str, language: str) -> list[str]:
 
 
 def _parted(numbers: str, fewest: int) -> str:
-    """A list of numbers with a space behind each comma, so that the commas are marks; a single number stays."""
+    """A list of numbers with a space after each comma, so that commas count as marks; a single number stays."""
     if numbers.count(",") < fewest or _THOUSANDS.fullmatch(numbers):
         return numbers
     return numbers.replace(",", ", ")
 
 
 def _readable(text: str) -> str:
-    """A text without what espeak-ng must not get."""
+    """A text without the characters that espeak-ng cannot process."""
     return _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text))
 
 
 @cache
 def _unreadable() -> re.Pattern:
-    """What espeak-ng must not get: NUL, which is the end to C, halves of characters, and pictographs.
+    """Characters that espeak-ng cannot process: NUL, which ends C strings, surrogates, and pictographs.
 
-    The names of some pictographs switch to another language ("Gesicht mit Cowboyhut"). What espeak-ng 1.52 reads
-    after one, even in a later call, is from a wrong place in memory: wrong phonemes, or a segmentation fault.
+    The names of some pictographs switch to another language ("Gesicht mit Cowboyhut"). After one, espeak-ng 1.52 reads
+    from a wrong address, even in later calls: wrong phonemes, or a segmentation fault.
     """
     signs = [chr(code) for code in range(0xA6, 0x20000) if unicodedata.category(chr(code)) == "So"]
     pictographs = "".join(sign for sign in signs if sign not in "°℃℉№")
@@ -151,16 +150,16 @@ def _unreadable() -> re.Pattern:
 
 
 def languages() -> dict[str, str]:
-    """The languages espeak-ng speaks: its name for each -> the English name."""
+    """Languages of espeak-ng: its name for each -> the English name."""
     with _ENGINE:
         return dict(_languages())
 
 
 def speak(lines: list[str], voice: str = "en-us", words_per_minute: int = 175) -> Iterator[np.ndarray]:
-    """Speak each line with espeak-ng's formant synthesizer; for making test corpora, not for ears.
+    """Speak each line with espeak-ng's formant synthesizer; for test corpora, not for listening.
 
-    The same lines in a fresh process give the same samples. A line that follows others may differ from itself alone
-    by some milliseconds: the engine carries its state along.
+    The same lines in a new process give the same samples. After other lines a line may differ by some milliseconds,
+    because the engine keeps a state.
 
     Args:
         lines: any text.
@@ -176,7 +175,7 @@ def speak(lines: list[str], voice: str = "en-us", words_per_minute: int = 175) -
     import numpy as np
 
     if not 80 <= words_per_minute <= 450:
-        raise ValueError(f"words_per_minute is {words_per_minute}; espeak-ng takes 80 to 450")
+        raise ValueError(f"words_per_minute is {words_per_minute}; expected 80 to 450, as espeak-ng takes")
     for line in lines:
         with _ENGINE:
             engine = _speaker()
@@ -186,7 +185,7 @@ def speak(lines: list[str], voice: str = "en-us", words_per_minute: int = 175) -
 
 @cache
 def _backend(language: str, with_stress: bool) -> EspeakBackend:
-    """One backend for each pair; making one loads a copy of the library, which is never given back."""
+    """One cached backend for each pair, because each loads a copy of the library that is never freed."""
     known = _languages()
     if language not in known:
         raise ValueError(f"espeak-ng has no language {language!r}{_nearest_languages(language, known)}")
@@ -196,7 +195,7 @@ def _backend(language: str, with_stress: bool) -> EspeakBackend:
                          punctuation_marks=';!?¡¿—…"«»“”', language_switch="remove-flags", logger=_quiet_logger())
 
 
-# Listed by the bundled espeak-ng 1.52, but it lacks their dictionaries and ends the process, or says nothing.
+# Listed by the bundled espeak-ng 1.52, but it lacks their dictionaries and ends the process, or returns nothing.
 _BROKEN = frozenset({"fo", "kaa", "kl", "xex"})
 
 
@@ -206,7 +205,7 @@ def _languages() -> dict[str, str]:
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
-    if "PHONEMIZER_ESPEAK_LIBRARY" not in os.environ:  # a library of the user's own is left as it is
+    if "PHONEMIZER_ESPEAK_LIBRARY" not in os.environ:  # a user's own library is kept
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
     return {code: name for code, name in EspeakBackend.supported_languages().items() if code not in _BROKEN}
@@ -214,7 +213,7 @@ def _languages() -> dict[str, str]:
 
 @cache
 def _identifier(voice: str) -> str:
-    """The file of a language's voice, e.g. gmw/en+f3 for en-gb+f3; `voice` itself if it names no language."""
+    """The file of a language's voice, e.g. gmw/en+f3 for en-gb+f3; `voice` itself if it is no language."""
     _languages()
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
@@ -224,7 +223,7 @@ def _identifier(voice: str) -> str:
 
 
 def _nearest_languages(language: str, known: dict[str, str]) -> str:
-    """The language that is called so elsewhere, those of its family, else those whose code or name looks alike."""
+    """A hint with languages of that name elsewhere, of the same family, or of a similar code or name."""
     wanted = language.lower().replace("_", "-")
     code, *further = re.split(r"[-\s()]+", wanted)
     for name, others in _NOT_SPOKEN.items():
@@ -245,7 +244,7 @@ def _nearest_languages(language: str, known: dict[str, str]) -> str:
 
 
 def _quiet_logger():
-    """phonemizer warns about every word that it read in another language; nobody can act on that."""
+    """A logger without phonemizer's warnings about each word that it read in another language."""
     from phonemizer.logger import get_logger
 
     return get_logger("quiet", name="phonemizer.quiet")
@@ -289,7 +288,7 @@ class _Speaker:
 
     def speak(self, text: str, voice: str, words_per_minute: int) -> bytes:
         """int16 samples of one text."""
-        names = (voice, _identifier(voice))  # it goes by file names, and some languages' files are called otherwise
+        names = (voice, _identifier(voice))  # it expects file names, which differ from some languages' names
         if all(self._library.espeak_SetVoiceByName(name.encode()) != 0 for name in names):
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)

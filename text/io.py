@@ -1,4 +1,4 @@
-"""Text files as people save them: UTF-8 with or without a byte order mark, or UTF-16 with one.
+"""Reading of text files: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     text = read_text("book.txt")
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def read_text(path: str | Path) -> str:
-    """A text file's content; see `decoded`.
+    """Read a text file; see `decoded`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -24,10 +24,10 @@ def decoded(content: bytes, name: str) -> str:
 
     Args:
         content: of the whole file.
-        name: of the file, as messages name it.
+        name: of the file, for messages.
 
     Raises:
-        ValueError: it is in another encoding; naming the file, the line and the byte.
+        ValueError: it is in another encoding; with the file, the line and the byte.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding, shown = "utf-16", "UTF-16, as its first bytes say"

@@ -1,19 +1,19 @@
-"""A user's pronunciations: word -> phonemes, or a spelling that is read as wished; a file, and what it changes.
+"""Pronunciation lexicon of the user: words with phonemes or respellings, its file, and its application to text.
 
     lexicon = Lexicon.load("names.txt")
     segments = lexicon.apply(parse_inline("Nginx runs in New York."))
 
 A file has one entry a line: the word or words, a tab (or two spaces and more), the pronunciation. `#` begins a line of
 comment. A pronunciation in [[double brackets]] is the voice's own symbols, one between /slashes/ is IPA, anything else
-is a respelling, which goes the way of all text. A JSON object of the same pairs does as well.
+is a respelling, which is read as any text. A JSON object of the same pairs is accepted too.
 
     nginx       engine ex
     New York    /nuː ˈjɔːɹk/
     GIF         [[dʒˈɪf]]
 
-An entry in lower case is found in any case; one with a capital only as it is written, so that "Polish" leaves "polish"
-alone. Entries match whole words, and the longest counts; 's after a word belongs to the text. In scripts that
-put no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) they match anywhere.
+An entry in lower case matches in any case; one with a capital only as it is written, so that "Polish" does not match
+"polish". Entries match whole words, the longest first; 's after a word belongs to the text. In scripts
+without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) they match anywhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import NamedTuple
 from text.io import read_text
 from text.markup import Segment, TextSpan, check_phonemes, from_ipa, too_long
 
-# Letters of scripts without spaces: each is a word of its own here, or no entry would be found in a line of them.
+# Letters of scripts without spaces, each of which counts as a word.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff" \
            "\uff66-\uff9f\U00020000-\U0003ffff"
 
@@ -37,18 +37,18 @@ _SEPARATOR = re.compile(r"(?<![^\S\n])[^\S\n]*\t[^\S\n]*|  +")
 
 
 class Entry(NamedTuple):
-    """How a word is said; one of phonemes and respelling is there."""
+    """The pronunciation of a word: phonemes or a respelling."""
 
     phonemes: str | None
     respelling: str | None
-    place: str  # where it was given, as messages name it
+    place: str  # "file:line", for messages
 
 
 class Lexicon:
-    """Finds the words of its entries in what is to be spoken, however many entries there are."""
+    """Entries of words and pronunciations, and their application to text."""
 
     def __init__(self, entries: Mapping[str, str], name: str = "lexicon") -> None:
-        """From words and pronunciations as a file has them; ValueError names every faulty one."""
+        """From words and pronunciations as in a file; raises ValueError with every faulty one."""
         self.name = name
         self._add_all((f"{name}: {word!r}", word, said) for word, said in entries.items())
 
@@ -58,7 +58,7 @@ class Lexicon:
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: naming every faulty line.
+            ValueError: with every faulty line.
         """
         path = Path(path)
         if not path.is_file():
@@ -73,7 +73,7 @@ class Lexicon:
         return len(self._entries)
 
     def check(self, known: Container[str], longest: int | None = None) -> None:
-        """Refuse phonemes that a voice does not know, and what is longer than that; ValueError lists all entries."""
+        """Raise ValueError for all entries with unknown phonemes or longer than `longest`."""
         faults = []
         for entry in self._entries:
             try:
@@ -87,7 +87,7 @@ class Lexicon:
             raise ValueError("\n".join(faults))
 
     def apply(self, segments: Iterable[Segment]) -> list[Segment]:
-        """Split stretches where a word has an entry. What has phonemes or a respelling already stays as it is."""
+        """Split segments at words with an entry; segments with phonemes or a respelling stay as they are."""
         applied: list[Segment] = []
         for segment in segments:
             if isinstance(segment, TextSpan) and segment.phonemes is None and segment.respelling is None:
@@ -129,7 +129,7 @@ class Lexicon:
         return end, found
 
     def _add_all(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Take rows of (place, word, pronunciation); one ValueError for all faults."""
+        """Add rows of (place, word, pronunciation); raises one ValueError for all faults."""
         self._root = _Node()
         self._entries: list[Entry] = []
         faults = []
@@ -151,13 +151,13 @@ class Lexicon:
             node = node.followers.setdefault(_folded(token), _Node())
         form = None if word == word.lower() else word
         if form in node.entries:
-            raise ValueError(f"{word!r} stands in {node.entries[form].place} already; remove one of them")
+            raise ValueError(f"{word!r} is in {node.entries[form].place} already; remove one of them")
         node.entries[form] = entry
         self._entries.append(entry)
 
 
 class _Node:
-    """A place in the tree of entries, by their tokens."""
+    """A node of the prefix tree of entries, by their tokens."""
 
     __slots__ = ("followers", "entries")
 
@@ -167,7 +167,7 @@ class _Node:
 
 
 def _entry(said: str, place: str) -> Entry:
-    """What a pronunciation means."""
+    """Parse a pronunciation."""
     said = " ".join(said.split())
     for opening, closing in (("[[", "]]"), ("/", "/")):
         if not said.startswith(opening):
@@ -187,7 +187,7 @@ def _entry(said: str, place: str) -> Entry:
 
 
 def _rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
-    """Place, word and pronunciation from each line; what a line lacks is empty."""
+    """Place, word and pronunciation of each line; missing ones are empty."""
     for number, line in enumerate(source.split("\n"), start=1):
         line = line.strip()
         if line and not line.startswith("#"):
@@ -196,14 +196,14 @@ def _rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _json_rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:
-    """The same from a JSON object, with its repeated words."""
+    """Place, word and pronunciation from a JSON object, with repeated words."""
     try:
         pairs = json.loads(source, object_pairs_hook=list)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: this begins as JSON and is none: {error.msg}, column "
+        raise ValueError(f"{path}:{error.lineno}: this begins like JSON but is not JSON: {error.msg}, column "
                          f"{error.colno}") from None
     except RecursionError:
-        raise ValueError(f"{path}: this is JSON that is nested too deeply to be read") from None
+        raise ValueError(f"{path}: this JSON is nested too deeply to be read; expected one object of words") from None
     for word, said in pairs:
         if not isinstance(said, str):
             raise ValueError(f"{path}: {word!r} has {said!r}; a pronunciation is a string")

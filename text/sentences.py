@@ -1,12 +1,12 @@
-"""Text -> sentences, also while somebody still writes it; none is longer than a voice can say in one breath.
+"""Splitting of text into sentences of limited length, also of a stream that is still being written.
 
     splitter = SentenceSplitter("en-us", max_characters=200)
     for sentence in splitter.feed("Dr. Bell paid $3.50. Then he le"): print(sentence.text)   # Dr. Bell paid $3.50.
 
-The text is read character by character, so where it was cut into pieces changes nothing. A mark that may end a sentence
-waits for the first letter or digit behind it, and for the whole word only where an abbreviation leaves a doubt.
-Everything that is not white space is in exactly one sentence, in order; left out are paragraphs, and pieces made by
-the length guard, in which there is nothing to say: no letter, digit, currency sign or pictograph.
+The text is processed character by character, so its division into pieces does not matter. A mark that may end a
+sentence waits for the next letter or digit, and for the whole word only after a possible abbreviation. Everything but
+white space is in exactly one sentence, in order; left out are paragraphs and pieces of the length limit that have
+nothing to pronounce: no letter, digit, currency sign or pictograph.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from text.abbreviations import ORDINAL_LANGUAGES, TABLES, Rules
 
-LONGEST = 5000  # characters; where no other limit is given, so that text without any mark does not pile up
+LONGEST = 5000  # characters; the default limit, so that text without any mark is still split
 
 FULL_STOPS = "。！？｡।॥؟۔։።፧፨။។"  # they end a sentence whatever follows, with or without a space
 MARKS = frozenset(".!?…‼⁇⁈⁉‽．\u037e" + FULL_STOPS)  # U+037E is the Greek question mark
@@ -43,47 +43,47 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 
 
 class Sentence(NamedTuple):
-    """A sentence, and where it stands in all that was fed."""
+    """A sentence and its position in the text."""
 
     text: str  # as written, but white space within it is one space
     start: int  # index of its first character
     end: int  # behind its last
     ends_paragraph: bool  # an empty line, or the end of the text, follows
-    is_cut = False  # the length guard ended it, within a sentence
+    is_cut = False  # whether the length limit ended it, within a sentence
 
 
 class CutSentence(Sentence):
-    """A piece of a sentence, which the length guard ended."""
+    """A part of a sentence that the length limit ended."""
 
     __slots__ = ()
     is_cut = True
 
 
 def split_sentences(text: str, language: str = "en-us", max_characters: int | None = None) -> list[Sentence]:
-    """All sentences of a text; see `SentenceSplitter`."""
+    """Split a complete text into sentences; see `SentenceSplitter`."""
     splitter = SentenceSplitter(language, max_characters)
     return splitter.feed(text) + splitter.finish()
 
 
 class SentenceSplitter:
-    """Gives out sentences as soon as they are surely complete.
+    """Incremental splitter, which returns sentences as soon as they are complete.
 
     Args:
-        language: espeak-ng's name of it. One that has no table is read by the English one.
-        max_characters: no sentence is longer; a longer one is cut where a reader would breathe. One that is not
-            complete after twice as many is cut without waiting. None: `LONGEST`.
+        language: espeak-ng's name; languages without a table use the English one.
+        max_characters: longer sentences are cut near pauses, at twice this length even before they are complete.
+            None: `LONGEST`.
     """
 
     def __init__(self, language: str = "en-us", max_characters: int | None = None) -> None:
         if max_characters is not None and max_characters < 1:
-            raise ValueError(f"max_characters is {max_characters}; expected None or at least 1 (about as many as the "
-                             "texts have that the voice was trained on, such as 200)")
+            raise ValueError(f"max_characters is {max_characters}; expected None or at least 1 (about the length of "
+                             "the voice's training texts, such as 200)")
         self._rules = rules_of(language)
         self._longest = max_characters or LONGEST
         self._start_over()
 
     def feed(self, piece: str) -> list[Sentence]:
-        """The sentences that this piece of text completes."""
+        """Add a piece of text and return the sentences that it completes."""
         for character in piece:
             if character.isspace():
                 self._skip_space(character)
@@ -94,21 +94,21 @@ class SentenceSplitter:
         return done
 
     def finish(self) -> list[Sentence]:
-        """What is left when no more text comes; afterwards the splitter is ready for another text."""
+        """End the text and return the remaining sentences; the splitter can then take another text."""
         self._end_paragraph()
         done = self._done
         self._start_over()
         return done
 
     def _start_over(self) -> None:
-        self._position = 0  # in all that was fed
+        self._position = 0  # in the text
         self._done: list[Sentence] = []
         self._after_return = False
         self._start_paragraph()
 
     def _start_paragraph(self) -> None:
         self._characters: list[str] = []  # of the sentence so far, white space as one space, none at the end
-        self._places: list[int] = []  # of each in all that was fed
+        self._places: list[int] = []  # of each in the text
         self._first_letter = ""
         self._has_sound = False
         self._mark: int | None = None  # index of the first mark of those that may end the sentence
@@ -129,7 +129,7 @@ class SentenceSplitter:
         self._after_return = character == "\r"
 
     def _put(self, character: str) -> None:
-        """Take the next character that is not white space."""
+        """Add the next character that is not white space."""
         self._after_return = False
         if self._ahead is not None and not (character.isalnum() and len(self._characters) - self._ahead < WORD_LENGTH):
             self._decide(complete=True)
@@ -152,7 +152,7 @@ class SentenceSplitter:
             self._cut(0.75 * self._longest)
 
     def _put_space(self) -> None:
-        """White space has come to its end: it parts what was from what comes."""
+        """Add a space for the white space before the next character."""
         if self._characters:
             if self._line is not None:
                 self._begin_item(self._line)
@@ -164,7 +164,7 @@ class SentenceSplitter:
         self._breaks = 0
 
     def _begin_item(self, line: int) -> None:
-        """A line that begins with a bullet, or with the next number of a list, begins a sentence."""
+        """End the sentence before a line that begins with a bullet or the next number of a list."""
         self._line = None
         head = "".join(self._characters[line:line + 6])
         begins = head in BULLETS
@@ -182,20 +182,20 @@ class SentenceSplitter:
         mark, ahead = self._mark, self._ahead
         behind = "".join(self._characters[mark:ahead])
         word = "".join(self._characters[ahead:]) if complete else None
-        tail, ends = self._judge(behind, self._characters[ahead], word)
+        tail, ends = self._sentence_end(behind, self._characters[ahead], word)
         if ends is None:
             return
         self._mark = self._ahead = None
         if ends:
             self._leave(mark + tail)
 
-    def _judge(self, behind: str, first: str, word: str | None) -> tuple[int, bool | None]:
-        """How many characters from the mark on belong to the sentence, and does it end behind them?
+    def _sentence_end(self, behind: str, first: str, word: str | None) -> tuple[int, bool | None]:
+        """Number of characters from the mark on that belong to the sentence, and whether it ends there.
 
         Args:
             behind: from the mark up to the first letter or digit.
             first: that letter or digit.
-            word: its whole word, None if it is not known yet.
+            word: its whole word, None if it is not complete yet.
         """
         spaced = " " in behind
         full_stop = any(character in FULL_STOPS for character in behind.partition(" ")[0])
@@ -205,8 +205,8 @@ class SentenceSplitter:
         closed = any(character in CLOSERS for character in tail)
         if full_stop:
             if tail.endswith('"') and not spaced and self._characters[:self._mark].count('"') % 2 == 0:
-                tail = tail[:-1]  # it opens the next one
-            return len(tail), not (closed and first in "とっ")  # 「…！」と言う: what was said, and who said it
+                tail = tail[:-1]  # it opens the next sentence
+            return len(tail), not (closed and first in "とっ")  # 「…！」と言う: direct speech, and its speaker
         if not spaced:
             tight = len(behind) == len(tail) and _CJK.match(first) is not None  # 你好!我很好 but not example.com
             return len(tail), tight and (closed or tail[-1] not in ".．" or not _is_ascii_word(self._before(1)))
@@ -218,10 +218,10 @@ class SentenceSplitter:
             return len(tail), not lower or not self._first_letter.isupper()  # Yahoo! in; text all in lower case
         if "…" in marks or len(marks) > 1:
             return len(tail), not lower
-        return len(tail), self._judge_point(first, word)
+        return len(tail), self._point_ends_sentence(first, word)
 
-    def _judge_point(self, first: str, word: str | None) -> bool | None:
-        """Whether one point ends the sentence before a word that begins with `first`; None: tell me the word."""
+    def _point_ends_sentence(self, first: str, word: str | None) -> bool | None:
+        """Whether a point ends the sentence before a word that begins with `first`; None if the word is needed."""
         rules, lower = self._rules, first.islower()
         before = self._before(40).rstrip()
         found = _LAST_WORD.search(before)
@@ -246,7 +246,7 @@ class SentenceSplitter:
         return word if word is None else word.lower() in rules.starters
 
     def _is_doubtful(self, last: str, name: str) -> bool:
-        """Whether a point behind this word belongs to the word, ends the sentence, or does both."""
+        """Whether a point after this word may belong to the word."""
         rules = self._rules
         if rules.ordinals and (last.isdecimal() and len(last) <= 3 or _ROMAN.fullmatch(last)):
             return True
@@ -254,23 +254,23 @@ class SentenceSplitter:
                 or _looks_shortened(last))
 
     def _before(self, count: int) -> str:
-        """The last characters in front of the mark."""
+        """The last characters before the mark."""
         return "".join(self._characters[max(0, self._mark - count):self._mark])
 
     def _leave(self, end: int) -> None:
-        """Give out the first `end` characters as a sentence."""
+        """Complete the first `end` characters as a sentence."""
         while end > self._longest:
             end -= self._cut(end / -(-end // self._longest), end)
         self._give_out(end, False)
 
     def _cut(self, ideal: float, length: int | None = None) -> int:
-        """Give out a piece of about `ideal` of the first `length` characters; return how many are gone by that."""
+        """Complete a piece of about `ideal` of the first `length` characters; returns how many were removed."""
         text = "".join(self._characters[:length])
         place = cut_place(text, self._longest, ideal, self._rules.conjunctions)
         return self._give_out(place, False, is_cut=True)
 
     def _give_out(self, end: int, ends_paragraph: bool, is_cut: bool = False) -> int:
-        """Move the first `end` characters, without the space behind them, out; return how many are gone."""
+        """Complete the first `end` characters, and drop a space after them; returns how many were removed."""
         characters, places = self._characters, self._places
         if any(map(is_sound, characters[:end])):
             kind = CutSentence if is_cut else Sentence
@@ -286,7 +286,7 @@ class SentenceSplitter:
         return gone
 
     def _end_paragraph(self) -> None:
-        """Everything so far is complete."""
+        """Complete everything so far."""
         if self._ahead is not None:
             self._decide(complete=True)
         end = len(self._characters)
@@ -299,18 +299,18 @@ class SentenceSplitter:
 
 @lru_cache(maxsize=32)
 def rules_of(language: str) -> Rules:
-    """The rules of a language by espeak-ng's name of it, or of any variant of it."""
+    """The rules of a language by espeak-ng's name of it or of a variant."""
     code = language.lower().replace("_", "-").split("-")[0]
     return TABLES.get(code) or TABLES["en"]._replace(ordinals=code in ORDINAL_LANGUAGES)
 
 
 def is_sound(character: str) -> bool:
-    """Whether there is something to say: a letter, a digit, a currency sign or a pictograph."""
+    """Whether a character is pronounced: a letter, a digit, a currency sign or a pictograph."""
     return character.isalnum() or unicodedata.category(character) in ("Sc", "So")
 
 
 def cut_place(text: str, longest: int, ideal: float, conjunctions: frozenset[str] = frozenset()) -> int:
-    """The length of the first piece, at most `longest`: near `ideal`, and where the sense allows a breath."""
+    """The length of the first piece, at most `longest`: near `ideal`, at the best place for a pause."""
     def cost(place: int) -> float:
         return _roughness(text, place, conjunctions) + abs(place - ideal) / longest
 
@@ -318,7 +318,7 @@ def cut_place(text: str, longest: int, ideal: float, conjunctions: frozenset[str
 
 
 def _roughness(text: str, place: int, conjunctions: frozenset[str]) -> float:
-    """What a cut before text[place] breaks, from 0 (nothing) on; 1 is as bad as a piece of no length."""
+    """The cost of a cut before text[place], from 0 (none); 1 is as bad as a piece of no length."""
     before, after = text[place - 1], text[place]
     if after == " ":
         if before.isdigit() and text[place + 1:place + 2].isdigit():
@@ -340,7 +340,7 @@ def _roughness(text: str, place: int, conjunctions: frozenset[str]) -> float:
 
 
 def are_joined(text: str, place: int) -> bool:
-    """Whether text[place] is one character on paper with what stands before it: an accent, a joined emoji, a flag."""
+    """Whether text[place] forms one visible character with the one before: an accent, a joined emoji, a flag."""
     before, after = text[place - 1], text[place]
     if unicodedata.category(after) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d" or after == "\u0e33":
         return True
@@ -357,7 +357,7 @@ def are_joined(text: str, place: int) -> bool:
 
 
 def _looks_shortened(word: str) -> bool:
-    """A short word of an alphabet, not all in capitals, that has no vowel: Kfz, Blvd."""
+    """Whether a word is short, not all in capitals, and without a vowel: Kfz, Blvd."""
     if not (1 < len(word) <= 5 and word.isalpha() and word.lower() != word.upper() and not word.isupper()):
         return False
     return not VOWELS & set(unicodedata.normalize("NFD", word.lower()))

@@ -1,8 +1,8 @@
-"""Symbol tables: which symbols a model knows, and the id of each.
+"""Symbol tables: the symbols of a model and their ids.
 
-A table is data: a UTF-8 file of one symbol a line, where the line's place (from 0) is the id. `tables/` holds the
-built-in ones: `published` (VITS 2021: IPA, letters and punctuation), `ipa` (the same rows and after them what espeak-ng
-says in its other languages: nasals, tones, affricates) and `characters` (letters and punctuation).
+A table is a UTF-8 file of one symbol in each line, whose number (from 0) is the id. Built-in tables are in `tables/`:
+`published` (VITS 2021: IPA, letters and punctuation), `ipa` (the same rows, then phonemes of espeak-ng's other
+languages: nasals, tones, affricates) and `characters` (letters and punctuation).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHOWN = 10  # faults of a table, and characters of a symbol, in a message
 class SymbolTable:
     """The symbols of a model in the order of their ids; row 0 is the pad, which also serves as the blank."""
 
-    name: str  # a built-in table's name, a file's path, or where else the symbols came from
+    name: str  # a built-in table's name, a file's path, or another origin of the symbols
     symbols: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -36,13 +36,13 @@ class SymbolTable:
 
     @classmethod
     def load(cls, spec: str | tuple[str, ...]) -> SymbolTable:
-        """Find a table.
+        """Load a table.
 
         Args:
             spec: a built-in table's name, the path of a file of one symbol a line, or the symbols themselves.
 
         Raises:
-            ValueError: naming the known tables, or every faulty line of the table.
+            ValueError: an unknown table, or faulty lines.
         """
         if not isinstance(spec, str):
             return cls("data.symbols", tuple(spec))
@@ -58,7 +58,7 @@ class SymbolTable:
         raise ValueError(f"symbols {spec!r} is neither a file nor a known table ({', '.join(known)}){hint}")
 
     def __len__(self) -> int:
-        """Rows, which is the size of the embedding; a symbol on two rows counts twice."""
+        """Number of rows, the size of the embedding; a symbol in two rows counts twice."""
         return len(self.symbols)
 
     @property
@@ -73,14 +73,14 @@ class SymbolTable:
 
     @property
     def dtype(self) -> np.dtype:
-        """The smallest kind of whole number that holds every id."""
+        """The smallest integer type for all ids."""
         import numpy as np
 
         return np.min_scalar_type(len(self) - 1)
 
     @cached_property
     def ids_by_code(self) -> np.ndarray:
-        """Id of each Unicode number up to just beyond the table's highest; -1 for what the table lacks."""
+        """Id of each Unicode code point up to one beyond the table's highest; -1 for unknown ones."""
         import numpy as np
 
         rows = np.full(max(map(ord, self.symbols)) + 2, -1, dtype=np.int32)
@@ -89,17 +89,17 @@ class SymbolTable:
         return rows
 
     def __getstate__(self) -> dict:
-        """Without what is cached: a read-only view does not pickle; workers rebuild it."""
+        """The state without cached values, which cannot be pickled."""
         return {"name": self.name, "symbols": self.symbols}
 
 
 def builtin_tables() -> tuple[str, ...]:
-    """Names that `SymbolTable.load` knows without a path."""
+    """Names of the built-in tables."""
     return tuple(sorted(path.stem for path in TABLES_DIR.glob("*.txt")))
 
 
 def check_inside(spec: str | tuple[str, ...], source: str | Path) -> None:
-    """See that a voice of somebody else brings its symbols along, so that no file of this machine is read for them.
+    """Check that a voice of others contains its symbols, so that no file of this machine is read for them.
 
     Raises:
         ValueError: `spec` is neither the symbols nor the name of a built-in table.
@@ -118,7 +118,7 @@ def __getattr__(name: str) -> list[str]:
 
 
 def _read_rows(path: Path) -> tuple[str, ...]:
-    """Lines without their ends. Only line feeds end a line: a symbol may be a space, or something Unicode breaks at."""
+    """Lines of a table without line feeds; other Unicode line breaks and spaces may be symbols."""
     if path.stat().st_size > LARGEST_TABLE:
         raise ValueError(f"symbol table {path}: expected one symbol a line, found {path.stat().st_size} bytes")
     try:
@@ -136,7 +136,7 @@ def _refuse(name: str, faults: list[str]) -> None:
 
 
 def _row_faults(symbols: tuple[str, ...], quotes: bool = True) -> list[str]:
-    """Rows that hold no symbol, or several; a row of a file, which may be any file, is not quoted."""
+    """Faults of rows without exactly one symbol; rows of a file, which may be any file, are not quoted."""
     if not symbols:
         return ["it is empty; it needs at least a pad in its first row"]
     faults = []
@@ -153,7 +153,7 @@ def _row_faults(symbols: tuple[str, ...], quotes: bool = True) -> list[str]:
 
 
 def _duplicate_faults(symbols: tuple[str, ...], quotes: bool = True) -> list[str]:
-    """Repeated symbols, except those of the published table and of tables that grow from it, which keep its rows."""
+    """Faults of repeated symbols, except those of the published table and its extensions."""
     published = _read_rows(TABLES_DIR / f"{PUBLISHED}.txt") if "'" in symbols[174:175] else ()
     settled = len(published) if symbols[:len(published)] == published else 0
     first_lines: dict[str, int] = {}

@@ -1,11 +1,11 @@
-"""Where each written word went in a cleaned text, so that a word has a time and may have a speed of its own.
+"""Alignment of written words with the cleaned text, for times of words and a speed of each word.
 
     cleaned = processor.clean(["One of the 21 cats."])[0]                     # "wˈʌn ʌvðə twˈɛnti wˈʌn kˈæts."
     words = align_words("One of the 21 cats.", cleaned, processor.clean)      # of: "ʌv", the: "ðə", 21: "twˈɛnti wˈʌn"
 
-espeak-ng merges words and writes numbers out, so white space alone does not tell. Each word is cleaned alone too, and
-the words behind each other are laid against the sentence with the fewest edits. All vowels are alike there, for they
-are what changes in a sentence; stress, length and accents do not count.
+espeak-ng merges words and writes numbers out, so white space is not enough. Each word is also cleaned alone, and the
+concatenated words are aligned with the sentence by their longest common subsequence. All vowels count as equal, because
+they change within a sentence; stress, length and accents are ignored.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-SPOKEN_MARKS = frozenset("%‰&@§")  # Unicode has them as punctuation, people read them out
+SPOKEN_MARKS = frozenset("%‰&@§")  # punctuation in Unicode, but read aloud
 
 # Scripts without spaces: each Han character is a word; so is a run of kana, Thai, Lao, Burmese or Khmer.
 _HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = r"\u3040-\u30ff", r"\u0e00-\u0e7f", r"\u0e80-\u0eff", r"\u1000-\u109f", r"\u1780-\u17ff"
 _UNSPACED = re.compile("|".join([rf"[{_HAN}]", *(rf"[{run}]+" for run in _RUNS), rf"[^{_HAN}{''.join(_RUNS)}]+"]))
 
-# What parts words without a space, as several points do; a comma between two digits does not.
+# Characters that separate words without a space, as several points do; a comma between two digits does not.
 _BETWEEN = r"—–…;!?¡¿\"“”„«»()\[\]{}。、，．！？；：।॥؟،؛۔"
 _GROUP = re.compile(rf"(?:[^\s,.{_BETWEEN}]|(?<!\.)\.(?!\.)|(?<=\d),(?=\d))+")
 
-_STRESS = frozenset("ˈˌ")  # they belong to what follows
-_LENGTHS = frozenset("ːˑ")  # they belong, as accents do, to what is before
+_STRESS = frozenset("ˈˌ")  # part of what follows
+_LENGTHS = frozenset("ːˑ")  # part of what is before, as accents are
 _VOWELS = str.maketrans(dict.fromkeys("aeiouyæɑɒɐəɚɜɝɛɪɔʊʌɨʉɯɤøœɶɵɘɞᵻ", "a"))
 
 
 class Word(NamedTuple):
-    """A written word, and what became of it."""
+    """A written word and its span in the cleaned text."""
 
     text: str  # as written, with no surrounding punctuation
     start: int  # in the written text
     end: int
     cleaned_start: int  # in the cleaned text
-    cleaned_end: int  # equal to the start if the word became nothing
+    cleaned_end: int  # equal to the start if nothing is left of the word
 
 
 def written_words(text: str) -> list[tuple[int, int]]:
     """Start and end of each word of a text, without the punctuation around it.
 
-    A word is what stands between spaces, commas, dashes, brackets and quotes, with its hyphens, apostrophes and points.
-    In scripts without spaces each Han character is one, and each run of kana, Thai, Lao, Burmese or Khmer.
+    Words are separated by spaces, commas, dashes, brackets and quotes, and keep hyphens, apostrophes and points. In
+    scripts without spaces each Han character is a word, and each run of kana, Thai, Lao, Burmese or Khmer.
     """
     spans = []
     for group in _GROUP.finditer(text):
@@ -92,23 +92,23 @@ def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]
 
 
 class _Sound(NamedTuple):
-    """What is neither white space nor punctuation, one character."""
+    """A character that is neither white space nor silent punctuation."""
 
     place: int  # in the cleaned text
-    group: int  # how many spaces or parting marks are before it
-    symbol: str  # what it is compared by; "" for stress, lengths and accents
-    leads: bool  # it is stress
+    group: int  # number of separators before it
+    symbol: str  # for comparison; "" for stress, lengths and accents
+    leads: bool  # whether it is stress
 
 
 def is_said(character: str) -> bool:
-    """Whether a character has a sound: it is neither white space nor punctuation that nobody reads out."""
+    """Whether a character is pronounced: neither white space nor silent punctuation."""
     if character.isalnum():
         return True
     return not character.isspace() and (unicodedata.category(character)[0] != "P" or character in SPOKEN_MARKS)
 
 
 def _sounds(cleaned: str) -> list[_Sound]:
-    """All that is said in a cleaned text, in order."""
+    """The pronounced characters of a cleaned text, in order."""
     sounds = []
     for group, match in enumerate(_GROUP.finditer(cleaned)):
         for place, character in enumerate(match[0], match.start()):
@@ -121,19 +121,19 @@ def _sounds(cleaned: str) -> list[_Sound]:
 
 
 def _gaps(text: str, spans: list[tuple[int, int]]) -> list[str]:
-    """What stands in front of each word when it is compared: a space, or nothing between Han characters."""
+    """The separator before each word for the comparison: a space, or nothing between Han characters."""
     ends = [0] + [end for _, end in spans[:-1]]
     return [" " if end < start else "" for end, (start, _) in zip(ends, spans)]
 
 
 def _owners(words: list[list[_Sound]], gaps: list[str], sounds: list[_Sound]) -> list[int]:
-    """To which word each sound of the sentence belongs, never falling."""
-    symbols, writers = "", []  # of the words behind each other, and which word wrote each symbol
+    """The index of the word of each sound of the sentence, never decreasing."""
+    symbols, writers = "", []  # of the concatenated words, and the word of each symbol
     for number, (word, gap) in enumerate(zip(words, gaps)):
-        said = _symbols(word)
-        said = gap * bool(symbols and said) + said
-        symbols += said
-        writers += [number] * len(said)
+        added = _symbols(word)
+        added = gap * bool(symbols and added) + added
+        symbols += added
+        writers += [number] * len(added)
     matches = match_characters(symbols, _symbols(sounds))
     groups = _groups(sounds)
     if len(groups) == len(words) and all(len(_groups(word)) == 1 for word in words):
@@ -153,28 +153,28 @@ def _groups(sounds: list[_Sound]) -> list[list[_Sound]]:
 
 
 def _symbols(sounds: list[_Sound]) -> str:
-    """What is compared of each group, with a space between the groups."""
-    said = ("".join(sound.symbol for sound in group) for group in _groups(sounds))
-    return " ".join(filter(None, said))
+    """The symbols for comparison, with a space between groups."""
+    joined = ("".join(sound.symbol for sound in group) for group in _groups(sounds))
+    return " ".join(filter(None, joined))
 
 
-def match_characters(written: str, heard: str) -> list[int]:
-    """The counterpart in `written` of each character of `heard`, -1 for none: as many as can be, in order.
+def match_characters(written: str, other: str) -> list[int]:
+    """Index in `written` of the counterpart of each character of `other`, -1 for none (longest common subsequence).
 
-    The longest common subsequence, a whole column of its table at a time in the bits of one integer (Hyyrö 2004): where
-    a bit is 0, one more character of `written` is one more match.
+    A column of the table is the bits of one integer (Hyyrö 2004): where a bit is 0, one more character of `written` is
+    one more match.
     """
     masks: dict[str, int] = {}
     for place, character in enumerate(written):
         masks[character] = masks.get(character, 0) | 1 << place
     every = (1 << len(written)) - 1
     columns = [every]
-    for character in heard:
+    for character in other:
         idle = columns[-1]
         taken = idle & masks.get(character, 0)
         columns.append((idle + taken | idle - taken) & every)
-    matches = [-1] * len(heard)
-    row, column = len(written), len(heard)
+    matches = [-1] * len(other)
+    row, column = len(written), len(other)
     while row and column:
         bit = 1 << row - 1
         if columns[column] & bit:
@@ -188,14 +188,14 @@ def match_characters(written: str, heard: str) -> list[int]:
 
 
 def _lead_on(owners: list[int], sounds: list[_Sound]) -> None:
-    """Stress goes with what follows it in its group; the rest of what is not compared is filled from the left."""
+    """Assign stress marks to the word of the following sound in their group."""
     for place in reversed(range(len(sounds) - 1)):
         if sounds[place].leads and sounds[place].group == sounds[place + 1].group:
             owners[place] = owners[place + 1]
 
 
 def _fill(owners: list[int], sounds: list[_Sound], n_words: int) -> None:
-    """Give what has no owner (-1) to the neighbour in its group, else to a word that has nothing, else to the left."""
+    """Assign sounds without a word (-1) to a neighbour's in the group, else to a word without sounds, else left."""
     place = 0
     while place < len(owners):
         end = place
@@ -213,7 +213,7 @@ def _fill(owners: list[int], sounds: list[_Sound], n_words: int) -> None:
                     owners[at] = left
                 elif group == right_group:
                     owners[at] = right
-                elif right - left > 1:  # words in between became nothing else
+                elif right - left > 1:  # words in between without sounds
                     owners[at] = left + 1 + spare.index(group) * (right - left - 1) // len(spare)
                 else:
                     owners[at] = left if left >= 0 else right
@@ -221,7 +221,7 @@ def _fill(owners: list[int], sounds: list[_Sound], n_words: int) -> None:
 
 
 def _without_scraps(owners: list[int], groups: list[list[_Sound]]) -> list[int]:
-    """A word that has the next group, or the one before, and the lesser part of this one too, leaves that part."""
+    """Remove small parts of a group from a word that also has a neighbouring group."""
     end = 0
     for group in groups:
         start, end = end, end + len(group)
@@ -237,7 +237,7 @@ def _without_scraps(owners: list[int], groups: list[list[_Sound]]) -> list[int]:
 
 
 def _with_places(text: str, spans: list[tuple[int, int]], owners: list[int], sounds: list[_Sound]) -> list[Word]:
-    """The words, each from the place of its first sound to behind its last."""
+    """The words with their spans in the cleaned text, from first to last sound."""
     places: dict[int, list[int]] = {}
     for owner, sound in zip(owners, sounds):
         places.setdefault(owner, []).append(sound.place)

@@ -75,7 +75,7 @@ def found(out):
 
 def heard(seconds, **others):
     return Measurements(**{"rate": RATE, "channels": 1, "kind": "WAV PCM_16", "seconds": seconds, "peak": 0.5,
-                    "floor_db": -60.0, "speech_db": -20.0, "digest": "", **others})
+                           "floor_db": -60.0, "speech_db": -20.0, "digest": "", **others})
 
 
 def of_texts(*texts):
@@ -262,7 +262,7 @@ def test_a_wrong_kind_or_repair_says_which_there_are(tmp_path, capsys):
     assert "--min_seconds 30 and --max_seconds 20: expected them above 0 and in order" in capsys.readouterr().err
     assert check(tmp_path, "--limit", -1) == 2 and "--limit -1: expected --jobs of 1 or more" in capsys.readouterr().err
     assert check(tmp_path, "--repair", "trim") == 2
-    assert "name a folder for it by --out" in capsys.readouterr().err
+    assert "give its folder by --out" in capsys.readouterr().err
 
 
 def test_a_tempo_far_from_the_usual_is_found_and_a_usual_one_is_not():

@@ -162,7 +162,7 @@ def test_what_is_missing_of_a_piper_voice_is_named(tmp_path):
 
 def test_a_network_that_is_not_vits_is_refused_with_what_does_not_fit(tmp_path):
     file, _ = write_piper(tmp_path, extra={"model_g.enc_p.x": torch.zeros(1), "model_g.enc_p.proj.bias": torch.ones(3)})
-    with pytest.raises(FormatError, match=r"enc_p.x is not known here; enc_p.proj.bias is \[3\], expected \[32\]"):
+    with pytest.raises(FormatError, match=r"enc_p.x is unknown; enc_p.proj.bias is \[3\], expected \[32\]"):
         piper_checkpoint.read(file, None)
     content = torch.load(file, weights_only=False)
     del content["state_dict"]["model_g.dec.conv_pre.weight"]
@@ -173,7 +173,7 @@ def test_a_network_that_is_not_vits_is_refused_with_what_does_not_fit(tmp_path):
 
 def test_a_front_end_that_is_not_here_is_told(tmp_path):
     file, _ = write_piper(tmp_path, {"phoneme_type": "pinyin"})
-    assert any("front-end for pinyin that is not here" in note for note in piper_checkpoint.read(file, None).notes)
+    assert any("front-end for pinyin does not exist here" in note for note in piper_checkpoint.read(file, None).notes)
 
 
 @needs_piper
@@ -321,7 +321,8 @@ def test_durations_by_regression_are_normed_as_in_coqui(tmp_path):
 
 @pytest.mark.parametrize(("described", "cleaners", "language", "told"), [
     ({"text_cleaner": None}, (), "en-us", None),
-    ({"text_cleaner": "french_cleaners"}, ("basic_cleaners",), "en-us", "french_cleaners is not here; basic_cleaners"),
+    ({"text_cleaner": "french_cleaners"}, ("basic_cleaners",), "en-us",
+     "french_cleaners does not exist here; basic_cleaners"),
     ({"use_phonemes": True, "phoneme_language": "de", "phonemizer": "espeak", "text_cleaner": None}, ("espeak",), "de",
      None),
     ({"use_phonemes": True, "phoneme_language": "en", "phonemizer": "gruut", "text_cleaner": "phoneme_cleaners"},
@@ -346,11 +347,12 @@ def test_a_begin_and_an_end_of_coqui_stand_around_its_texts(tmp_path):
     ({}, {"use_d_vector_file": True}, "its speakers are vectors of another network .model_args.use_d_vector_file"),
     ({}, {"use_language_embedding": True}, "it has an embedding of languages"),
     ({}, {"encoder_sample_rate": 4000}, "its generator has another rate"),
-    ({}, {"dilation_rate_flow": 2}, "its WaveNet is dilated .dilation_rate_flow is 2., ours is not"),
+    ({}, {"dilation_rate_flow": 2}, "its WaveNet is dilated .dilation_rate_flow is 2.; expected 1"),
     ({"characters": CHARACTERS | {"characters": "ab"}}, {}, "has 10 rows of symbols, its config.json names 8"),
-    ({"characters": CHARACTERS | {"characters_class": "my.Kana"}}, {}, "of the class Kana, which is not known here"),
+    ({"characters": CHARACTERS | {"characters_class": "my.Kana"}}, {}, "characters_class Kana is unknown"),
     ({"characters": None}, {}, "has no characters; expected the config.json that Coqui wrote"),
-    ({"characters": CHARACTERS | {"characters_class": "x.Graphemes", "is_sorted": False}}, {}, "left to chance"),
+    ({"characters": CHARACTERS | {"characters_class": "x.Graphemes", "is_sorted": False}}, {},
+     "the order of their ids is unknown; expected is_sorted"),
     ({"characters": {"characters_class": "x.BaseVocabulary", "vocab_dict": list("abcdefghij")}}, {},
      "no symbol is the blank"),
     ({"enable_eos_bos_chars": True}, {}, "has enable_eos_bos_chars, but its symbols lack characters.bos None"),

@@ -314,8 +314,8 @@ def test_piper_is_told_of_capitals_and_of_marks_it_keeps_for_itself(tmp_path):
     ids = json.loads((tmp_path / "voice.onnx.json").read_text(encoding="utf-8"))["phoneme_id_map"]
     assert (ids["_"], ids["^"], ids["$"]) == ([], [], [])
     assert ids["A"] == ids["a"] == [2]
-    assert written.checks[-2:] == ("Piper keeps ^ for itself and does not say what the voice knows by it",
-                                   "Piper takes letters and accents apart and will not find ä")
+    assert written.checks[-2:] == ("Piper uses ^ itself, so the voice's symbols of that name are not spoken",
+                                   "Piper separates letters and accents and will not find ä")
 
 
 @pytest.mark.newest
@@ -339,7 +339,7 @@ def test_sherpa_speaks_letters_as_we_do(tmp_path, overrides):
 def test_sherpa_speaks_phonemes_of_words_in_a_lexicon(tmp_path):
     library = pytest.importorskip("sherpa_onnx", reason="pip install sherpa-onnx")
     weights = untrained('data.text_cleaners=["espeak"]', "data.symbols=published")
-    with pytest.raises(FormatError, match="found no words to fill it with, expected a list"):
+    with pytest.raises(FormatError, match="found no words for it, expected a list"):
         sherpa.write(weights, tmp_path)
     sherpa.write(weights, tmp_path, words=["Hello", "world"])
     lines = (tmp_path / "lexicon.txt").read_text(encoding="utf-8").splitlines()
@@ -383,7 +383,7 @@ def test_weights_that_16_bits_cannot_hold_stay_wide(tmp_path, kind):
 
 
 def test_only_our_own_graphs_are_narrowed(tmp_path):
-    with pytest.raises(FormatError, match="weights cannot be 'int4'; expected fp16, int8, int8-static"):
+    with pytest.raises(FormatError, match="unknown kind of quantisation 'int4'; expected fp16, int8, int8-static"):
         quantised(tmp_path / "voice.onnx", "int4")
     with pytest.raises(FileNotFoundError, match="export.py --to onnx writes it"):
         quantised(tmp_path / "voice.onnx", "int8")

@@ -177,7 +177,7 @@ def test_rows_that_training_never_moved_stand_for_no_symbol(tmp_path):
                        {"phoneme_id_map": PIPER_MAP, "num_symbols": 40})
     imported = formats.read(file)
     assert imported.config.data.symbols[:6] == ("_", "^", "$", " ", "a", placeholder(5))
-    assert any("its training never had b:" in note for note in imported.notes)
+    assert any("it was not trained on b:" in note for note in imported.notes)
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
@@ -310,7 +310,7 @@ def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path, monkeypatch)
     model, state = speaking_half(tiny(), 10)
     imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
     (tmp_path / "texts.txt").write_text("a\nb\n")
-    with pytest.raises(ValueError, match="texts.txt: of 2 lines none is spoken for 1000000 frames; expected sentences"):
+    with pytest.raises(ValueError, match="texts.txt: none of 2 lines is as long as 1000000 frames of speech; expected"):
         convert.with_posterior(imported, tmp_path / "texts.txt", 1)
 
 

@@ -153,11 +153,11 @@ def test_a_file_may_be_a_json_object(tmp_path):
      "/phonemes/\n"
      "{path}:8: the pronunciation '[[ ]]' has no phonemes; write [[phonemes]]\n"
      "{path}:9: the pronunciation '/./' has no phonemes; write /phonemes/\n"
-     "{path}:11: 'good' stands in {path}:1 already; remove one of them"),
+     "{path}:11: 'good' is in {path}:1 already; remove one of them"),
     (b"good\tgood\nb\xff\tb", "{path}:2: this is not UTF-8; save the file in that encoding"),
-    (b'{"a": "b",\n,}', "{path}:2: this begins as JSON and is none: "),
+    (b'{"a": "b",\n,}', "{path}:2: this begins like JSON but is not JSON: "),
     (b'{"a": ["b"]}', "{path}: 'a' has ['b']; a pronunciation is a string"),
-    (b'{"a": "b", "a": "c", " ": "d"}', "{path}: 'a': 'a' stands in {path}: 'a' already; remove one of them\n"
+    (b'{"a": "b", "a": "c", " ": "d"}', "{path}: 'a': 'a' is in {path}: 'a' already; remove one of them\n"
      "{path}: ' ': there is no word; write the word that is meant before its pronunciation"),
 ])
 def test_every_faulty_line_is_named(tmp_path, source, message):

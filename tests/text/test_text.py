@@ -274,7 +274,7 @@ def test_speaking_and_phonemizing_share_a_process():
 def test_speaking_refuses_unknown_voices_and_rates():
     with pytest.raises(ValueError, match="no voice 'klingonish'"):
         next(espeak.speak(["a"], voice="klingonish"))
-    with pytest.raises(ValueError, match="words_per_minute is 9; espeak-ng takes 80 to 450"):
+    with pytest.raises(ValueError, match="words_per_minute is 9; expected 80 to 450"):
         next(espeak.speak(["a"], words_per_minute=9))
 
 
@@ -314,11 +314,11 @@ def test_a_begin_and_an_end_stand_around_the_blanks():
 
 
 @pytest.mark.parametrize("add_blank", [True, False])
-def test_many_texts_spread_are_the_texts_encoded_one_by_one(add_blank):
+def test_many_texts_add_special_ids_are_the_texts_encoded_one_by_one(add_blank):
     both = around(add_blank)
     encoded = both.encode_all(["ab", "a"])
-    assert both.spread(encoded.ids[:2].tolist()) == both.encode("ab")
-    assert both.spread(encoded.ids[2:].tolist()) == both.encode("a")
+    assert both.add_special_ids(encoded.ids[:2].tolist()) == both.encode("ab")
+    assert both.add_special_ids(encoded.ids[2:].tolist()) == both.encode("a")
 
 
 @pytest.mark.parametrize("add_blank", [True, False])
