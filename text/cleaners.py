@@ -141,7 +141,8 @@ def _with_pauses(line: str) -> str:
     """Brackets and dashes between words as commas; a German opening quote as the one that symbol tables have."""
     if "„" in line:
         line = line.replace("“", "”").replace("„", "“")
-    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)", ", ", line)
+    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)",
+                  ", ", line)
     return re.sub(r",\s+(?=[,.;:!?])", "", re.sub(r"[()\[\]{}]", "", line))
 
 

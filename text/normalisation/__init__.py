@@ -62,7 +62,7 @@ def normalise_for_espeak(text: str, language: str) -> str:
 
 def spoken_text(text: str, language: str) -> str:
     """As `normalise`, where SPELLED stands before letters that are said by their names."""
-    text = composed(text, language)
+    text = composed(text, language).replace(SPELLED, " ").replace(CLAIMED, " ")
     found = language_of(language)
     if found is None:
         return re.sub(r"(?<=\d)[\u00a0\u202f\u2009\u2007](?=\d{3}(?!\d))", "", text)  # espeak-ng reads each group

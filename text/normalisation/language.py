@@ -160,7 +160,7 @@ class Language:
 
     def date_year(self, digits: str) -> str:
         """The year of a date, of two digits or four."""
-        return self.year(digits) if len(digits) != 2 or digits[0] != "0" else self.digits(digits)
+        return self.digits(digits) if len(digits) == 2 and digits[0] == "0" else self.year(digits)
 
     def say_time(self, value: Time) -> str:
         """Hours, then minutes, with CLDR's names of both."""
