@@ -33,6 +33,10 @@ PUBLISHED_ABBREVIATIONS = {
 }
 
 
+_PHONEMES_OF_A_WORD = re.compile(r"[^\s.,:;!?¡¿—…\"«»“”]+")
+_DEVOICED = str.maketrans("zɾ", "st")  # use, excuse and house differ in that alone
+
+
 def cleaner(name: str) -> Callable[[Cleaner], Cleaner]:
     """Register a function under the name that configurations use."""
     def register(function: Cleaner) -> Cleaner:
@@ -132,9 +136,29 @@ def normalised_espeak(lines: list[str], language: str) -> list[str]:
     """`normalised`, then phonemes as of `espeak`; marks of every script, brackets and dashes are pauses."""
     from text.normalisation import normalise_for_espeak
 
-    spoken = [_with_pauses(normalise_for_espeak(line, language)) for line in lines]
-    phonemes = phonemize(spoken, language, split=functools.partial(split_at_pauses, language=language))
-    return [_collapse(line).strip() for line in phonemes]
+    spoken = [normalise_for_espeak(line, language) for line in lines]
+    phonemes = phonemize([_with_pauses(line) for line, _ in spoken], language,
+                         split=functools.partial(split_at_pauses, language=language))
+    return [_with_pronounced(_collapse(line).strip(), len(text.split()), known)
+            for line, (text, known) in zip(phonemes, spoken)]
+
+
+def _with_pronounced(phonemes: str, n_words: int, known: list[Any]) -> str:
+    """Phonemes in which words that are said in two ways are said in the known one: the nearest with such consonants."""
+    groups = phonemes.split(" ")
+    skeletons = [_skeleton(group) for group in groups] if known else []
+    for place, wanted in known:
+        near = [at for at, skeleton in enumerate(skeletons) if skeleton == _skeleton(wanted)]
+        if near:
+            at = min(near, key=lambda each: abs(each / len(groups) - place / n_words))
+            groups[at] = _PHONEMES_OF_A_WORD.sub(lambda match, wanted=wanted: wanted, groups[at], count=1)
+    return " ".join(groups)
+
+
+def _skeleton(phonemes: str) -> str:
+    """Consonants alone, voiced and voiceless alike."""
+    phonemes = phonemes.replace("ɚ", "ɹ").replace("ɜː", "ɹ")
+    return re.sub("[^bcdfghjklmnpqrstvwxzɡɹʃʒθðŋɾɫ]", "", phonemes).translate(_DEVOICED)
 
 
 def _with_pauses(line: str) -> str:

@@ -176,8 +176,7 @@ def _date(text: str, language: Language, format: str | None) -> str:
         last = calendar.monthrange(2000 if leap else 2001, month)[1]
         if not 1 <= int(day[:3]) <= last:
             raise ValueError(f"{text!r} has the day {day} of {calendar.month_name[month].lower()}, which ends with day "
-                             f"{last}; check "
-                             f"the order of its fields ({order})")
+                             f"{last}; check the order of its fields ({order})")
     return _said(Date(year or "", month, int(day or 0), day_first=order[0] == "d"), language)
 
 

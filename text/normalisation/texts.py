@@ -10,8 +10,8 @@ from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Value, Words
 
 _TAGS = ("a abbr b big blockquote body br center cite code dd del div dl dt em font footer h1 h2 h3 h4 h5 h6 head "
-         "header hr html i img ins kbd li link mark meta nav ol p pre q s samp script section small span strike strong style "
-         "sub sup table tbody td th thead title tr tt u ul var").split()
+         "header hr html i img ins kbd li link mark meta nav ol p pre q s samp script section small span strike "
+         "strong style sub sup table tbody td th thead title tr tt u ul var").split()
 
 
 def _tag(match: re.Match, p: Patterns) -> Value | None:

@@ -267,8 +267,9 @@ def _street(match: re.Match, p: Patterns) -> Value | None:
     return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
 
 
-_ARTICLES = frozenset("der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede "
-                      "jedes jeden jedem dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem".split())
+_ARTICLES = frozenset((
+    "der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes jeden jedem "
+    "dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem").split())
 
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.language import Language, _num2words
+from text.normalisation.language import PHONEMES, Language, _num2words
+from text.normalisation.languages.en_heteronyms import OTHERS, PAIRS, pronunciation
 from text.normalisation.languages.en_words import (
     ABBREVIATIONS,
     CAPITAL_WORDS,
@@ -16,6 +17,7 @@ from text.normalisation.languages.en_words import (
     STATES,
     STREETS,
 )
+from text.normalisation.patterns import one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Date,
@@ -131,6 +133,7 @@ class English(Language):
     not_roman = frozenset({"CD", "DC", "MC", "CC", "CV", "DI", "MI", "MD", "LCD", "XL", "XXL", "MIX", "DIM", "LIVID",
                            "CIVIL", "MILD", "DIV", "MM", "CM", "DL", "ML", "XXX", "LI", "LC"})
     i_verbs = frozenset("think am know want love hope met saw can will need guess have had did was would".split())
+    phonemes_of = "en-us"
     letter_names = {"a": "eigh"}
 
     # Numbers
@@ -407,6 +410,15 @@ def _emergency(match: re.Match, p) -> Value | None:
     return Words(p.language.digits(match["digits"]))
 
 
+def _heteronym(match: re.Match, p) -> Value | None:
+    """The word stays, with its phonemes marked behind it."""
+    text, word = match.string, match["word"]
+    before = re.findall(r"[\w'’]+|[.;:!?]", text[max(0, match.start() - 30):match.start()].lower())[-2:]
+    behind = re.findall(r"[\w'’]+|[.;:!?]", text[match.end():match.end() + 60].lower())
+    phonemes = pronunciation(word.lower(), before, behind)
+    return Words(f"{word}{PHONEMES}{phonemes}{PHONEMES}") if phonemes else None
+
+
 def _slashes(match: re.Match, p) -> Value | None:
     words = match[0].split("/")
     return Words((" " if match[0].lower() == "and/or" else " slash ").join(words))
@@ -432,6 +444,8 @@ _OWN = (
               has_digits=False),
     _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)|(?<=[Dd]ial )(?P<none>)(?!)",
               _emergency),
+    Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
+               has_digits=False),
     _signs_of("sign", r"(?<![\w/:.@])[A-Za-z]{2,20}(?:/[A-Za-z]{2,20}){1,4}(?![\w/.:@])", _slashes, has_digits=False),
 )
 LANGUAGE = English
