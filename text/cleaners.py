@@ -25,6 +25,9 @@ CLEANERS: dict[str, Cleaner] = {}  # filled by @cleaner
 # Cleaners whose voices were trained on texts from which every symbol that the table lacks had been dropped in silence.
 DROPPING = frozenset({"mms_cleaners"})
 
+# Cleaners that ask espeak-ng, which names the letters of scripts that a language has no rules for.
+PHONEMIZING = frozenset({"espeak", "normalised_espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
+
 # The table of the published cleaners, misspelling included: models were trained on what it sounds like.
 PUBLISHED_ABBREVIATIONS = {
     "mrs": "misess", "mr": "mister", "dr": "doctor", "st": "saint", "co": "company", "jr": "junior", "maj": "major",
