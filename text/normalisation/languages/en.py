@@ -451,9 +451,9 @@ _OWN = (
               _quarter),
     _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name,
               has_digits=False),
-    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)|(?<=[Dd]ial )(?P<none>)(?!)",
-              _emergency),
-    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩¢])(?P<number>{p.number})(?P<scale>k|M|mn|bn|tn){END}", _scaled),
+    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)", _emergency),
+    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})"
+               rf"(?P<scale>k|M|mn|bn|tn){END}", _scaled),
     _signs_of("sign", r"#(?=\d)", lambda match, p: Words("number")),
     Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
                has_digits=False),
