@@ -22,7 +22,6 @@ from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Date,
     Fraction,
-    Measure,
     Number,
     Power,
     Roman,
@@ -236,14 +235,6 @@ class English(Language):
             bare = value.half or minute is None
             return self.cardinal(hour) + ("" if bare else " hundred" if hour > 12 else " o'clock") + end
         return f"{self.cardinal(hour)} {'oh ' if minute < 10 else ''}{self.cardinal(minute)}{end}"
-
-    # Amounts
-
-    def say_measure(self, value: Measure) -> str:
-        """Five feet, a hundred-yard walk, two and a half pounds."""
-        if value.number is None and value.units:
-            return self.unit_name(value.units[0], 1)
-        return super().say_measure(value)
 
     # Codes
 
