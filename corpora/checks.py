@@ -58,6 +58,8 @@ KINDS = {
     "crowded": Kind("error", "a text that the audio has time for", "the text belongs to another file; correct it"),
     "duplicate_conflict": Kind("error", "one text for one recording", "listen, and remove the line that is wrong"),
     "same_name": Kind("error", "a name of its own for every utterance", "rename the file, or remove the line"),
+    "unknown_script": Kind("warning", "letters that espeak-ng's language has rules for",
+                           "write them in a script of the language; espeak-ng says their names, or nothing"),
     "truncated": Kind("warning", "all the audio as it was encoded", "copy the file again from its origin"),
     "clipped": Kind("warning", "no flat tops", "record it with less gain; it cannot be repaired"),
     "beyond_one": Kind("warning", "samples between -1 and 1", "prepare scales it down; so does --repair loudness"),
@@ -440,8 +442,11 @@ def _encode_block(block: tuple[DataConfig, tuple[str, ...]]) -> list[TextEncodin
     data, texts = block
     processor = TextProcessor.from_config(data)
     cleaned, faults = processor.clean_each(texts) if not data.cleaned_text else (list(texts), {})
-    return [TextEncoding(0, faults[row], "not_normalised") if row in faults else
-            _encoded(processor.encode, written, symbols) for row, (written, symbols) in enumerate(zip(texts, cleaned))]
+    pairs = enumerate(zip(texts, cleaned))
+    encoded = [TextEncoding(0, faults[row], "not_normalised") if row in faults else
+               _encoded(processor.encode, written, symbols) for row, (written, symbols) in pairs]
+    return [each._replace(fault=unread, kind="unknown_script") if not each.kind and not data.cleaned_text and (
+        unread := processor.unreadable(text)) else each for text, each in zip(texts, encoded)]
 
 
 def _block_place(sources: Sequence[SourceUtterance]) -> str:

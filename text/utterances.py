@@ -334,7 +334,7 @@ def _cleaned(spans: list[TextSpan], first: int, end: int, processor: TextProcess
     words: list[tuple[str, int, int]] = []
     owners: list[int | None] = [None] * len(cleaned)
     respelled = -1  # whose words are put together
-    for word in align_words(line, cleaned, processor.clean):
+    for word in align_words(line, cleaned, processor.clean, processor.joined(line)):
         owner = owner_of[word.start]
         owners[word.cleaned_start : word.cleaned_end] = [owner] * (word.cleaned_end - word.cleaned_start)
         if spans[owner].respelling is None:

@@ -8,8 +8,8 @@ from text.normalisation.patterns import END, START, Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Electronic, Number, Roman, Serial, Telephone, Value, Words
 
-DOMAINS = ("com org net edu gov mil int info biz io ai app dev co uk us ca de at ch fr es it pt nl be pl ru se no dk fi "
-           "cz sk hu ro gr tr ua eu cn jp kr in br mx ar au nz za ie tv me ly fm").split()
+DOMAINS = ("com org net edu gov mil int info biz io ai app dev co uk us ca de at ch fr es it pt nl be pl ru se no dk "
+           "fi cz sk hu ro gr tr ua eu cn jp kr in br mx ar au nz za ie tv me ly fm").split()
 _LABEL = r"[^\W_](?:[\w-]{0,62}[^\W_])?"
 
 
@@ -53,7 +53,8 @@ def _numbers_with_points(match: re.Match, p: Patterns) -> Value | None:
 
 def _tag(match: re.Match, p: Patterns) -> Value | None:
     sign = p.language.words["hashtag" if match["sign"] == "#" else "@"]
-    return Words(f"{sign} {p.language.say(Serial(match['name'])) if re.search(r'[0-9]', match['name']) else match['name']}")
+    name = match["name"]
+    return Words(f"{sign} {p.language.say(Serial(name)) if re.search('[0-9]', name) else name}")
 
 
 def _telephone_pattern(p: Patterns) -> str:
@@ -101,12 +102,17 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
     follows = match.string[match.end():match.end() + 20].strip().partition(" ")[0].strip(".,;").lower()
     if follows in language.ordinal_nouns:
         return Roman(value, True, word)
+    if len(numeral) == 1 and not language.point_ordinals and (
+            (is_number and follows in language.i_verbs)
+        or re.match(r"\.\s[A-Z]", match.string[match.end():match.end() + 3])):
+        return None  # the pronoun, or an initial: Robert I. Hall
     if is_number:
         return Roman(value, False)
     if language.point_ordinals and point and head and (len(numeral) > 1 or numeral in "IVX"):
         return Roman(value, True, language.roman_head(match, head[1]))
     is_name = word in language.name_heads
-    if len(numeral) == 1 and not (is_name and numeral in "IVX" and (follows not in language.i_verbs or _is_titled(match, head))):
+    if len(numeral) == 1 and not (is_name and numeral in "IVX"
+                                  and (follows not in language.i_verbs or _is_titled(match, head))):
         return None
     if is_name:
         return Roman(value, True, language.roman_head(match, head[1]))
@@ -117,11 +123,12 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
 def _is_titled(match: re.Match, head: re.Match) -> bool:
     """King Charles I was: a title stands before the name."""
     place = max(0, match.start() - 24) + head.start()
-    return match.string[max(0, place - 8):place].strip().rpartition(" ")[2] in ("King", "Queen", "Pope", "Emperor", "Tsar")
+    return match.string[max(0, place - 8):place].strip().rpartition(" ")[2] in ("King", "Queen", "Pope", "Emperor",
+                                                                                "Tsar")
 
 
 def _serial(match: re.Match, p: Patterns) -> Value | None:
-    return Serial(match[0])
+    return Serial(match[0]) if "π" not in match[0] else None
 
 
 ELECTRONIC = (
@@ -138,7 +145,8 @@ TELEPHONE = (
 )
 ROMAN = (Recogniser("roman", lambda p: r"(?<![\w.’'-])(?P<numeral>[IVXLCDM]{1,9}|[ivxlc]{1,5})(?![\w-])(?P<point>"
                     + (r"\.)?" if p.language.point_ordinals else "(?!))?"), _roman, has_digits=False),)
-SERIAL = (Recogniser("serial", lambda p: r"(?<![\w.,])(?:(?=[^\W\d_]{1,8}-?\d)[^\W_]{2,20}|(?=\d{1,8}[^\W\d_])[^\W_]{2,20})"
+SERIAL = (Recogniser("serial",
+                     lambda p: r"(?<![\w.,])(?:(?=[^\W\d_]{1,8}-?\d)[^\W_]{2,20}|(?=\d{1,8}[^\W\d_])[^\W_]{2,20})"
                      r"(?!\w)", _serial),)
 
 

@@ -1,4 +1,4 @@
-"""Recognisers of numbers and amounts: cardinal, ordinal, decimal, fraction, range, score, money, measure, power, math."""
+"""Recognisers of numbers and amounts: cardinal, ordinal, decimal, fraction, range, score, money, measure, power."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
     above, below = match["above"], match["below"]
-    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and match[0].strip().isascii() and " " not in match[0]:
+    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and " " not in match[0]:
         return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
     return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
 
@@ -154,7 +154,7 @@ def _power(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _range_pattern(p: Patterns) -> str:
-    return rf"{START}(?P<first>{p.number}){DASH}(?P<number>{p.number})(?![\w%-])(?![-–—/:]\d)"
+    return rf"{START}(?<!\d-)(?P<first>{p.number}){DASH}(?P<number>{p.number})(?![\w%-])(?![-–—/:]\d)"
 
 
 def _range(match: re.Match, p: Patterns) -> Value | None:
@@ -212,7 +212,8 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
+    Recogniser("ordinal",
+               lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
     Recogniser("cardinal", _cardinal_pattern, _cardinal),
 )
