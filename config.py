@@ -551,11 +551,17 @@ def describe() -> Iterator[Setting]:
 def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
     """Read a JSON file, apply `section.key=value` overrides, and check everything at once.
 
+    Args:
+        path: of the file; configs/ljs.json and its like are found from every folder.
+        overrides: in the order in which they are applied.
+
     Raises:
         FileNotFoundError: there is no such file.
         ConfigError: naming every fault of the file and of the overrides.
     """
     path = Path(path)
+    if not path.is_file() and (shipped := Path(__file__).parent / path).is_file():
+        path = shipped
     if not path.is_file():
         known = sorted(str(p) for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
         hint = f"; there are {', '.join(known)}" if known else ""

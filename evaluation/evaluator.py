@@ -235,8 +235,11 @@ def step_of(file: Path) -> int:
 
 def project_version() -> str:
     """The commit of this code, where it is a clone and git is installed."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():  # an installed copy may lie in somebody's repository
+        return "unknown"
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parents[1], text=True,
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, text=True,
                               capture_output=True, timeout=10)
     except OSError:
         return "unknown"
