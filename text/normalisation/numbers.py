@@ -16,6 +16,7 @@ from text.normalisation.values import (
     Ordinal,
     Power,
     Range,
+    Time,
     Value,
     Words,
     Year,
@@ -116,7 +117,7 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
 
 def _fraction_pattern(p: Patterns) -> str:
     return (rf"{SIGN}(?<![\w/])(?<!\d[.,])(?:(?:(?P<whole>\d{{1,6}})\s)?(?P<above>\d{{1,9}})\s?[/⁄]\s?"
-            rf"(?P<below>\d{{1,9}})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
+            rf"(?P<below>{p.whole})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
 
 
 def _fraction(match: re.Match, p: Patterns) -> Value | None:
@@ -125,7 +126,7 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
         return Words(fixed)
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
-    above, below = match["above"], match["below"]
+    above, below = match["above"], re.sub(r"\D", "", match["below"])[:15]
     if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and match[0].strip().isascii() and " " not in match[0]:
         return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
     return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
@@ -201,6 +202,16 @@ def _cardinal(match: re.Match, p: Patterns) -> Value | None:
     return number
 
 
+def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
+    """3.14 where decimals have a comma: a time of day where the language writes them so."""
+    whole, fraction = match["whole"], match["fraction"]
+    language = p.language
+    if not match["sign"] and len(fraction) == 2 and language.is_clock(whole, fraction):
+        return Time(int(whole), int(fraction))
+    said = f"{language.say(Number(whole, '', bool(match['sign'])))} {language.words['decimal point']} {language.decimals(fraction)}"
+    return Words(said)
+
+
 AMOUNTS = (
     Recogniser("money", _money_pattern, _money),
     Recogniser("money", _money_behind_pattern, _money_behind),
@@ -212,6 +223,8 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
+    Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}}){END}"
+               rf"(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
     Recogniser("cardinal", _cardinal_pattern, _cardinal),

@@ -1,0 +1,127 @@
+"""What the languages with a decimal comma share: signs, letters, pairs of decimals, hours with a letter, addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+
+from text.normalisation.language import SPELLED, Language
+from text.normalisation.patterns import Patterns
+from text.normalisation.recognisers import Recogniser
+from text.normalisation.values import Fraction, Number, Time, Value, Words
+
+# Words of addresses that everybody says as words; others of at most three letters are spelled.
+NET_WORDS = frozenset("com net org gov edu info gmail hotmail yahoo outlook google nvidia wiki blog web".split())
+SILENT = dict.fromkeys(("®", "™", "•", "^", "|", "†", "‡"), "")
+ZONES = ("EST", "EDT", "CST", "PST", "GMT", "UTC", "CET", "CEST", "MSK")
+
+
+class European(Language):
+    """See the module."""
+
+    decimal_mark, group_marks = ",", "."
+    zones = (*ZONES, *map(str.lower, ZONES))
+    gendered_one: tuple[str, str, str] | None = None  # one alone, masculine and feminine before a noun
+    masculine_a: frozenset[str] = frozenset()  # nouns in -a that are masculine
+
+    @cached_property
+    def operators(self) -> dict[str, str]:
+        """Signs between numbers."""
+        words = self.words
+        return {"-": words["minus"], "−": words["minus"], "*": words["×"], "×": words["×"], "x": words["×"],
+                "÷": words["÷"], "=": words["="], "<": words["<"], ">": words[">"]}
+
+    def decimal_pairs(self, digits: str) -> str:
+        """Two at a time: 1,5332 as fifty three, thirty two."""
+        return " ".join(self.leading_zeros(digits[at:at + 2]) for at in range(0, len(digits), 2))
+
+    def leading_zeros(self, digits: str) -> str:
+        """Zeros one by one, then what follows them as a number."""
+        rest = digits.lstrip("0")
+        return " ".join([self.cardinal(0)] * (len(digits) - len(rest)) + ([self.cardinal(int(rest))] if rest else []))
+
+    # Nouns
+
+    def noun(self, unit: str) -> str:
+        """The singular of what is counted: a unit's key, a currency's code or the noun itself."""
+        if re.fullmatch("[a-z]{3,12}-[a-z0-9-]+", unit) or unit in self.unit_words:
+            return self.unit_name(unit, 1)
+        if unit in self.currency_words or re.fullmatch("[A-Z]{3}", unit):
+            return self.currency_name(unit, True, Number("1"), self.currency_words.get(unit))
+        return unit
+
+    def is_feminine(self, noun: str) -> bool:
+        """By the ending of its first word."""
+        first = noun.partition(" ")[0].lower()
+        return first.endswith("a") and first not in self.masculine_a
+
+    def counted(self, number: Number | Fraction, unit: str) -> str:
+        """The number in the gender of the noun behind it."""
+        said = self.say(number)
+        scaled = isinstance(number, Number) and number.scale
+        return self.gendered(said, not scaled and self.is_feminine(self.noun(unit))) if unit else said
+
+    def gendered(self, said: str, feminine: bool) -> str:
+        """A number in words as it stands before a noun."""
+        if not self.gendered_one:
+            return said
+        alone, masculine, feminine_one = self.gendered_one
+        return re.sub(rf"\b{alone}$", feminine_one if feminine else masculine, said)
+
+    def article_number(self, number: int, feminine: bool = False) -> str:
+        """A whole number before a noun of that gender."""
+        return self.gendered(self.cardinal(number), feminine)
+
+    def currency_name(self, currency: str, is_one: bool, number: Number, words: tuple | None) -> str:
+        """As they stand in a sentence, not in a list."""
+        name = super().currency_name(currency, is_one, number, words)
+        return name if words else name[:1].lower() + name[1:]
+
+    # Codes
+
+    def letters(self, text: str) -> str:
+        """Parted by spaces, each marked."""
+        return " ".join(SPELLED + letter for letter in text.upper() if letter.isalnum())
+
+    def say_net_word(self, word: str) -> str:
+        """As a word where it can be one."""
+        low = word.lower()
+        is_word = low in NET_WORDS or (len(low) > 3 and re.search("[aeiouyаеиоуыэюя]", low) and low not in ("https", "html"))
+        return low if is_word else self.letters(low)
+
+    def is_spelled(self, word: str) -> bool:
+        """Without a vowel, or of at most three letters."""
+        return super().is_spelled(word) or len(word) <= 3
+
+
+def hours(letters: str) -> Recogniser:
+    """14h, 14h30 and 15 h 10 min, with these letters for the hour."""
+    pattern = (rf"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-4])\s?(?:{letters})(?:\s?(?P<minute>[0-5]\d)(?:\s?min\.?)?"
+               r"(?:\s?(?P<second>[0-5]\d)\s?s(?:eg|ec|ek)?)?)?(?![\w/])")
+    return Recogniser("time", lambda p: pattern, _hour)
+
+
+def _hour(match: re.Match, p: Patterns) -> Value | None:
+    minute, second = match["minute"], match["second"]
+    return Time(int(match["hour"]), int(minute) if minute else None, int(second) if second else None, marked=True)
+
+
+def point_time(heads: str, letters: str = "(?!)") -> Recogniser:
+    """13.30 behind a word such as "at", or before a letter for the hour."""
+    pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)?(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)"
+               rf"(?:\s?(?P<mark>{letters})(?!\w))?")
+
+    def value(match: re.Match, p: Patterns) -> Value | None:
+        if not (match["head"] or match["mark"]):
+            return None
+        said = p.language.say(Time(int(match["hour"]), int(match["minute"]), marked=bool(match["mark"])))
+        return Words((match["head"] or "") + said)
+
+    return Recogniser("time", lambda p: pattern, value)
+
+
+def plain(kind: str, pattern: str, value: Callable[[re.Match, Patterns], Value | None],
+          has_digits: bool = True) -> Recogniser:
+    """A recogniser whose pattern needs no data of the language."""
+    return Recogniser(kind, lambda p: pattern, value, has_digits)
