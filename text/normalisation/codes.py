@@ -31,6 +31,8 @@ def _address(match: re.Match, p: Patterns) -> Value | None:
             return None
         return Electronic(match["name"])
     text = match["net"]
+    if f"{text}." in p.language.abbreviations or text in p.language.abbreviations:
+        return None
     if "@" not in text and "//" not in text and not text.lower().startswith("www.") and text[0].isupper() \
             and re.fullmatch(rf"\w+\.(?:{one_of(p.language.capital_words)})", text.upper()):
         return None  # a full stop without a space: "Go.It"

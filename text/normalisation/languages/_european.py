@@ -30,7 +30,7 @@ class European(Language):
         """Signs between numbers."""
         words = self.words
         return {"-": words["minus"], "−": words["minus"], "*": words["×"], "×": words["×"], "x": words["×"],
-                "÷": words["÷"], "=": words["="], "<": words["<"], ">": words[">"]}
+                "÷": words["÷"], "+": words["+"], "=": words["="], "<": words["<"], ">": words[">"]}
 
     def decimal_pairs(self, digits: str) -> str:
         """Two at a time: 1,5332 as fifty three, thirty two."""

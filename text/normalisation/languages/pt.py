@@ -40,6 +40,7 @@ class Portuguese(Romance):
         "EUR": ("euro", "euros", "centavo", "centavos"), "GBP": ("libra", "libras", "centavo", "centavos"),
         "JPY": ("iene", "ienes", "sen", "senes"), "INR": ("rupia", "rupias", "paisa", "paisas"),
         "CHF": ("franco suíço", "francos suíços", "cêntimo", "cêntimos")}
+    telephone = r"(?:\(\d{2}\)|\d{2})\s\d{4,5}-\d{4}|\d{4,5}-\d{4}(?!\d)"
     periods = {"mês": "mês", "ano": "ano", "dia": "dia", "h": "hora", "kg": "quilo", "l": "litro", "hora": "hora"}
     unit_symbols = {"mph": "speed-mile-per-hour", "kmh": "speed-kilometer-per-hour", "seg": "duration-second"}
     unit_words = {
@@ -66,10 +67,10 @@ class Portuguese(Romance):
                              "livro título guerra".split())
     name_heads = frozenset("pedro joão afonso maria luís carlos filipe felipe paulo pio bento henrique jorge sancho "
                            "manuel fernando isabel gregório leão clemente napoleão nicolau alexandre eduardo".split())
-    spoken = frozenset("OTAN ONU UNESCO UNICEF AIDS FIFA UEFA NASA PIS SUS USP CEP ICMS".split()) - {"ICMS"}
-    spelled = frozenset("UE PT TV CD DVD PIB CPF RG DNA".split()) - {"PIB"}
+    spoken = frozenset("OTAN ONU UNESCO UNICEF AIDS FIFA UEFA NASA SUS USP CEP PIB".split())
+    spelled = frozenset("UE PT TV CD DVD CPF RG DNA".split())
     capital_words = frozenset("O A OS AS UM UMA DE DO DA EM NO NA E OU QUE NÃO SIM É SE SEU POR COM AO MUITO MAIS JÁ "
-                              "TUDO NADA HOJE AQUI PIB".split())
+                              "TUDO NADA HOJE AQUI".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "VI", "XXL", "XL", "CV"})
     letter_names = {"e": "é", "o": "ó", "a": "á"}
 
@@ -105,11 +106,9 @@ class Portuguese(Romance):
         """Duas mil e duzentas horas."""
         if not feminine:
             return said
-        head, joint, tail = "", "", said
-        found = re.search(r".*lh(?:ão|ões)\b", said)
-        if found:
-            head, tail = found[0], said[found.end():]
-        return head + joint + re.sub(r"entos\b", "entas", re.sub(r"\bdois\b", "duas", re.sub(r"\bum\b", "uma", tail)))
+        millions, tail = re.fullmatch(r"(.*lh(?:ão|ões)\b)?(.*)", said).groups()
+        tail = re.sub(r"\bdois\b", "duas", re.sub(r"\bum\b", "uma", tail))
+        return (millions or "") + re.sub(r"entos\b", "entas", tail)
 
     def part(self, below: int, many: bool) -> str:
         """Meio, terço, quinto, onze avos, centésimo."""
