@@ -13,6 +13,7 @@ from text.normalisation.values import Fraction, Number, Time, Value, Words
 
 # Words of addresses that everybody says as words; others of at most three letters are spelled.
 NET_WORDS = frozenset("com net org gov edu info gmail hotmail yahoo outlook google nvidia wiki blog web".split())
+_PRONOUNCEABLE = re.compile("(?!html|https)(?=.{4}).*[aeiouyаеиоуыэюя]|[bcdfghj-np-tvwxz][aeiou][bcdfghj-np-tvwxz]$")
 SILENT = dict.fromkeys(("®", "™", "•", "^", "|", "†", "‡"), "")
 ZONES = ("EST", "EDT", "CST", "PST", "GMT", "UTC", "CET", "CEST", "MSK")
 
@@ -87,8 +88,7 @@ class European(Language):
     def say_net_word(self, word: str) -> str:
         """As a word where it can be one."""
         low = word.lower()
-        is_word = low in NET_WORDS or (len(low) > 3 and re.search("[aeiouyаеиоуыэюя]", low) and low not in ("https", "html"))
-        return low if is_word else self.letters(low)
+        return low if low in NET_WORDS or _PRONOUNCEABLE.match(low) else self.letters(low)
 
     def is_spelled(self, word: str) -> bool:
         """Without a vowel, or of at most three letters."""
@@ -96,27 +96,23 @@ class European(Language):
 
 
 def hours(letters: str) -> Recogniser:
-    """14h, 14h30 and 15 h 10 min, with these letters for the hour."""
-    pattern = (rf"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-4])\s?(?:{letters})(?:\s?(?P<minute>[0-5]\d)(?:\s?min\.?)?"
-               r"(?:\s?(?P<second>[0-5]\d)\s?s(?:eg|ec|ek)?)?)?(?![\w/])")
+    """14h30 and 15 h 10 min 40 s, with these letters for the hour; 14h alone is `time_mark`'s."""
+    pattern = (rf"(?<![\w:.,/–-])(?P<hour>[01]?\d|2[0-4])\s?(?:{letters})\s?(?P<minute>[0-5]\d)(?:\s?(?:min\.?|m))?"
+               r"(?:\s?(?P<second>[0-5]\d)\s?s(?:eg|ec|ek)?)?(?![\w/])")
     return Recogniser("time", lambda p: pattern, _hour)
 
 
 def _hour(match: re.Match, p: Patterns) -> Value | None:
-    minute, second = match["minute"], match["second"]
-    return Time(int(match["hour"]), int(minute) if minute else None, int(second) if second else None, marked=True)
+    second = match["second"]
+    return Time(int(match["hour"]), int(match["minute"]), int(second) if second else None, marked=True)
 
 
-def point_time(heads: str, letters: str = "(?!)") -> Recogniser:
-    """13.30 behind a word such as "at", or before a letter for the hour."""
-    pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)?(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)"
-               rf"(?:\s?(?P<mark>{letters})(?!\w))?")
+def point_time(heads: str) -> Recogniser:
+    """13.30 behind a word such as "at"."""
+    pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)")
 
     def value(match: re.Match, p: Patterns) -> Value | None:
-        if not (match["head"] or match["mark"]):
-            return None
-        said = p.language.say(Time(int(match["hour"]), int(match["minute"]), marked=bool(match["mark"])))
-        return Words((match["head"] or "") + said)
+        return Words(match["head"] + p.language.say(Time(int(match["hour"]), int(match["minute"]))))
 
     return Recogniser("time", lambda p: pattern, value)
 

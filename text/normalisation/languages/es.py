@@ -34,6 +34,7 @@ class Spanish(Romance):
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "antes de Cristo", "dc": "después de Cristo"}
     twelve_hours = True
+    time_mark = "h|hs|horas"
     scales = ("mil", "millón", "millones", "billón", "billones", "trillones")
     scale_abbreviations = {"mill": "millones"}
     currency_codes = (*_CODES, *map(str.lower, _CODES))
@@ -196,7 +197,7 @@ def _zone_shift(match: re.Match, p: Patterns) -> Value | None:
 _MARK = r"(?P<mark>\.?(?:º|ª|ᵉʳ)|(?:er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na))(?!\w)"
 _OWN = (
     hours("horas|hs|h"),
-    point_time("a las?|las?|desde las?|hasta las?|de las?", r"h|hs|horas"),
+    point_time("a las?|las?|desde las?|hasta las?|de las?"),
     plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)", _zone_shift),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARK}", _ordinal),
     Recogniser("date", lambda p: rf"(?<![\w.,])(?P<month>(?i:{one_of(name for name in p.language.month_numbers if len(name) > 3)}))"

@@ -28,6 +28,7 @@ class French(Romance):
                              "sam": "samedi", "dim": "dimanche"}
     era_mark = r"(?:av|apr)\.\s?J\.-C\."
     eras = {"avj-c": "avant Jésus-Christ", "aprj-c": "après Jésus-Christ"}
+    time_mark = "h|H|heures?"
     scales = ("mille", "million", "millions", "milliard", "milliards", "billion", "billions")
     scale_abbreviations = {"Mds": "milliards", "Md": "milliard"}
     scale_letters = {"M": "millions", "Md": "milliards", "Mds": "milliards", "k": "mille"}
@@ -161,7 +162,7 @@ def _days(match: re.Match, p: Patterns) -> Value | None:
 _MARKS = r"(?P<mark>(?:[èe]res?|ers?|res?|ᵉʳ|ʳᵉ|ndes?|nds?|[èe]mes?|i[èe]mes?|es?|ᵉ))(?!\w)"
 _OWN = (
     hours("heures|heure|h|H"),
-    point_time("à", "heures|h"),
+    point_time("à"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARKS}", _ordinal),
     Recogniser("ordinal", lambda p: r"(?<![\w.,])(?P<number>[1-9]|1\d|20)(?P<mark>°)(?=\s(?!C\b|F\b|et|de|à)[a-zà-ÿ]{3})", _ordinal),
     plain("roman", rf"(?<![\w.])(?P<numeral>[IVXLC]{{1,7}}){_MARKS}", _roman_ordinal, has_digits=False),

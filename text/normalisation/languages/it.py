@@ -26,6 +26,7 @@ class Italian(Romance):
                              "sab": "sabato", "dom": "domenica"}
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "avanti Cristo", "dc": "dopo Cristo"}
+    time_mark = "h|ore"
     scales = ("mila", "milione", "milioni", "miliardo", "miliardi", "bilioni")
     scale_abbreviations = {"mln": "milioni", "mld": "miliardi"}
     currency_signs = Romance.currency_signs | {"euro": "EUR", "₤": "ITL"}
@@ -144,7 +145,7 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     hours("ore|h"),
-    point_time("alle|dalle|le|ore|delle|alle ore|dalle ore", "ore|h"),
+    point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{{3}})|[oa](?=\s))"
                r"(?!\w)", _ordinal),
 )

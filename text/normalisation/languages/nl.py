@@ -67,7 +67,7 @@ class Dutch(European):
     number_nouns = frozenset("hoofdstuk deel boek akte scène bladzijde type fase klasse artikel groep niveau".split())
     name_heads = frozenset("willem karel lodewijk filips hendrik frederik jan johannes paulus pius benedictus napoleon "
                            "albert boudewijn leopold elizabeth edward george nicolaas alexander catharina maria".split())
-    spoken = frozenset("NAVO UNESCO UNICEF AIDS FIFA UEFA NASA HAVO MAVO RIVM KEMA AOW".split()) - {"RIVM", "AOW"}
+    spoken = frozenset("NAVO UNESCO UNICEF AIDS FIFA UEFA NASA HAVO MAVO KEMA".split())
     spelled = frozenset("EU VN NS KLM VVD CDA TV CD DVD USA VS BTW PvdA ANWB RIVM AOW WK EK".split())
     capital_words = frozenset("DE HET EEN EN OF VAN IN OP TE DAT DIE IS IK JE HIJ ZIJ WIJ NIET MET VOOR AAN JA NEE OOK MAAR "
                               "ALS ER AL NU HIER STOP".split())
@@ -99,7 +99,7 @@ class Dutch(European):
         minus = "min " if value.negative else ""
         whole, above, below = value.whole, value.above, value.below
         if (above, below) == (1, 2) and whole is not None:
-            return minus + ("anderhalf" if whole == 1 else f"{self.cardinal(whole)}enhalf")
+            return minus + ("anderhalf" if whole == 1 else re.sub("(?<=e)enhalf", "ënhalf", f"{self.cardinal(whole)}enhalf"))
         part = {2: "half" if above == 1 else "halve", 4: "kwart"}.get(below) or self.ordinal(below)
         said = f"{'een' if above == 1 else self.cardinal(above)} {part}"
         return minus + (f"{self.cardinal(whole)} {said}" if whole is not None else said)
@@ -156,7 +156,7 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     hours("uur|u"),
-    point_time("om|tot|van|vanaf|rond", "uur|u"),
+    point_time("om|tot|van|vanaf|rond"),
     plain("money", r"(?<=\d),-(?!\w)", lambda match, p: Words("")),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?:ste|de|e)(?!\w)", _ordinal),
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,7})(?:ste|de|e)(?!\w)", _roman_ordinal, has_digits=False),

@@ -32,6 +32,7 @@ class Portuguese(Romance):
                              "sáb": "sábado", "dom": "domingo"}
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "antes de Cristo", "dc": "depois de Cristo"}
+    time_mark = "h|hs|horas"
     scales = ("mil", "milhão", "milhões", "bilhão", "bilhões", "trilhão", "trilhões")
     scale_abbreviations = {"mi": "milhões", "bi": "bilhões", "tri": "trilhões"}
     currency_signs = Romance.currency_signs | {"US$": "USD", "Kz": "AOA", "real": "BRL", "reais": "BRL"}
@@ -146,7 +147,7 @@ def _half_day(match: re.Match, p: Patterns) -> Value | None:
 _OWN = (
     plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b", _half_day),
     hours("horas|hs|h"),
-    point_time("às|as|à|das|até as", "h|hs|horas"),
+    point_time("às|as|à|das|até as"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})\.?(?P<mark>º|ª|°(?=\s[a-zà-ú]{{3}})|[oa](?!\w))(?!\w)", _ordinal),
 )
 LANGUAGE = Portuguese

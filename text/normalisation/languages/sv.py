@@ -199,7 +199,7 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 _OWN = (
     Recogniser("time", lambda p: rf"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[fe])\.?\s?m\b\.?"
                rf"(?:\s(?P<zone>{'|'.join(p.language.zones)})(?!\w))?", _half_day),
-    point_time(r"kl\.?|klockan|från|till", "h"),
+    point_time(r"kl\.?|klockan|från|till"),
     plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,6}):(?:a|e|de|te)(?!\w)(?! \w+ [12]\d{3}\b)(?! (?i:jan|feb|mar|apr|maj|jun|jul|aug|sep|okt|nov|dec))", _ordinal),
     plain("ordinal", r"^\s*(?P<number>\d{1,6})\.\s*$", _ordinal),
     plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d00|1\d\d0|20\d0)-(?P<tal>tal(?:et|ets|en)?)(?!\w)", _decade),
