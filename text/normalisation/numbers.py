@@ -37,7 +37,7 @@ def _money_pattern(p: Patterns) -> str:
     amount = rf"(?P<number>{p.amount}|{re.escape(p.language.decimal_mark)}\d{{1,9}})"
     scale = rf"(?P<scale>{p.scale}|(?:{letters})(?!\w))?"
     other = rf"(?P<other>{p.amount})(?P<scale2>{p.scale}|(?:{letters})(?!\w))?"
-    return (rf"{SIGN}(?<![\w$])(?P<currency>{p.currency}|(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
+    return (rf"{SIGN}(?<![\w$])(?!(?<=\d\s)[^\W\d_A-Z])(?P<currency>{p.currency}|(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
             rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/[a-z]{{1,6}}\b)?")
 
 

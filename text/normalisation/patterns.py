@@ -39,7 +39,7 @@ class Patterns:
         self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?![\d.,])|{self.number})"
         short = language.scale_abbreviations
         words = [*language.scales, *short]
-        self.scale = rf"(?:[\s\u00a0](?i:{one_of(words)})\b(?:(?<={')|(?<='.join(map(re.escape, short))})\.)?)" if short else (
+        self.scale = rf"(?:[\s\u00a0](?i:{one_of(words)})\b(?:(?:(?<={')|(?<='.join(map(re.escape, short))}))\.)?)" if short else (
             rf"(?:[\s\u00a0](?i:{one_of(words)})\b)" if words else "(?!)")
 
     @cached_property

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 
+from text.abbreviations import TABLES
 from text.normalisation.language import SPELLED, Language
-from text.normalisation.patterns import Patterns
+from text.normalisation.numbers import before
+from text.normalisation.patterns import START, Patterns
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Fraction, Number, Time, Value, Words
+from text.normalisation.values import Fraction, Number, Range, Time, Value, Words
 
 # Words of addresses that everybody says as words; others of at most three letters are spelled.
 NET_WORDS = frozenset("com net org gov edu info gmail hotmail yahoo outlook google nvidia wiki blog web".split())
@@ -74,6 +76,10 @@ class European(Language):
         """A whole number before a noun of that gender."""
         return self.gendered(self.cardinal(number), feminine)
 
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """The number before a noun as written, where its ending tells the gender; None leaves it as it is."""
+        return None
+
     def currency_name(self, currency: str, is_one: bool, number: Number, words: tuple | None) -> str:
         """As they stand in a sentence, not in a list."""
         name = super().currency_name(currency, is_one, number, words)
@@ -97,14 +103,19 @@ class European(Language):
 
 def hours(letters: str) -> Recogniser:
     """14h30 and 15 h 10 min 40 s, with these letters for the hour; 14h alone is `time_mark`'s."""
-    pattern = (rf"(?<![\w:.,/–-])(?P<hour>[01]?\d|2[0-4])\s?(?:{letters})\s?(?P<minute>[0-5]\d)(?:\s?(?:min\.?|m))?"
-               r"(?:\s?(?P<second>[0-5]\d)\s?s(?:eg|ec|ek)?)?(?![\w/])")
+    clock = rf"(?P<hour>[01]?\d|2[0-4])\s?(?:{letters})"
+    minutes = r"\s?(?P<minute>[0-5]\d)(?:\s?(?:min\.?|m)(?!\w))?(?:\s?(?P<second>[0-5]\d)\s?s(?:eg|ec|ek)?)?"
+    first, last = (re.sub(r"\?P<(\w+)>", rf"?P<\g<1>{place}>", clock + f"(?:{minutes})?") for place in ("", "2"))
+    pattern = rf"(?<![\w:.,/–-]){first}(?:\s?[-–]\s?{last})?(?![\w/])"
     return Recogniser("time", lambda p: pattern, _hour)
 
 
 def _hour(match: re.Match, p: Patterns) -> Value | None:
-    second = match["second"]
-    return Time(int(match["hour"]), int(match["minute"]), int(second) if second else None, marked=True)
+    if not match["minute"] and not match["minute2"]:
+        return None
+    first, last = (Time(*(int(match[name + place]) if match[name + place] else None for name in ("hour", "minute", "second")),
+                        marked=True) if match["hour" + place] else None for place in ("", "2"))
+    return Range(first, last) if last else first
 
 
 def point_time(heads: str) -> Recogniser:
@@ -112,9 +123,28 @@ def point_time(heads: str) -> Recogniser:
     pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)")
 
     def value(match: re.Match, p: Patterns) -> Value | None:
-        return Words(match["head"] + p.language.say(Time(int(match["hour"]), int(match["minute"]))))
+        head = match["head"].strip()
+        return Words(f"{p.language.abbreviations.get(head, head)} " + p.language.say(Time(int(match["hour"]), int(match["minute"]))))
 
     return Recogniser("time", lambda p: pattern, value)
+
+
+def _before_noun(match: re.Match, p: Patterns) -> Value | None:
+    """1 casa, 200 personas; not 1 mayo, 21 km, artículo 1 trata."""
+    language, noun, written = p.language, match["noun"], match["number"]
+    known = noun in language.month_numbers or noun in p.symbols or noun in language.scales or noun in (
+        *language.currency_signs, *language.currency_codes, *language.scale_abbreviations) or noun in (
+        TABLES[language.code].starters | TABLES[language.code].conjunctions)
+    number = int(re.sub(r"\D", "", written))
+    if known or (len(written) == 4 and 1500 <= number < 2100) or written[0] == "0" or number >= 10**9 or before(
+            match).rpartition(" ")[2] in language.number_nouns:
+        return None
+    said = language.before_noun(number, noun)
+    return Words(said) if said else None
+
+
+NOUNS = Recogniser("cardinal", lambda p: rf"{START}(?<![-–+−/])(?P<number>{p.whole})(?=[ \u00a0](?P<noun>[^\W\d_A-ZА-Я]{{3,30}})(?!\w))",
+                   _before_noun)
 
 
 def plain(kind: str, pattern: str, value: Callable[[re.Match, Patterns], Value | None],

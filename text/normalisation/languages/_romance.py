@@ -16,6 +16,7 @@ class Romance(European):
     millions_of: ClassVar[str] = ""  # "de" behind a round million before a noun
     first_day: ClassVar[str] = ""
     million: ClassVar[str] = r"(?:mi[lj]|bi[lj]|tri[lj]|b[lj]|tr[lj]|mili)\w{2,6}$"
+    half: ClassVar[str] = ""  # behind a whole number: two and a half
     hour_words: ClassVar[tuple[str, str, str]] = ("", "", "")  # hour, minute, second in the singular; "" is not said
 
     def counted(self, number: Number | Fraction, unit: str) -> str:
@@ -27,6 +28,8 @@ class Romance(European):
         """One half, two and three quarters."""
         above = self.article_number(value.above)
         said = f"{above} {self.part(value.below, value.above != 1)}"
+        if value.whole is not None and (value.above, value.below) == (1, 2):
+            said = self.half
         if value.whole is not None:
             said = f"{self.cardinal(value.whole)} {self.words['and']} {said}"
         return f"{self.words['minus']} {said}" if value.negative else said
@@ -51,14 +54,18 @@ class Romance(European):
         return self.ordinal(value.number) if value.is_ordinal and value.number <= 10 else self.cardinal(value.number)
 
     def say_measure(self, value: Measure) -> str:
-        """Three fifths of a mile."""
-        if isinstance(value.number, Fraction) and value.units and not value.per and self.millions_of:
-            feminine = self.is_feminine(self.noun(value.units[-1]))
-            said = self.say(value.number)
-            said = self.gendered(said.partition(" ")[0], feminine) + said[len(said.partition(" ")[0]):] \
-                if value.number.whole else said
-            return f"{said} {self.millions_of} {self.unit_name(value.units[-1], 1)}"
-        return super().say_measure(value)
+        """Three fifths of a mile, two litres and a half."""
+        number = value.number
+        if not isinstance(number, Fraction) or not value.units or value.per:
+            return super().say_measure(value)
+        unit, feminine = value.units[-1], self.is_feminine(self.noun(value.units[-1]))
+        if number.whole and (number.above, number.below) == (1, 2):
+            whole = Number(str(number.whole), negative=number.negative)
+            half = self.half.removesuffix("o") + ("a" if self.half.endswith("o") else "e") if feminine else self.half
+            return f"{super().say_measure(Measure(whole, (unit,)))} {self.words['and']} {half}"
+        first, _, rest = self.say(number).partition(" ")
+        first = self.gendered(first, feminine) if number.whole else first
+        return f"{first} {rest} {self.millions_of} {self.unit_name(unit, 1)}"
 
     def counted_noun(self, number: int, noun: str) -> str:
         """A number before a noun with the plural in -s."""

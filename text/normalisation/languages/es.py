@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import SILENT, hours, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
@@ -34,7 +34,8 @@ class Spanish(Romance):
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "antes de Cristo", "dc": "después de Cristo"}
     twelve_hours = True
-    time_mark = "h|hs|horas"
+    half = "medio"
+    telephone = r"[6-9]\d{1,2} \d{2,3} \d\d \d\d"
     scales = ("mil", "millón", "millones", "billón", "billones", "trillones")
     scale_abbreviations = {"mill": "millones"}
     currency_codes = (*_CODES, *map(str.lower, _CODES))
@@ -76,8 +77,8 @@ class Spanish(Romance):
         "S. A.": "sociedad anónima", "S.A.": "sociedad anónima", "Cía.": "compañía", "ss.": "siguientes", "vs.": "contra",
         "Sto.": "Santo", "Sta.": "Santa", "vier.": "viernes", "sáb.": "sábado", "dom.": "domingo", "lun.": "lunes", "miérc.": "miércoles", "juev.": "jueves",
         "mart.": "martes", "a. m.": "de la mañana", "p. m.": "de la tarde"}
-    number_nouns = frozenset("siglo siglos capítulo tomo volumen parte acto escena artículo página tipo fase grado "
-                             "clase libro título guerra".split())
+    number_nouns = frozenset("siglo siglos cap vol art capítulo tomo volumen parte acto escena artículo página tipo fase grado "
+                             "clase libro título guerra número".split())
     name_heads = frozenset("alfonso carlos felipe fernando isabel juan pablo pío benedicto enrique luis jaime sancho "
                            "pedro francisco gregorio león clemente inocencio jorge eduardo guillermo federico "
                            "napoleón nicolás alejandro iván catalina juana".split())
@@ -113,6 +114,12 @@ class Spanish(Romance):
     def counted(self, number, unit: str) -> str:
         """Uno por ciento keeps its one."""
         return self.say(number) if unit.startswith("concentr-per") else super().counted(number, unit)
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Un libro, una casa, doscientas personas."""
+        if noun.endswith("s") == (number == 1) or not (number % 10 == 1 or 200 <= number % 1000):
+            return None
+        return self.gendered(self.cardinal(number), noun.removesuffix("s").endswith(("a", "dad", "ción")) and noun not in self.masculine_a)
 
     def is_clock(self, hour: str, minute: str) -> bool:
         """13.30 is a time in Spain, where decimals have a comma."""
@@ -197,6 +204,9 @@ def _zone_shift(match: re.Match, p: Patterns) -> Value | None:
 _MARK = r"(?P<mark>\.?(?:º|ª|ᵉʳ)|(?:er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na))(?!\w)"
 _OWN = (
     hours("horas|hs|h"),
+    plain("time", r"(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d))\s?h(?:s|oras)?(?!\w)",
+          lambda match, p: Time(int(match["alone"] or match["hour"]), int(match["minute"] or 0))),
+    NOUNS,
     point_time("a las?|las?|desde las?|hasta las?|de las?"),
     plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)", _zone_shift),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARK}", _ordinal),

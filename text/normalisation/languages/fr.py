@@ -22,6 +22,7 @@ class French(Romance):
     gendered_one = ("un", "un", "une")
     millions_of, first_day = "de", "premier"
     million = r"(?:milli(?:on|ard)|billi(?:on|ard))s?$"
+    half = "demi"
     day_mark = "(?:er|ᵉʳ)?"
     month_abbreviations = {"janv": 1, "févr": 2, "fév": 2, "avr": 4, "juil": 7, "sept": 9, "oct": 10, "nov": 11, "déc": 12}
     weekday_abbreviations = {"lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi",
@@ -67,7 +68,7 @@ class French(Romance):
         "janv.": "janvier", "févr.": "février", "juil.": "juillet", "sept.": "septembre", "oct.": "octobre",
         "nov.": "novembre", "déc.": "décembre", "Cie": "compagnie", "vs": "contre", "s.v.p.": "s'il vous plaît",
         "SVP": "s'il vous plaît", "max.": "maximum", "min.": "minimum"}
-    number_nouns = frozenset("chapitre tome volume partie acte scène article page type phase degré classe livre titre "
+    number_nouns = frozenset("chapitre chap vol t art tome volume partie acte scène article page type phase degré classe livre titre "
                              "guerre vatican paris apollo".split())
     name_heads = frozenset("louis charles henri philippe françois jean paul pie benoît napoléon guillaume édouard "
                            "georges frédéric nicolas alexandre catherine élisabeth léopold albert clément grégoire "
@@ -149,8 +150,8 @@ def _marked(said: str, mark: str) -> str:
 
 
 def _roman_ordinal(match: re.Match, p: Patterns) -> Value | None:
-    value = roman_value(match["numeral"])
-    return Words(_marked(p.language.ordinal(value), match["mark"])) if value else None
+    value = roman_value(match["numeral"] or match["numeral2"])
+    return Words(_marked(p.language.ordinal(value), match["mark"] or match["mark2"])) if value else None
 
 
 def _days(match: re.Match, p: Patterns) -> Value | None:
@@ -165,7 +166,7 @@ _OWN = (
     point_time("à"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARKS}", _ordinal),
     Recogniser("ordinal", lambda p: r"(?<![\w.,])(?P<number>[1-9]|1\d|20)(?P<mark>°)(?=\s(?!C\b|F\b|et|de|à)[a-zà-ÿ]{3})", _ordinal),
-    plain("roman", rf"(?<![\w.])(?P<numeral>[IVXLC]{{1,7}}){_MARKS}", _roman_ordinal, has_digits=False),
+    plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>er|ers|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
     Recogniser("date", lambda p: rf"(?<![\w.,])(?P<days>\d{{1,2}}([/-])\d{{1,2}}(?:\2\d{{1,2}}){{0,3}})(?=\s(?i:{one_of(p.language.month_names.values())})\b)",
                _days),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import SILENT, hours, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns
 from text.normalisation.recognisers import Recogniser
@@ -26,7 +26,8 @@ class Italian(Romance):
                              "sab": "sabato", "dom": "domenica"}
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "avanti Cristo", "dc": "dopo Cristo"}
-    time_mark = "h|ore"
+    half = "mezzo"
+    telephone = r"0\d{1,3}[ /-]\d{5,8}|3\d\d[ /-]\d{3} ?\d{3,4}"
     scales = ("mila", "milione", "milioni", "miliardo", "miliardi", "bilioni")
     scale_abbreviations = {"mln": "milioni", "mld": "miliardi"}
     currency_signs = Romance.currency_signs | {"euro": "EUR", "₤": "ITL"}
@@ -63,7 +64,7 @@ class Italian(Romance):
         "ca.": "circa", "spett.": "spettabile", "egr.": "egregio", "gent.": "gentile", "s.p.a.": "società per azioni",
         "S.p.A.": "società per azioni", "s.r.l.": "società a responsabilità limitata", "v.le": "viale", "p.zza": "piazza",
         "c.so": "corso", "vs.": "contro", "min.": "minuti", "a.m.": "di mattina", "p.m.": "di pomeriggio"}
-    number_nouns = frozenset("capitolo tomo volume parte atto scena articolo pagina tipo fase classe libro titolo".split())
+    number_nouns = frozenset("cap vol art capitolo tomo volume parte atto scena articolo pagina tipo fase classe libro titolo".split())
     name_heads = frozenset("vittorio emanuele umberto luigi carlo enrico filippo francesco giovanni paolo pio benedetto "
                            "napoleone guglielmo edoardo giorgio federico nicola alessandro caterina elisabetta leopoldo "
                            "alberto amedeo clemente gregorio innocenzo leone urbano ferdinando".split())
@@ -87,7 +88,8 @@ class Italian(Romance):
         return " ".join(said)
 
     def _below_million(self, number: int) -> str:
-        return re.sub("(?<=[aeiou])tre$", "tré", re.sub(r"(mille|mila|cento)(?=\w)", r"\1 ", super().cardinal(number)))
+        said = super().cardinal(number).replace("centott", "centoott")
+        return re.sub("(?<=[aeiou])tre$", "tré", re.sub(r"(mille|mila|cento)(?=\w)", r"\1 ", said))
 
     def ordinal(self, number: int, before: str = "") -> str:
         """In one word."""
@@ -96,6 +98,14 @@ class Italian(Romance):
     def gendered(self, said: str, feminine: bool) -> str:
         """Un chilometro, una tonnellata; ventuno stays."""
         return re.sub("^uno$", "una" if feminine else "un", said)
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Un libro, una casa."""
+        if number != 1:
+            return None
+        if noun.endswith("a"):
+            return "una"
+        return None if not noun.endswith("o") else "uno" if re.match("s[^aeiou]|z|gn|ps", noun) else "un"
 
     def counted(self, number, unit: str) -> str:
         """Uno per cento keeps its one."""
@@ -133,6 +143,10 @@ class Italian(Romance):
         """Luigi quattordicesimo, ventesimo secolo."""
         return self.ordinal(value.number) if value.is_ordinal else self.cardinal(value.number)
 
+    def finish(self, text: str) -> str:
+        """Un'ora."""
+        return re.sub(r"\buna (?=or[ae]\b|oncia)", "un'", text)
+
     def recognisers(self) -> tuple:
         """Ordinals with their endings, hours with h."""
         return _OWN
@@ -145,6 +159,7 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     hours("ore|h"),
+    NOUNS,
     point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{{3}})|[oa](?=\s))"
                r"(?!\w)", _ordinal),

@@ -10,7 +10,7 @@ from text.normalisation.languages._slavic import Slavic
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Fraction, Number, Range, Roman, Telephone, Time, Value, Words
+from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _ENDINGS = {"gen": "ego", "dat": "emu", "ins": "ym", "loc": "ym", "fem": "a", "fem_gen": "ej", "fem_ins": "ą",
             "neuter": "e", "pl": "e", "pl_gen": "ych", "pl_ins": "ymi"}
@@ -47,14 +47,14 @@ class Polish(Slavic):
         "PLN": "złoty złote złotych złotego", "EUR": "euro euro euro euro", "USD": "dolar dolary dolarów dolara",
         "GBP": "funt funty funtów funta", "CHF": "frank franki franków franka", "RUB": "rubel ruble rubli rubla",
         "CZK": "korona korony koron korony", "JPY": "jen jeny jenów jena", "UAH": "hrywna hrywny hrywien hrywny",
-        "osoba": "osoba osoby osób osoby", "sztuka": "sztuka sztuki sztuk sztuki",
+        "osoba": "osoba osoby osób osoby", "dekagram": "dekagram dekagramy dekagramów dekagrama", "grosz": "grosz grosze groszy grosza", "sztuka": "sztuka sztuki sztuk sztuki",
         "power-horsepower": "koń mechaniczny|konie mechaniczne|koni mechanicznych|konia mechanicznego"}
     cent_forms = {"PLN": "grosz grosze groszy grosza", "EUR": "cent centy centów centa", "USD": "cent centy centów centa",
                   "GBP": "pens pensy pensów pensa", "CHF": "centym centymy centymów centyma"}
-    currency_signs = Slavic.currency_signs | {"zł": "PLN", "zł.": "PLN", "euro": "EUR", "gr": "gr"}
+    currency_signs = Slavic.currency_signs | {"zł": "PLN", "zł.": "PLN", "euro": "EUR"}
     periods = {"mies": "miesiąc", "rok": "rok", "h": "godzinę", "kg": "kilogram", "os": "osobę", "l": "litr", "godz": "godzinę"}
     unit_symbols = {"godz": "duration-hour", "godz.": "duration-hour", "sek": "duration-second", "sek.": "duration-second",
-                    "min.": "duration-minute", "dag": "mass-dekagram", "KM": "power-horsepower", "os.": "osoba",
+                    "min.": "duration-minute", "dag": "dekagram", "gr": "grosz", "KM": "power-horsepower", "os.": "osoba",
                     "szt.": "sztuka", "m2": "area-square-meter", "m kw.": "area-square-meter",
                     "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second"}
     words = SILENT | {
@@ -73,15 +73,14 @@ class Polish(Slavic):
         "s.": "strona", "rozdz.": "rozdział", "art.": "artykuł", "ust.": "ustęp", "rys.": "rysunek", "tab.": "tabela",
         "dr": "doktor", "dr.": "doktor", "prof.": "profesor", "inż.": "inżynier", "mgr": "magister", "hab.": "habilitowany",
         "ks.": "ksiądz", "św.": "święty", "gen.": "generał", "płk": "pułkownik", "tel.": "telefon", "godz.": "godzina",
-        "r.": "roku", "w.": "wiek", "tys.": "tysięcy", "mln": "milionów", "mld": "miliardów", "jw.": "jak wyżej",
+        "r.": "roku", "w.": "wiek", "jw.": "jak wyżej",
         "br.": "bieżącego roku", "ub.": "ubiegły", "im.": "imienia", "ds.": "do spraw", "p.n.e.": "przed naszą erą",
         "n.e.": "naszej ery", "zob.": "zobacz", "por.": "porównaj", "wyd.": "wydanie", "red.": "redaktor",
         "woj.": "województwo", "max.": "maksymalnie", "min.": "minimum", "zł": "złotych", "gr": "groszy", "vs.": "kontra",
         "ww.": "wyżej wymieniony", "pt.": "pod tytułem", "tzw": "tak zwany"}
-    number_nouns = frozenset("rozdział tom część akt scena artykuł strona typ klasa księga grupa etap stopnia "
-                             "wojny wojna".split()) - {"wojny", "wojna"}
+    number_nouns = frozenset("rozdział tom część akt scena artykuł strona typ klasa księga grupa etap stopnia".split())
     name_heads = frozenset(_RULERS)
-    spoken = frozenset("NATO ONZ UNESCO UNICEF AIDS FIFA UEFA NASA ZUS PESEL SARS ORLEN LOT PAN".split()) - {"ONZ", "PAN"}
+    spoken = frozenset("NATO UNESCO UNICEF AIDS FIFA UEFA NASA ZUS PESEL SARS ORLEN LOT".split())
     spelled = frozenset("UE ONZ PKP PKO USA TV CD DVD PAN UJ".split())
     capital_words = frozenset("I W NA NIE TO ŻE ON ONA JA MY WY TY PO ZA DO OD SIĘ JEST TAK ALE CO JAK DLA ICH TU".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "XXL", "XL", "CV", "LI"})
@@ -209,7 +208,8 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 def _clock(match: re.Match, p: Patterns) -> Value | None:
     """O czternastej trzydzieści, godzina ósma."""
     head, hour_word = match["head"] or "", match["word"] or ""
-    if not hour_word and not match["minute"]:
+    of_day = re.match(r"\s(?:rano|wieczorem|po południu|w nocy|nad ranem)", match.string[match.end():match.end() + 15])
+    if not hour_word and not match["minute"] and not (head and of_day):
         return None
     case = _HOUR_CASES.get(head.strip().lower(), "fem")
     if hour_word:
@@ -221,7 +221,10 @@ def _clock(match: re.Match, p: Patterns) -> Value | None:
 
 def _hours(match: re.Match, p: Patterns) -> Value | None:
     first, last = (Time(int(match[f"h{place}"]), int(match[f"m{place}"])) for place in "12")
-    return Range(first, last)
+    said = p.language.hour(last, "fem_gen")
+    if match["word"]:
+        return Words(f"w godzinach od {p.language.hour(first, 'fem_gen')} do {said}")
+    return Words(f"{p.language.hour(first, 'fem')} do {said}")
 
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
@@ -236,8 +239,8 @@ _OWN = (
     plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s?(?P<word>roku|rokiem|rok|r\.)(?!\w)", _year),
     plain("date", r"(?<!\w)(?P<word>[Ll]ata|[Ll]atach|[Ll]at|[Ll]atami)\s(?P<digits>[1-9]0|1\d\d0)\.?(?!\w)(?!\s?[a-z]*let)", _decade),
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})\s(?P<word>wieku|wiekiem|wiek|w\.)(?!\w)", _century, has_digits=False),
-    plain("range", r"(?<![\w:.,])(?P<h1>[01]?\d|2[0-3])[:.](?P<m1>[0-5]\d)\s?[-–]\s?(?P<h2>[01]?\d|2[0-3])[:.](?P<m2>[0-5]\d)(?![\w:.]\w)", _hours),
-    plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])"
+    plain("range", r"(?<![\w:.,])(?P<word>w godz\.?\s)?(?P<h1>[01]?\d|2[0-3])[:.](?P<m1>[0-5]\d)\s?[-–]\s?(?P<h2>[01]?\d|2[0-3])[:.](?P<m2>[0-5]\d)(?![\w:.]\w)", _hours),
+    plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?<!\d )(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])"
           r"(?P<hour>[01]?\d|2[0-4])(?:[:.](?P<minute>[0-5]\d))?(?![\w%]|[.,:]\d|\s?(?:zł|km|m|kg|%|proc)\b)", _clock),
     plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,4})\.(?=\s(?P<noun>[a-ząćęłńóśźż]{3,}))", _ordinal),
 )

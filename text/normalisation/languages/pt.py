@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import SILENT, hours, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns
 from text.normalisation.recognisers import Recogniser
@@ -27,6 +27,7 @@ class Portuguese(Romance):
     of_date, date_of, millions_of, first_day = " de ", "de", "de", "primeiro"
     million = r"(?:[lr]hão|[lr]hões|ilhão|ilhões)$"
     hour_words = ("hora", "minuto", "segundo")
+    half = "meio"
     day_mark = "(?:º|°)?"
     weekday_abbreviations = {"seg": "segunda", "ter": "terça", "qua": "quarta", "qui": "quinta", "sex": "sexta",
                              "sáb": "sábado", "dom": "domingo"}
@@ -64,8 +65,8 @@ class Portuguese(Romance):
         "av.": "avenida", "R.": "rua", "aprox.": "aproximadamente", "vol.": "volume", "fig.": "figura", "séc.": "século",
         "Cia.": "companhia", "Ltda.": "limitada", "S.A.": "sociedade anônima", "S/A": "sociedade anônima",
         "EUA": "Estados Unidos", "Sto.": "Santo", "Sta.": "Santa", "vs.": "versus", "Exmo.": "excelentíssimo"}
-    number_nouns = frozenset("século séculos capítulo tomo volume parte ato cena artigo página tipo fase grau classe "
-                             "livro título guerra".split())
+    number_nouns = frozenset("século séculos cap vol art séc capítulo tomo volume parte ato cena artigo página tipo fase grau classe "
+                             "livro título guerra número".split())
     name_heads = frozenset("pedro joão afonso maria luís carlos filipe felipe paulo pio bento henrique jorge sancho "
                            "manuel fernando isabel gregório leão clemente napoleão nicolau alexandre eduardo".split())
     spoken = frozenset("OTAN ONU UNESCO UNICEF AIDS FIFA UEFA NASA SUS USP CEP PIB".split())
@@ -111,6 +112,11 @@ class Portuguese(Romance):
         tail = re.sub(r"\bdois\b", "duas", re.sub(r"\bum\b", "uma", tail))
         return (millions or "") + re.sub(r"entos\b", "entas", tail)
 
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Uma casa, duas pessoas, duzentas horas."""
+        feminine = noun.removesuffix("s").endswith(("a", "dade", "ção", "çõe")) and noun not in self.masculine_a
+        return self.gendered(self.cardinal(number), True) if feminine and noun.endswith("s") != (number == 1) else None
+
     def part(self, below: int, many: bool) -> str:
         """Meio, terço, quinto, onze avos, centésimo."""
         if below > 10 and below not in (100, 1000):
@@ -147,6 +153,7 @@ def _half_day(match: re.Match, p: Patterns) -> Value | None:
 _OWN = (
     plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b", _half_day),
     hours("horas|hs|h"),
+    NOUNS,
     point_time("às|as|à|das|até as"),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})\.?(?P<mark>º|ª|°(?=\s[a-zà-ú]{{3}})|[oa](?!\w))(?!\w)", _ordinal),
 )

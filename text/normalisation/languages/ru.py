@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, plain, point_time
 from text.normalisation.languages._slavic import Slavic
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
@@ -64,7 +64,7 @@ class Russian(Slavic):
         "GBP": "фунт фунта фунтов фунта", "UAH": "гривна гривны гривен гривны", "JPY": "иена иены иен иены",
         "CNY": "юань юаня юаней юаня", "KZT": "тенге тенге тенге тенге", "TRY": "лира лиры лир лиры",
         "mass-kilogram": "килограмм килограмма килограммов килограмма", "mass-gram": "грамм грамма граммов грамма",
-        "человек": "человек человека человек человека"}
+        "копейка": "копейка копейки копеек копейки", "человек": "человек человека человек человека"}
     cent_forms = {"RUB": "копейка копейки копеек копейки", "USD": "цент цента центов цента",
                   "EUR": "цент цента центов цента", "GBP": "пенс пенса пенсов пенса", "UAH": "копейка копейки копеек копейки"}
     currency_signs = Slavic.currency_signs | {"руб.": "RUB", "руб": "RUB", "р.": "RUB", "евро": "EUR", "долл.": "USD",
@@ -81,7 +81,7 @@ class Russian(Slavic):
         "кВт": "power-kilowatt", "МВт": "power-megawatt", "кВт·ч": "energy-kilowatt-hour", "В": "electric-volt",
         "Гц": "frequency-hertz", "кГц": "frequency-kilohertz", "МГц": "frequency-megahertz", "ГГц": "frequency-gigahertz",
         "ГБ": "digital-gigabyte", "МБ": "digital-megabyte", "КБ": "digital-kilobyte", "ТБ": "digital-terabyte",
-        "Дж": "energy-joule", "ккал": "energy-kilocalorie", "л.с.": "power-horsepower", "чел.": "человек",
+        "Дж": "energy-joule", "ккал": "energy-kilocalorie", "л.с.": "power-horsepower", "чел.": "человек", "коп.": "копейка", "коп": "копейка",
         "км/ч": "speed-kilometer-per-hour", "м/с": "speed-meter-per-second"}
     loose_units, tight_units = Slavic.loose_units + "мгтлчсВ", Slavic.tight_units + "мгтлчВ"
     words = SILENT | {
@@ -103,11 +103,11 @@ class Russian(Slavic):
         "проф.": "профессор", "акад.": "академик", "доц.": "доцент", "г-н": "господин", "г-жа": "госпожа",
         "гр.": "гражданин", "н.э.": "нашей эры", "н. э.": "нашей эры", "в.": "век", "вв.": "века", "гг.": "годы",
         "г.": "года", "ок.": "около", "т.н.": "так называемый", "и.о.": "исполняющий обязанности", "мин.": "минут",
-        "руб.": "рублей", "коп.": "копеек", "тыс.": "тысяч", "млн": "миллионов", "млрд": "миллиардов", "ч.": "часов"}
+        "руб.": "рублей", "коп.": "копеек", "ч.": "часов"}
     number_nouns = frozenset("глава том часть акт сцена статья страница тип класс книга раздел степень группа".split())
     name_heads = frozenset(_RULERS)
-    spoken = frozenset("НАТО ООН ЮНЕСКО ВУЗ ЗАГС МИД ТАСС ГОСТ СПИД ФИФА УЕФА НАСА МХАТ ГУМ ЦУМ США".split())
-    spelled = frozenset("СССР РФ ФСБ МВД ЕС".split())
+    spoken = frozenset("НАТО ООН ЮНЕСКО ВУЗ ЗАГС МИД ТАСС ГОСТ СПИД ФИФА УЕФА НАСА МХАТ ГУМ ЦУМ".split())
+    spelled = frozenset("США СССР РФ ФСБ МВД ЕС".split())
     capital_words = frozenset("И В НА НЕ ЧТО ОН ОНА Я МЫ ВЫ ТЫ ПО ИЗ ОТ ДО ЗА БЫ ЖЕ НЕТ ДА КАК ВСЁ ВСЕ ТУТ".split())
     letter_names = {"в": "вэ", "к": "ка", "с": "эс", "б": "бэ", "ф": "эф", "р": "эр", "м": "эм", "н": "эн", "л": "эль",
                     "д": "дэ", "г": "гэ", "ш": "ша", "п": "пэ", "т": "тэ", "з": "зэ", "ж": "жэ"}
@@ -159,6 +159,11 @@ class Russian(Slavic):
         """Пётр Первый, Екатерины Второй."""
         said = super().say_roman(value)
         return said.capitalize() if value.is_ordinal else said
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Одна книга, две книги; the noun behind two stands in the genitive."""
+        feminine = noun.endswith(("а", "я")) if number % 10 == 1 else noun.endswith(("ы", "и")) and number % 10 == 2
+        return self.gendered(self.cardinal(number), True) if feminine and number % 100 not in (11, 12) else None
 
     def per_unit(self, unit: str) -> str:
         """В час, в секунду; на килограмм."""
@@ -276,6 +281,7 @@ _OWN = (
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})(?:-?(?:й|го|м|му|е))?\s(?P<word>веков|веком|веке|веку|века|век|столетии|столетия|столетие|в\.)(?!\w)",
           _century, has_digits=False),
     Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>\d{{1,9}})-(?P<ending>{_endings(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)", _ordinal),
+    NOUNS,
     point_time("в|с|до|к"),
 )
 LANGUAGE = Russian

@@ -62,7 +62,7 @@ class Swedish(European):
         "sid.": "sidan", "jfr": "jämför", "resp.": "respektive", "inkl.": "inklusive", "exkl.": "exklusive",
         "max.": "maximalt", "min.": "minst", "f.Kr.": "före Kristus", "f Kr": "före Kristus", "e.Kr.": "efter Kristus",
         "e Kr": "efter Kristus", "f.m.": "förmiddag", "e.m.": "eftermiddag", "vs.": "mot", "u.å.": "utan år"}
-    number_nouns = frozenset("kapitel band del akt scen sida typ fas grad klass bok artikel världskriget".split())
+    number_nouns = frozenset("kap kapitel band del akt scen sida typ fas grad klass bok artikel världskriget".split())
     name_heads = frozenset("karl gustav gustaf oscar erik johan fredrik adolf sigismund johannes paulus pius benedictus "
                            "henrik ludvig georg christian harald margareta katarina filip frans wilhelm".split())
     spoken = frozenset("NATO UNESCO UNICEF AIDS FIFA UEFA NASA SAAB IKEA SIDA ASEA".split())
