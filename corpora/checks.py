@@ -57,6 +57,8 @@ KINDS = {
     "not_normalised": Kind("error", "a text that the cleaners can write out", "change the text, or remove the line"),
     "unknown_symbol": Kind("error", "symbols of the configuration's table",
                            "change the text, or data.text_cleaners, or data.symbols"),
+    "unknown_script": Kind("warning", "letters that espeak-ng's language has rules for",
+                           "write them in a script of the language; espeak-ng says their names, or nothing"),
     "crowded": Kind("error", "a text that the audio has time for", "the text belongs to another file; correct it"),
     "duplicate_conflict": Kind("error", "one text for one recording", "listen, and remove the line that is wrong"),
     "same_name": Kind("error", "a name of its own for every utterance", "rename the file, or remove the line"),
@@ -438,7 +440,10 @@ def _spelled(block: tuple[DataConfig, tuple[str, ...]]) -> list[Spelling]:
     processor = TextProcessor.from_config(data)
     cleaned, faults = processor.clean_each(texts) if not data.cleaned_text else (list(texts), {})
     spelled = [_encoded(processor.encode, written, symbols) for written, symbols in zip(texts, cleaned)]
-    return [Spelling(0, faults[row], "not_normalised") if row in faults else each for row, each in enumerate(spelled)]
+    spelled = [Spelling(0, faults[row], "not_normalised") if row in faults else each for row,
+               each in enumerate(spelled)]
+    return [each._replace(fault=unread, kind="unknown_script") if not each.kind and not data.cleaned_text and (
+        unread := processor.unreadable(text)) else each for text, each in zip(texts, spelled)]
 
 
 def _block_place(sources: Sequence[Source]) -> str:

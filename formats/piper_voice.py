@@ -22,10 +22,9 @@ from formats import Written
 from formats.graph import Graph, open_session
 from formats.onnx_network import Asked, latent_of, waveform_of
 from formats.onnx_voice import Loaded, compare, load_voice, metadata_of, probe, sizes, speaker_of
+from text.cleaners import PHONEMIZING
 from utils import write_text_atomic
 
-PHONEMIZING = frozenset({"espeak", "normalised_espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
-"""Cleaners that ask espeak-ng, as Piper does by itself."""
 MARKS = "_^$"  # pad, beginning, end: Piper's own
 
 

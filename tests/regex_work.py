@@ -204,7 +204,7 @@ class CountedPattern:
 class CountedModule:
     """In the place of the module `re`."""
 
-    IGNORECASE, DOTALL, Match, Pattern, escape = re.IGNORECASE, re.DOTALL, re.Match, re.Pattern, re.escape
+    IGNORECASE, DOTALL, Match, Pattern, escape = re.IGNORECASE, re.DOTALL, re.Match, re.Pattern, staticmethod(re.escape)
 
     def __init__(self, work):
         self.work = work

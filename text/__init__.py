@@ -17,8 +17,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import DataConfig
-from text.cleaners import DROPPING, get_cleaner
+from text.cleaners import DROPPING, PHONEMIZING, get_cleaner
+from text.normalisation.unicode import unreadable_letters
 from text.symbols import PUBLISHED, SymbolTable
+from text.words import is_said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,15 +105,36 @@ class TextProcessor:
 
     def clean(self, lines: list[str]) -> list[str]:
         """Written lines -> as many lines of symbols, through all cleaners in order. Give many lines at once."""
+        if unread := self.unreadable("".join(lines)):
+            warnings.warn(f"letters that espeak-ng's language {self.language!r} has no rules for: {unread}; it says "
+                          "their names, or nothing; write them in a script of the language", stacklevel=2)
         for name in self.cleaners:
             lines = get_cleaner(name)(lines, self.language)
         if DROPPING.isdisjoint(self.cleaners):
             return lines
-        lost = sorted({symbol for symbol in set("".join(lines)) if symbol.isalnum() and symbol not in self.symbols.ids})
+        lost = sorted({symbol for symbol in set("".join(lines)) if is_said(symbol) and symbol not in self.symbols.ids})
         if lost:
-            warnings.warn(f"letters and digits that this voice was not trained on are left out: {' '.join(lost[:20])}; "
-                          "write numbers as words, and words in the voice's own letters", stacklevel=2)
+            shown = " ".join(lost[:20])
+            warnings.warn(f"letters, digits and signs that this voice was not trained on are left out: {shown}; write "
+                          "numbers as words, and words in the voice's own letters", stacklevel=2)
         return ["".join(symbol for symbol in line if symbol in self.symbols.ids).strip() for line in lines]
+
+    def joined(self, line: str) -> list[tuple[int, int]]:
+        """Start and end of stretches of a written line that the cleaners read as one, such as a date or an amount."""
+        from text.normalisation import readings
+        from text.normalisation.unicode import composed
+
+        if not any(name.startswith("normalised") for name in self.cleaners) or composed(line, self.language) != line:
+            return []
+        return [(reading.start, reading.end) for reading in readings(line, self.language)]
+
+    def unreadable(self, text: str) -> str:
+        """Letters of scripts that espeak-ng's language cannot read, as messages name them; "" if there are none."""
+        if text.isascii() or PHONEMIZING.isdisjoint(self.cleaners):
+            return ""
+        language = self.language if not self.cleaners[0].startswith("english") else "en-us"
+        return ", ".join(f"{letters[:10]} ({script.capitalize()})" for script, letters
+                         in unreadable_letters(text, language).items())
 
     def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
         """As `clean`, but a line that the cleaners cannot write out, as a number of 5000 digits, costs itself alone.

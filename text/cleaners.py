@@ -25,12 +25,19 @@ CLEANERS: dict[str, Cleaner] = {}  # filled by @cleaner
 # Cleaners whose voices were trained on texts from which every symbol that the table lacks had been dropped in silence.
 DROPPING = frozenset({"mms_cleaners"})
 
+# Cleaners that ask espeak-ng, which names the letters of scripts that a language has no rules for.
+PHONEMIZING = frozenset({"espeak", "normalised_espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
+
 # The table of the published cleaners, misspelling included: models were trained on what it sounds like.
 PUBLISHED_ABBREVIATIONS = {
     "mrs": "misess", "mr": "mister", "dr": "doctor", "st": "saint", "co": "company", "jr": "junior", "maj": "major",
     "gen": "general", "drs": "doctors", "rev": "reverend", "lt": "lieutenant", "hon": "honorable", "sgt": "sergeant",
     "capt": "captain", "esq": "esquire", "ltd": "limited", "col": "colonel", "ft": "fort",
 }
+
+
+_PHONEMES_OF_A_WORD = re.compile(r"[^\s.,:;!?¡¿—…\"«»“”]+")
+_DEVOICED = str.maketrans("zɾ", "st")  # use, excuse and house differ in that alone
 
 
 def cleaner(name: str) -> Callable[[Cleaner], Cleaner]:
@@ -132,16 +139,37 @@ def normalised_espeak(lines: list[str], language: str) -> list[str]:
     """`normalised`, then phonemes as of `espeak`; marks of every script, brackets and dashes are pauses."""
     from text.normalisation import normalise_for_espeak
 
-    spoken = [_with_pauses(normalise_for_espeak(line, language)) for line in lines]
-    phonemes = phonemize(spoken, language, split=functools.partial(split_at_pauses, language=language))
-    return [_collapse(line).strip() for line in phonemes]
+    spoken = [normalise_for_espeak(line, language) for line in lines]
+    phonemes = phonemize([_with_pauses(line) for line, _ in spoken], language,
+                         split=functools.partial(split_at_pauses, language=language))
+    return [_with_pronounced(_collapse(line).strip(), len(text.split()), known)
+            for line, (text, known) in zip(phonemes, spoken)]
+
+
+def _with_pronounced(phonemes: str, n_words: int, known: list[Any]) -> str:
+    """Phonemes in which words that are said in two ways are said in the known one: the nearest with such consonants."""
+    groups = phonemes.split(" ")
+    skeletons = [_skeleton(group) for group in groups] if known else []
+    for place, wanted in known:
+        near = [at for at, skeleton in enumerate(skeletons) if skeleton == _skeleton(wanted)]
+        if near:
+            at = min(near, key=lambda each: abs(each / len(groups) - place / n_words))
+            groups[at] = _PHONEMES_OF_A_WORD.sub(lambda match, wanted=wanted: wanted, groups[at], count=1)
+    return " ".join(groups)
+
+
+def _skeleton(phonemes: str) -> str:
+    """Consonants alone, voiced and voiceless alike."""
+    phonemes = phonemes.replace("ɚ", "ɹ").replace("ɜː", "ɹ")
+    return re.sub("[^bcdfghjklmnpqrstvwxzɡɹʃʒθðŋɾɫ]", "", phonemes).translate(_DEVOICED)
 
 
 def _with_pauses(line: str) -> str:
     """Brackets and dashes between words as commas; a German opening quote as the one that symbol tables have."""
     if "„" in line:
         line = line.replace("“", "”").replace("„", "“")
-    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)", ", ", line)
+    line = re.sub(r"(?<=[^\s([{,.;:!?])\s?[(\[{]+|(?<=[^\s,.;:!?])\s[–-](?=\s)|[)\]}]+(?=\s[\w–-])|[)\]}]+(?=\w)",
+                  ", ", line)
     return re.sub(r",\s+(?=[,.;:!?])", "", re.sub(r"[()\[\]{}]", "", line))
 
 

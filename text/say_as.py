@@ -3,8 +3,8 @@
     respelled("21", "ordinal")                    # "twenty first"
     respelled("2024-03-05", "date")               # "march fifth, twenty twenty four"
 
-English words come from `text.english`. For every other language only what needs no words of ours is known: letters and
-digits are parted, so that the voice names them one by one, and cardinal numbers go on as they are for espeak-ng to say.
+The words are those of `text.normalisation`, in every language that has data there. For others only what needs no words
+is possible: letters and digits are parted, so that espeak-ng names them one by one, and cardinal numbers stay.
 """
 
 from __future__ import annotations
@@ -14,20 +14,14 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from text.english import normalise
+from text.normalisation import described_languages, language_of
+from text.normalisation.language import SPELLED, Language
+from text.normalisation.patterns import Patterns, one_of
+from text.normalisation.values import Date, Fraction, Money, Time, Value
 from text.prosody import nearest_hint
 
-SIGN_NAMES = {
-    "-": "dash", "–": "dash", "—": "dash", ".": "dot", ",": "comma", "/": "slash", "\\": "backslash", "@": "at",
-    "_": "underscore", "#": "hash", "&": "and", "+": "plus", "*": "star", "=": "equals", "%": "percent", "$": "dollar",
-    "£": "pound", "€": "euro", "¥": "yen", ":": "colon", ";": "semicolon", "!": "exclamation mark",
-    "?": "question mark", "'": "apostrophe", "’": "apostrophe", '"': "quote", "(": "open bracket", ")": "close bracket",
-}
-CURRENCY_CODES = {"USD": "$", "GBP": "£", "EUR": "€", "JPY": "¥"}
 DATE_FORMATS = ("mdy", "dmy", "ymd", "md", "dm", "my", "ym", "y")
 TIME_FORMATS = ("hms12", "hms24")
-MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-          "november", "december")
 
 
 def respelled(text: str, interpret_as: str, format: str | None = None, language: str = "en-us") -> str:
@@ -51,22 +45,29 @@ def respelled(text: str, interpret_as: str, format: str | None = None, language:
     if format and interpret_as not in ("date", "time"):
         raise ValueError(f"format={format!r} has no meaning with interpret-as={interpret_as!r}, only with date and "
                          "time; remove it")
-    english = language.split("-")[0] == "en"
+    known = language_of(language)
     say, say_elsewhere = INTERPRETATIONS[interpret_as]
-    if not (english or say_elsewhere):
-        raise ValueError(f"interpret-as={interpret_as!r} is written out in English only, and the voice's language is "
-                         f"{language!r}; write the words with <sub alias='...'>")
+    if known is None and say_elsewhere is None:
+        raise ValueError(f"interpret-as={interpret_as!r} is written out in {', '.join(described_languages())} only, "
+                         f"and the voice's language is {language!r}; write the words with <sub alias='...'>")
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    if not english:
+    if known is None:
         return say_elsewhere(text)
     ascii_digits = "".join(str(unicodedata.decimal(symbol)) if symbol.isdecimal() else symbol for symbol in text)
-    return say(ascii_digits, format) if interpret_as in ("date", "time") else say(ascii_digits)
+    return say(ascii_digits, known, format) if interpret_as in ("date", "time") else say(ascii_digits, known)
 
 
-def _characters(text: str) -> str:
+def _said(value: Value, language: Language) -> str:
+    """The words of a value, plain: letters parted by spaces, English in lower case as its older cleaners write it."""
+    words = re.sub(rf"{SPELLED}(\w+)", lambda match: " ".join(match[1].lower()), language.say(value))
+    return words.lower() if language.code == "en" else words
+
+
+def _characters(text: str, language: Language) -> str:
     """Every character by its name. Commas part them, else an a before a word is taken for the article."""
-    names = [SIGN_NAMES.get(character) or (character.lower() if character.isalpha() else
-             normalise(character) if character.isdecimal() else unicodedata.name(character, "").lower())
+    names = [language.words.get(character) or (character.lower() if character.isalpha() else
+             language.cardinal(int(character)) if character.isdecimal() else
+             unicodedata.name(character, "").lower() if language.code == "en" else character)
              for character in text if not character.isspace()]
     return _something(", ".join(filter(None, names)), "a letter, digit or sign", text)
 
@@ -76,26 +77,27 @@ def _characters_elsewhere(text: str) -> str:
     return _something(", ".join(text.replace(" ", "")), "a letter, digit or sign", text)
 
 
-def _cardinal(text: str) -> str:
+def _cardinal(text: str, language: Language) -> str:
     """A number, as a year never is: 1999 is one thousand nine hundred ninety nine."""
-    match = _match(r"([+−-]?)(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?", text, "a number such as 1234, -5 or 3.14")
-    sign, whole, fraction = match[1], match[2].replace(",", ""), match[3] or ""
-    signs = {"": "", "+": "plus "}
-    return signs.get(sign, "minus ") + normalise(_with_commas(whole) + fraction)
+    patterns = Patterns(language)
+    match = _match(rf"([+−-]?)({patterns.number})", text, "a number such as 1234, -5 or 3.14")
+    words = _said(patterns.read(match[2], match[1] in ("-", "−")), language)
+    return f"{language.words['plus']} {words}" if match[1] == "+" else words
 
 
 def _cardinal_elsewhere(text: str) -> str:
     return _match(r"[+−-]?\d+(?:[.,]\d+)*", text, "a number such as 1234")[0]
 
 
-def _ordinal(text: str) -> str:
-    digits = _match(r"(\d{1,9}|\d{1,3}(?:,\d{3}){1,2})(?:st|nd|rd|th)?", text.lower(),
+def _ordinal(text: str, language: Language) -> str:
+    mark = language.ordinal_mark or r"\."
+    digits = _match(rf"(\d{{1,9}}|\d{{1,3}}(?:[{re.escape(language.group_marks)}]\d{{3}}){{1,2}})(?:{mark})?", text,
                     "a whole number below a billion, such as 21 or 21st")[1]
-    return normalise(_with_commas(digits.replace(",", "")) + "th")
+    return language.ordinal(int("".join(filter(str.isdecimal, digits))))
 
 
-def _digits(text: str) -> str:
-    return ", ".join(normalise(group) for group in _digits_elsewhere(text).split(", "))
+def _digits(text: str, language: Language) -> str:
+    return ", ".join(language.digits(group.replace(" ", "")) for group in _digits_elsewhere(text).split(", "))
 
 
 def _digits_elsewhere(text: str) -> str:
@@ -103,11 +105,11 @@ def _digits_elsewhere(text: str) -> str:
     return ", ".join(" ".join(group) for group in groups)
 
 
-def _telephone(text: str) -> str:
+def _telephone(text: str, language: Language) -> str:
     """Digit by digit, a comma between groups; letters of a number such as 1-800-FLOWERS one by one."""
-    groups = [", ".join(group.lower()) if group.isalpha() else normalise(" ".join(group))
+    groups = [", ".join(group.lower()) if group.isalpha() else language.digits(group)
               for group in _telephone_groups(text, "[0-9]+|[A-Za-z]+", "0-9A-Za-z")]
-    return ("plus " if text.startswith("+") else "") + ", ".join(groups)
+    return (f"{language.words['plus']} " if text.startswith("+") else "") + ", ".join(groups)
 
 
 def _telephone_elsewhere(text: str) -> str:
@@ -123,30 +125,25 @@ def _telephone_groups(text: str, group: str, characters: str) -> list[str]:
     return re.findall(group, text)
 
 
-def _fraction(text: str) -> str:
-    """3/4 -> three quarters, 2 1/2 -> two and one half."""
+def _fraction(text: str, language: Language) -> str:
+    """3/4 -> three quarters, 2 1/2 -> two and a half."""
     match = _match(r"(?:(\d{1,9}) (?:\+ )?)?(\d{1,9}) ?/ ?(\d{1,9})", text, "a fraction such as 3/4 or 2 1/2")
-    above, below = int(match[2]), int(match[3])
-    if below == 0:
+    if int(match[3]) == 0:
         raise ValueError(f"{text!r} divides by zero; it takes a fraction such as 3/4 or 2 1/2")
-    part = "half" if below == 2 else "quarter" if below == 4 else _ordinal(str(below))
-    if above != 1:
-        part = "halves" if below == 2 else f"{part}s"
-    words = f"{_cardinal(str(above))} over one" if below == 1 else f"{_cardinal(str(above))} {part}"
-    return f"{_cardinal(match[1])} and {words}" if match[1] else words
+    return _said(Fraction(int(match[2]), int(match[3]), int(match[1]) if match[1] else None), language)
 
 
-def _currency(text: str) -> str:
+def _currency(text: str, language: Language) -> str:
     """The sign or code may stand on either side: $5, 5 €, USD 5.00."""
-    signs, codes = "[$£€¥]", "|".join(CURRENCY_CODES)
-    number = r"(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?"
-    match = _match(rf"([−-]?)(?:({signs}|{codes}) ?({number})|({number}) ?({signs}|{codes}))", text,
+    patterns = Patterns(language)
+    units, number = one_of([*language.currency_signs, *language.currency_codes]), patterns.number
+    match = _match(rf"([−-]?)(?:({units}) ?({number})|({number}) ?({units}))", text,
                    "an amount such as $12.50, 3 € or USD 100")
     unit, amount = match[2] or match[5], match[3] or match[4]
-    return ("minus " if match[1] else "") + normalise(CURRENCY_CODES.get(unit, unit) + amount)
+    return _said(Money(patterns.read(amount, bool(match[1])), language.currency_signs.get(unit, unit)), language)
 
 
-def _time(text: str, format: str | None) -> str:
+def _time(text: str, language: Language, format: str | None) -> str:
     """15:05 -> fifteen oh five, 2:30:15 pm -> two thirty p m and fifteen seconds."""
     if format and format not in TIME_FORMATS:
         raise ValueError(f"format={format!r} is no format of a time; there are {', '.join(TIME_FORMATS)}")
@@ -159,18 +156,18 @@ def _time(text: str, format: str | None) -> str:
     if half and format == "hms24":
         raise ValueError(f"{text!r} is a time of twelve hours, and format='hms24' asks for one of 24; change one of "
                          "them")
-    words = normalise(f"{hour}:{minute:02d}" + (f" {half}m" if half else ""))
-    return words + (f" and {_counted(int(second), 'second')}" if second else "")
+    time = Time(hour, minute if match[2] else None, int(second) if second else None, f"{half.upper()}M" if half else "")
+    return _said(time, language)
 
 
-def _date(text: str, format: str | None) -> str:
+def _date(text: str, language: Language, format: str | None) -> str:
     """2024-03-05 -> march fifth, twenty twenty four. The order of fields comes from the format, or is plain."""
-    fields = re.split(r"[ /.,-]+", re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text.lower()).strip(" .,"))
+    fields = re.split(r"[ /.,-]+", re.sub(rf"(?<=\d){language.day_mark}(?!\w)", "", text.lower()).strip(" .,"))
     order = _field_order(text, fields, format)
     if len(fields) != len(order):
         raise ValueError(f"{text!r} has {len(fields)} fields, and the format {order!r} {len(order)}; write it as such")
     written = dict(zip(order, fields))
-    month = _month(written["m"], text) if "m" in order else None
+    month = _month(written["m"], text, language) if "m" in order else 0
     year, day = written.get("y"), written.get("d")
     if any(field is not None and not field.isdecimal() for field in (year, day)) or len(year or "1") > 4:
         raise ValueError(f"{text!r} is no date of the format {order!r}; the year and the day are numbers")
@@ -178,15 +175,9 @@ def _date(text: str, format: str | None) -> str:
         leap = year is None or len(year) < 3 or calendar.isleap(int(year))
         last = calendar.monthrange(2000 if leap else 2001, month)[1]
         if not 1 <= int(day[:3]) <= last:
-            raise ValueError(f"{text!r} has the day {day} of {MONTHS[month - 1]}, which ends with day {last}; check "
-                             f"the order of its fields ({order})")
-    words = [MONTHS[month - 1]] if month else []
-    if day is not None:
-        words = ["the", _ordinal(day), "of", *words] if order[0] == "d" else [*words, _ordinal(day)]
-    said = " ".join(words)
-    if year is None:
-        return said
-    return f"{said}{', ' if day else ' ' if said else ''}{_year(year)}"
+            raise ValueError(f"{text!r} has the day {day} of {calendar.month_name[month].lower()}, which ends with day "
+                             f"{last}; check the order of its fields ({order})")
+    return _said(Date(year or "", month, int(day or 0), day_first=order[0] == "d"), language)
 
 
 def _field_order(text: str, fields: list[str], format: str | None) -> str:
@@ -205,27 +196,15 @@ def _field_order(text: str, fields: list[str], format: str | None) -> str:
     raise ValueError(f"{text!r} can be read in more than one order; add format= one of {', '.join(DATE_FORMATS)}")
 
 
-def _month(field: str, text: str) -> int:
+def _month(field: str, text: str, language: Language) -> int:
     """1 to 12, from digits or a name of at least three letters."""
     if field.isdecimal() and len(field) <= 2 and 1 <= int(field) <= 12:
         return int(field)
-    named = [number for number, name in enumerate(MONTHS, start=1) if len(field) >= 3 and name.startswith(field)]
-    if field == "sept" or len(named) == 1:
-        return 9 if field == "sept" else named[0]
+    names = language.month_numbers
+    named = {number for name, number in names.items() if len(field) >= 3 and name.startswith(field)}
+    if field in names or len(named) == 1:
+        return names.get(field) or named.pop()
     raise ValueError(f"{text!r} has the month {field!r}; it takes 1 to 12 or a name, so check the order of its fields")
-
-
-def _year(year: str) -> str:
-    return f"oh {normalise(year[1])}" if len(year) == 2 and year[0] == "0" else normalise(year)
-
-
-def _counted(number: int, unit: str) -> str:
-    return f"{normalise(str(number))} {unit}{'' if number == 1 else 's'}"
-
-
-def _with_commas(digits: str) -> str:
-    """Parted by thousands, so that nothing takes it for a year; very long ones stay and are said digit by digit."""
-    return f"{int(digits):,}" if len(digits) <= 15 and not (len(digits) > 1 and digits[0] == "0") else digits
 
 
 def _match(pattern: str, text: str, wanted: str) -> re.Match:
@@ -246,7 +225,7 @@ def _shortened(text: str) -> str:
 
 
 _Say = Callable[..., str]
-# interpret-as -> (in English, in any other language). Date and time take the format too.
+# interpret-as -> (in a language with data, in any other). Date and time take the format too.
 INTERPRETATIONS: dict[str, tuple[_Say, _Say | None]] = {
     "characters": (_characters, _characters_elsewhere), "spell-out": (_characters, _characters_elsewhere),
     "verbatim": (_characters, _characters_elsewhere),

@@ -323,7 +323,7 @@ def _cleaned(stretches: list[Spoken], first: int, end: int, processor: TextProce
     words: list[tuple[str, int, int]] = []
     owners: list[int | None] = [None] * len(cleaned)
     respelled = -1  # whose words are put together
-    for word in align_words(line, cleaned, processor.clean):
+    for word in align_words(line, cleaned, processor.clean, processor.joined(line)):
         owner = owner_of[word.start]
         owners[word.cleaned_start : word.cleaned_end] = [owner] * (word.cleaned_end - word.cleaned_start)
         if stretches[owner].respelling is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -62,7 +62,8 @@ def written_words(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]) -> list[Word]:
+def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]],
+                joined: Sequence[tuple[int, int]] = ()) -> list[Word]:
     """Where each word of a text stands in the text that the cleaners made of it.
 
     The spans are in order and do not overlap, and everything in the cleaned text that is neither white space nor
@@ -72,6 +73,7 @@ def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]
         text: as written.
         cleaned: what `clean` makes of it.
         clean: cleans lines, such as `TextProcessor.clean`; called once, with the distinct words.
+        joined: start and end of stretches that are read as one, such as "5 m²", in order; see `TextProcessor.joined`.
 
     Raises:
         ValueError: `clean` does not return as many lines as it gets.
@@ -81,14 +83,42 @@ def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]
     if not spans and sounds and text.strip():
         start = len(text) - len(text.lstrip())
         return [Word(text.strip(), start, start + len(text.strip()), sounds[0].place, sounds[-1].place + 1)]
-    written = [text[start:end + (text[end:end + 2].rstrip() == ".")] for start, end in spans]  # "e.g." with its point
+    if not spans:
+        return []
+    units = _units(spans, joined)
+    borders = [(spans[first][0], spans[end - 1][1]) for first, end in units]
+    written = [text[start:end + (text[end:end + 2].rstrip() == ".")] for start, end in spans + borders]  # "e.g." whole
     distinct = list(dict.fromkeys(written))
     alone = clean(distinct)
     if len(alone) != len(distinct):
         raise ValueError(f"`clean` returned {len(alone)} lines for {len(distinct)} words; expected one line for each")
     alone = dict(zip(distinct, map(_sounds, alone)))
-    owners = _owners([alone[word] for word in written], _gaps(text, spans), sounds)
+    gaps = _gaps(text, spans)
+    of_units = _owners([alone[unit] for unit in written[len(spans):]], [gaps[first] for first, _ in units], sounds)
+    owners = []
+    for unit, own in groupby(range(len(sounds)), key=of_units.__getitem__):
+        first, end = units[unit]
+        inside = [sounds[place] for place in own]
+        shares = [0] * len(inside)
+        if end - first > 1:
+            shares = _owners([alone[word] for word in written[first:end]], gaps[first:end], inside)
+        owners += [first + share for share in shares]
     return _with_places(text, spans, owners, sounds)
+
+
+def _units(spans: list[tuple[int, int]], joined: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """First and last (behind it) of the words that are aligned as one: those of a joined stretch, or each alone."""
+    units, place, number = [], 0, 0
+    while place < len(spans):
+        while number < len(joined) and joined[number][1] <= spans[place][0]:
+            number += 1
+        end = place + 1
+        if number < len(joined) and joined[number][0] <= spans[place][0]:
+            while end < len(spans) and spans[end][0] < joined[number][1]:
+                end += 1
+        units.append((place, end))
+        place = end
+    return units
 
 
 class _Sound(NamedTuple):

@@ -162,7 +162,8 @@ def test_a_stretch_may_be_said_otherwise_than_written(markup, expected):
 def test_say_as_knows_the_language_of_the_voice():
     markup = "<speak><say-as interpret-as='digits'>12</say-as></speak>"
     assert said(parse_ssml(markup)) == [("12", "one two")]
-    assert said(parse_ssml(markup, "de")) == [("12", "1 2")]
+    assert said(parse_ssml(markup, "de")) == [("12", "eins zwei")]
+    assert said(parse_ssml(markup, "nb")) == [("12", "1 2")]
 
 
 # Documents

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from text.english import normalise
+from text.normalisation import described_languages
 from text.say_as import DATE_FORMATS, INTERPRETATIONS, respelled
 
 
@@ -74,7 +75,19 @@ def test_every_interpretation_and_format_is_tried():
     ("telephone", "+49 30/12", "+ 4 9, 3 0, 1 2"),
 ])
 def test_other_languages_get_parted_digits_and_whole_numbers(interpret_as, written, said):
-    assert respelled(written, interpret_as, language="de") == said
+    assert respelled(written, interpret_as, language="nb") == said
+
+
+@pytest.mark.parametrize("interpret_as, written, words", [
+    ("characters", "Äb-1", "ä, b, Bindestrich, eins"),
+    ("cardinal", "1.234,5", "eintausendzweihundertvierunddreißig Komma fünf"),
+    ("ordinal", "3.", "dritter"), ("digits", "12-34", "eins zwei, drei vier"), ("fraction", "3/4", "drei Viertel"),
+    ("telephone", "+49 30/12", "plus vier neun, drei null, eins zwei"), ("currency", "12,50 €", "zwölf Euro fünfzig"),
+    ("time", "18:05", "achtzehn Uhr fünf"), ("date", "3. Mai 2024", "dritter Mai zweitausendvierundzwanzig"),
+    ("date", "2024-03-05", "fünfter März zweitausendvierundzwanzig"),
+])
+def test_a_text_is_written_out_in_german(interpret_as, written, words):
+    assert respelled(written, interpret_as, language="de") == words
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -83,12 +96,12 @@ def test_other_languages_get_parted_digits_and_whole_numbers(interpret_as, writt
      "the words with <sub alias='...'>"),
     (("3", "digits", "dmy"), "format='dmy' has no meaning with interpret-as='digits', only with date and time; remove "
      "it"),
-    (("3", "ordinal", None, "de"), "interpret-as='ordinal' is written out in English only, and the voice's language is "
-     "'de'; write the words with <sub alias='...'>"),
+    (("3", "ordinal", None, "nb"), f"interpret-as='ordinal' is written out in {', '.join(described_languages())} only, "
+     "and the voice's language is 'nb'; write the words with <sub alias='...'>"),
     (("", "characters"), "it holds ''; it takes a letter, digit or sign"),
-    ((" ", "characters", None, "de"), "it holds ''; it takes a letter, digit or sign"),
+    ((" ", "characters", None, "nb"), "it holds ''; it takes a letter, digit or sign"),
     (("x" * 70, "cardinal"), f"it holds {'x' * 60!r}...; it takes a number such as 1234, -5 or 3.14"),
-    (("x", "cardinal", None, "de"), "it holds 'x'; it takes a number such as 1234"),
+    (("x", "cardinal", None, "nb"), "it holds 'x'; it takes a number such as 1234"),
     (("1234567890", "ordinal"), "it holds '1234567890'; it takes a whole number below a billion, such as 21 or 21st"),
     (("1.5", "digits"), "it holds '1.5'; it takes digits, in groups if you like: 4096 0017"),
     (("call", "telephone"), "it holds 'call'; it takes a telephone number such as +1 555 010-4477"),
@@ -125,7 +138,7 @@ WRITTEN = st.text(st.sampled_from("0123456789 ,.:/-+$€apmJune٣\n²é")) | st.
 
 
 @given(st.sampled_from(sorted(INTERPRETATIONS)), WRITTEN, st.none() | st.sampled_from(DATE_FORMATS),
-       st.sampled_from(["en-us", "de"]))
+       st.sampled_from(["en-us", "de", "nb"]))
 @settings(max_examples=500, deadline=None)
 def test_whatever_is_written_gives_words_or_a_value_error(interpret_as, written, format, language):
     try:
@@ -137,7 +150,7 @@ def test_whatever_is_written_gives_words_or_a_value_error(interpret_as, written,
         assert interpret_as in ("characters", "spell-out", "verbatim") or words == normalise(words)
 
 
-@pytest.mark.parametrize("language", ["en-us", "de"])
+@pytest.mark.parametrize("language", ["en-us", "de", "nb"])
 @pytest.mark.parametrize("number", [
     "1" * 40 + "#", "1 " * 40 + "#", "a1" * 40 + "#", "(" * 40 + "1#", "1-" * 5000 + "#"])
 def test_a_number_with_a_sign_that_is_not_known_is_refused_at_once(number, language):

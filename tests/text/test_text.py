@@ -549,11 +549,25 @@ thread.join()
 
 def test_digits_that_a_voice_drops_are_told():
     dropping = processor(["mms_cleaners"], SymbolTable("letters", ("_", " ", *"abcdefghijklmnopqrstuvwxyz")))
-    with pytest.warns(UserWarning, match="letters and digits that this voice was not trained on are left out: 1 2 é"):
+    with pytest.warns(UserWarning,
+                      match="letters, digits and signs that this voice was not trained on are left out: 1 2 é"):
         assert dropping.clean(["At 12, é!"]) == ["at"]
+    with pytest.warns(UserWarning, match="are left out: & ÷ π"):
+        assert dropping.clean(["π & ÷!"]) == [""]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert dropping.clean(["So it is!"]) == ["so it is"]
+
+
+@pytest.mark.parametrize("language, text, letters", [
+    ("de", "Hallo 世界", "世界 .Cjk."), ("ja", "世界", "世界 .Cjk."), ("en-us", "Привет", "Приве")])
+def test_letters_of_a_script_that_espeak_cannot_read_are_told(language, text, letters):
+    speaking = TextProcessor(("normalised_espeak",), language, SymbolTable.load("ipa"), False)
+    with pytest.warns(UserWarning, match=letters):
+        speaking.clean([text])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        speaking.clean(["Le café π 5 μm, Größe"])
 
 
 @pytest.mark.parametrize("content, message", [

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from text import TextProcessor
 from text.cleaners import basic_cleaners, english, english_cleaners2, english_espeak, espeak
+from text.symbols import SymbolTable
 from text.words import SPOKEN_MARKS, align_words, match_characters, written_words
 
 ROOT = Path(__file__).parents[2]
@@ -175,3 +177,17 @@ def test_importing_words_is_cheap():
     code = "import sys, text.words; print({'torch', 'phonemizer', 'numpy', 'unidecode'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("language, text, pairs", [
+    ("en-us", "It has 5 m² of land.", ["5=fˈaɪv", "m²=skwˈɛɹ mˈiːɾɚz", "of=ʌv"]),
+    ("en-us", "They met on May 8, 1945 in NYC.", ["8=ˈeɪtθ", "1945=nˈaɪntiːn fˈɔːɹɾi fˈaɪv", "in=ɪn",
+                                                  "NYC=ˈɛn wˈaɪ sˈiː"]),
+    ("de", "Am 3. Oktober kostete es 5 €.", ["3=dɾˈɪtən", "Oktober=ɔktˈoːbɜ", "5=fˈʏnf", "€=ˈɔøroː"]),
+])
+def test_words_of_a_stretch_that_is_read_as_one_share_what_it_became(language, text, pairs):
+    processor = TextProcessor(("normalised_espeak",), language, SymbolTable.load("ipa"), False)
+    cleaned = processor.clean([text])[0]
+    found = [f"{word.text}={cleaned[word.cleaned_start:word.cleaned_end]}"
+             for word in align_words(text, cleaned, processor.clean, processor.joined(text))]
+    assert set(pairs) <= set(found), found

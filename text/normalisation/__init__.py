@@ -28,9 +28,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from text.normalisation.language import SPELLED, Language
+from text.normalisation.language import PHONEMES, SPELLED, Language
 from text.normalisation.unicode import composed
 
+_OWN_MARKS = {ord(mark): " " for mark in (SPELLED, PHONEMES, "\ue001")}  # from a text they would be read as ours
+_PHONEMES = re.compile(f"{PHONEMES}([^{PHONEMES}]*){PHONEMES}")
 CLAIMED = "\ue001"  # stands in the place of what one recogniser has taken, so that no later one reads across it
 
 
@@ -43,6 +45,13 @@ class Reading(NamedTuple):
     spoken: str  # letters that are said by their names stand behind SPELLED
 
 
+class Pronounced(NamedTuple):
+    """A word whose phonemes are known from its neighbours."""
+
+    place: int  # among the words parted by white space
+    phonemes: str
+
+
 def normalise(text: str, language: str) -> str:
     """The text as it is read aloud; never fails, in time proportional to the text.
 
@@ -50,19 +59,25 @@ def normalise(text: str, language: str) -> str:
         text: as written.
         language: espeak-ng's name of it, or its code: "en-us", "de".
     """
-    return spoken_text(text, language).replace(SPELLED, "")
+    return _PHONEMES.sub("", spoken_text(text, language)).replace(SPELLED, "")
 
 
-def normalise_for_espeak(text: str, language: str) -> str:
-    """As `normalise`, with acronyms written so that espeak-ng names their letters."""
+def normalise_for_espeak(text: str, language: str) -> tuple[str, list[Pronounced]]:
+    """As `normalise`, with acronyms written so that espeak-ng names their letters; and words that it may misread."""
     found = language_of(language)
     spoken = spoken_text(text, language)
-    return found.speakable(spoken) if found else spoken
+    parts = _PHONEMES.split(found.speakable(spoken) if found else spoken)
+    known, place = [], 0
+    for said, phonemes in zip(parts[::2], parts[1::2]):
+        words = said.split()
+        place += len(words)
+        known.append(Pronounced(place - 1, phonemes))
+    return "".join(parts[::2]), known
 
 
 def spoken_text(text: str, language: str) -> str:
     """As `normalise`, where SPELLED stands before letters that are said by their names."""
-    text = composed(text, language)
+    text = composed(text, language).translate(_OWN_MARKS)
     found = language_of(language)
     if found is None:
         return re.sub(r"(?<=\d)[\u00a0\u202f\u2009\u2007](?=\d{3}(?!\d))", "", text)  # espeak-ng reads each group
@@ -74,7 +89,7 @@ def readings(text: str, language: str) -> list[Reading]:
     found = language_of(language)
     if found is None:
         return []
-    text = text.replace(SPELLED, " ").replace(CLAIMED, " ")
+    text = text.translate(_OWN_MARKS)
     taken: list[Reading] = []
     free = text
     has_digits = any(map(str.isnumeric, text))

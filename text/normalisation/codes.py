@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.numbers import before
 from text.normalisation.patterns import END, START, Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Electronic, Number, Roman, Serial, Telephone, Value, Words
 
-DOMAINS = ("com org net edu gov mil int info biz io ai app dev co uk us ca de at ch fr es it pt nl be pl ru se no dk fi "
-           "cz sk hu ro gr tr ua eu cn jp kr in br mx ar au nz za ie tv me ly fm").split()
+DOMAINS = ("com org net edu gov mil int info biz io ai app dev co uk us ca de at ch fr es it pt nl be pl ru se no dk "
+           "fi cz sk hu ro gr tr ua eu cn jp kr in br mx ar au nz za ie tv me ly fm").split()
 _LABEL = r"[^\W_](?:[\w-]{0,62}[^\W_])?"
 
 
 def _address_pattern(p: Patterns) -> str:
     tail = r"(?:[/?#][^\s<>\"”’»)\]]{0,2000})?"
     hosts = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
-    url = rf"(?i:https?|ftp)://[^\s<>\"”’»)\]]{{1,2000}}"
+    url = r"(?i:https?|ftp)://[^\s<>\"”’»)\]]{1,2000}"
     mail = rf"[\w.+-]{{1,64}}@{hosts}{tail}"
     known = rf"(?:{_LABEL}\.){{1,8}}(?i:{one_of(DOMAINS)})(?!\w){tail}"
     name = r"[a-z][a-z0-9_-]{1,40}\.[a-z][a-z0-9]{1,3}(?![\w.@])"
@@ -111,7 +110,8 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
     if language.point_ordinals and point and head and (len(numeral) > 1 or numeral in "IVX"):
         return Roman(value, True, language.roman_head(match, head[1]))
     is_name = word in language.name_heads
-    if len(numeral) == 1 and not (is_name and numeral in "IVX" and (follows not in language.i_verbs or _is_titled(match, head))):
+    if len(numeral) == 1 and not (is_name and numeral in "IVX"
+                                  and (follows not in language.i_verbs or _is_titled(match, head))):
         return None
     if is_name:
         return Roman(value, True, language.roman_head(match, head[1]))
@@ -122,11 +122,12 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
 def _is_titled(match: re.Match, head: re.Match) -> bool:
     """King Charles I was: a title stands before the name."""
     place = max(0, match.start() - 24) + head.start()
-    return match.string[max(0, place - 8):place].strip().rpartition(" ")[2] in ("King", "Queen", "Pope", "Emperor", "Tsar")
+    return match.string[max(0, place - 8):place].strip().rpartition(" ")[2] in ("King", "Queen", "Pope", "Emperor",
+                                                                                "Tsar")
 
 
 def _serial(match: re.Match, p: Patterns) -> Value | None:
-    return Serial(match[0])
+    return Serial(match[0]) if "π" not in match[0] else None
 
 
 ELECTRONIC = (
@@ -143,7 +144,8 @@ TELEPHONE = (
 )
 ROMAN = (Recogniser("roman", lambda p: r"(?<![\w.’'-])(?P<numeral>[IVXLCDM]{1,9}|[ivxlc]{1,5})(?![\w-])(?P<point>"
                     + (r"\.)?" if p.language.point_ordinals else "(?!))?"), _roman, has_digits=False),)
-SERIAL = (Recogniser("serial", lambda p: r"(?<![\w.,])(?:(?=[^\W\d_]{1,8}-?\d)[^\W_]{2,20}|(?=\d{1,8}[^\W\d_])[^\W_]{2,20})"
+SERIAL = (Recogniser("serial",
+                     lambda p: r"(?<![\w.,])(?:(?=[^\W\d_]{1,8}-?\d)[^\W_]{2,20}|(?=\d{1,8}[^\W\d_])[^\W_]{2,20})"
                      r"(?!\w)", _serial),)
 
 

@@ -121,8 +121,9 @@ def _time_of(match: re.Match, number: str = "") -> Time:
 
 
 def _time_pattern(p: Patterns) -> str:
-    zone = rf"(?:\s?(?P<zone>{one_of(p.language.zones)}|(?i:{one_of('.'.join(zone) for zone in p.language.zones)}\.?))(?!\w))?" \
-        if p.language.zones else "(?P<zone>)"
+    zones = p.language.zones
+    pointed = one_of(".".join(zone) for zone in zones)
+    zone = rf"(?:\s?(?P<zone>{one_of(zones)}|(?i:{pointed}\.?))(?!\w))?" if zones else "(?P<zone>)"
     return rf"(?<![\w:.,/$€£-])(?<!\d[ ]){_time_piece(p)}{zone}"
 
 
@@ -132,7 +133,7 @@ def _time(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _time_range_pattern(p: Patterns) -> str:
-    bare = rf"(?P<bare>[01]?\d|2[0-4])(?:[:.](?P<bare_m>[0-5]\d))?"
+    bare = r"(?P<bare>[01]?\d|2[0-4])(?:[:.](?P<bare_m>[0-5]\d))?"
     return (rf"(?<![\w:.,/$€£-])(?:(?:{_time_piece(p, '_a')}|{bare})\s?[-–—]\s?{_time_piece(p, '_b')})")
 
 
@@ -150,7 +151,8 @@ def _time_range(match: re.Match, p: Patterns) -> Value | None:
 def _weekdays(match: re.Match, p: Patterns) -> Value | None:
     names = p.language.weekday_abbreviations
     first, last = (re.sub(r"\W", "", match[group] or "").lower() for group in ("first", "last"))
-    if not last and (match[0][0].islower() or (first in p.language.month_words and match.string[match.end():match.end() + 1] != ",")):
+    if not last and (match[0][0].islower()
+                     or (first in p.language.month_words and match.string[match.end():match.end() + 1] != ",")):
         return None
     return Words(f"{names[first]} {p.language.words['to']} {names[last]}" if last else names[first])
 
@@ -168,7 +170,8 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 
 
 DATES = (
-    Recogniser("date", lambda p: rf"(?<![\w.,])(?:(?:mid-|['’])?(?P<digits>\d{{2}})['’]?|(?P<years>1\d{{3}}|20\d\d)['’]?\s?)"
+    Recogniser("date",
+               lambda p: rf"(?<![\w.,])(?:(?:mid-|['’])?(?P<digits>\d{{2}})['’]?|(?P<years>1\d{{3}}|20\d\d)['’]?\s?)"
                rf"{p.language.decade_mark}{END}" if p.language.decade_mark else None, _decade),
     Recogniser("date", _numeric_pattern, _numeric),
     Recogniser("date", _day_month_pattern, _day_month),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from text.normalisation import values
 from text.normalisation.values import Date, Fraction, Measure, Money, Number, Ordinal, Power, Range, Roman, Time, Year
 
+PHONEMES = "\ue002"  # stands in spoken text around phonemes that say the word before them
 SPELLED = "\ue000"  # stands in spoken text before letters that are said by their names
 
 
@@ -50,6 +51,7 @@ class Language:
     spelled: ClassVar[frozenset[str]] = frozenset()  # acronyms said by their letters
     spoken: ClassVar[frozenset[str]] = frozenset()  # acronyms said as words
     capital_words: ClassVar[frozenset[str]] = frozenset()  # words that people write in capitals to be loud
+    phonemes_of: ClassVar[str] = ""  # espeak-ng's name of the variant that its phonemes belong to
     letter_names: ClassVar[dict[str, str]] = {}  # for espeak-ng, where it misreads the letter alone
     day_mark: ClassVar[str] = ""  # pattern behind the day of a date: (?:st|nd|rd|th)?
     date_of: ClassVar[str] = ""  # pattern between day and month: de
@@ -168,7 +170,7 @@ class Language:
 
     def date_year(self, digits: str) -> str:
         """The year of a date, of two digits or four."""
-        return self.year(digits) if len(digits) != 2 or digits[0] != "0" else self.digits(digits)
+        return self.digits(digits) if len(digits) == 2 and digits[0] == "0" else self.year(digits)
 
     def say_time(self, value: Time) -> str:
         """Hours, then minutes, with CLDR's names of both."""
@@ -355,6 +357,8 @@ class Language:
 
     def speakable(self, spoken: str) -> str:
         """Spoken text with its marked letters written so that espeak-ng names each."""
+        if self.variant != self.phonemes_of:
+            spoken = re.sub(f"{PHONEMES}[^{PHONEMES}]*{PHONEMES}", "", spoken)
         return re.sub(rf"{SPELLED}(\w+)", lambda match: " ".join(
             self.letter_names.get(letter.lower(), letter.lower()) for letter in match[1]), spoken)
 

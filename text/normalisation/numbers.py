@@ -1,4 +1,4 @@
-"""Recognisers of numbers and amounts: cardinal, ordinal, decimal, fraction, range, score, money, measure, power, math."""
+"""Recognisers of numbers and amounts: cardinal, ordinal, decimal, fraction, range, score, money, measure, power."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _cents(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _measure_pattern(p: Patterns) -> str:
-    fraction = rf"(?:(?P<mixed>\d{{1,6}})\s)?(?P<above>\d{{1,6}})/(?P<below>\d{{1,6}})"
+    fraction = r"(?:(?P<mixed>\d{1,6})\s)?(?P<above>\d{1,6})/(?P<below>\d{1,6})"
     vulgar = rf"(?P<vulgar>\d{{0,6}}\s?[{VULGAR}])"
     numbers = rf"(?:{fraction}|{vulgar}|(?:(?P<first>{p.number}){DASH})?(?P<number>{p.number})(?P<scale>{p.scale})?)"
     space = rf"(?P<space>[\s{SPACES}-]?)"
@@ -127,7 +127,7 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
     above, below = match["above"], re.sub(r"\D", "", match["below"])[:15]
-    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and match[0].strip().isascii() and " " not in match[0]:
+    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and " " not in match[0]:
         return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
     return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
 
@@ -225,7 +225,8 @@ NUMBERS = (
     Recogniser("range", _range_pattern, _range),
     Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}}){END}"
                rf"(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
+    Recogniser("ordinal",
+               lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
     Recogniser("cardinal", _cardinal_pattern, _cardinal),
 )

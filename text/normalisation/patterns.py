@@ -38,9 +38,9 @@ class Patterns:
         self.foreign = "," if language.decimal_mark == "." else "."
         self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?![\d.,])|{self.number})"
         short = language.scale_abbreviations
-        words = [*language.scales, *short]
-        self.scale = rf"(?:[\s\u00a0](?i:{one_of(words)})\b(?:(?:(?<={')|(?<='.join(map(re.escape, short))}))\.)?)" if short else (
-            rf"(?:[\s\u00a0](?i:{one_of(words)})\b)" if words else "(?!)")
+        words = one_of([*language.scales, *short])
+        point = rf"(?:(?:{'|'.join(rf'(?<={re.escape(word)})' for word in short)})\.)?" if short else ""
+        self.scale = rf"(?:[\s\u00a0](?i:{words})\b{point})"
 
     @cached_property
     def month(self) -> str:

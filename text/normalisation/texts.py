@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 
-from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Letters, Value, Words
+from text.normalisation.values import Value, Words
 
-_TAGS = ("a abbr b big blockquote body br center cite code dd del div dl dt em font footer h1 h2 h3 h4 h5 h6 head header "
-         "hr html i img ins kbd li link mark meta nav ol p pre q s samp script section small span strike strong style "
-         "sub sup table tbody td th thead title tr tt u ul var").split()
+_TAGS = ("a abbr b big blockquote body br center cite code dd del div dl dt em font footer h1 h2 h3 h4 h5 h6 head "
+         "header hr html i img ins kbd li link mark meta nav ol p pre q s samp script section small span strike "
+         "strong style sub sup table tbody td th thead title tr tt u ul var").split()
 
 
 def _tag(match: re.Match, p: Patterns) -> Value | None:
@@ -70,16 +68,20 @@ def _operator(match: re.Match, p: Patterns) -> Value | None:
 
 MARKUP = (
     Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False),
-    Recogniser("sign", lambda p: r"</?[a-z][\w-]{0,30}(?:\s[^<>]{0,100})?/?>", lambda match, p: Words(match[0]), has_digits=False),
+    Recogniser("sign", lambda p: r"</?[a-z][\w-]{0,30}(?:\s[^<>]{0,100})?/?>", lambda match, p: Words(match[0]),
+               has_digits=False),
     Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False),
-    Recogniser("sign", lambda p: r"\[(?=[^\[\]]{1,200}\]\((?:https?:|/|#|mailto:))|\]\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)",
+    Recogniser("sign",
+               lambda p: r"\[(?=[^\[\]]{1,200}\]\((?:https?:|/|#|mailto:))|\]\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)",
                _tag, has_digits=False),
     Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False),
-    Recogniser("sign", lambda p: r"(?<![\w*_])(?:\*{1,3}|_{1,3}|`{1,3})(?=[^\W_])|(?<=[\w.,!?])(?:\*{1,3}|_{1,3}|`{1,3})"
+    Recogniser("sign",
+               lambda p: r"(?<![\w*_])(?:\*{1,3}|_{1,3}|`{1,3})(?=[^\W_])|(?<=[\w.,!?])(?:\*{1,3}|_{1,3}|`{1,3})"
                r"(?![\w*_])", lambda match, p: Words(""), has_digits=False),
 )
 OPERATORS = (
-    Recogniser("sign", lambda p: rf"(?<=[\w)²³])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])(?=\s?\w{{1,9}}"
+    Recogniser("sign",
+               lambda p: rf"(?<=[\w)²³])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])(?=\s?\w{{1,9}}"
                rf"\s?=))\s?(?=[\w(√π−-])" if p.language.operators else None,
                lambda match, p: Words(p.language.operators[match["sign"] or match["tight"]]) if _is_operation(match)
                else None, has_digits=False),
@@ -88,12 +90,14 @@ ABBREVIATIONS = (Recogniser("abbreviation", _abbreviation_pattern, _abbreviation
 ACRONYMS = (
     Recogniser("acronym", lambda p: r"(?<![\w.])(?P<letters>[^\W\d_]\.(?:[^\W\d_]\.){1,7}|(?:[A-ZÄÖÜ]\.\s){1,4}"
                r"(?=[A-ZÄÖÜ][^\W\d_])|[A-ZÄÖÜ]\.[A-ZÄÖÜ](?![\w]))", _initials, has_digits=False),
-    Recogniser("acronym", lambda p: r"(?<![\w.])(?P<word>[^\W\d_a-z]{2,6}|[^\W\d_A-Z]{2,3})(?P<plural>s|['’]s)?(?![\w])",
+    Recogniser("acronym",
+               lambda p: r"(?<![\w.])(?P<word>[^\W\d_a-z]{2,6}|[^\W\d_A-Z]{2,3})(?P<plural>s|['’]s)?(?![\w])",
                _acronym, has_digits=False),
 )
 SIGNS = (
     Recogniser("sign", _sign_pattern, _sign, has_digits=False),
-    Recogniser("emoji", lambda p: "[☀-➿⬀-⯿\U0001f300-\U0001faff][\ufe0e\ufe0f\u200d\U0001f3fb-\U0001f3ff]{0,3}", _emoji,
+    Recogniser("emoji",
+               lambda p: "[☀-➿⬀-⯿\U0001f300-\U0001faff][\ufe0e\ufe0f\u200d\U0001f3fb-\U0001f3ff]{0,3}", _emoji,
                has_digits=False),
 )
 

@@ -66,7 +66,42 @@ def _is_compatible(character: str) -> bool:
         character) and "<sub>" not in unicodedata.decomposition(character)
 
 
+# Scripts that espeak-ng's languages have rules for beside Latin, which all read; languages not listed have no other.
+_CYRILLIC = "ba be bg cv kk ky mk nog os ru sr tt ug uk uz bs"
+SCRIPTS = {
+    **dict.fromkeys(_CYRILLIC.split(), {"CYRILLIC"}), **dict.fromkeys("ar fa ur sd ug ku".split(), {"ARABIC"}),
+    **dict.fromkeys("hi mr ne kok bpy".split(), {"DEVANAGARI"}), **dict.fromkeys(["am", "ti"], {"ETHIOPIC"}),
+    **dict.fromkeys(["cmn", "yue", "hak", "nan", "zh"], {"CJK", "BOPOMOFO"}), "ja": {"HIRAGANA", "KATAKANA"},
+    **dict.fromkeys(["el", "grc"], {"GREEK"}), **dict.fromkeys(["he", "yi"], {"HEBREW"}),
+    **dict.fromkeys(["bn", "as", "bpy"], {"BENGALI"}), "hy": {"ARMENIAN"}, "hyw": {"ARMENIAN"}, "ka": {"GEORGIAN"},
+    "ko": {"HANGUL"}, "ta": {"TAMIL"}, "te": {"TELUGU"}, "kn": {"KANNADA"}, "ml": {"MALAYALAM"}, "gu": {"GUJARATI"},
+    "pa": {"GURMUKHI"}, "or": {"ORIYA"}, "si": {"SINHALA"}, "th": {"THAI"}, "my": {"MYANMAR"}, "chr": {"CHEROKEE"},
+    "shn": {"MYANMAR"}, "lo": {"LAO"}, "km": {"KHMER"}, "bo": {"TIBETAN"}, "dv": {"THAANA"}}
+_OF_NO_SCRIPT = frozenset({"MODIFIER", "MASCULINE", "FEMININE", "MICRO", "SUPERSCRIPT", "SUBSCRIPT", "DOUBLE", "PLANCK",
+                           "SCRIPT", "KELVIN", "ANGSTROM", "OHM", "COMBINING", "IDEOGRAPHIC", "EULER", "UNKNOWN"})
+
+
 def scripts_of(text: str) -> set[str]:
     """The scripts of a text's letters, as Unicode names them: LATIN, CYRILLIC, CJK."""
-    return {unicodedata.name(letter, "UNKNOWN").partition(" ")[0].partition("-")[0] for letter in set(text)
-            if letter.isalpha()}
+    return set(map(_script, filter(str.isalpha, set(text))))
+
+
+def unreadable_letters(text: str, language: str) -> dict[str, str]:
+    """Scripts that espeak-ng's language has no rules for, so that it names their letters -> those letters of a text.
+
+    A single Greek letter, as of a formula, is read everywhere.
+    """
+    if text.isascii():
+        return {}
+    known = {"LATIN", *SCRIPTS.get(language.lower().split("-")[0], ())}
+    found: dict[str, str] = {}
+    for letter in dict.fromkeys(composed(text, language)):
+        if letter.isalpha() and (script := _script(letter)) not in known | _OF_NO_SCRIPT:
+            found[script] = found.get(script, "") + letter
+    if "GREEK" in found and not re.search("[\u0370-\u03ff\u1f00-\u1fff]{2}", text):
+        del found["GREEK"]
+    return found
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "UNKNOWN").partition(" ")[0].partition("-")[0]

@@ -64,22 +64,26 @@ class German(Language):
         "Mbit/s": "digital-megabit/duration-second", "\"": "length-inch", "mph": "speed-mile-per-hour",
         "kn": "speed-knot", "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
     unit_words = {
-        "electric-millivolt": ("Millivolt",) * 2, "electric-kilovolt": ("Kilovolt",) * 2, "sound-decibel": ("Dezibel",) * 2,
+        "electric-millivolt": ("Millivolt",) * 2, "electric-kilovolt": ("Kilovolt",) * 2,
+        "sound-decibel": ("Dezibel",) * 2,
         "area-square-millimeter": ("Quadratmillimeter",) * 2, "volume-cubic-millimeter": ("Kubikmillimeter",) * 2,
         "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2}
     words = {
         "point": "Komma", "minus": "minus", "plus": "plus", "and": "und", "over": "durch", "to": "bis", "per": "pro",
-        "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version", "version point": "Punkt", "hashtag": "Hashtag",
+        "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version",
+        "version point": "Punkt", "hashtag": "Hashtag",
         "%": "Prozent", "‰": "Promille", "&": "und", "+": "plus", "=": "gleich", "@": "at", "#": "Raute", "°": "Grad",
         "$": "Dollar", "£": "Pfund", "€": "Euro", "¥": "Yen", "*": "Stern", "~": "ungefähr", "≈": "ungefähr",
         "≤": "kleiner oder gleich", "≥": "größer oder gleich", "≠": "ungleich", "<": "kleiner als", ">": "größer als",
         "√": "Wurzel aus", "π": "Pi", "×": "mal", "÷": "geteilt durch", "±": "plus minus", "∞": "unendlich",
-        "→": "", "§": "Paragraf", "§§": "Paragrafen", "©": "Copyright", "®": "", "™": "", "№": "Nummer", "†": "gestorben",
+        "→": "", "§": "Paragraf", "§§": "Paragrafen", "©": "Copyright", "®": "", "™": "", "№": "Nummer",
+        "†": "gestorben",
         "•": "", "^": "", "|": "", "−": "minus", "¢": "Cent", ".": "Punkt", "/": "Schrägstrich", "-": "Bindestrich",
         "_": "Unterstrich", ":": "Doppelpunkt", "?": "Fragezeichen", ",": "Komma", ";": "Semikolon",
         "!": "Ausrufezeichen", "\\": "Backslash", "'": "Apostroph", "\"": "Anführungszeichen", "(": "Klammer auf",
         ")": "Klammer zu", "[": "eckige Klammer auf", "]": "eckige Klammer zu"}
-    operators = {"-": "minus", "−": "minus", "*": "mal", "×": "mal", "x": "mal", "/": "geteilt durch", "÷": "geteilt durch",
+    operators = {"-": "minus", "−": "minus", "*": "mal", "×": "mal", "x": "mal", "/": "geteilt durch",
+                 "÷": "geteilt durch",
                  ":": "geteilt durch", "=": "gleich", "<": "kleiner als", ">": "größer als"}
     longest_number = 18
     fixed = {"24/7": "vierundzwanzig sieben", "50/50": "fünfzig fünfzig"}
@@ -87,7 +91,8 @@ class German(Language):
     abbreviations, number_nouns, name_heads = ABBREVIATIONS, NUMBER_NOUNS, NAME_HEADS
     ordinal_nouns = frozenset({"jahrhundert", "jahrhunderts", "jahrhunderte", "dynastie", "weltkrieg", "weltkriegs"})
     spelled, spoken, capital_words = SPELLED_WORDS, SPOKEN_WORDS, CAPITAL_WORDS
-    not_roman = frozenset({"CD", "DC", "MC", "CC", "CV", "MD", "LCD", "XL", "XXL", "MIX", "CDI", "MI", "DI", "LI", "XXX"})
+    not_roman = frozenset({"CD", "DC", "MC", "CC", "CV", "MD", "LCD", "XL", "XXL", "MIX", "CDI", "MI", "DI", "LI",
+                           "XXX"})
 
     # Numbers
 
@@ -145,17 +150,19 @@ class German(Language):
             return self.cardinal(value.number)
         article, _, _ = value.before.partition("|")
         if value.before.endswith("|"):
-            return f"{article} {self.ordinal(value.number, '' if article in ('der', 'die') else 'dem').removesuffix('r').capitalize()}"
+            said = self.ordinal(value.number, "" if article in ("der", "die") else "dem")
+            return f"{article} {said.removesuffix('r').capitalize()}"
         return self.ordinal(value.number, value.before)
 
     def roman_head(self, match: re.Match, head: str) -> str:
         """The article behind a name, by its ending and the preposition before it."""
         start = match.string[max(0, match.start() - 60):match.start()].rstrip().removesuffix(head)
         words = start.lower().split()[-2:]
-        if head.endswith("s") and head.lower().removesuffix("s") in self.name_heads and head.lower() not in self.name_heads:
+        if head.lower().removesuffix("s") in self.name_heads and head.lower() not in self.name_heads:
             return "des|"
         feminine = head.lower() in ("elisabeth", "katharina", "maria", "margarethe")
-        dative = any(word in ("von", "mit", "unter", "bei", "nach", "zu", "seit", "vom", "zum", "dem") for word in words)
+        dative = any(word in ("von", "mit", "unter", "bei", "nach", "zu", "seit", "vom", "zum",
+                              "dem") for word in words)
         return "die|" if feminine and not dative else "der|" if not dative or feminine else "dem|"
 
     # Dates and times
@@ -233,7 +240,8 @@ def _ending(before: str) -> str:
     if last in ("die", "das", "diese", "dieses", "dieser", "jede", "jedes", "jeder", "welche", "eine", "keine", "meine",
                 "seine", "ihre", "unsere", "deine"):
         return "e"
-    if last in ("am", "im", "vom", "zum", "beim", "zur", "dem", "den", "des", "ins", "bis", "um", "gegen") or re.fullmatch(
+    if last in ("am", "im", "vom", "zum", "beim", "zur", "dem", "den", "des", "ins", "bis", "um",
+                "gegen") or re.fullmatch(
             r"(?:k?ein|mein|dein|sein|ihr|unser|dies|jed|welch|jen)(?:e[nmrs])", last):
         return "en"
     return "em" if last in ("ab", "seit", "nach", "vor", "von", "mit", "bei", "aus", "zu") else "er"
@@ -259,8 +267,9 @@ def _street(match: re.Match, p: Patterns) -> Value | None:
     return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
 
 
-_ARTICLES = frozenset("der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes "
-                      "jeden jedem dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem".split())
+_ARTICLES = frozenset((
+    "der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes jeden jedem "
+    "dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem").split())
 
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
@@ -281,7 +290,9 @@ def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recognise
 _OWN = (
     _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
     _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
-    _plain("cardinal", r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})\b)(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
+    _plain("cardinal",
+           r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})\b)"
+           "(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
     _plain("address", r"\b[A-ZÄÖÜ][a-zäöüß-]{2,30}str\.|\bStr\.", _street, has_digits=False),
     _plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)(?!\s?(?:Uhr|Mio|Mrd)\b)",
            lambda match, p: None if re.match(rf"\s?{p.month}", match.string[match.end():match.end() + 12])

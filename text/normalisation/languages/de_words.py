@@ -6,7 +6,8 @@ _SPACED = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "u. a.": "unter anderem", "i. d. R.": "in der Regel",
     "u. U.": "unter Umständen", "o. ä.": "oder ähnliche", "o. Ä.": "oder Ähnliches", "u. ä.": "und ähnliche",
     "u. Ä.": "und Ähnliches", "s. o.": "siehe oben", "s. u.": "siehe unten", "z. T.": "zum Teil", "z. Zt.": "zurzeit",
-    "z. Z.": "zurzeit", "z. Hd.": "zu Händen", "i. A.": "im Auftrag", "i. V.": "in Vertretung", "m. E.": "meines Erachtens",
+    "z. Z.": "zurzeit", "z. Hd.": "zu Händen", "i. A.": "im Auftrag", "i. V.": "in Vertretung",
+    "m. E.": "meines Erachtens",
     "n. Chr.": "nach Christus", "v. Chr.": "vor Christus", "u. v. m.": "und vieles mehr", "a. D.": "außer Dienst",
     "v. a.": "vor allem", "d. J.": "dieses Jahres", "e. V.": "\ue000EV", "o. g.": "oben genannte", "i. e.": "das heißt",
     "u. s. w.": "und so weiter", "m. a. W.": "mit anderen Worten", "a. M.": "am Main", "b. w.": "bitte wenden"}
@@ -36,23 +37,26 @@ BEFORE_NUMBERS = frozenset("Art. Abs. S. Bd. Kap. Tab. Ziff. Nr. Nrn. Abb. Jg.".
 BEFORE_NAMES = frozenset("Fr. St. Hr. Hl. Ms. Mr. Mrs.".split())
 NUMBER_NOUNS = frozenset((
     "kapitel band teil akt szene buch abschnitt artikel klasse stufe phase typ tafel abbildung tabelle anhang gruppe "
-    "weltkrieg bezirk division liga satz paragraf paragraph rocky apollo etappe hartz staffel lektion"
-).split())
+    "weltkrieg bezirk division liga satz paragraf paragraph rocky apollo etappe hartz staffel lektion").split())
 NAME_HEADS = frozenset((
     "könig königin kaiser kaiserin papst zar herzog fürst ludwig friedrich wilhelm heinrich karl otto konrad johannes "
     "paul pius benedikt franz joseph elisabeth katharina maria peter alexander nikolaus georg gustav adolf philipp "
     "albert albrecht ernst leopold ferdinand maximilian rudolf ramses napoleon edward eduard richard jakob charles "
-    "gregor leo innozenz clemens klemens urban julius christian harald olaf erik margarethe juan carlos felipe").split())
+    "gregor leo innozenz clemens klemens urban julius christian harald olaf erik margarethe juan "
+    "carlos felipe").split())
 SPELLED_WORDS = frozenset((
-    "EU USA ICE EDV ARD AG UN UK FBI CIA AI KI IC IT ID IQ EC EG EZB ADAC AOK BASF BMW BND BRD BUND DDR DFB DGB DIN DNA "
-    "DSL EKD GAU GEZ IBM IG IHK IOC ISBN KFZ KG LKW MDR NDR OB OECD OP ORF PKW SPD CDU CSU FDP AFD SS SA SWR TU UKW UFO "
-    "URL USB VW WDR WM EM WG ZDF HIV AKW BIP BSE CEO EDV EKG EEG ETF GPS HTML OHG PDF PS RAF SMS SOS TV WC ABC AfD GmbH "
-    "MEZ MESZ EUR USD ÖBB ÖVP SPÖ FPÖ SBB SRF KZ NS AGB AMD API ATM BH BGB BVB FCB HSV VfB VfL TSV").split())
-SPOKEN_WORDS = frozenset("NATO UNO UNESCO UNICEF PIN AIDS LASER RADAR FIFA UEFA OPEC ALDI IKEA KITA COVID BAFTA NASA ESA "
-                         "TÜV DAX SARS TAN DEKRA HARIBO ADIDAS SIM RAM INTERPOL CERN".split())
+    "EU USA ICE EDV ARD AG UN UK FBI CIA AI KI IC IT ID IQ EC EG EZB ADAC AOK BASF BMW BND BRD BUND DDR DFB DGB DIN "
+    "DNA DSL EKD GAU GEZ IBM IG IHK IOC ISBN KFZ KG LKW MDR NDR OB OECD OP ORF PKW SPD CDU CSU FDP AFD SS SA SWR TU "
+    "UKW UFO URL USB VW WDR WM EM WG ZDF HIV AKW BIP BSE CEO EDV EKG EEG ETF GPS HTML OHG PDF PS RAF SMS SOS TV WC "
+    "ABC AfD GmbH MEZ MESZ EUR USD ÖBB ÖVP SPÖ FPÖ SBB SRF KZ NS AGB AMD API ATM BH BGB BVB FCB HSV "
+    "VfB VfL TSV").split())
+SPOKEN_WORDS = frozenset((
+    "NATO UNO UNESCO UNICEF PIN AIDS LASER RADAR FIFA UEFA OPEC ALDI IKEA KITA COVID BAFTA NASA ESA TÜV DAX SARS TAN "
+    "DEKRA HARIBO ADIDAS SIM RAM INTERPOL CERN").split())
 CAPITAL_WORDS = frozenset((
-    "DER DIE DAS DEM DEN DES EIN ICH DU ER SIE ES WIR IHR UND ODER ABER IST WAR HAT NICHT KEIN NEIN JA SO DA WO WAS WER "
-    "WIE AN AM AUF AUS BEI IM IN MIT NACH VON VOR ZU ZUM ZUR OB UM BIS FÜR NUR NIE NUN ALLE ALLES MEHR SEHR GUT NEU ALT "
-    "HALT STOPP ACH OH AH HA HEY HALLO MAN MIR DIR UNS EUCH IHN IHM HIER JETZT A O I AB WEG TUN").split())
-DATIVE = frozenset("in an auf mit von zu bei nach aus seit vor unter über zwischen hinter neben ab während wegen trotz "
-                   "innerhalb außerhalb statt gegenüber".split())
+    "DER DIE DAS DEM DEN DES EIN ICH DU ER SIE ES WIR IHR UND ODER ABER IST WAR HAT NICHT KEIN NEIN JA SO DA WO WAS "
+    "WER WIE AN AM AUF AUS BEI IM IN MIT NACH VON VOR ZU ZUM ZUR OB UM BIS FÜR NUR NIE NUN ALLE ALLES MEHR SEHR GUT "
+    "NEU ALT HALT STOPP ACH OH AH HA HEY HALLO MAN MIR DIR UNS EUCH IHN IHM HIER JETZT A O I AB WEG TUN").split())
+DATIVE = frozenset((
+    "in an auf mit von zu bei nach aus seit vor unter über zwischen hinter neben ab während wegen trotz innerhalb "
+    "außerhalb statt gegenüber").split())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.language import Language, _num2words
+from text.normalisation.language import PHONEMES, Language, _num2words
+from text.normalisation.languages.en_heteronyms import OTHERS, PAIRS, pronunciation
 from text.normalisation.languages.en_words import (
     ABBREVIATIONS,
     CAPITAL_WORDS,
@@ -16,6 +17,7 @@ from text.normalisation.languages.en_words import (
     STATES,
     STREETS,
 )
+from text.normalisation.patterns import one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Date,
@@ -23,7 +25,6 @@ from text.normalisation.values import (
     Measure,
     Number,
     Power,
-    Range,
     Roman,
     Serial,
     Telephone,
@@ -62,7 +63,8 @@ class English(Language):
         "USD": ("dollar", "dollars", "cent", "cents"), "GBP": ("pound", "pounds", "penny", "pence"),
         "EUR": ("euro", "euros", "cent", "cents"), "JPY": ("yen", "yen", "sen", "sen"),
         "CAD": ("Canadian dollar", "Canadian dollars", "cent", "cents"), "KRW": ("won", "won", "jeon", "jeon"),
-        "AUD": ("Australian dollar", "Australian dollars", "cent", "cents"), "RUB": ("ruble", "rubles", "kopek", "kopeks"),
+        "AUD": ("Australian dollar", "Australian dollars", "cent", "cents"),
+        "RUB": ("ruble", "rubles", "kopek", "kopeks"),
         "INR": ("rupee", "rupees", "paisa", "paise"), "ILS": ("shekel", "shekels", "agora", "agorot"),
         "US$": ("\ue000US dollar", "\ue000US dollars", "cent", "cents"), "CNY": ("yuan", "yuan", "fen", "fen"),
         "PHP": ("peso", "pesos", "centavo", "centavos"), "BRL": ("real", "reais", "centavo", "centavos"),
@@ -90,7 +92,8 @@ class English(Language):
         "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kB/s": "digital-kilobyte/duration-second",
         "fps": "frames"}
     unit_words = {
-        "frames": ("frame per second", "frames per second"), "electric-millivolt": ("millivolt", "millivolts"), "electric-kilovolt": ("kilovolt", "kilovolts"),
+        "frames": ("frame per second", "frames per second"), "electric-millivolt": ("millivolt", "millivolts"),
+        "electric-kilovolt": ("kilovolt", "kilovolts"),
         "area-square-millimeter": ("square millimeter", "square millimeters"),
         "volume-cubic-millimeter": ("cubic millimeter", "cubic millimeters"), "sound-decibel": ("decibel", "decibels"),
         "temperature-celsius": ("degree Celsius", "degrees Celsius"), "angle-degree": ("degree", "degrees"),
@@ -99,22 +102,26 @@ class English(Language):
         "energy-kilowatt-hour": ("kilowatt hour", "kilowatt hours"), "duration-second": ("second", "seconds"),
         "duration-minute": ("minute", "minutes"), "duration-hour": ("hour", "hours"), "mass-pound": ("pound", "pounds"),
         "length-kilometer": ("kilometer", "kilometers"), "length-foot": ("foot", "feet"),
-        "length-inch": ("inch", "inches"), "length-meter": ("meter", "meters"), "mass-kilogram": ("kilogram", "kilograms")}
+        "length-inch": ("inch", "inches"), "length-meter": ("meter", "meters"),
+        "mass-kilogram": ("kilogram", "kilograms")}
     tight_units = "mglLhWV%‰°\"”″"
     words = {
         "point": "point", "minus": "minus", "plus": "plus", "and": "and", "over": "over", "to": "to", "per": "per",
-        "power": "to the", "score": None, "money and": "and", "port": "port", "version": "version", "version point": "point",
+        "power": "to the", "score": None, "money and": "and", "port": "port", "version": "version",
+        "version point": "point",
         "hashtag": "hashtag", "%": "percent", "‰": "per mille", "&": "and", "+": "plus", "=": "equals", "@": "at",
         "#": "hash", "°": "degrees", "$": "dollar", "£": "pound", "€": "euro", "¥": "yen", "₩": "won", "₹": "rupee",
         "*": "asterisk", "~": "about", "≈": "approximately", "≤": "less than or equal to",
-        "≥": "greater than or equal to", "≠": "not equal to", "<": "less than", ">": "greater than", "√": "square root of",
+        "≥": "greater than or equal to", "≠": "not equal to", "<": "less than", ">": "greater than",
+        "√": "square root of",
         "π": "pi", "×": "times", "÷": "divided by", "±": "plus or minus", "∞": "infinity", "→": "to", "§": "section",
         "§§": "sections", "©": "copyright", "®": "", "™": "", "№": "number", "†": "", "‡": "", "•": "", "^": "",
         "|": "", "−": "minus", "¢": "cents", "¼": "one quarter", "½": "one half", "∑": "sum of", "∂": "partial",
         ".": "dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", ",": "comma",
         ";": "semicolon", "!": "exclamation mark", "\\": "backslash", "'": "apostrophe", "\"": "quote",
         "(": "open bracket", ")": "close bracket", "[": "open bracket", "]": "close bracket"}
-    operators = {"-": "minus", "−": "minus", "*": "times", "×": "times", "x": "times", "/": "divided by", "÷": "divided by",
+    operators = {"-": "minus", "−": "minus", "*": "times", "×": "times", "x": "times", "/": "divided by",
+                 "÷": "divided by",
                  "=": "equals", "<": "is less than", ">": "is greater than"}
     fixed = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "7/11": "seven eleven",
              "20/20": "twenty twenty"}
@@ -125,7 +132,8 @@ class English(Language):
     spelled, spoken, capital_words = SPELLED_WORDS, SPOKEN_WORDS, CAPITAL_WORDS
     not_roman = frozenset({"CD", "DC", "MC", "CC", "CV", "DI", "MI", "MD", "LCD", "XL", "XXL", "MIX", "DIM", "LIVID",
                            "CIVIL", "MILD", "DIV", "MM", "CM", "DL", "ML", "XXX", "LI", "LC"})
-    i_verbs = frozenset("think am know want love hope met saw can will need guess have had did do was wish would".split())
+    i_verbs = frozenset("think am know want love hope met saw can will need guess have had did was would".split())
+    phonemes_of = "en-us"
     letter_names = {"a": "eigh"}
 
     # Numbers
@@ -146,7 +154,7 @@ class English(Language):
         """1999 -> nineteen ninety nine, 1905 -> nineteen oh five, 2005 -> two thousand five."""
         century, rest = divmod(int(digits), 100)
         if len(digits) == 2:
-            return self.digits(digits) if century == 0 and digits[0] == "0" else self.cardinal(rest)
+            return f"oh {self.cardinal(rest)}" if digits[0] == "0" else self.cardinal(rest)
         if len(digits) == 3:
             return f"{self.cardinal(century)} {self._pair(rest)}"
         if century < 10 or 2000 <= int(digits) < 2010:
@@ -186,10 +194,6 @@ class English(Language):
         number = int(exponent.whole)
         return f"{base} to the {'minus ' + self.cardinal(number) if exponent.negative else self.ordinal(number)}"
 
-    def say_range(self, value: Range) -> str:
-        """1960-80 is nineteen sixty to eighty."""
-        return super().say_range(value)
-
     def say_roman(self, value: Roman) -> str:
         """Henry the eighth, chapter four, the nineteenth century."""
         if not value.is_ordinal:
@@ -203,7 +207,7 @@ class English(Language):
 
     def say_date(self, value: Date) -> str:
         """December twenty fifth, or the twenty fifth of December where the day is written first."""
-        year = self.date_year(value.year) if value.year else ""
+        year = self.year(value.year) if value.year else ""
         month = self.month_names.get(value.month, "")
         if not value.day:
             return f"{month} {year}".strip()
@@ -211,12 +215,9 @@ class English(Language):
         if value.day_first and month:
             said = f"{'' if value.before.endswith('the') else 'the '}{day} of {month}"
         else:
-            said = f"{month} {day}" if month else f"the {day}" if value.day_first and not value.before.endswith("the") else day
+            article = "the " if value.day_first and not value.before.endswith("the") else ""
+            said = f"{month} {day}" if month else f"{article}{day}"
         return f"{said}, {year}" if year else said
-
-    def date_year(self, digits: str) -> str:
-        """Of two digits: zero five, ninety eight."""
-        return self.year(digits)
 
     def say_time(self, value: Time) -> str:
         """Three thirty PM, fifteen hundred, twenty one hours and five seconds."""
@@ -224,7 +225,7 @@ class English(Language):
         end = "".join(f" {self.letters(word)}" for word in (value.half, value.zone) if word)
         if second is not None:
             if 0 < hour <= 12 and minute >= 10:
-                return f"{self.cardinal(hour)} {self.cardinal(minute)} and {_counted(self, second, 'second')}{end}"
+                return f"{self.cardinal(hour)} {self.cardinal(minute)}{end} and {_counted(self, second, 'second')}"
             parts = [_counted(self, count, unit) for count, unit in ((hour, "hour"), (minute, "minute"))]
             return f"{' '.join(parts)} and {_counted(self, second, 'second')}{end}"
         if not minute:
@@ -330,7 +331,8 @@ class English(Language):
             return self.letters(word) + (match["plural"] or "")
         if not word.isupper():
             return None
-        return super().acronym(match) if re.search("[a-z\ue001]", text[max(0, match.start() - 60):match.end() + 60]) or \
+        return super().acronym(match) if re.search("[a-z\ue001]",
+                                                   text[max(0, match.start() - 60):match.end() + 60]) or \
             len(text) <= 6 else self._loud(match)
 
     def _loud(self, match: re.Match) -> str | None:
@@ -338,7 +340,8 @@ class English(Language):
         return self.letters(word) + (match["plural"] or "") if word in self.spelled else word.lower()
 
     def _ambiguous(self, word: str, match: re.Match) -> str | None:
-        around = match.string[max(0, match.start() - 12):match.start()] + " " + match.string[match.end():match.end() + 12]
+        around = match.string[max(0,
+                                  match.start() - 12):match.start()] + " " + match.string[match.end():match.end() + 12]
         if word in ("OK",):
             return "okay"
         loud = re.search(r"\b[A-Z]{2,}\b", around) and not re.search(r"\b[a-z]{2,}\b", around)
@@ -407,6 +410,15 @@ def _emergency(match: re.Match, p) -> Value | None:
     return Words(p.language.digits(match["digits"]))
 
 
+def _heteronym(match: re.Match, p) -> Value | None:
+    """The word stays, with its phonemes marked behind it."""
+    text, word = match.string, match["word"]
+    before = re.findall(r"[\w'’]+|[.;:!?]", text[max(0, match.start() - 30):match.start()].lower())[-2:]
+    behind = re.findall(r"[\w'’]+|[.;:!?]", text[match.end():match.end() + 60].lower())
+    phonemes = pronunciation(word.lower(), before, behind)
+    return Words(f"{word}{PHONEMES}{phonemes}{PHONEMES}") if phonemes else None
+
+
 def _slashes(match: re.Match, p) -> Value | None:
     words = match[0].split("/")
     return Words((" " if match[0].lower() == "and/or" else " slash ").join(words))
@@ -419,14 +431,21 @@ def _signs_of(name: str, pattern: str, value, has_digits: bool = True) -> Recogn
 _STREET_NAMES = "|".join(sorted(STREETS, key=len, reverse=True))
 _OWN = (
     _signs_of("address", rf"(?<![\w.,$€£])(?P<number>\d{{1,5}})(?P<name>(?:\s[A-Z][\w'’.-]{{0,20}}){{1,3}}?)\s"
-              rf"(?P<street>(?i:{_STREET_NAMES})\b\.?)(?!\s?\w*['’])", lambda match, p: None if match["street"].isupper()
+              rf"(?P<street>(?i:{_STREET_NAMES})\b\.?)(?!\s?\w*['’])", lambda match,
+              p: None if match["street"].isupper()
               else _street(match, p)),
     _signs_of("address", rf"(?<=,\s)(?P<state>{'|'.join(STATES)})(?:(?P<comma>,?)\s(?P<zip>\d{{5}}(?:-\d{{4}})?)(?!\d)|"
               rf"(?=[.,;!?]|$)(?P<none>))", _state, has_digits=False),
-    _signs_of("measure", r"(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})(?:\s?(?:[\"”″]|''))?(?![\w])", _feet),
-    _signs_of("date", r"(?<![\w.])(?:(?P<q>[1-4])Q(?P<y>\d{2}|20\d\d)|Q(?P<q2>[1-4])[\s-](?P<y2>20\d\d))(?!\w)", _quarter),
-    _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name, has_digits=False),
-    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)|(?<=[Dd]ial )(?P<none>)(?!)", _emergency),
+    _signs_of("measure", r"(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})(?:\s?(?:[\"”″]|''))?(?![\w])",
+              _feet),
+    _signs_of("date", r"(?<![\w.])(?:(?P<q>[1-4])Q(?P<y>\d{2}|20\d\d)|Q(?P<q2>[1-4])[\s-](?P<y2>20\d\d))(?!\w)",
+              _quarter),
+    _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name,
+              has_digits=False),
+    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)|(?<=[Dd]ial )(?P<none>)(?!)",
+              _emergency),
+    Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
+               has_digits=False),
     _signs_of("sign", r"(?<![\w/:.@])[A-Za-z]{2,20}(?:/[A-Za-z]{2,20}){1,4}(?![\w/.:@])", _slashes, has_digits=False),
 )
 LANGUAGE = English
