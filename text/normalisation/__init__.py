@@ -118,7 +118,7 @@ def language_of(name: str) -> Language | None:
 
 def described_languages() -> list[str]:
     """Codes of the languages that have data."""
-    return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z]*.py"))
+    return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z][a-z].py"))
 
 
 @lru_cache(maxsize=64)

@@ -160,6 +160,7 @@ def _is_chain(match: re.Match, p: Patterns) -> bool:
         return False  # a date
     if len(parts) == 3 and len(parts[0]) == 4 and 1 <= int(parts[1]) <= 12 and 1 <= int(parts[2]) <= 31:
         return False  # a date with the year first
-    if list(map(len, parts)) == [2, 2, 2] and p.language.date_order == "dmy" and int(parts[0]) <= 31 and int(parts[1]) <= 12:
+    is_short = list(map(len, parts)) == [2, 2, 2] and p.language.date_order == "dmy"
+    if is_short and int(parts[0]) <= 31 and int(parts[1]) <= 12:
         return False  # a date with a year of two digits
     return len(parts) >= 3 and not re.fullmatch(r"\d{3}\.\d{3}\.\d{4}", match["parts"])  # a telephone number

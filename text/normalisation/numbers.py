@@ -37,7 +37,8 @@ def _money_pattern(p: Patterns) -> str:
     amount = rf"(?P<number>{p.amount}|{re.escape(p.language.decimal_mark)}\d{{1,9}})"
     scale = rf"(?P<scale>{p.scale}|(?:{letters})(?!\w))?"
     other = rf"(?P<other>{p.amount})(?P<scale2>{p.scale}|(?:{letters})(?!\w))?"
-    return (rf"{SIGN}(?<![\w$])(?!(?<=\d\s)[^\W\d_A-Z])(?P<currency>{p.currency}|(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
+    return (rf"{SIGN}(?<![\w$])(?!(?<=\d\s)[^\W\d_A-Z])(?P<currency>{p.currency}|"
+            rf"(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
             rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/[a-z]{{1,6}}\b)?")
 
 
@@ -208,8 +209,8 @@ def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
     language = p.language
     if not match["sign"] and len(fraction) == 2 and language.is_clock(whole, fraction):
         return Time(int(whole), int(fraction))
-    said = f"{language.say(Number(whole, '', bool(match['sign'])))} {language.words['decimal point']} {language.decimals(fraction)}"
-    return Words(said)
+    said = language.say(Number(whole, negative=bool(match["sign"])))
+    return Words(f"{said} {language.words['decimal point']} {language.decimals(fraction)}")
 
 
 AMOUNTS = (
@@ -223,8 +224,8 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
-    Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}}){END}"
-               rf"(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
+    Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}})"
+               rf"{END}(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
     Recogniser("ordinal",
                lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),

@@ -76,6 +76,10 @@ class European(Language):
         """A whole number before a noun of that gender."""
         return self.gendered(self.cardinal(number), feminine)
 
+    def marked_ordinal(self, number: int, mark: str) -> str | None:
+        """The ordinal with the ending that the mark behind the digits says; None: it is no ordinal."""
+        return self.ordinal(number)
+
     def before_noun(self, number: int, noun: str) -> str | None:
         """The number before a noun as written, where its ending tells the gender; None leaves it as it is."""
         return None
@@ -113,9 +117,9 @@ def hours(letters: str) -> Recogniser:
 def _hour(match: re.Match, p: Patterns) -> Value | None:
     if not match["minute"] and not match["minute2"]:
         return None
-    first, last = (Time(*(int(match[name + place]) if match[name + place] else None for name in ("hour", "minute", "second")),
-                        marked=True) if match["hour" + place] else None for place in ("", "2"))
-    return Range(first, last) if last else first
+    times = [Time(*(int(match[name + place]) if match[name + place] else None for name in ("hour", "minute", "second")),
+                  marked=True) for place in ("", "2") if match["hour" + place]]
+    return Range(*times) if len(times) > 1 else times[0]
 
 
 def point_time(heads: str) -> Recogniser:
@@ -123,8 +127,8 @@ def point_time(heads: str) -> Recogniser:
     pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)")
 
     def value(match: re.Match, p: Patterns) -> Value | None:
-        head = match["head"].strip()
-        return Words(f"{p.language.abbreviations.get(head, head)} " + p.language.say(Time(int(match["hour"]), int(match["minute"]))))
+        head, time = match["head"].strip(), Time(int(match["hour"]), int(match["minute"]))
+        return Words(f"{p.language.abbreviations.get(head, head)} {p.language.say(time)}")
 
     return Recogniser("time", lambda p: pattern, value)
 
@@ -143,8 +147,17 @@ def _before_noun(match: re.Match, p: Patterns) -> Value | None:
     return Words(said) if said else None
 
 
-NOUNS = Recogniser("cardinal", lambda p: rf"{START}(?<![-–+−/])(?P<number>{p.whole})(?=[ \u00a0](?P<noun>[^\W\d_A-ZА-Я]{{3,30}})(?!\w))",
-                   _before_noun)
+NOUNS = Recogniser("cardinal", lambda p: rf"{START}(?<![-–+−/])(?P<number>{p.whole})(?=[ \u00a0](?P<noun>[^\W\d_A-ZА-Я]"
+                   r"{3,30})(?!\w))", _before_noun)
+
+
+def ordinals(marks: str) -> Recogniser:
+    """Digits with these marks behind them, said by `marked_ordinal`."""
+    def value(match: re.Match, p: Patterns) -> Value | None:
+        said = p.language.marked_ordinal(int(re.sub(r"\D", "", match["number"])[:15]), match["mark"])
+        return Words(said) if said else None
+
+    return Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>{marks})(?!\w)", value)
 
 
 def plain(kind: str, pattern: str, value: Callable[[re.Match, Patterns], Value | None],

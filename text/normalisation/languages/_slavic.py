@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from text.normalisation.languages._european import European
 from text.normalisation.values import Date, Fraction, Money, Number, Range
 
-ONE, FEW, MANY, OTHER = "one", "few", "many", "other"
+PLURALS = ("one", "few", "many", "other")  # CLDR's
 
 
 class Slavic(European):
@@ -24,13 +24,14 @@ class Slavic(European):
         """The one of the forms that goes with the number."""
         each = words.split("|") if "|" in words else words.split()
         scaled, part = getattr(number, "scale", ""), getattr(number, "fraction", "") or isinstance(number, Fraction)
-        place = 2 if scaled else 3 if part else (ONE, FEW, MANY, OTHER).index(self.locale.plural_form(int(number.count)))
+        place = 2 if scaled else 3 if part else PLURALS.index(self.locale.plural_form(int(number.count)))
         return each[min(place, len(each) - 1)] if place < 3 or len(each) > 3 else each[1]
 
     def say_number(self, value: Number) -> str:
         """Two million, where millions are abbreviated."""
         if value.scale in self.forms:
-            return f"{self.say_number(value._replace(scale=''))} {self.form(self.forms[value.scale], value._replace(scale=''))}"
+            bare = value._replace(scale="")
+            return f"{self.say_number(bare)} {self.form(self.forms[value.scale], bare)}"
         return super().say_number(value)
 
     def noun(self, unit: str) -> str:

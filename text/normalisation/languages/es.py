@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
@@ -40,7 +40,8 @@ class Spanish(Romance):
     scale_abbreviations = {"mill": "millones"}
     currency_codes = (*_CODES, *map(str.lower, _CODES))
     currency_signs = Romance.currency_signs | {code.lower(): code for code in _CODES} | {
-        "US$": "USD$", "us$": "USD$", "USD": "USD$", "usd": "USD$", "rs": "INR", "kr": "kr", "mk": "mk", "fr": "fr", "Q": "GTQ", "q": "GTQ", "₡": "₡"}
+        "US$": "USD$", "us$": "USD$", "USD": "USD$", "usd": "USD$", "rs": "INR", "kr": "kr", "mk": "mk", "fr": "fr",
+        "Q": "GTQ", "q": "GTQ", "₡": "₡"}
     currency_words = {
         "USD": ("dólar", "dólares", "centavo", "centavos"), "EUR": ("euro", "euros", "céntimo", "céntimos"),
         "GBP": ("libra", "libras", "penique", "peniques"), "JPY": ("yen", "yenes", "sen", "senes"),
@@ -55,11 +56,13 @@ class Spanish(Romance):
     periods = {"mes": "mes", "año": "año", "día": "día", "h": "hora", "kg": "kilogramo", "l": "litro"}
     unit_symbols = {"mph": "speed-mile-per-hour", "kph": "speed-kilometer-per-hour", "seg": "duration-second",
                     "gr": "mass-gram", "kgs": "mass-kilogram", "hab": "habitante"}
-    unit_words = {"habitante": ("habitante", "habitantes"), "speed-mile-per-hour": ("milla por hora", "millas por hora")}
+    unit_words = {"habitante": ("habitante", "habitantes"), "speed-mile-per-hour": ("milla por hora",
+                  "millas por hora")}
     words = SILENT | {
         "point": "coma", "minus": "menos", "plus": "más", "and": "y", "over": "sobre", "to": "a", "per": "por",
         "power": "elevado a", "score": "a", "money and": "", "port": "puerto", "version": "versión",
-        "version point": "punto", "decimal point": "punto", "hashtag": "hashtag", "%": "por ciento", "‰": "por mil", "&": "y", "+": "más",
+        "version point": "punto", "decimal point": "punto", "hashtag": "hashtag", "%": "por ciento", "‰": "por mil",
+        "&": "y", "+": "más",
         "=": "es igual a", "@": "arroba", "#": "almohadilla", "°": "grados", "$": "dólar", "£": "libra", "€": "euro",
         "×": "por", "÷": "entre", "±": "más menos", "≈": "aproximadamente", "≤": "menor o igual que",
         "≥": "mayor o igual que", "≠": "distinto de", "<": "menor que", ">": "mayor que", "√": "raíz cuadrada de",
@@ -74,10 +77,13 @@ class Spanish(Romance):
         "nº": "número", "n°": "número", "tel.": "teléfono", "ext.": "extensión", "av.": "avenida", "avda.": "avenida",
         "c/": "calle", "esq.": "esquina", "dpto.": "departamento", "aprox.": "aproximadamente", "vol.": "volumen",
         "fig.": "figura", "EE. UU.": "Estados Unidos", "EE.UU.": "Estados Unidos", "EEUU": "Estados Unidos",
-        "S. A.": "sociedad anónima", "S.A.": "sociedad anónima", "Cía.": "compañía", "ss.": "siguientes", "vs.": "contra",
-        "Sto.": "Santo", "Sta.": "Santa", "vier.": "viernes", "sáb.": "sábado", "dom.": "domingo", "lun.": "lunes", "miérc.": "miércoles", "juev.": "jueves",
+        "S. A.": "sociedad anónima", "S.A.": "sociedad anónima", "Cía.": "compañía", "ss.": "siguientes",
+        "vs.": "contra",
+        "Sto.": "Santo", "Sta.": "Santa", "vier.": "viernes", "sáb.": "sábado", "dom.": "domingo", "lun.": "lunes",
+        "miérc.": "miércoles", "juev.": "jueves",
         "mart.": "martes", "a. m.": "de la mañana", "p. m.": "de la tarde"}
-    number_nouns = frozenset("siglo siglos cap vol art capítulo tomo volumen parte acto escena artículo página tipo fase grado "
+    number_nouns = frozenset("siglo siglos cap vol art capítulo tomo volumen parte acto escena artículo página tipo "
+                             "fase grado "
                              "clase libro título guerra número".split())
     name_heads = frozenset("alfonso carlos felipe fernando isabel juan pablo pío benedicto enrique luis jaime sancho "
                            "pedro francisco gregorio león clemente inocencio jorge eduardo guillermo federico "
@@ -103,7 +109,8 @@ class Spanish(Romance):
         last = [_TENS[tens], _UNITS[unit]]
         if tens in (1, 2) and unit:
             last = [("decimo" if tens == 1 else "vigesimo") + _UNITS[unit]]
-        return " ".join(filter(None, ("milésimo" if number >= 1000 else "", _HUNDREDS[hundreds], *last))).replace("oo", "o")
+        said = ("milésimo" if number >= 1000 else "", _HUNDREDS[hundreds], *last)
+        return " ".join(filter(None, said)).replace("oo", "o")
 
     def gendered(self, said: str, feminine: bool) -> str:
         """Veintiún kilómetros, doscientas una toneladas."""
@@ -119,7 +126,8 @@ class Spanish(Romance):
         """Un libro, una casa, doscientas personas."""
         if noun.endswith("s") == (number == 1) or not (number % 10 == 1 or 200 <= number % 1000):
             return None
-        return self.gendered(self.cardinal(number), noun.removesuffix("s").endswith(("a", "dad", "ción")) and noun not in self.masculine_a)
+        feminine = noun.removesuffix("s").endswith(("a", "dad", "ción")) and noun not in self.masculine_a
+        return self.gendered(self.cardinal(number), feminine)
 
     def is_clock(self, hour: str, minute: str) -> bool:
         """13.30 is a time in Spain, where decimals have a comma."""
@@ -143,9 +151,10 @@ class Spanish(Romance):
         elif below % 100 == 0 and below < 1000:
             said = _HUNDREDS[below // 100]
         else:
-            head, said = next(((below // size, name) for size, name in ((10**6, "millonésimo"), (10**3, "milésimo"))
-                               if below % size == 0 and (size > 1000 or below // size % 10 == 0 or below < 10**4)), (0, ""))
-            said = ("" if head == 1 else self.cardinal(head).replace(" ", "")) + said if head else ""
+            size, said = (10**6, "millonésimo") if below % 10**6 == 0 else (10**3, "milésimo")
+            head = below // size
+            usual = below % size == 0 and (size == 10**6 or head % 10 == 0 or head < 10)
+            said = ("" if head == 1 else self.cardinal(head).replace(" ", "")) + said if usual else ""
         return said + ("s" if many else "") if said else ""
 
     def say_fraction(self, value) -> str:
@@ -154,8 +163,10 @@ class Spanish(Romance):
             return super().say_fraction(value)
         return f"{self.cardinal(value.above)} sobre {self.cardinal(value.below)}"
 
-    def marked_ordinal(self, number: int, mark: str) -> str:
-        """With the ending that the sign behind the digits says: decimotercera, tercer."""
+    def marked_ordinal(self, number: int, mark: str) -> str | None:
+        """Decimotercera, tercer."""
+        if number >= 2000:
+            return None
         said, ending = self.ordinal(number), _ORDINAL_ENDINGS.get(mark.lstrip("."), "o")
         if ending == "a":
             return re.sub(r"o\b", "a", said)
@@ -186,11 +197,6 @@ def _one_word(said: str) -> str:
         "un" if said.endswith("uno") else "")
 
 
-def _ordinal(match: re.Match, p: Patterns) -> Value | None:
-    number = int(re.sub(r"\D", "", match["number"]))
-    return Words(p.language.marked_ordinal(number, match["mark"])) if number < 2000 else None
-
-
 def _month_first(match: re.Match, p: Patterns) -> Value | None:
     return Date(match["year"] or "", p.language.month_numbers[match["month"].lower().rstrip(".")], int(match["day"]))
 
@@ -201,16 +207,16 @@ def _zone_shift(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{p.language.letters(match['zone'])} {sign} {p.language.cardinal(int(match['hour']))}{minute}")
 
 
-_MARK = r"(?P<mark>\.?(?:º|ª|ᵉʳ)|(?:er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na))(?!\w)"
 _OWN = (
     hours("horas|hs|h"),
     plain("time", r"(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d))\s?h(?:s|oras)?(?!\w)",
           lambda match, p: Time(int(match["alone"] or match["hour"]), int(match["minute"] or 0))),
     NOUNS,
     point_time("a las?|las?|desde las?|hasta las?|de las?"),
-    plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)", _zone_shift),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARK}", _ordinal),
-    Recogniser("date", lambda p: rf"(?<![\w.,])(?P<month>(?i:{one_of(name for name in p.language.month_numbers if len(name) > 3)}))"
+    plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)",
+          _zone_shift),
+    ordinals(r"\.?(?:º|ª|ᵉʳ)|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na"),
+    Recogniser("date", lambda p: rf"(?<![\w.,])(?P<month>(?i:{one_of(p.language.month_names.values())}))"
                r"\s(?P<day>3[01]|[12]\d|0?[1-9])(?:,?\s(?P<year>[12]\d{3}))?(?![\w.,:]\w?)", _month_first),
 )
 LANGUAGE = Spanish

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, hours, plain, point_time
+from text.normalisation.languages._european import SILENT, hours, ordinals, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
@@ -24,7 +24,8 @@ class French(Romance):
     million = r"(?:milli(?:on|ard)|billi(?:on|ard))s?$"
     half = "demi"
     day_mark = "(?:er|ᵉʳ)?"
-    month_abbreviations = {"janv": 1, "févr": 2, "fév": 2, "avr": 4, "juil": 7, "sept": 9, "oct": 10, "nov": 11, "déc": 12}
+    month_abbreviations = {"janv": 1, "févr": 2, "fév": 2, "avr": 4, "juil": 7, "sept": 9, "oct": 10, "nov": 11,
+                           "déc": 12}
     weekday_abbreviations = {"lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi",
                              "sam": "samedi", "dim": "dimanche"}
     era_mark = r"(?:av|apr)\.\s?J\.-C\."
@@ -38,14 +39,16 @@ class French(Romance):
         "EUR": ("euro", "euros", "centime", "centimes"), "USD": ("dollar", "dollars", "cent", "cents"),
         "GBP": ("livre", "livres", "penny", "pence"), "CHF": ("franc suisse", "francs suisses", "centime", "centimes"),
         "CAD": ("dollar canadien", "dollars canadiens", "cent", "cents"), "JPY": ("yen", "yens", "sen", "sens"),
-        "M€": ("million d'euros", "millions d'euros", "centime", "centimes"), "INR": ("roupie", "roupies", "paisa", "paisas"),
+        "M€": ("million d'euros", "millions d'euros", "centime", "centimes"), "INR": ("roupie", "roupies", "paisa",
+        "paisas"),
         "k€": ("mille euros", "mille euros", "centime", "centimes")}
     periods = {"mois": "mois", "an": "an", "jour": "jour", "h": "heure", "kg": "kilo", "l": "litre", "pers": "personne"}
     unit_symbols = {"o": "digital-byte", "ko": "digital-kilobyte", "Mo": "digital-megabyte", "Go": "digital-gigabyte",
                     "To": "digital-terabyte", "mn": "duration-minute", "sec": "duration-second", "hab": "habitant",
                     "km/h": "speed-kilometer-per-hour", "ch": "power-horsepower"}
     unit_words = {"habitant": ("habitant", "habitants"), "power-horsepower": ("cheval", "chevaux"),
-                  "mass-kilogram": ("kilo", "kilos"), "speed-kilometer-per-hour": ("kilomètre heure", "kilomètres heure")}
+                  "mass-kilogram": ("kilo", "kilos"), "speed-kilometer-per-hour": ("kilomètre heure",
+                  "kilomètres heure")}
     words = SILENT | {
         "point": "virgule", "minus": "moins", "plus": "plus", "and": "et", "over": "sur", "to": "à", "per": "par",
         "power": "puissance", "score": "à", "money and": "", "port": "port", "version": "version",
@@ -61,14 +64,16 @@ class French(Romance):
         "Mlles": "mesdemoiselles", "Mᵐᵉ": "madame", "Mᵐᵉˢ": "mesdames", "Mˡˡᵉ": "mademoiselle",
         "Mˡˡᵉˢ": "mesdemoiselles", "Dr": "docteur", "Dr.": "docteur", "Dʳ": "docteur", "Pr": "professeur",
         "Pʳ": "professeur", "Me": "maître", "Mᵉ": "maître", "Mgr": "monseigneur", "St": "saint", "Ste": "sainte",
-        "etc.": "et cætera", "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "cf.": "confer",
+        "etc.": "et cætera", "p. ex.": "par exemple", "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire",
+        "cf.": "confer",
         "env.": "environ", "av.": "avenue", "bd": "boulevard", "boul.": "boulevard", "n°": "numéro", "nº": "numéro",
         "n° ": "numéro ", "nos": "nos", "art.": "article", "p.": "page", "pp.": "pages", "vol.": "volume",
         "chap.": "chapitre", "fig.": "figure", "éd.": "édition", "tél.": "téléphone", "apr.": "après",
         "janv.": "janvier", "févr.": "février", "juil.": "juillet", "sept.": "septembre", "oct.": "octobre",
         "nov.": "novembre", "déc.": "décembre", "Cie": "compagnie", "vs": "contre", "s.v.p.": "s'il vous plaît",
         "SVP": "s'il vous plaît", "max.": "maximum", "min.": "minimum"}
-    number_nouns = frozenset("chapitre chap vol t art tome volume partie acte scène article page type phase degré classe livre titre "
+    number_nouns = frozenset("chapitre chap vol t art tome volume partie acte scène article page type phase degré "
+                             "classe livre titre "
                              "guerre vatican paris apollo".split())
     name_heads = frozenset("louis charles henri philippe françois jean paul pie benoît napoléon guillaume édouard "
                            "georges frédéric nicolas alexandre catherine élisabeth léopold albert clément grégoire "
@@ -87,6 +92,16 @@ class French(Romance):
         said = re.sub(r"(quatre-vingt|cent|million|milliard)s$", r"\1", self.cardinal(number))
         said = re.sub("neuf$", "neuv", re.sub("cinq$", "cinqu", said.removesuffix("e")))
         return said + "ième"
+
+    def marked_ordinal(self, number: int, mark: str) -> str | None:
+        """Premières, seconde, 6° with a noun behind it."""
+        plural = "s" if mark.endswith("s") else ""
+        if mark == "°" and number > 20:
+            return None
+        if mark.startswith("nd"):
+            return ("seconde" if "e" in mark else "second") + plural if number == 2 else None
+        first = number == 1 and mark.rstrip("s") in ("re", "ère", "ere", "ʳᵉ", "e")
+        return ("première" if first else self.ordinal(number)) + plural
 
     def is_feminine(self, noun: str) -> bool:
         """By a list."""
@@ -116,7 +131,8 @@ class French(Romance):
         if value.hour == 0:
             said = "zéro heure"
         if value.second is not None:
-            return f"{said} {self.counted_noun(value.minute or 0, 'minute')} et {self.counted_noun(value.second, 'seconde')}{zone}"
+            second = self.counted_noun(value.second, "seconde")
+            return f"{said} {self.counted_noun(value.minute or 0, 'minute')} et {second}{zone}"
         return f"{said} {self.article_number(value.minute, True)}{zone}" if value.minute else said + zone
 
     def say_telephone(self, value: Telephone) -> str:
@@ -135,39 +151,25 @@ class French(Romance):
         return _OWN
 
 
-def _ordinal(match: re.Match, p: Patterns) -> Value | None:
-    number, mark = int(re.sub(r"\D", "", match["number"])), match["mark"]
-    return Words(_marked(p.language.ordinal(number), mark))
-
-
-def _marked(said: str, mark: str) -> str:
-    if mark.startswith(("nd", "ᵈ")) or mark in ("d", "de"):
-        return "seconde" if "e" in mark else "second"
-    if said == "premier":
-        return said + ("s" if mark.endswith("s") else "") if "r" in mark and not mark.startswith("r") and mark not in (
-            "ère", "ere", "ères") else "première" + ("s" if mark.endswith("s") else "")
-    return said + ("s" if mark.endswith("s") else "")
-
-
 def _roman_ordinal(match: re.Match, p: Patterns) -> Value | None:
     value = roman_value(match["numeral"] or match["numeral2"])
-    return Words(_marked(p.language.ordinal(value), match["mark"] or match["mark2"])) if value else None
+    return Words(p.language.marked_ordinal(value, match["mark"] or match["mark2"])) if value else None
 
 
 def _days(match: re.Match, p: Patterns) -> Value | None:
     """Les 17/18/19 mars."""
     days = [int(day) for day in re.split(r"[/-]", match["days"])]
-    return Words(" ".join("premier" if day == 1 else p.language.cardinal(day) for day in days)) if max(days) < 32 else None
+    said = ["premier" if day == 1 else p.language.cardinal(day) for day in days]
+    return Words(" ".join(said)) if max(days) < 32 else None
 
 
-_MARKS = r"(?P<mark>(?:[èe]res?|ers?|res?|ᵉʳ|ʳᵉ|ndes?|nds?|[èe]mes?|i[èe]mes?|es?|ᵉ))(?!\w)"
 _OWN = (
     hours("heures|heure|h|H"),
     point_time("à"),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole}){_MARKS}", _ordinal),
-    Recogniser("ordinal", lambda p: r"(?<![\w.,])(?P<number>[1-9]|1\d|20)(?P<mark>°)(?=\s(?!C\b|F\b|et|de|à)[a-zà-ÿ]{3})", _ordinal),
-    plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>er|ers|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
-    Recogniser("date", lambda p: rf"(?<![\w.,])(?P<days>\d{{1,2}}([/-])\d{{1,2}}(?:\2\d{{1,2}}){{0,3}})(?=\s(?i:{one_of(p.language.month_names.values())})\b)",
-               _days),
+    ordinals("[èe]res?|ers?|res?|ᵉʳ|ʳᵉ|ndes?|nds?|i?[èe]mes?|es?|ᵉ|°(?=\\s(?!C\\b|F\\b|et|de|à)[a-zà-ÿ]{3})"),
+    plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>ers?|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})"
+          r"(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
+    Recogniser("date", lambda p: r"(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"
+               rf"(?=\s(?i:{one_of(p.language.month_names.values())})\b)", _days),
 )
 LANGUAGE = French

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, point_time
 from text.normalisation.languages._romance import Romance
-from text.normalisation.patterns import Patterns
-from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Number, Roman, Time, Value, Words
+from text.normalisation.values import Number, Roman, Time
 
 _SCALES = (("milione", "milioni"), ("miliardo", "miliardi"), ("bilione", "bilioni"), ("biliardo", "biliardi"))
 _FEMININE = frozenset({"lira", "candela"})
@@ -36,7 +34,8 @@ class Italian(Romance):
         "GBP": ("sterlina", "sterline", "penny", "penny"), "RUB": ("rublo", "rubli", "copeca", "copeche"),
         "CHF": ("franco svizzero", "franchi svizzeri", "centesimo", "centesimi"), "JPY": ("yen", "yen", "sen", "sen"),
         "INR": ("rupia", "rupie", "paisa", "paise"), "ITL": ("lira", "lire", "centesimo", "centesimi")}
-    periods = {"mese": "mese", "anno": "anno", "giorno": "giorno", "h": "ora", "kg": "chilo", "l": "litro", "ora": "ora"}
+    periods = {"mese": "mese", "anno": "anno", "giorno": "giorno", "h": "ora", "kg": "chilo", "l": "litro",
+               "ora": "ora"}
     unit_symbols = {"mph": "speed-mile-per-hour", "sec": "duration-second", "d": "duration-day", "ab": "abitante",
                     "mq": "area-square-meter", "gg": "duration-day", "q": "quintale", "kmq": "area-square-kilometer"}
     unit_words = {"abitante": ("abitante", "abitanti"), "quintale": ("quintale", "quintali"),
@@ -62,14 +61,19 @@ class Italian(Romance):
         "pagg.": "pagine", "p.": "pagina", "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "n.": "numero",
         "n°": "numero", "nº": "numero", "tel.": "telefono", "vol.": "volume", "fig.": "figura", "sec.": "secolo",
         "ca.": "circa", "spett.": "spettabile", "egr.": "egregio", "gent.": "gentile", "s.p.a.": "società per azioni",
-        "S.p.A.": "società per azioni", "s.r.l.": "società a responsabilità limitata", "v.le": "viale", "p.zza": "piazza",
+        "S.p.A.": "società per azioni", "s.r.l.": "società a responsabilità limitata", "v.le": "viale",
+        "p.zza": "piazza",
         "c.so": "corso", "vs.": "contro", "min.": "minuti", "a.m.": "di mattina", "p.m.": "di pomeriggio"}
-    number_nouns = frozenset("cap vol art capitolo tomo volume parte atto scena articolo pagina tipo fase classe libro titolo".split())
-    name_heads = frozenset("vittorio emanuele umberto luigi carlo enrico filippo francesco giovanni paolo pio benedetto "
-                           "napoleone guglielmo edoardo giorgio federico nicola alessandro caterina elisabetta leopoldo "
+    number_nouns = frozenset("cap vol art capitolo tomo volume parte atto scena articolo pagina tipo fase classe "
+                             "libro titolo".split())
+    name_heads = frozenset("vittorio emanuele umberto luigi carlo enrico filippo francesco giovanni paolo pio "
+                           "benedetto "
+                           "napoleone guglielmo edoardo giorgio federico nicola alessandro caterina elisabetta "
+                           "leopoldo "
                            "alberto amedeo clemente gregorio innocenzo leone urbano ferdinando".split())
     ordinal_nouns = frozenset({"secolo", "secoli", "edizione", "legislatura", "dinastia", "guerra"})
-    spoken = frozenset("NATO ONU UNESCO UNICEF AIDS FIFA UEFA NASA FIAT RAI ENI ENEL IVA INPS ISTAT IMU PIL COOP".split())
+    spoken = frozenset("NATO ONU UNESCO UNICEF AIDS FIFA UEFA NASA FIAT RAI ENI ENEL IVA INPS ISTAT IMU PIL "
+                       "COOP".split())
     spelled = frozenset("UE DNA TV CD DVD PD USA".split())
     capital_words = frozenset("IL LO LA I GLI LE UN UNA DI DEL DA IN NEL CON SU PER E O CHE NON SÌ NO È SI AL MA TU IO "
                               "TUTTO NIENTE OGGI QUI ORA PIÙ".split())
@@ -84,7 +88,7 @@ class Italian(Romance):
         for one, many in _SCALES:
             rest, group = divmod(rest, 1000)
             if group:
-                said.insert(0, f"un {one}" if group == 1 else f"{self.gendered(self._below_million(group), False)} {many}")
+                said.insert(0, f"un {one}" if group == 1 else f"{self._below_million(group)} {many}")
         return " ".join(said)
 
     def _below_million(self, number: int) -> str:
@@ -94,6 +98,10 @@ class Italian(Romance):
     def ordinal(self, number: int, before: str = "") -> str:
         """In one word."""
         return super().ordinal(number).replace(" ", "")
+
+    def marked_ordinal(self, number: int, mark: str) -> str | None:
+        """Seconda."""
+        return self.ordinal(number)[:-1] + ("a" if mark in "aª" else "o")
 
     def gendered(self, said: str, feminine: bool) -> str:
         """Un chilometro, una tonnellata; ventuno stays."""
@@ -152,16 +160,10 @@ class Italian(Romance):
         return _OWN
 
 
-def _ordinal(match: re.Match, p: Patterns) -> Value | None:
-    said = p.language.ordinal(int(re.sub(r"\D", "", match["number"])))
-    return Words(said[:-1] + {"ª": "a", "a": "a", "i": "i", "e": "e"}.get(match["mark"], "o"))
-
-
 _OWN = (
     hours("ore|h"),
     NOUNS,
     point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{{3}})|[oa](?=\s))"
-               r"(?!\w)", _ordinal),
+    ordinals(r"º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{3})|[oa](?=\s)"),
 )
 LANGUAGE = Italian

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, European, hours, plain, point_time
+from text.normalisation.languages._european import SILENT, European, hours, ordinals, plain, point_time
 from text.normalisation.patterns import Patterns
-from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 
@@ -34,13 +33,15 @@ class Dutch(European):
         "INR": ("roepie", "roepie", "paisa", "paisa"), "RUB": ("roebel", "roebel", "kopeke", "kopeken")}
     periods = {"maand": "maand", "mnd": "maand", "jaar": "jaar", "dag": "dag", "week": "week", "uur": "uur", "u": "uur",
                "kg": "kilo", "l": "liter", "p": "persoon"}
-    unit_symbols = {"sec": "duration-second", "u": "duration-hour", "pk": "power-horsepower", "km/u": "speed-kilometer-per-hour",
+    unit_symbols = {"sec": "duration-second", "u": "duration-hour", "pk": "power-horsepower",
+                    "km/u": "speed-kilometer-per-hour",
                     "kmu": "speed-kilometer-per-hour", "m2": "area-square-meter", "ons": "ons"}
     unit_words = {"mass-tonne": ("ton", "ton"), "power-horsepower": ("paardenkracht",) * 2, "ons": ("ons", "ons"),
                   "mass-kilogram": ("kilo", "kilo"), "speed-kilometer-per-hour": ("kilometer per uur",) * 2,
                   "duration-minute": ("minuut", "minuten"), "duration-second": ("seconde", "seconden")}
     words = SILENT | {
-        "point": "komma", "minus": "min", "plus": "plus", "and": "en", "over": "gedeeld door", "to": "tot", "per": "per",
+        "point": "komma", "minus": "min", "plus": "plus", "and": "en", "over": "gedeeld door", "to": "tot",
+        "per": "per",
         "power": "tot de macht", "score": "", "money and": "", "port": "poort", "version": "versie",
         "version point": "punt", "decimal point": "punt", "hashtag": "hashtag", "%": "procent", "‰": "promille",
         "&": "en", "+": "plus", "=": "is gelijk aan", "@": "apenstaartje", "#": "hekje", "°": "graden", "$": "dollar",
@@ -66,10 +67,12 @@ class Dutch(European):
         "v.Chr.": "voor Christus", "n.Chr.": "na Christus", "vs.": "versus"}
     number_nouns = frozenset("hoofdstuk deel boek akte scène bladzijde type fase klasse artikel groep niveau".split())
     name_heads = frozenset("willem karel lodewijk filips hendrik frederik jan johannes paulus pius benedictus napoleon "
-                           "albert boudewijn leopold elizabeth edward george nicolaas alexander catharina maria".split())
+                           "albert boudewijn leopold elizabeth edward george nicolaas alexander catharina "
+                           "maria".split())
     spoken = frozenset("NAVO UNESCO UNICEF AIDS FIFA UEFA NASA HAVO MAVO KEMA".split())
     spelled = frozenset("EU VN NS KLM VVD CDA TV CD DVD USA VS BTW PvdA ANWB RIVM AOW WK EK".split())
-    capital_words = frozenset("DE HET EEN EN OF VAN IN OP TE DAT DIE IS IK JE HIJ ZIJ WIJ NIET MET VOOR AAN JA NEE OOK MAAR "
+    capital_words = frozenset("DE HET EEN EN OF VAN IN OP TE DAT DIE IS IK JE HIJ ZIJ WIJ NIET MET VOOR AAN JA NEE "
+                              "OOK MAAR "
                               "ALS ER AL NU HIER STOP".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "VI", "XXL", "XL", "CV", "MIX"})
     telephone = r"0\d{1,3}[ -]\d{2,8}(?:[ -]\d{2,4}){0,4}"
@@ -84,7 +87,7 @@ class Dutch(European):
     def is_year(self, digits: str, before: str) -> bool:
         """From 1500 on, or after in and jaar."""
         number, word = int(digits), before.rpartition(" ")[2]
-        return 1500 <= number < 2100 or (1100 <= number < 1500 and word in ("in", "jaar", "sinds", "van", "tot", "rond"))
+        return 1500 <= number < 2100 or (1100 <= number < 1500 and word in ("in", "jaar", "sinds", "van", "tot"))
 
     def ordinal(self, number: int, before: str = "") -> str:
         """Eerste, tweeëntwintigste."""
@@ -99,7 +102,8 @@ class Dutch(European):
         minus = "min " if value.negative else ""
         whole, above, below = value.whole, value.above, value.below
         if (above, below) == (1, 2) and whole is not None:
-            return minus + ("anderhalf" if whole == 1 else re.sub("(?<=e)enhalf", "ënhalf", f"{self.cardinal(whole)}enhalf"))
+            said = re.sub("(?<=e)enhalf", "ënhalf", f"{self.cardinal(whole)}enhalf")
+            return minus + ("anderhalf" if whole == 1 else said)
         part = {2: "half" if above == 1 else "halve", 4: "kwart"}.get(below) or self.ordinal(below)
         said = f"{'een' if above == 1 else self.cardinal(above)} {part}"
         return minus + (f"{self.cardinal(whole)} {said}" if whole is not None else said)
@@ -119,8 +123,8 @@ class Dutch(European):
         zone = f" {self.letters(value.zone)}" if value.zone else ""
         said = f"{self.cardinal(value.hour)} uur"
         if value.second is not None:
-            for count, noun in ((value.minute or 0, "minuten"), (value.second, "seconden")):
-                said += f" {self.cardinal(count)} {noun if count != 1 else 'minuut' if noun == 'minuten' else 'seconde'}"
+            for count, one, many in ((value.minute or 0, "minuut", "minuten"), (value.second, "seconde", "seconden")):
+                said += f" {self.cardinal(count)} {one if count == 1 else many}"
             return said + zone
         return f"{said} {self.cardinal(value.minute)}{zone}" if value.minute else said + zone
 
@@ -141,10 +145,6 @@ class Dutch(European):
         return _OWN
 
 
-def _ordinal(match: re.Match, p: Patterns) -> Value | None:
-    return Words(p.language.ordinal(int(match["number"].replace(".", ""))))
-
-
 def _roman_ordinal(match: re.Match, p: Patterns) -> Value | None:
     value = roman_value(match["numeral"])
     return Words(p.language.ordinal(value)) if value else None
@@ -158,7 +158,7 @@ _OWN = (
     hours("uur|u"),
     point_time("om|tot|van|vanaf|rond"),
     plain("money", r"(?<=\d),-(?!\w)", lambda match, p: Words("")),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?:ste|de|e)(?!\w)", _ordinal),
+    ordinals("ste|de|e"),
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,7})(?:ste|de|e)(?!\w)", _roman_ordinal, has_digits=False),
     plain("date", r"(?<!\w)jaren\s['’]?(?P<digits>[1-9]0)(?!\w)", _decade),
 )

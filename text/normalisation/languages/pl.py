@@ -9,7 +9,6 @@ from text.normalisation.languages._european import SILENT, plain
 from text.normalisation.languages._slavic import Slavic
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
-from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _ENDINGS = {"gen": "ego", "dat": "emu", "ins": "ym", "loc": "ym", "fem": "a", "fem_gen": "ej", "fem_ins": "ą",
@@ -23,7 +22,8 @@ _RULERS = {"jan": "nom", "paweł": "nom", "karol": "nom", "henryk": "nom", "zygm
            "bolesława": "gen", "kazimierza": "gen", "augusta": "gen", "aleksandra": "gen", "mikołaja": "gen",
            "benedykta": "gen", "ludwika": "gen", "napoleona": "gen", "piotra": "gen", "stanisława": "gen",
            "elżbieta": "fem", "katarzyna": "fem", "elżbiety": "fem_gen", "katarzyny": "fem_gen"}
-_HOUR_CASES = {"o": "fem_gen", "od": "fem_gen", "do": "fem_gen", "po": "fem_gen", "około": "fem_gen", "przed": "fem_ins"}
+_HOUR_CASES = {"o": "fem_gen", "od": "fem_gen", "do": "fem_gen", "po": "fem_gen", "około": "fem_gen",
+               "przed": "fem_ins"}
 
 
 class Polish(Slavic):
@@ -47,19 +47,25 @@ class Polish(Slavic):
         "PLN": "złoty złote złotych złotego", "EUR": "euro euro euro euro", "USD": "dolar dolary dolarów dolara",
         "GBP": "funt funty funtów funta", "CHF": "frank franki franków franka", "RUB": "rubel ruble rubli rubla",
         "CZK": "korona korony koron korony", "JPY": "jen jeny jenów jena", "UAH": "hrywna hrywny hrywien hrywny",
-        "osoba": "osoba osoby osób osoby", "dekagram": "dekagram dekagramy dekagramów dekagrama", "grosz": "grosz grosze groszy grosza", "sztuka": "sztuka sztuki sztuk sztuki",
+        "osoba": "osoba osoby osób osoby", "dekagram": "dekagram dekagramy dekagramów dekagrama",
+        "grosz": "grosz grosze groszy grosza", "sztuka": "sztuka sztuki sztuk sztuki",
         "power-horsepower": "koń mechaniczny|konie mechaniczne|koni mechanicznych|konia mechanicznego"}
-    cent_forms = {"PLN": "grosz grosze groszy grosza", "EUR": "cent centy centów centa", "USD": "cent centy centów centa",
+    cent_forms = {"PLN": "grosz grosze groszy grosza", "EUR": "cent centy centów centa",
+                  "USD": "cent centy centów centa",
                   "GBP": "pens pensy pensów pensa", "CHF": "centym centymy centymów centyma"}
     currency_signs = Slavic.currency_signs | {"zł": "PLN", "zł.": "PLN", "euro": "EUR"}
-    periods = {"mies": "miesiąc", "rok": "rok", "h": "godzinę", "kg": "kilogram", "os": "osobę", "l": "litr", "godz": "godzinę"}
-    unit_symbols = {"godz": "duration-hour", "godz.": "duration-hour", "sek": "duration-second", "sek.": "duration-second",
-                    "min.": "duration-minute", "dag": "dekagram", "gr": "grosz", "KM": "power-horsepower", "os.": "osoba",
+    periods = {"mies": "miesiąc", "rok": "rok", "h": "godzinę", "kg": "kilogram", "os": "osobę", "l": "litr",
+               "godz": "godzinę"}
+    unit_symbols = {"godz": "duration-hour", "godz.": "duration-hour", "sek": "duration-second",
+                    "sek.": "duration-second",
+                    "min.": "duration-minute", "dag": "dekagram", "gr": "grosz", "KM": "power-horsepower",
+                    "os.": "osoba",
                     "szt.": "sztuka", "m2": "area-square-meter", "m kw.": "area-square-meter",
                     "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second"}
     words = SILENT | {
         "point": "przecinek", "minus": "minus", "plus": "plus", "and": "i", "over": "przez", "to": "do", "per": "na",
-        "power": "do potęgi", "score": "do", "money and": "", "port": "port", "version": "wersja", "version point": "kropka",
+        "power": "do potęgi", "score": "do", "money and": "", "port": "port", "version": "wersja",
+        "version point": "kropka",
         "decimal point": "kropka", "hashtag": "hasztag", "%": "procent", "‰": "promil", "&": "i", "+": "plus",
         "=": "równa się", "@": "małpa", "#": "krzyżyk", "°": "stopni", "$": "dolar", "£": "funt", "€": "euro",
         "×": "razy", "÷": "podzielić przez", "±": "plus minus", "≈": "około", "≤": "mniejsze lub równe",
@@ -69,20 +75,24 @@ class Polish(Slavic):
     abbreviations = {
         "np.": "na przykład", "itd.": "i tak dalej", "itp.": "i tym podobne", "tzn.": "to znaczy", "tj.": "to jest",
         "m.in.": "między innymi", "m. in.": "między innymi", "tzw.": "tak zwany", "wg": "według", "ok.": "około",
-        "ul.": "ulica", "al.": "aleja", "pl.": "plac", "os.": "osiedle", "nr": "numer", "nr.": "numer", "str.": "strona",
+        "ul.": "ulica", "al.": "aleja", "pl.": "plac", "os.": "osiedle", "nr": "numer", "nr.": "numer",
+        "str.": "strona",
         "s.": "strona", "rozdz.": "rozdział", "art.": "artykuł", "ust.": "ustęp", "rys.": "rysunek", "tab.": "tabela",
-        "dr": "doktor", "dr.": "doktor", "prof.": "profesor", "inż.": "inżynier", "mgr": "magister", "hab.": "habilitowany",
+        "dr": "doktor", "dr.": "doktor", "prof.": "profesor", "inż.": "inżynier", "mgr": "magister",
+        "hab.": "habilitowany",
         "ks.": "ksiądz", "św.": "święty", "gen.": "generał", "płk": "pułkownik", "tel.": "telefon", "godz.": "godzina",
         "r.": "roku", "w.": "wiek", "jw.": "jak wyżej",
         "br.": "bieżącego roku", "ub.": "ubiegły", "im.": "imienia", "ds.": "do spraw", "p.n.e.": "przed naszą erą",
         "n.e.": "naszej ery", "zob.": "zobacz", "por.": "porównaj", "wyd.": "wydanie", "red.": "redaktor",
-        "woj.": "województwo", "max.": "maksymalnie", "min.": "minimum", "zł": "złotych", "gr": "groszy", "vs.": "kontra",
+        "woj.": "województwo", "max.": "maksymalnie", "min.": "minimum", "zł": "złotych", "gr": "groszy",
+        "vs.": "kontra",
         "ww.": "wyżej wymieniony", "pt.": "pod tytułem", "tzw": "tak zwany"}
     number_nouns = frozenset("rozdział tom część akt scena artykuł strona typ klasa księga grupa etap stopnia".split())
     name_heads = frozenset(_RULERS)
     spoken = frozenset("NATO UNESCO UNICEF AIDS FIFA UEFA NASA ZUS PESEL SARS ORLEN LOT".split())
     spelled = frozenset("UE ONZ PKP PKO USA TV CD DVD PAN UJ".split())
-    capital_words = frozenset("I W NA NIE TO ŻE ON ONA JA MY WY TY PO ZA DO OD SIĘ JEST TAK ALE CO JAK DLA ICH TU".split())
+    capital_words = frozenset("I W NA NIE TO ŻE ON ONA JA MY WY TY PO ZA DO OD SIĘ JEST TAK ALE CO JAK DLA ICH "
+                              "TU".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "XXL", "XL", "CV", "LI"})
     letter_names = {"w": "wu", "z": "zet", "i": "i", "o": "o"}
     telephone = r"\d{3}[ -]\d{3}[ -]\d{3}|\d{2} \d{3} \d\d \d\d|\(\d{2}\) \d{3}[ -]\d\d[ -]\d\d"
@@ -174,7 +184,8 @@ class Polish(Slavic):
         behind_number = re.search(r"[\d\ue001]\s?$", start) is not None
         if word in ("r.", "w.", "tys.", "mln", "mld", "zł", "gr") and not behind_number:
             return None
-        if word in ("s.", "str.", "art.", "rozdz.", "rys.", "tab.", "ust.") and not re.match(r"\s?[\d\ue001]", match.string[match.end():]):
+        before_number = re.match(r"\s?[\d\ue001]", match.string[match.end():match.end() + 3])
+        if word in ("s.", "str.", "art.", "rozdz.", "rys.", "tab.", "ust.") and not before_number:
             return None
         return super().abbreviation(match)
 
@@ -237,11 +248,16 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s?(?P<word>roku|rokiem|rok|r\.)(?!\w)", _year),
-    plain("date", r"(?<!\w)(?P<word>[Ll]ata|[Ll]atach|[Ll]at|[Ll]atami)\s(?P<digits>[1-9]0|1\d\d0)\.?(?!\w)(?!\s?[a-z]*let)", _decade),
-    plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})\s(?P<word>wieku|wiekiem|wiek|w\.)(?!\w)", _century, has_digits=False),
-    plain("range", r"(?<![\w:.,])(?P<word>w godz\.?\s)?(?P<h1>[01]?\d|2[0-3])[:.](?P<m1>[0-5]\d)\s?[-–]\s?(?P<h2>[01]?\d|2[0-3])[:.](?P<m2>[0-5]\d)(?![\w:.]\w)", _hours),
-    plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?<!\d )(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])"
-          r"(?P<hour>[01]?\d|2[0-4])(?:[:.](?P<minute>[0-5]\d))?(?![\w%]|[.,:]\d|\s?(?:zł|km|m|kg|%|proc)\b)", _clock),
+    plain("date", r"(?<!\w)(?P<word>[Ll]at(?:a|ach|ami|))\s(?P<digits>[1-9]0|1\d\d0)\.?(?!\w)",
+          _decade),
+    plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})\s(?P<word>wieku|wiekiem|wiek|w\.)(?!\w)",
+          _century, has_digits=False),
+    plain("range", r"(?<![\w:.,])(?P<word>w godz\.?\s)?(?P<h1>[01]?\d|2[0-3])[:.](?P<m1>[0-5]\d)\s?[-–]\s?"
+          r"(?P<h2>[01]?\d|2[0-3])[:.](?P<m2>[0-5]\d)(?![\w:.]\w)",
+          _hours),
+    plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?<!\d )"
+          r"(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])(?P<hour>[01]?\d|2[0-4])(?:[:.](?P<minute>[0-5]\d))?"
+          r"(?![\w%]|[.,:]\d|\s?(?:zł|km|m|kg|%|proc)\b)", _clock),
     plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,4})\.(?=\s(?P<noun>[a-ząćęłńóśźż]{3,}))", _ordinal),
 )
 LANGUAGE = Polish

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns
-from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Time, Value, Words
 
 _SCALES = (("", ""), ("mil", "mil"), ("milhão", "milhões"), ("bilhão", "bilhões"), ("trilhão", "trilhões"),
@@ -47,7 +46,8 @@ class Portuguese(Romance):
     unit_symbols = {"mph": "speed-mile-per-hour", "kmh": "speed-kilometer-per-hour", "seg": "duration-second"}
     unit_words = {
         "mass-kilogram": ("quilo", "quilos"), "temperature-celsius": ("grau Celsius", "graus Celsius"),
-        "speed-kilometer-per-hour": ("quilômetro por hora", "quilômetros por hora"), "mass-tonne": ("tonelada", "toneladas")}
+        "speed-kilometer-per-hour": ("quilômetro por hora", "quilômetros por hora"), "mass-tonne": ("tonelada",
+        "toneladas")}
     words = SILENT | {
         "point": "vírgula", "minus": "menos", "plus": "mais", "and": "e", "over": "sobre", "to": "a", "per": "por",
         "power": "elevado a", "score": "a", "money and": "e", "port": "porta", "version": "versão",
@@ -58,14 +58,17 @@ class Portuguese(Romance):
         "√": "raiz quadrada de", "π": "pi", "∞": "infinito", "§": "parágrafo", "№": "número", "→": "a", ".": "ponto",
         "/": "barra", "-": "hífen", "_": "sublinhado", ":": "dois pontos", "?": "interrogação", "~": "til"}
     abbreviations = {
-        "Sr.": "senhor", "Sra.": "senhora", "Srta.": "senhorita", "Srs.": "senhores", "Dr.": "doutor", "Dra.": "doutora",
+        "Sr.": "senhor", "Sra.": "senhora", "Srta.": "senhorita", "Srs.": "senhores", "Dr.": "doutor",
+        "Dra.": "doutora",
         "D.": "dom", "Prof.": "professor", "Profa.": "professora", "prof.": "professor", "eng.": "engenheiro",
         "etc.": "etcétera", "p. ex.": "por exemplo", "p.ex.": "por exemplo", "pág.": "página", "págs.": "páginas",
         "cap.": "capítulo", "art.": "artigo", "n.º": "número", "nº": "número", "n°": "número", "tel.": "telefone",
-        "av.": "avenida", "R.": "rua", "aprox.": "aproximadamente", "vol.": "volume", "fig.": "figura", "séc.": "século",
+        "av.": "avenida", "R.": "rua", "aprox.": "aproximadamente", "vol.": "volume", "fig.": "figura",
+        "séc.": "século",
         "Cia.": "companhia", "Ltda.": "limitada", "S.A.": "sociedade anônima", "S/A": "sociedade anônima",
         "EUA": "Estados Unidos", "Sto.": "Santo", "Sta.": "Santa", "vs.": "versus", "Exmo.": "excelentíssimo"}
-    number_nouns = frozenset("século séculos cap vol art séc capítulo tomo volume parte ato cena artigo página tipo fase grau classe "
+    number_nouns = frozenset("século séculos cap vol art séc capítulo tomo volume parte ato cena artigo página tipo "
+                             "fase grau classe "
                              "livro título guerra número".split())
     name_heads = frozenset("pedro joão afonso maria luís carlos filipe felipe paulo pio bento henrique jorge sancho "
                            "manuel fernando isabel gregório leão clemente napoleão nicolau alexandre eduardo".split())
@@ -104,6 +107,11 @@ class Portuguese(Romance):
         words = ("milésimo" if number == 1000 else "", _HUNDREDS[hundreds], _TENS[rest // 10], _UNITS[rest % 10])
         return " ".join(filter(None, words))
 
+    def marked_ordinal(self, number: int, mark: str) -> str | None:
+        """Terceira."""
+        said = self.ordinal(number)
+        return re.sub(r"o\b", "a", said) if mark.endswith(("a", "ª")) else said
+
     def gendered(self, said: str, feminine: bool) -> str:
         """Duas mil e duzentas horas."""
         if not feminine:
@@ -137,11 +145,6 @@ class Portuguese(Romance):
         return _OWN
 
 
-def _ordinal(match: re.Match, p: Patterns) -> Value | None:
-    said = p.language.ordinal(int(re.sub(r"\D", "", match["number"])))
-    return Words(re.sub(r"o\b", "a", said) if "a" in match["mark"] or "ª" in match["mark"] else said)
-
-
 def _half_day(match: re.Match, p: Patterns) -> Value | None:
     """15h da tarde is three in the afternoon."""
     hour, minute = int(match["hour"]), int(match["minute"] or 0)
@@ -151,10 +154,11 @@ def _half_day(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b", _half_day),
+    plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b",
+          _half_day),
     hours("horas|hs|h"),
     NOUNS,
     point_time("às|as|à|das|até as"),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})\.?(?P<mark>º|ª|°(?=\s[a-zà-ú]{{3}})|[oa](?!\w))(?!\w)", _ordinal),
+    ordinals(r"\.?(?:º|ª)|°(?=\s[a-zà-ú]{3})|[oa]"),
 )
 LANGUAGE = Portuguese

@@ -8,8 +8,7 @@ from text.normalisation.codes import roman_value
 from text.normalisation.languages._european import NOUNS, SILENT, plain, point_time
 from text.normalisation.languages._slavic import Slavic
 from text.normalisation.numbers import before
-from text.normalisation.patterns import Patterns
-from text.normalisation.recognisers import Recogniser
+from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _PARTS = ("", "десят", "сот", "тысячн", "десятитысячн", "стотысячн", "миллионн")
@@ -36,7 +35,8 @@ _RULERS = {"пётр": "nom", "петр": "nom", "павел": "nom", "алек�
            "николае": "loc", "николаем": "ins", "петром": "ins", "александре": "loc"}
 _LATIN = dict(zip("abcdefghijklmnopqrstuvwxyz", (
     "эй би си ди и эф джи эйч ай джей кей эл эм эн оу пи кью ар эс ти ю ви дабл-ю икс уай зед").split()))
-_NET_WORDS = {"com": "ком", "net": "нет", "org": "орг", "ru": "ру", "gmail": "джимейл", "mail": "мейл", "yandex": "яндекс",
+_NET_WORDS = {"com": "ком", "net": "нет", "org": "орг", "ru": "ру", "gmail": "джимейл", "mail": "мейл",
+              "yandex": "яндекс",
               "hotmail": "хотмейл", "google": "гугл", "info": "инфо"}
 
 
@@ -47,7 +47,8 @@ class Russian(Slavic):
     group_marks = "."
     weekday_abbreviations = {"пн": "понедельник", "вт": "вторник", "ср": "среда", "чт": "четверг", "пт": "пятница",
                              "сб": "суббота", "вс": "воскресенье"}
-    month_abbreviations = {"янв": 1, "фев": 2, "февр": 2, "апр": 4, "авг": 8, "сент": 9, "сен": 9, "окт": 10, "нояб": 11,
+    month_abbreviations = {"янв": 1, "фев": 2, "февр": 2, "апр": 4, "авг": 8, "сент": 9, "сен": 9, "окт": 10,
+                           "нояб": 11,
                            "ноя": 11, "дек": 12}
     era_mark = r"(?:до\s)?н\.\s?э\."
     eras = {"донэ": "до нашей эры", "нэ": "нашей эры"}
@@ -66,7 +67,8 @@ class Russian(Slavic):
         "mass-kilogram": "килограмм килограмма килограммов килограмма", "mass-gram": "грамм грамма граммов грамма",
         "копейка": "копейка копейки копеек копейки", "человек": "человек человека человек человека"}
     cent_forms = {"RUB": "копейка копейки копеек копейки", "USD": "цент цента центов цента",
-                  "EUR": "цент цента центов цента", "GBP": "пенс пенса пенсов пенса", "UAH": "копейка копейки копеек копейки"}
+                  "EUR": "цент цента центов цента", "GBP": "пенс пенса пенсов пенса",
+                  "UAH": "копейка копейки копеек копейки"}
     currency_signs = Slavic.currency_signs | {"руб.": "RUB", "руб": "RUB", "р.": "RUB", "евро": "EUR", "долл.": "USD",
                                               "грн": "UAH", "₸": "KZT"}
     periods = {"мес": "месяц", "год": "год", "ч": "час", "кг": "килограмм", "чел": "человека"}
@@ -75,18 +77,22 @@ class Russian(Slavic):
         "мм": "length-millimeter", "мкм": "length-micrometer", "кг": "mass-kilogram", "г": "mass-gram",
         "мг": "mass-milligram", "т": "mass-tonne", "л": "volume-liter", "мл": "volume-milliliter",
         "га": "area-hectare", "м²": "area-square-meter", "м2": "area-square-meter", "кв. м": "area-square-meter",
-        "км²": "area-square-kilometer", "м³": "volume-cubic-meter", "м3": "volume-cubic-meter", "куб. м": "volume-cubic-meter",
+        "км²": "area-square-kilometer", "м³": "volume-cubic-meter", "м3": "volume-cubic-meter",
+        "куб. м": "volume-cubic-meter",
         "ч": "duration-hour", "мин": "duration-minute", "мин.": "duration-minute", "сек": "duration-second",
         "сек.": "duration-second", "с": "duration-second", "мс": "duration-millisecond", "Вт": "power-watt",
         "кВт": "power-kilowatt", "МВт": "power-megawatt", "кВт·ч": "energy-kilowatt-hour", "В": "electric-volt",
-        "Гц": "frequency-hertz", "кГц": "frequency-kilohertz", "МГц": "frequency-megahertz", "ГГц": "frequency-gigahertz",
+        "Гц": "frequency-hertz", "кГц": "frequency-kilohertz", "МГц": "frequency-megahertz",
+        "ГГц": "frequency-gigahertz",
         "ГБ": "digital-gigabyte", "МБ": "digital-megabyte", "КБ": "digital-kilobyte", "ТБ": "digital-terabyte",
-        "Дж": "energy-joule", "ккал": "energy-kilocalorie", "л.с.": "power-horsepower", "чел.": "человек", "коп.": "копейка", "коп": "копейка",
+        "Дж": "energy-joule", "ккал": "energy-kilocalorie", "л.с.": "power-horsepower", "чел.": "человек",
+        "коп.": "копейка", "коп": "копейка",
         "км/ч": "speed-kilometer-per-hour", "м/с": "speed-meter-per-second"}
     loose_units, tight_units = Slavic.loose_units + "мгтлчсВ", Slavic.tight_units + "мгтлчВ"
     words = SILENT | {
         "point": "запятая", "minus": "минус", "plus": "плюс", "and": "и", "over": "на", "to": "до", "per": "в",
-        "power": "в степени", "score": "", "money and": "", "port": "порт", "version": "версия", "version point": "точка",
+        "power": "в степени", "score": "", "money and": "", "port": "порт", "version": "версия",
+        "version point": "точка",
         "decimal point": "точка", "hashtag": "хештег", "%": "процент", "‰": "промилле", "&": "амперсанд", "+": "плюс",
         "=": "равно", "@": "собака", "#": "решётка", "°": "градусов", "$": "доллар", "£": "фунт", "€": "евро",
         "₽": "рубль", "×": "умножить на", "÷": "делить на", "±": "плюс-минус", "≈": "примерно",
@@ -111,7 +117,7 @@ class Russian(Slavic):
     capital_words = frozenset("И В НА НЕ ЧТО ОН ОНА Я МЫ ВЫ ТЫ ПО ИЗ ОТ ДО ЗА БЫ ЖЕ НЕТ ДА КАК ВСЁ ВСЕ ТУТ".split())
     letter_names = {"в": "вэ", "к": "ка", "с": "эс", "б": "бэ", "ф": "эф", "р": "эр", "м": "эм", "н": "эн", "л": "эль",
                     "д": "дэ", "г": "гэ", "ш": "ша", "п": "пэ", "т": "тэ", "з": "зэ", "ж": "жэ"}
-    telephone = r"8[- ]?\(?\d{3}\)?[- ]\d{3}[- ]\d\d[- ]\d\d|\+7[- ]?\(?\d{3}\)?[- ]\d{3}[- ]\d\d[- ]\d\d|\d{3}-\d\d-\d\d"
+    telephone = r"(?:8|\+7)[- ]?\(?\d{3}\)?[- ]\d{3}[- ]\d\d[- ]\d\d|\d{3}-\d\d-\d\d"
 
     # Numbers
 
@@ -129,8 +135,7 @@ class Russian(Slavic):
         if value.scale in self.forms or not 0 < len(digits) < len(_PARTS) or not int(digits):
             return super().say_number(value)
         minus, whole, part = "минус " if value.negative else "", int(value.whole or 0), int(digits)
-        said = f"{self.gendered(self.cardinal(whole), True)} {self.form('целая|целых|целых', Number(str(whole)))} " \
-               f"{self.gendered(self.cardinal(part), True)} {_PARTS[len(digits)]}{self.form('ая|ых|ых', Number(str(part)))}"
+        said = f"{self.counted_noun(whole, 'целая целых целых')} {self.counted_noun(part, _part(len(digits)))}"
         return minus + (f"{said} {value.scale}" if value.scale else said)
 
     def is_feminine(self, noun: str) -> bool:
@@ -147,8 +152,7 @@ class Russian(Slavic):
         below = self.inflected(value.below, "fem" if value.above == 1 else "pl_gen")
         said = f"{self.gendered(self.cardinal(value.above), True)} {below}"
         if value.whole is not None:
-            whole = self.form("целая|целых|целых", Number(str(value.whole)))
-            said = f"{self.gendered(self.cardinal(value.whole), True)} {whole} {said}"
+            said = f"{self.counted_noun(value.whole, 'целая целых целых')} {said}"
         return f"минус {said}" if value.negative else said
 
     def ordinal(self, number: int, before: str = "") -> str:
@@ -209,10 +213,12 @@ class Russian(Slavic):
         word, start = match["word"].lower(), match.string[max(0, match.start() - 2):match.start()]
         behind_number = re.search(r"[\d\ue001]\s?$", start) is not None
         if word == "г.":
-            return "года" if behind_number else "город" if re.match(r"\s?[А-ЯЁ]", match.string[match.end():]) else None
+            before_name = re.match(r"\s?[А-ЯЁ]", match.string[match.end():match.end() + 3])
+            return "года" if behind_number else "город" if before_name else None
         if word in ("в.", "вв.", "гг.", "ч.", "мин.", "руб.", "коп.", "тыс.", "млн", "млрд") and not behind_number:
             return None
-        if word in ("д.", "кв.", "стр.", "гл.", "рис.", "табл.") and not re.match(r"\s?[\d\ue001]", match.string[match.end():]):
+        before_number = re.match(r"\s?[\d\ue001]", match.string[match.end():match.end() + 3])
+        if word in ("д.", "кв.", "стр.", "гл.", "рис.", "табл.") and not before_number:
             return None
         return super().abbreviation(match)
 
@@ -225,6 +231,10 @@ def _words(number: int, kind: str, case: str = "nom") -> str:
     from num2words import num2words
 
     return num2words(number, to=kind, lang="ru", **_CASES[case])
+
+
+def _part(digits: int) -> str:
+    return f"{_PARTS[digits]}ая {_PARTS[digits]}ых {_PARTS[digits]}ых"
 
 
 def _case(match: re.Match, word: str) -> tuple[str, str]:
@@ -271,16 +281,15 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     return Words(p.language.inflected(number, case))
 
 
-def _endings(table: dict) -> str:
-    return "|".join(sorted(table, key=len, reverse=True))
-
-
 _OWN = (
-    plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s(?P<word>годов|годом|года|году|годы|год|г\.)(?!\w)(?!\s?[А-ЯЁ][а-яё]+ск\b)", _year),
+    plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s(?P<word>год(?:ов|ом|а|у|ы|)|г\.)(?!\w)",
+          _year),
     plain("date", r"(?<!\w)(?P<head>[Вв]о?\s)(?P<digits>1[5-9]\d\d|20\d\d)(?=[,;)]|[.!?]?\s*$)", _bare_year),
-    plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})(?:-?(?:й|го|м|му|е))?\s(?P<word>веков|веком|веке|веку|века|век|столетии|столетия|столетие|в\.)(?!\w)",
+    plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})(?:-?(?:й|го|м|му|е))?\s"
+          r"(?P<word>век(?:ов|ом|е|у|а|)|столети[иея]|в\.)(?!\w)",
           _century, has_digits=False),
-    Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>\d{{1,9}})-(?P<ending>{_endings(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)", _ordinal),
+    plain("ordinal", rf"(?<![\w.,])(?P<number>\d{{1,9}})-(?P<ending>{one_of(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)",
+               _ordinal),
     NOUNS,
     point_time("в|с|до|к"),
 )

@@ -35,9 +35,12 @@ class Swedish(European):
         "USD$": ("amerikansk dollar", "amerikanska dollar", "cent", "cent"), "JPY": ("yen", "yen", "sen", "sen"),
         "CNY": ("yuan", "yuan", "fen", "fen"), "KRW": ("won", "won", "jeon", "jeon"),
         "RUB": ("rubel", "rubel", "kopek", "kopek"), "INR": ("rupie", "rupier", "paisa", "paisa")}
-    periods = {"mån": "månad", "månad": "månad", "år": "år", "dag": "dag", "h": "timme", "kg": "kilo", "l": "liter", "st": "styck"}
-    unit_symbols = {"tim": "duration-hour", "sek": "duration-second", "hg": "hektogram", "mil": "length-mile-scandinavian",
-                    "kvm": "area-square-meter", "km/tim": "speed-kilometer-per-hour", "st": "styck", "dl": "volume-deciliter",
+    periods = {"mån": "månad", "månad": "månad", "år": "år", "dag": "dag", "h": "timme", "kg": "kilo", "l": "liter",
+               "st": "styck"}
+    unit_symbols = {"tim": "duration-hour", "sek": "duration-second", "hg": "hektogram",
+                    "mil": "length-mile-scandinavian",
+                    "kvm": "area-square-meter", "km/tim": "speed-kilometer-per-hour", "st": "styck",
+                    "dl": "volume-deciliter",
                     "hk": "power-horsepower"}
     unit_words = {"hektogram": ("hekto", "hekto"), "styck": ("styck", "stycken")}
     words = SILENT | {
@@ -63,11 +66,13 @@ class Swedish(European):
         "max.": "maximalt", "min.": "minst", "f.Kr.": "före Kristus", "f Kr": "före Kristus", "e.Kr.": "efter Kristus",
         "e Kr": "efter Kristus", "f.m.": "förmiddag", "e.m.": "eftermiddag", "vs.": "mot", "u.å.": "utan år"}
     number_nouns = frozenset("kap kapitel band del akt scen sida typ fas grad klass bok artikel världskriget".split())
-    name_heads = frozenset("karl gustav gustaf oscar erik johan fredrik adolf sigismund johannes paulus pius benedictus "
+    name_heads = frozenset("karl gustav gustaf oscar erik johan fredrik adolf sigismund johannes paulus pius "
+                           "benedictus "
                            "henrik ludvig georg christian harald margareta katarina filip frans wilhelm".split())
     spoken = frozenset("NATO UNESCO UNICEF AIDS FIFA UEFA NASA SAAB IKEA SIDA ASEA".split())
     spelled = frozenset("EU FN SVT SVD DN TV CD DVD USA UD LO SJ AB".split())
-    capital_words = frozenset("EN ETT OCH ATT DET DEN DE ÄR I PÅ AV FÖR MED TILL SOM INTE JA NEJ JAG DU VI NI HAN HON HAR "
+    capital_words = frozenset("EN ETT OCH ATT DET DEN DE ÄR I PÅ AV FÖR MED TILL SOM INTE JA NEJ JAG DU VI NI HAN HON "
+                              "HAR "
                               "OM MEN SÅ ALLT NU HÄR".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "VI", "XXL", "XL", "CV", "MIX"})
 
@@ -197,12 +202,15 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    Recogniser("time", lambda p: rf"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[fe])\.?\s?m\b\.?"
-               rf"(?:\s(?P<zone>{'|'.join(p.language.zones)})(?!\w))?", _half_day),
+    Recogniser("time", lambda p: r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?"
+               rf"(?P<half>[fe])\.?\s?m\b\.?(?:\s(?P<zone>{'|'.join(p.language.zones)})(?!\w))?", _half_day),
     point_time(r"kl\.?|klockan|från|till"),
-    plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,6}):(?:a|e|de|te)(?!\w)(?! \w+ [12]\d{3}\b)(?! (?i:jan|feb|mar|apr|maj|jun|jul|aug|sep|okt|nov|dec))", _ordinal),
+    plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,6}):(?:a|e|de|te)(?!\w)"
+          r"(?! (?i:jan|feb|mar|apr|maj|jun|jul|aug|sep|okt|nov|dec))",
+          _ordinal),
     plain("ordinal", r"^\s*(?P<number>\d{1,6})\.\s*$", _ordinal),
     plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d00|1\d\d0|20\d0)-(?P<tal>tal(?:et|ets|en)?)(?!\w)", _decade),
-    plain("telephone", r"(?<![\w.,])112(?![\w.,]\d| (?:kronor|kr|meter|kilo|personer|000))", lambda match, p: Words(p.language.digits("112"))),
+    plain("telephone", r"(?<![\w.,])112(?![\w.,]\d| (?:kronor|kr|meter|kilo|personer|000))",
+          lambda match, p: Words(p.language.digits("112"))),
 )
 LANGUAGE = Swedish
