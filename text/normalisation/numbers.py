@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.language import Language
 from text.normalisation.patterns import DASH, END, SIGN, SPACES, START, Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
@@ -39,13 +38,13 @@ def _money_pattern(p: Patterns) -> str:
     other = rf"(?P<other>{p.amount})(?P<scale2>{p.scale}|(?:{letters})(?!\w))?"
     return (rf"{SIGN}(?<![\w$])(?!(?<=\d\s)[^\W\d_A-Z])(?P<currency>{p.currency}|"
             rf"(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
-            rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/[a-z]{{1,6}}\b)?")
+            rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
 def _money(match: re.Match, p: Patterns) -> Value | None:
     language = p.language
     currency = language.currency_signs.get(match["currency"], match["currency"])
-    per = _period(match["per"], language)
+    per = _period(match["per"], p)
     if match["per"] and per is None:
         return None
     first = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency, per or "")
@@ -58,13 +57,13 @@ def _money(match: re.Match, p: Patterns) -> Value | None:
 def _money_behind_pattern(p: Patterns) -> str:
     units = one_of([*p.language.currency_signs, *p.language.currency_codes])
     return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})(?P<scale>{p.scale})?[\s{SPACES}-]?"
-            rf"(?P<currency>{units})(?!\w)(?P<per>/[a-z]{{1,6}}\b)?")
+            rf"(?P<currency>{units})(?!\w)(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
 def _money_behind(match: re.Match, p: Patterns) -> Value | None:
     currency = p.language.currency_signs.get(match["currency"], match["currency"])
     amount = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency,
-                   _period(match["per"], p.language) or "")
+                   _period(match["per"], p) or "")
     return Range(p.read(match["first"]), amount) if match["first"] else amount
 
 
@@ -72,8 +71,10 @@ def _scaled(number: str, scale: str | None, p: Patterns, negative: bool = False)
     return p.read(number, negative, p.scale_word(scale))
 
 
-def _period(per: str | None, language: Language) -> str | None:
-    return language.periods.get(per[1:]) if per else None
+def _period(per: str | None, p: Patterns) -> str | None:
+    """What money is over: a month, a square meter."""
+    name = (per or "")[1:]
+    return p.language.periods.get(name) or (p.language.unit_name(p.key(name), 1) if name in p.symbols else None)
 
 
 def _cents(match: re.Match, p: Patterns) -> Value | None:

@@ -124,13 +124,13 @@ def _hour(match: re.Match, p: Patterns) -> Value | None:
 
 def point_time(heads: str) -> Recogniser:
     """13.30 behind a word such as "at"."""
-    pattern = (rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\w%]|[.,:]\d)")
+    pattern = rf"(?<![\w.,:])(?P<head>(?i:{heads})\s)(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)(?![\d%]|[.,:]\d)"
 
     def value(match: re.Match, p: Patterns) -> Value | None:
         head, time = match["head"].strip(), Time(int(match["hour"]), int(match["minute"]))
         return Words(f"{p.language.abbreviations.get(head, head)} {p.language.say(time)}")
 
-    return Recogniser("time", lambda p: pattern, value)
+    return Recogniser("time", lambda p: rf"{pattern}(?:\s?(?:{p.language.time_mark or '(?!)'}))?(?!\w)", value)
 
 
 def _before_noun(match: re.Match, p: Patterns) -> Value | None:

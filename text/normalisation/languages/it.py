@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
 from text.normalisation.languages._romance import Romance
-from text.normalisation.values import Number, Roman, Time
+from text.normalisation.values import Money, Number, Roman, Time, Words
 
 _SCALES = (("milione", "milioni"), ("miliardo", "miliardi"), ("bilione", "bilioni"), ("biliardo", "biliardi"))
 _FEMININE = frozenset({"lira", "candela"})
@@ -92,8 +92,12 @@ class Italian(Romance):
         return " ".join(said)
 
     def _below_million(self, number: int) -> str:
-        said = super().cardinal(number).replace("centott", "centoott")
-        return re.sub("(?<=[aeiou])tre$", "tré", re.sub(r"(mille|mila|cento)(?=\w)", r"\1 ", said))
+        thousands, rest = divmod(number, 1000)
+        hundreds, below = divmod(rest, 100)
+        many = self._below_million(thousands).replace("é", "e") if thousands else ""
+        said = ("mille" if thousands == 1 else many and many + "mila",
+                super().cardinal(hundreds * 100) if hundreds else "", super().cardinal(below) if below else "")
+        return " ".join(filter(None, said)) or super().cardinal(0)
 
     def ordinal(self, number: int, before: str = "") -> str:
         """In one word."""
@@ -130,7 +134,12 @@ class Italian(Romance):
 
     def per_unit(self, unit: str) -> str:
         """All'ora, al secondo, alla settimana."""
-        name = self.unit_name(unit, 1)
+        return self._to(self.unit_name(unit, 1))
+
+    def _per(self, value: Money) -> str:
+        return f" {self._to(value.per)}" if value.per else ""
+
+    def _to(self, name: str) -> str:
         return f"all'{name}" if name[0] in "aeiou" else f"alla {name}" if self.is_feminine(name) else f"al {name}"
 
     def cents(self, number: Number, currency: str, behind_whole: bool) -> str:
@@ -164,6 +173,8 @@ _OWN = (
     hours("ore|h"),
     NOUNS,
     point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
+    plain("date", r"(?<!\w)['’](?P<digits>[1-9]0)(?!\w)",
+          lambda match, p: Words(p.language.cardinal(int(match["digits"])))),
     ordinals(r"º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{3})|[oa](?=\s)"),
 )
 LANGUAGE = Italian

@@ -76,7 +76,7 @@ class Polish(Slavic):
         "np.": "na przykład", "itd.": "i tak dalej", "itp.": "i tym podobne", "tzn.": "to znaczy", "tj.": "to jest",
         "m.in.": "między innymi", "m. in.": "między innymi", "tzw.": "tak zwany", "wg": "według", "ok.": "około",
         "ul.": "ulica", "al.": "aleja", "pl.": "plac", "os.": "osiedle", "nr": "numer", "nr.": "numer",
-        "str.": "strona",
+        "str.": "strona", "na str.": "na stronie",
         "s.": "strona", "rozdz.": "rozdział", "art.": "artykuł", "ust.": "ustęp", "rys.": "rysunek", "tab.": "tabela",
         "dr": "doktor", "dr.": "doktor", "prof.": "profesor", "inż.": "inżynier", "mgr": "magister",
         "hab.": "habilitowany",

@@ -41,7 +41,7 @@ class Portuguese(Romance):
         "EUR": ("euro", "euros", "centavo", "centavos"), "GBP": ("libra", "libras", "centavo", "centavos"),
         "JPY": ("iene", "ienes", "sen", "senes"), "INR": ("rupia", "rupias", "paisa", "paisas"),
         "CHF": ("franco suíço", "francos suíços", "cêntimo", "cêntimos")}
-    telephone = r"(?:\(\d{2}\)|\d{2})\s\d{4,5}-\d{4}|\d{4,5}-\d{4}(?!\d)"
+    telephone = r"(?:\(\d{2}\)|\d{2})\s\d{4,5}-\d{4}|9\d{4}-\d{4}|(?!20\d\d-20)[2-5]\d{3}-\d{4}"
     periods = {"mês": "mês", "ano": "ano", "dia": "dia", "h": "hora", "kg": "quilo", "l": "litro", "hora": "hora"}
     unit_symbols = {"mph": "speed-mile-per-hour", "kmh": "speed-kilometer-per-hour", "seg": "duration-second"}
     unit_words = {

@@ -9,6 +9,7 @@ from text.normalisation.languages._european import NOUNS, SILENT, plain, point_t
 from text.normalisation.languages._slavic import Slavic
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns, one_of
+from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _PARTS = ("", "десят", "сот", "тысячн", "десятитысячн", "стотысячн", "миллионн")
@@ -252,6 +253,22 @@ def _year(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{p.language.inflected_year(match['digits'], case)} {word}")
 
 
+def _genitive(match: re.Match, p: Patterns) -> Value | None:
+    """Около ста человек."""
+    return Words(f"{match['head']}{_words(int(match['number']), 'cardinal', 'gen')}")
+
+
+def _genitive_time(match: re.Match, p: Patterns) -> Value | None:
+    """До девяти часов тридцати минут."""
+    said = match["head"]
+    for number, one, many in ((int(match["hour"]), "часа", "часов"), (int(match["minute"]), "минуты", "минут")):
+        if number or one == "часа":
+            case = "fem_gen" if one == "минуты" else "gen"
+            last = number % 10 == 1 and number != 11
+            said += f"{_words(number, 'cardinal', case)} {one if last else many} "
+    return Words(said.strip())
+
+
 def _bare_year(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{match['head']}{p.language.inflected_year(match['digits'], 'loc')}")
 
@@ -291,6 +308,11 @@ _OWN = (
     plain("ordinal", rf"(?<![\w.,])(?P<number>\d{{1,9}})-(?P<ending>{one_of(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)",
                _ordinal),
     NOUNS,
-    point_time("в|с|до|к"),
+    plain("time", r"(?<!\w)(?P<head>(?i:с|со|до|от|после|около)\s)(?P<hour>[01]?\d|2[0-4])[:.]"
+          r"(?P<minute>[0-5]\d)(?![\w:]|[.,]\d)", _genitive_time),
+    Recogniser("cardinal", lambda p: r"(?<!\w)(?P<head>(?i:от|до|из|около|более|менее|больше|меньше|после|без|для|свыше)\s)"
+               rf"(?P<number>\d{{1,9}})(?![\w:/%₽$€-]|[.,]\d|\s?(?:{p.unit}|{p.currency}|"
+               rf"{p.month}|{one_of(p.language.scale_abbreviations)}))", _genitive),
+    point_time("в|к"),
 )
 LANGUAGE = Russian
