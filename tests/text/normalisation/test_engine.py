@@ -79,7 +79,7 @@ HOSTILE = ["1", "1.", "(", "1,1,1,", ".", "5 ", "1-", "1/", "1:", "A.", "$1", "a
 MODULES = [normalisation, numbers, dates, codes, texts, language, patterns]
 
 
-@pytest.mark.parametrize("name", described_languages())
+@pytest.mark.parametrize("name", ["en", "de", "es", "ru"])
 def test_twice_the_text_is_twice_the_work(name, monkeypatch):
     steps = {}
     for cache in (normalisation._language, normalisation._patterns, normalisation._recognisers):

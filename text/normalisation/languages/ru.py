@@ -310,8 +310,8 @@ _OWN = (
     NOUNS,
     plain("time", r"(?<!\w)(?P<head>(?i:с|со|до|от|после|около)\s)(?P<hour>[01]?\d|2[0-4])[:.]"
           r"(?P<minute>[0-5]\d)(?![\w:]|[.,]\d)", _genitive_time),
-    Recogniser("cardinal", lambda p: r"(?<!\w)(?P<head>(?i:от|до|из|около|более|менее|больше|меньше|после|без|для|свыше)\s)"
-               rf"(?P<number>\d{{1,9}})(?![\w:/%₽$€-]|[.,]\d|\s?(?:{p.unit}|{p.currency}|"
+    Recogniser("cardinal", lambda p: r"(?<!\w)(?P<head>(?i:от|до|из|около|более|менее|больше|меньше|после|без|свыше)"
+               rf"\s)(?P<number>\d{{1,9}})(?![\w:/%₽$€-]|[.,]\d|\s?(?:{p.unit}|{p.currency}|"
                rf"{p.month}|{one_of(p.language.scale_abbreviations)}))", _genitive),
     point_time("в|к"),
 )
