@@ -550,3 +550,9 @@ def test_every_kind_has_its_severity_and_says_what_to_do():
         assert about.severity in checks.SEVERITIES and about.advice and kind == kind.lower()
     severities = [about.severity for about in KINDS.values()]
     assert severities == sorted(severities, key=checks.SEVERITIES.index)
+
+
+def test_letters_of_an_unknown_script_are_found():
+    data = DataConfig(text_cleaners=("normalised_espeak",), language="de", symbols="ipa", cleaned_text=False)
+    found = checks._spelled((data, ("Guten Tag.", "Hallo 世界.")))
+    assert not found[0].fault and found[1].kind == "unknown_script" and "世界 (Cjk)" in found[1].fault

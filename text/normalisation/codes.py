@@ -105,6 +105,10 @@ def _roman(match: re.Match, p: Patterns) -> Value | None:
     follows = match.string[match.end():match.end() + 20].strip().partition(" ")[0].strip(".,;").lower()
     if follows in language.ordinal_nouns:
         return Roman(value, True, word)
+    if len(numeral) == 1 and not language.point_ordinals and (
+            (is_number and follows in language.i_verbs)
+        or re.match(r"\.\s[A-Z]", match.string[match.end():match.end() + 3])):
+        return None  # the pronoun, or an initial: Robert I. Hall
     if is_number:
         return Roman(value, False)
     if language.point_ordinals and point and head and (len(numeral) > 1 or numeral in "IVX"):

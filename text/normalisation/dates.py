@@ -161,7 +161,7 @@ def _weekday_pattern(p: Patterns) -> str | None:
     if not p.language.weekday_abbreviations:
         return None
     name = rf"(?i:{one_of(p.language.weekday_abbreviations)})"
-    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?\w|$))"
+    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?[\w\ue001]|$))"
 
 
 def _decade(match: re.Match, p: Patterns) -> Value | None:

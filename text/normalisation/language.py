@@ -319,6 +319,8 @@ class Language:
     def acronym(self, match: re.Match) -> str | None:
         """Letters, or the word in lower case; None leaves it as it is."""
         word, plural = match["word"], match["plural"] or ""
+        if "&" in match.string[max(0, match.start() - 1):match.start()] + match.string[match.end():match.end() + 1]:
+            return self.letters(word) + plural
         if word in self.spoken:
             return word.capitalize() + plural
         if word not in self.spelled and word in self.capital_words:

@@ -157,7 +157,7 @@ def _power(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _range_pattern(p: Patterns) -> str:
-    return rf"{START}(?P<first>{p.number}){DASH}(?P<number>{p.number})(?![\w%-])(?![-–—/:]\d)"
+    return rf"{START}(?<!\d-)(?P<first>{p.number}){DASH}(?P<number>{p.number})(?![\w%-])(?![-–—/:]\d)"
 
 
 def _range(match: re.Match, p: Patterns) -> Value | None:

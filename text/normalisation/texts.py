@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 from text.normalisation.patterns import Patterns, one_of
@@ -19,6 +18,8 @@ def _tag(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _entity(match: re.Match, p: Patterns) -> Value | None:
+    import html  # here, for it is slow to import and rarely wanted
+
     character = html.unescape(match[0])
     return Words(p.language.words.get(character, character)) if character != match[0] else None
 
@@ -28,7 +29,7 @@ def _abbreviation_pattern(p: Patterns) -> str | None:
     table = p.language.abbreviations
     exact = [word for word in table if not word.islower()]
     any_case = [word for word in table if word.islower()]
-    return rf"(?<![\w.])(?P<word>(?i:{one_of(any_case)})|{one_of(exact)})(?!\w)"
+    return rf"(?<![\w.&])(?P<word>(?i:{one_of(any_case)})|{one_of(exact)})(?!\w)"
 
 
 def _abbreviation(match: re.Match, p: Patterns) -> Value | None:
@@ -63,7 +64,8 @@ def _emoji(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _operator(match: re.Match, p: Patterns) -> Value | None:
-    return Words(p.language.operators[match["sign"]])
+    sign = match["sign"] or match["tight"]
+    return Words(p.language.operators.get(sign) or p.language.words[sign]) if _is_operation(match) else None
 
 
 MARKUP = (
@@ -83,8 +85,7 @@ OPERATORS = (
     Recogniser("sign",
                lambda p: rf"(?<=[\w)²³])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])(?=\s?\w{{1,9}}"
                rf"\s?=))\s?(?=[\w(√π−-])" if p.language.operators else None,
-               lambda match, p: Words(p.language.operators[match["sign"] or match["tight"]]) if _is_operation(match)
-               else None, has_digits=False),
+               _operator, has_digits=False),
 )
 ABBREVIATIONS = (Recogniser("abbreviation", _abbreviation_pattern, _abbreviation, has_digits=False),)
 ACRONYMS = (

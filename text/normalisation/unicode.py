@@ -14,9 +14,8 @@ MARKS = {
     **dict.fromkeys("，、،﹐､፣߸", ","), **dict.fromkeys("。।॥۔።．｡។၊။", "."), **dict.fromkeys("！﹗", "!"),
     **dict.fromkeys("？؟﹖⸮፧", "?"), **dict.fromkeys("；؛﹔፤", ";"), **dict.fromkeys("：﹕፥", ":"),
 }
-_UNSPACED = "\u3001-\u303f\u3040-\u30ff\u3400-\u9fff\uff00-\uffef"
 # Kept as they are, for they have readings of their own: fractions, superscripts, signs of units and of music.
-_KEPT = frozenset("½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞²³¹⁰⁴⁵⁶⁷⁸⁹⁻⁺ªº™℠…‼⁇⁈⁉\u00a0\u202f\u2009\u2007´¨¯¸˘˙˚˛˜˝")
+_KEPT = frozenset("½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞²³¹⁰⁴⁵⁶⁷⁸⁹⁻⁺ªº™℠…‼⁇⁈⁉№\u00a0\u202f\u2009\u2007´¨¯¸˘˙˚˛˜˝")
 
 
 def composed(text: str, language: str = "") -> str:
@@ -36,11 +35,9 @@ def composed(text: str, language: str = "") -> str:
 def _plain(character: str) -> str:
     mark = MARKS.get(character)
     if mark:
-        return mark + " " if mark != "." or character not in "." else mark
+        return mark + " "
     if character == "µ":
         return "μ"
-    if character == "№":
-        return "№"
     if character in "\u00ad\u200b\ufeff\u2060":
         return ""
     if character in "‐‑":
@@ -62,8 +59,8 @@ def _is_compatible(character: str) -> bool:
     """A presentation form of plain letters, digits or signs: ﬁ, ５, ℃, Ⅳ; not a superscript, fraction or space."""
     if character in _KEPT or unicodedata.category(character) in ("Zs", "Lm", "Sk", "Mn", "Mc"):
         return False
-    return unicodedata.decomposition(character).startswith("<") and "<super>" not in unicodedata.decomposition(
-        character) and "<sub>" not in unicodedata.decomposition(character)
+    form = unicodedata.decomposition(character)
+    return form.startswith("<") and not form.startswith("<super>")
 
 
 # Scripts that espeak-ng's languages have rules for beside Latin, which all read; languages not listed have no other.

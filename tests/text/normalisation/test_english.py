@@ -75,6 +75,8 @@ KINDS = {
               ("John XXIII", "John the twenty third"), ("the XVIII century", "the eighteenth century"),
               ("Act iv", "Act four"), ("King George I was", "King George the first was"),
               ("Rocky II", "Rocky two"), ("Malcolm X", "Malcolm X"), ("Vitamin C", "Vitamin C"), ("a Mix", "a Mix"),
+              ("In this chapter I have lied.", "In this chapter I have lied."),
+              ("Robert I. Hall", "Robert I Hall"), ("James V. Hall", "James V Hall"),
               ("World War II", "World War two"), ("WWI", "World War one")],
     "serial": [("A320", "A three hundred twenty"), ("MP3", "MP three"),
                ("flight BA217", "flight BA two hundred seventeen"), ("7up", "seven up")],

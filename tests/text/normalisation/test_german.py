@@ -66,5 +66,5 @@ def test_german_is_read_aloud(kind, written, said):
     ("die EDV", "ˈeː dˈeː fˈaʊ"), ("im ICE", "ˈiː tsˈeː ˈeː"), ("die USA", "ˈuː ˈɛs ˈɑː"), ("50 µg", "mˌiːkɾoːɡɾˈam"),
     ("um 18:30 Uhr", "ˈaxtseːn ˈuːɾ dɾˈaɪsɪç"),
     ("Gro\u0308ße", "ɡɾˈøːsə"), ("７ Uhr", "zˈiːbən ˈuːɾ")])
-def test_german_voices_hear_letters_units_and_plain_forms(written, phonemes):
+def test_letters_units_and_compatibility_forms_have_german_phonemes(written, phonemes):
     assert phonemes in normalised_espeak([written], "de")[0]

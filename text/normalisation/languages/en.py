@@ -17,12 +17,11 @@ from text.normalisation.languages.en_words import (
     STATES,
     STREETS,
 )
-from text.normalisation.patterns import one_of
+from text.normalisation.patterns import END, START, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Date,
     Fraction,
-    Measure,
     Number,
     Power,
     Roman,
@@ -47,7 +46,8 @@ class English(Language):
     day_mark = "(?:(?i:st|nd|rd|th))?"
     date_of = "of"
     month_words = frozenset({"may", "march", "mar", "sat", "sun"})
-    month_abbreviations = {"sept": 9}
+    month_numbers = {written: number for number, name in enumerate(_MONTHS, start=1)
+                     for written in (name.lower(), name[:3].lower(), *(["sept"] if number == 9 else []))}
     weekday_abbreviations = {"mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
                              "thu": "thursday", "thur": "thursday", "thurs": "thursday", "fri": "friday",
                              "sat": "saturday", "sun": "sunday"}
@@ -78,7 +78,8 @@ class English(Language):
                "night": "night", "person": "person", "kg": "kilogram", "lb": "pound", "gal": "gallon", "m": "meter",
                "unit": "unit", "piece": "piece", "hundred": "hundred", "share": "share", "barrel": "barrel"}
     unit_symbols = {
-        "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
+        "° C": "temperature-celsius", "° F": "temperature-fahrenheit", "lb": "mass-pound", "lbs": "mass-pound",
+        "oz": "mass-ounce", "ft": "length-foot", "mi": "length-mile",
         "yd": "length-yard", "yds": "length-yard", "mph": "speed-mile-per-hour", "kph": "speed-kilometer-per-hour",
         "kmh": "speed-kilometer-per-hour", "mbps": "digital-megabit/duration-second",
         "Mbps": "digital-megabit/duration-second", "gbps": "digital-gigabit/duration-second",
@@ -235,14 +236,6 @@ class English(Language):
             return self.cardinal(hour) + ("" if bare else " hundred" if hour > 12 else " o'clock") + end
         return f"{self.cardinal(hour)} {'oh ' if minute < 10 else ''}{self.cardinal(minute)}{end}"
 
-    # Amounts
-
-    def say_measure(self, value: Measure) -> str:
-        """Five feet, a hundred-yard walk, two and a half pounds."""
-        if value.number is None and value.units:
-            return self.unit_name(value.units[0], 1)
-        return super().say_measure(value)
-
     # Codes
 
     def say_telephone(self, value: Telephone) -> str:
@@ -325,6 +318,8 @@ class English(Language):
     def acronym(self, match: re.Match) -> str | None:
         """US, IT, WHO by their neighbours; else by lists, vowels and length."""
         word, text = match["word"], match.string
+        if "&" in text[max(0, match.start() - 1):match.start()] + text[match.end():match.end() + 1]:
+            return super().acronym(match)
         if word in ("US", "IT", "WHO", "AM", "OR", "IN", "ME", "HI", "OK", "PA", "MA", "LA"):
             return self._ambiguous(word, match)
         if word.lower() == "tv":
@@ -410,6 +405,11 @@ def _emergency(match: re.Match, p) -> Value | None:
     return Words(p.language.digits(match["digits"]))
 
 
+def _scaled(match: re.Match, p) -> Value | None:
+    """50k, 3.5M, 10bn."""
+    return p.read(match["number"], scale=p.language.scale_letters[match["scale"]])
+
+
 def _heteronym(match: re.Match, p) -> Value | None:
     """The word stays, with its phonemes marked behind it."""
     text, word = match.string, match["word"]
@@ -442,8 +442,10 @@ _OWN = (
               _quarter),
     _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name,
               has_digits=False),
-    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)|(?<=[Dd]ial )(?P<none>)(?!)",
-              _emergency),
+    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)", _emergency),
+    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})"
+               rf"(?P<scale>k|M|mn|bn|tn){END}", _scaled),
+    _signs_of("sign", r"#(?=\d)", lambda match, p: Words("number")),
     Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
                has_digits=False),
     _signs_of("sign", r"(?<![\w/:.@])[A-Za-z]{2,20}(?:/[A-Za-z]{2,20}){1,4}(?![\w/.:@])", _slashes, has_digits=False),
