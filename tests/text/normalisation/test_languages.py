@@ -202,6 +202,8 @@ SENTENCES = {
         ("45%", "czterdzieści pięć procent"),
         ("1 maja, 21 lipca", "pierwszego maja, dwudziestego pierwszego lipca"),
         ("w godz. 9:00-17:00", "w godzinach od dziewiątej do siedemnastej"),
+        ("od 5 do 10 osób, około 100", "od pięciu do dziesięciu osób, około stu"),
+        ("do 2019", "do dwa tysiące dziewiętnastego"),
         ("o 3 rano", "o trzeciej rano"),
         ("5 zł 20 gr", "pięć złotych dwadzieścia groszy"),
         ("rozdział IV", "rozdział cztery"),

@@ -6,7 +6,9 @@ import re
 from typing import Any, ClassVar
 
 from text.normalisation.languages._european import European
-from text.normalisation.values import Date, Fraction, Money, Number, Range
+from text.normalisation.patterns import Patterns, one_of
+from text.normalisation.recognisers import Recogniser
+from text.normalisation.values import Date, Fraction, Money, Number, Range, Value, Words
 
 PLURALS = ("one", "few", "many", "other")  # CLDR's
 
@@ -83,6 +85,10 @@ class Slavic(European):
         """The ordinal in a form: nom, gen, dat, ins, loc (masculine), fem, fem_gen, neuter, pl, pl_gen."""
         raise NotImplementedError
 
+    def genitive(self, number: int) -> str:
+        """The cardinal in the genitive."""
+        raise NotImplementedError
+
     def inflected_year(self, digits: str, case: str) -> str:
         """A year as an ordinal; of two digits with its zero."""
         zero = f"{self.cardinal(0)} " if len(digits) == 2 and digits[0] == "0" else ""
@@ -97,3 +103,20 @@ class Slavic(European):
         """A number with the noun in its form."""
         value = Number(str(number))
         return f"{self.gendered(self.cardinal(number), self.is_feminine(words.split()[0]))} {self.form(words, value)}"
+
+
+def genitives(heads: str) -> Recogniser:
+    """Whole numbers behind these prepositions; before a unit or a currency they stay to those."""
+    def pattern(p: Patterns) -> str:
+        others = rf"{p.unit}|{p.currency}(?!\w)|{p.month}|{one_of(p.language.scale_abbreviations)}(?!\w)"
+        return (rf"(?<!\w)(?P<head>(?i:{heads})\s)(?P<number>\d{{1,6}})"
+                rf"(?![\w:/%$€₽-]|[.,]\d|\s?(?:{others}))")
+
+    return Recogniser("cardinal", pattern, _genitive)
+
+
+def _genitive(match: re.Match, p: Patterns) -> Value | None:
+    digits, after = match["number"], match.string[match.end():match.end() + 3]
+    is_year = len(digits) == 4 and 1500 <= int(digits) < 2100 and not re.match(r"\s[^\W\d_]", after)
+    said = p.language.inflected_year(digits, "gen") if is_year else p.language.genitive(int(digits))
+    return Words(match["head"] + said)

@@ -6,7 +6,7 @@ import re
 
 from text.normalisation.codes import roman_value
 from text.normalisation.languages._european import SILENT, plain
-from text.normalisation.languages._slavic import Slavic
+from text.normalisation.languages._slavic import Slavic, genitives
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
@@ -24,6 +24,15 @@ _RULERS = {"jan": "nom", "paweł": "nom", "karol": "nom", "henryk": "nom", "zygm
            "elżbieta": "fem", "katarzyna": "fem", "elżbiety": "fem_gen", "katarzyny": "fem_gen"}
 _HOUR_CASES = {"o": "fem_gen", "od": "fem_gen", "do": "fem_gen", "po": "fem_gen", "około": "fem_gen",
                "przed": "fem_ins"}
+_GENITIVES = dict(pair.split(":") for pair in (
+    "dwa:dwóch trzy:trzech cztery:czterech pięć:pięciu sześć:sześciu siedem:siedmiu osiem:ośmiu dziewięć:dziewięciu "
+    "dziesięć:dziesięciu jedenaście:jedenastu dwanaście:dwunastu trzynaście:trzynastu czternaście:czternastu "
+    "piętnaście:piętnastu szesnaście:szesnastu siedemnaście:siedemnastu osiemnaście:osiemnastu "
+    "dziewiętnaście:dziewiętnastu dwadzieścia:dwudziestu trzydzieści:trzydziestu czterdzieści:czterdziestu "
+    "pięćdziesiąt:pięćdziesięciu sześćdziesiąt:sześćdziesięciu siedemdziesiąt:siedemdziesięciu "
+    "osiemdziesiąt:osiemdziesięciu dziewięćdziesiąt:dziewięćdziesięciu sto:stu dwieście:dwustu trzysta:trzystu "
+    "czterysta:czterystu pięćset:pięciuset sześćset:sześciuset siedemset:siedmiuset osiemset:ośmiuset "
+    "dziewięćset:dziewięciuset tysiąc:tysiąca tysiące:tysięcy").split())
 
 
 class Polish(Slavic):
@@ -113,6 +122,12 @@ class Polish(Slavic):
                 soft = ending[0] in "aąi" or (word.endswith("ci") and ending[0] == "e")
                 words[place] = (word[:-1] if ending[0] == "i" or (soft and word.endswith("gi")) else word) + ending
         return " ".join(words)
+
+    def genitive(self, number: int) -> str:
+        """See `Slavic`; one in a longer number stays."""
+        if number == 1:
+            return "jednego"
+        return " ".join(_GENITIVES.get(word, word) for word in self.cardinal(number).split())
 
     def gendered(self, said: str, feminine: bool) -> str:
         """Jedna, dwie, dwadzieścia dwie; dwadzieścia jeden stays."""
@@ -258,6 +273,7 @@ _OWN = (
     plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?<!\d )"
           r"(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])(?P<hour>[01]?\d|2[0-4])(?:[:.](?P<minute>[0-5]\d))?"
           r"(?![\w%]|[.,:]\d|\s?(?:zł|km|m|kg|%|proc)\b)", _clock),
+    genitives("do|od|bez|około|powyżej|poniżej|blisko|spośród|dla"),
     plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,4})\.(?=\s(?P<noun>[a-ząćęłńóśźż]{3,}))", _ordinal),
 )
 LANGUAGE = Polish

@@ -6,10 +6,9 @@ import re
 
 from text.normalisation.codes import roman_value
 from text.normalisation.languages._european import NOUNS, SILENT, plain, point_time
-from text.normalisation.languages._slavic import Slavic
+from text.normalisation.languages._slavic import Slavic, genitives
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns, one_of
-from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _PARTS = ("", "десят", "сот", "тысячн", "десятитысячн", "стотысячн", "миллионн")
@@ -129,6 +128,10 @@ class Russian(Slavic):
     def inflected(self, number: int, case: str) -> str:
         """See `Slavic`."""
         return re.sub("^одна тысяча", "тысяча", _words(number, "ordinal", case))
+
+    def genitive(self, number: int) -> str:
+        """See `Slavic`."""
+        return _words(number, "cardinal", "gen")
 
     def say_number(self, value: Number) -> str:
         """Две целых три десятых."""
@@ -253,11 +256,6 @@ def _year(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{p.language.inflected_year(match['digits'], case)} {word}")
 
 
-def _genitive(match: re.Match, p: Patterns) -> Value | None:
-    """Около ста человек."""
-    return Words(f"{match['head']}{_words(int(match['number']), 'cardinal', 'gen')}")
-
-
 def _genitive_time(match: re.Match, p: Patterns) -> Value | None:
     """До девяти часов тридцати минут."""
     said = match["head"]
@@ -310,9 +308,7 @@ _OWN = (
     NOUNS,
     plain("time", r"(?<!\w)(?P<head>(?i:с|со|до|от|после|около)\s)(?P<hour>[01]?\d|2[0-4])[:.]"
           r"(?P<minute>[0-5]\d)(?![\w:]|[.,]\d)", _genitive_time),
-    Recogniser("cardinal", lambda p: r"(?<!\w)(?P<head>(?i:от|до|из|около|более|менее|больше|меньше|после|без|свыше)"
-               rf"\s)(?P<number>\d{{1,9}})(?![\w:/%₽$€-]|[.,]\d|\s?(?:{p.unit}|{p.currency}|"
-               rf"{p.month}|{one_of(p.language.scale_abbreviations)}))", _genitive),
+    genitives("от|до|из|около|более|менее|больше|меньше|после|без|свыше"),
     point_time("в|к"),
 )
 LANGUAGE = Russian
