@@ -85,7 +85,7 @@ class Slavic(European):
         """The ordinal in a form: nom, gen, dat, ins, loc (masculine), fem, fem_gen, neuter, pl, pl_gen."""
         raise NotImplementedError
 
-    def genitive(self, number: int) -> str:
+    def genitive(self, number: int, feminine: bool = False) -> str:
         """The cardinal in the genitive."""
         raise NotImplementedError
 
@@ -106,17 +106,28 @@ class Slavic(European):
 
 
 def genitives(heads: str) -> Recogniser:
-    """Whole numbers behind these prepositions; before a unit or a currency they stay to those."""
+    """Whole numbers behind these prepositions, with their unit or currency: up to five kilometres."""
     def pattern(p: Patterns) -> str:
-        others = rf"{p.unit}|{p.currency}(?!\w)|{p.month}|{one_of(p.language.scale_abbreviations)}(?!\w)"
-        return (rf"(?<!\w)(?P<head>(?i:{heads})\s)(?P<number>\d{{1,6}})"
-                rf"(?![\w:/%$€₽-]|[.,]\d|\s?(?:{others}))")
+        others = rf"{p.month}|{one_of(p.language.scale_abbreviations)}(?!\w)"
+        return (rf"(?<!\w)(?P<head>(?i:{heads})\s)(?P<number>{p.whole})(?![\w:/-]|[.,\s]\d|\s?(?:{others}))"
+                rf"(?:\s?(?P<unit>{p.currency}(?!\w)|{p.unit})(?!/))?")
 
     return Recogniser("cardinal", pattern, _genitive)
 
 
 def _genitive(match: re.Match, p: Patterns) -> Value | None:
-    digits, after = match["number"], match.string[match.end():match.end() + 3]
-    is_year = len(digits) == 4 and 1500 <= int(digits) < 2100 and not re.match(r"\s[^\W\d_]", after)
-    said = p.language.inflected_year(digits, "gen") if is_year else p.language.genitive(int(digits))
-    return Words(match["head"] + said)
+    digits, unit, language = re.sub(r"\D", "", match["number"]), match["unit"], p.language
+    number = int(digits[:15])
+    if number >= 10**9 or (len(digits) > 1 and digits[0] == "0"):
+        return None
+    if not unit:
+        after = match.string[match.end():match.end() + 3]
+        is_year = len(digits) == 4 and 1500 <= number < 2100 and not re.match(r"\s[^\W\d_]", after)
+        said = language.inflected_year(digits, "gen") if is_year else language.genitive(number)
+        return Words(match["head"] + said)
+    form = Number("1", "5") if language.locale.plural_form(number) == "one" else Number("5")  # the genitives
+    key = language.currency_signs.get(unit) or p.key(unit)
+    name = language.currency_name(key, False, form, None) if unit in language.currency_signs else language.unit_name(
+        key, form if form.fraction else 5)
+    feminine = language.is_feminine(language.noun(key))
+    return Words(f"{match['head']}{language.genitive(number, feminine)} {name}")

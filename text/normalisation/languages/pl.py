@@ -32,7 +32,7 @@ _GENITIVES = dict(pair.split(":") for pair in (
     "pięćdziesiąt:pięćdziesięciu sześćdziesiąt:sześćdziesięciu siedemdziesiąt:siedemdziesięciu "
     "osiemdziesiąt:osiemdziesięciu dziewięćdziesiąt:dziewięćdziesięciu sto:stu dwieście:dwustu trzysta:trzystu "
     "czterysta:czterystu pięćset:pięciuset sześćset:sześciuset siedemset:siedmiuset osiemset:ośmiuset "
-    "dziewięćset:dziewięciuset tysiąc:tysiąca tysiące:tysięcy").split())
+    "dziewięćset:dziewięciuset tysiąc:tysiąca tysiące:tysięcy milion:miliona miliony:milionów").split())
 
 
 class Polish(Slavic):
@@ -123,10 +123,10 @@ class Polish(Slavic):
                 words[place] = (word[:-1] if ending[0] == "i" or (soft and word.endswith("gi")) else word) + ending
         return " ".join(words)
 
-    def genitive(self, number: int) -> str:
+    def genitive(self, number: int, feminine: bool = False) -> str:
         """See `Slavic`; one in a longer number stays."""
         if number == 1:
-            return "jednego"
+            return "jednej" if feminine else "jednego"
         return " ".join(_GENITIVES.get(word, word) for word in self.cardinal(number).split())
 
     def gendered(self, said: str, feminine: bool) -> str:

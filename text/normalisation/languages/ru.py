@@ -129,9 +129,9 @@ class Russian(Slavic):
         """See `Slavic`."""
         return re.sub("^одна тысяча", "тысяча", _words(number, "ordinal", case))
 
-    def genitive(self, number: int) -> str:
+    def genitive(self, number: int, feminine: bool = False) -> str:
         """See `Slavic`."""
-        return _words(number, "cardinal", "gen")
+        return _words(number, "cardinal", "fem_gen" if feminine else "gen")
 
     def say_number(self, value: Number) -> str:
         """Две целых три десятых."""
