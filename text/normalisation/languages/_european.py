@@ -151,13 +151,13 @@ NOUNS = Recogniser("cardinal", lambda p: rf"{START}(?<![-–+−/])(?P<number>{p
                    r"{3,30})(?!\w))", _before_noun)
 
 
-def ordinals(marks: str) -> Recogniser:
-    """Digits with these marks behind them, said by `marked_ordinal`."""
-    def value(match: re.Match, p: Patterns) -> Value | None:
-        said = p.language.marked_ordinal(int(re.sub(r"\D", "", match["number"])[:15]), match["mark"])
-        return Words(said) if said else None
+def _ordinal(match: re.Match, p: Patterns) -> Value | None:
+    said = p.language.marked_ordinal(int(re.sub(r"\D", "", match["number"])[:15]), match["mark"])
+    return Words(said) if said else None
 
-    return Recogniser("ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>{marks})(?!\w)", value)
+
+ORDINALS = Recogniser(
+    "ordinal", lambda p: rf"(?<![\w.,])(?P<number>{p.whole})(?P<mark>{p.language.ordinal_mark})(?!\w)", _ordinal)
 
 
 def plain(kind: str, pattern: str, value: Callable[[re.Match, Patterns], Value | None],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
+from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
@@ -27,6 +27,7 @@ class Spanish(Romance):
     of_date, date_of, millions_of, first_day = " de ", "de", "de", "primero"
     million = r"(?:millón|millones|billón|billones|trillón|trillones)$"
     hour_words = ("hora", "minuto", "segundo")
+    ordinal_mark = r"\.?(?:º|ª|ᵉʳ)|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na"
     day_mark = r"(?:\.?º|\.?ᵉʳ|ro)?"
     month_abbreviations = {"set": 9, "setiembre": 9}
     weekday_abbreviations = {"lun": "lunes", "mart": "martes", "miér": "miércoles", "mié": "miércoles", "jue": "jueves",
@@ -216,7 +217,7 @@ _OWN = (
     point_time("a las?|las?|desde las?|hasta las?|de las?"),
     plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)",
           _zone_shift),
-    ordinals(r"\.?(?:º|ª|ᵉʳ)|er|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na"),
+    ORDINALS,
     Recogniser("date", lambda p: rf"(?<![\w.,])(?P<month>(?i:{one_of(p.language.month_names.values())}))"
                r"\s(?P<day>3[01]|[12]\d|0?[1-9])(?:,?\s(?P<year>[12]\d{3}))?(?![\w.,:]\w?)", _month_first),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, hours, ordinals, plain, point_time
+from text.normalisation.languages._european import ORDINALS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
@@ -23,6 +23,7 @@ class French(Romance):
     millions_of, first_day = "de", "premier"
     million = r"(?:milli(?:on|ard)|billi(?:on|ard))s?$"
     half = "demi"
+    ordinal_mark = "[èe]res?|ers?|res?|ᵉʳ|ʳᵉ|ndes?|nds?|i?[èe]mes?|es?|ᵉ|°(?=\\s(?!C\\b|F\\b|et|de|à)[a-zà-ÿ]{3})"
     day_mark = "(?:er|ᵉʳ)?"
     month_abbreviations = {"janv": 1, "févr": 2, "fév": 2, "avr": 4, "juil": 7, "sept": 9, "oct": 10, "nov": 11,
                            "déc": 12}
@@ -166,7 +167,7 @@ def _days(match: re.Match, p: Patterns) -> Value | None:
 _OWN = (
     hours("heures|heure|h|H"),
     point_time("à"),
-    ordinals("[èe]res?|ers?|res?|ᵉʳ|ʳᵉ|ndes?|nds?|i?[èe]mes?|es?|ᵉ|°(?=\\s(?!C\\b|F\\b|et|de|à)[a-zà-ÿ]{3})"),
+    ORDINALS,
     plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>ers?|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})"
           r"(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
     Recogniser("date", lambda p: r"(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"

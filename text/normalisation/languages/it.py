@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
+from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.values import Money, Number, Roman, Time, Words
 
@@ -19,6 +19,7 @@ class Italian(Romance):
     gendered_one = ("uno", "un", "una")
     millions_of, first_day = "di", "primo"
     million = r"(?:milion[ei]|miliard[oi]|bilion[ei])$"
+    ordinal_mark = r"º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{3})|[oa](?=\s)"
     day_mark = "(?:º|°)?"
     weekday_abbreviations = {"lun": "lunedì", "mar": "martedì", "mer": "mercoledì", "gio": "giovedì", "ven": "venerdì",
                              "sab": "sabato", "dom": "domenica"}
@@ -175,6 +176,6 @@ _OWN = (
     point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
     plain("date", r"(?<!\w)['’](?P<digits>[1-9]0)(?!\w)",
           lambda match, p: Words(p.language.cardinal(int(match["digits"])))),
-    ordinals(r"º|ª|°(?=\s(?!C\b|F\b|e\b|di\b)[a-zà-ÿ]{3})|[oa](?=\s)"),
+    ORDINALS,
 )
 LANGUAGE = Italian

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, European, hours, ordinals, plain, point_time
+from text.normalisation.languages._european import ORDINALS, SILENT, European, hours, plain, point_time
 from text.normalisation.patterns import Patterns
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
@@ -14,6 +14,7 @@ class Dutch(European):
     """See the module."""
 
     code = "nl"
+    ordinal_mark = "ste|de|e"
     day_mark = "(?:e|ste|de)?"
     month_abbreviations = {"mrt": 3, "maa": 3, "sept": 9}
     weekday_abbreviations = {"ma": "maandag", "di": "dinsdag", "wo": "woensdag", "do": "donderdag", "vr": "vrijdag",
@@ -158,7 +159,7 @@ _OWN = (
     hours("uur|u"),
     point_time("om|tot|van|vanaf|rond"),
     plain("money", r"(?<=\d),-(?!\w)", lambda match, p: Words("")),
-    ordinals("ste|de|e"),
+    ORDINALS,
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,7})(?:ste|de|e)(?!\w)", _roman_ordinal, has_digits=False),
     plain("date", r"(?<!\w)jaren\s['’]?(?P<digits>[1-9]0)(?!\w)", _decade),
 )

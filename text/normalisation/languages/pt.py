@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, SILENT, hours, ordinals, plain, point_time
+from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
 from text.normalisation.languages._romance import Romance
 from text.normalisation.patterns import Patterns
 from text.normalisation.values import Time, Value, Words
@@ -27,6 +27,7 @@ class Portuguese(Romance):
     million = r"(?:[lr]hão|[lr]hões|ilhão|ilhões)$"
     hour_words = ("hora", "minuto", "segundo")
     half = "meio"
+    ordinal_mark = r"\.?(?:º|ª)|°(?=\s[a-zà-ú]{3})|[oa]"
     day_mark = "(?:º|°)?"
     weekday_abbreviations = {"seg": "segunda", "ter": "terça", "qua": "quarta", "qui": "quinta", "sex": "sexta",
                              "sáb": "sábado", "dom": "domingo"}
@@ -159,6 +160,6 @@ _OWN = (
     hours("horas|hs|h"),
     NOUNS,
     point_time("às|as|à|das|até as"),
-    ordinals(r"\.?(?:º|ª)|°(?=\s[a-zà-ú]{3})|[oa]"),
+    ORDINALS,
 )
 LANGUAGE = Portuguese

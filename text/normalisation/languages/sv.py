@@ -18,6 +18,7 @@ class Swedish(European):
 
     code = "sv"
     group_marks = "."
+    ordinal_mark = ":(?:a|e|de|te)"
     day_mark = r"(?::[ae]|[ae](?=\s)|\.|)"
     weekday_abbreviations = {"mån": "måndag", "tis": "tisdag", "ons": "onsdag", "tors": "torsdag", "fre": "fredag",
                              "lör": "lördag", "sön": "söndag"}
@@ -205,9 +206,6 @@ _OWN = (
     Recogniser("time", lambda p: r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?"
                rf"(?P<half>[fe])\.?\s?m\b\.?(?:\s(?P<zone>{'|'.join(p.language.zones)})(?!\w))?", _half_day),
     point_time(r"kl\.?|klockan|från|till"),
-    plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,6}):(?:a|e|de|te)(?!\w)"
-          r"(?! (?i:jan|feb|mar|apr|maj|jun|jul|aug|sep|okt|nov|dec))",
-          _ordinal),
     plain("ordinal", r"^\s*(?P<number>\d{1,6})\.\s*$", _ordinal),
     plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d00|1\d\d0|20\d0)-(?P<tal>tal(?:et|ets|en)?)(?!\w)", _decade),
     plain("telephone", r"(?<![\w.,])112(?![\w.,]\d| (?:kronor|kr|meter|kilo|personer|000))",
