@@ -16,6 +16,9 @@ before the hyphen of espeak-ng's name ("pt" serves pt and pt-br). Give it
 4. `abbreviations`, `number_nouns`, `name_heads`, `spelled`, `capital_words`: words of written text;
 5. methods where grammar wants it: `cardinal`, `ordinal`, `year`, `counted`, `say_fraction`, `day`, `say_time`.
 
+A language with a decimal comma is best a subclass of `languages._european.European` (signs, genders of one, letters,
+hours with h), `_romance.Romance` ("de" in dates and behind millions) or `_slavic.Slavic` (plural forms, cases).
+
 Numbers are num2words', names and plurals of units, currencies, months and weekdays CLDR's; both are imported when a
 text first needs them. `tests/text/normalisation/` has a table of sentences for each language.
 """
@@ -118,7 +121,7 @@ def language_of(name: str) -> Language | None:
 
 def described_languages() -> list[str]:
     """Codes of the languages that have data."""
-    return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z]*.py"))
+    return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z][a-z].py"))
 
 
 @lru_cache(maxsize=64)

@@ -30,6 +30,8 @@ def _address(match: re.Match, p: Patterns) -> Value | None:
             return None
         return Electronic(match["name"])
     text = match["net"]
+    if f"{text}." in p.language.abbreviations or text in p.language.abbreviations:
+        return None
     if "@" not in text and "//" not in text and not text.lower().startswith("www.") and text[0].isupper() \
             and re.fullmatch(rf"\w+\.(?:{one_of(p.language.capital_words)})", text.upper()):
         return None  # a full stop without a space: "Go.It"
@@ -54,7 +56,8 @@ def _numbers_with_points(match: re.Match, p: Patterns) -> Value | None:
 def _tag(match: re.Match, p: Patterns) -> Value | None:
     sign = p.language.words["hashtag" if match["sign"] == "#" else "@"]
     name = match["name"]
-    return Words(f"{sign} {p.language.say(Serial(name)) if re.search('[0-9]', name) else name}")
+    said = p.language.say(Electronic(name) if "." in name else Serial(name)) if re.search(r"[0-9.]", name) else name
+    return Words(f"{sign} {said}")
 
 
 def _telephone_pattern(p: Patterns) -> str:
@@ -136,7 +139,7 @@ ELECTRONIC = (
     Recogniser("electronic", lambda p: r"(?<![\w.])(?P<version>(?i:v|version )\.?)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,5})"
                r"(?P<port>:\d{1,5})?(?![\w%])(?!\.\d)(?<!\d\.\d\d\d)" if p.language.words.get("port") else None,
                lambda match, p: _numbers_with_points(match, p) if _is_chain(match, p) else None),
-    Recogniser("electronic", lambda p: r"(?<![\w&])(?P<sign>[#@])(?P<name>[^\W\d_]\w{0,60})"
+    Recogniser("electronic", lambda p: r"(?<![\w&])(?P<sign>[#@])(?P<name>[^\W\d_]\w{0,60}(?:\.[a-z]\w{1,20}){0,3})"
                if p.language.words.get("hashtag") else None, _tag, has_digits=False),
 )
 TELEPHONE = (
@@ -159,4 +162,9 @@ def _is_chain(match: re.Match, p: Patterns) -> bool:
         return False
     if len(parts) == 3 and len(parts[0]) <= 2 and 1 <= int(parts[1]) <= 12 and len(parts[2]) == 4:
         return False  # a date
+    if len(parts) == 3 and len(parts[0]) == 4 and 1 <= int(parts[1]) <= 12 and 1 <= int(parts[2]) <= 31:
+        return False  # a date with the year first
+    is_short = list(map(len, parts)) == [2, 2, 2] and p.language.date_order == "dmy"
+    if is_short and int(parts[0]) <= 31 and int(parts[1]) <= 12:
+        return False  # a date with a year of two digits
     return len(parts) >= 3 and not re.fullmatch(r"\d{3}\.\d{3}\.\d{4}", match["parts"])  # a telephone number

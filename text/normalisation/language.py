@@ -100,6 +100,10 @@ class Language:
         """Whether four digits are a year; `before` is the word before them."""
         return 1100 <= int(digits) < 2100
 
+    def is_clock(self, hour: str, minute: str) -> bool:
+        """Whether two numbers with the foreign decimal mark between them are a time of day."""
+        return False
+
     def year(self, digits: str) -> str:
         """A year in words."""
         return self.cardinal(int(digits))
@@ -107,6 +111,10 @@ class Language:
     def digits(self, digits: str) -> str:
         """One by one."""
         return " ".join(self.cardinal(int(digit)) for digit in digits)
+
+    def decimals(self, digits: str) -> str:
+        """The digits behind a decimal mark."""
+        return self.digits(digits)
 
     def counted(self, number: Number | Fraction, unit: str) -> str:
         """The number in words as it stands before a noun (a key of CLDR, or a currency's code)."""
@@ -118,7 +126,7 @@ class Language:
         by_digit = len(whole) > self.longest_number or (len(whole) > 1 and whole[0] == "0")
         said = self.digits(whole) if by_digit else self.cardinal(int(whole or 0)) if whole or value.fraction else ""
         if value.fraction:
-            said = f"{said if whole else self.no_whole} {self.words['point']} {self.digits(value.fraction)}".strip()
+            said = f"{said if whole else self.no_whole} {self.words['point']} {self.decimals(value.fraction)}".strip()
         return " ".join(filter(None, (self.words["minus"] if value.negative else "", said, value.scale)))
 
     def say_ordinal(self, value: Ordinal) -> str:
@@ -237,8 +245,12 @@ class Language:
         one = value.attributive or number is None
         units = [self.unit_name(unit, 1 if one or place < len(value.units) - 1 else number)
                  for place, unit in enumerate(value.units)]
-        per = [self.words["per"], *(self.unit_name(unit, 1) for unit in value.per)] if value.per else []
+        per = [self.per_unit(unit) for unit in value.per]
         return " ".join(filter(None, (said, *units, *per)))
+
+    def per_unit(self, unit: str) -> str:
+        """What an amount is over: per hour."""
+        return f"{self.words['per']} {self.unit_name(unit, 1)}"
 
     def unit_name(self, unit: str, number: Any) -> str:
         """The unit's name for a number: from `unit_words`, else CLDR's."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.language import Language
 from text.normalisation.patterns import DASH, END, SIGN, SPACES, START, Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
@@ -16,6 +15,7 @@ from text.normalisation.values import (
     Ordinal,
     Power,
     Range,
+    Time,
     Value,
     Words,
     Year,
@@ -36,14 +36,15 @@ def _money_pattern(p: Patterns) -> str:
     amount = rf"(?P<number>{p.amount}|{re.escape(p.language.decimal_mark)}\d{{1,9}})"
     scale = rf"(?P<scale>{p.scale}|(?:{letters})(?!\w))?"
     other = rf"(?P<other>{p.amount})(?P<scale2>{p.scale}|(?:{letters})(?!\w))?"
-    return (rf"{SIGN}(?<![\w$])(?P<currency>{p.currency}|(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
-            rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/[a-z]{{1,6}}\b)?")
+    return (rf"{SIGN}(?<![\w$])(?!(?<=\d\s)[^\W\d_A-Z])(?P<currency>{p.currency}|"
+            rf"(?:{one_of(p.language.currency_codes)})(?=\s?\d))\s?{amount}"
+            rf"{scale}(?:{DASH}(?P<currency2>{p.currency})?{other}(?![\w/]))?(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
 def _money(match: re.Match, p: Patterns) -> Value | None:
     language = p.language
     currency = language.currency_signs.get(match["currency"], match["currency"])
-    per = _period(match["per"], language)
+    per = _period(match["per"], p)
     if match["per"] and per is None:
         return None
     first = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency, per or "")
@@ -56,13 +57,13 @@ def _money(match: re.Match, p: Patterns) -> Value | None:
 def _money_behind_pattern(p: Patterns) -> str:
     units = one_of([*p.language.currency_signs, *p.language.currency_codes])
     return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})(?P<scale>{p.scale})?[\s{SPACES}-]?"
-            rf"(?P<currency>{units})(?!\w)(?P<per>/[a-z]{{1,6}}\b)?")
+            rf"(?P<currency>{units})(?!\w)(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
 def _money_behind(match: re.Match, p: Patterns) -> Value | None:
     currency = p.language.currency_signs.get(match["currency"], match["currency"])
     amount = Money(_scaled(match["number"], match["scale"], p, bool(match["sign"])), currency,
-                   _period(match["per"], p.language) or "")
+                   _period(match["per"], p) or "")
     return Range(p.read(match["first"]), amount) if match["first"] else amount
 
 
@@ -70,8 +71,10 @@ def _scaled(number: str, scale: str | None, p: Patterns, negative: bool = False)
     return p.read(number, negative, p.scale_word(scale))
 
 
-def _period(per: str | None, language: Language) -> str | None:
-    return language.periods.get(per[1:]) if per else None
+def _period(per: str | None, p: Patterns) -> str | None:
+    """What money is over: a month, a square meter."""
+    name = (per or "")[1:]
+    return p.language.periods.get(name) or (p.language.unit_name(p.key(name), 1) if name in p.symbols else None)
 
 
 def _cents(match: re.Match, p: Patterns) -> Value | None:
@@ -116,7 +119,7 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
 
 def _fraction_pattern(p: Patterns) -> str:
     return (rf"{SIGN}(?<![\w/])(?<!\d[.,])(?:(?:(?P<whole>\d{{1,6}})\s)?(?P<above>\d{{1,9}})\s?[/⁄]\s?"
-            rf"(?P<below>\d{{1,9}})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
+            rf"(?P<below>{p.whole})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
 
 
 def _fraction(match: re.Match, p: Patterns) -> Value | None:
@@ -125,7 +128,7 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
         return Words(fixed)
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
-    above, below = match["above"], match["below"]
+    above, below = match["above"], re.sub(r"\D", "", match["below"])[:15]
     if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and " " not in match[0]:
         return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
     return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
@@ -201,6 +204,16 @@ def _cardinal(match: re.Match, p: Patterns) -> Value | None:
     return number
 
 
+def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
+    """3.14 where decimals have a comma: a time of day where the language writes them so."""
+    whole, fraction = match["whole"], match["fraction"]
+    language = p.language
+    if not match["sign"] and len(fraction) == 2 and language.is_clock(whole, fraction):
+        return Time(int(whole), int(fraction))
+    said = language.say(Number(whole, negative=bool(match["sign"])))
+    return Words(f"{said} {language.words['decimal point']} {language.decimals(fraction)}")
+
+
 AMOUNTS = (
     Recogniser("money", _money_pattern, _money),
     Recogniser("money", _money_behind_pattern, _money_behind),
@@ -212,6 +225,8 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
+    Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}})"
+               rf"{END}(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
     Recogniser("ordinal",
                lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
