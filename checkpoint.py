@@ -127,7 +127,7 @@ def load(path: Path) -> dict[str, Any]:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):  # no fault of the file's: it must not be called damaged
         raise
-    except Exception as error:  # a foreign pickle raises whatever its bytes happen to mean
+    except Exception as error:  # a foreign pickle raises any exception type
         reason = ("it holds other things than tensors, numbers and text, and they are not executed"
                   if isinstance(error, pickle.UnpicklingError) else _reason(error))  # torch advises to execute them
         raise CheckpointError(f"{path} cannot be read: {reason}.\n{_way_out(path)}") from None
@@ -231,7 +231,7 @@ def load_foreign(file: Path) -> Any:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, MemoryError, CheckpointError):  # no fault of the file's
         raise
-    except Exception as error:  # a foreign pickle raises whatever its bytes happen to mean
+    except Exception as error:  # a foreign pickle raises any exception type
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = (f"it asks for {refused[1]} to be executed, which is not done; ask for the tensors alone, best as "
                   "safetensors" if refused else
@@ -435,7 +435,7 @@ def config_of(weights: Weights, overrides: Sequence[str] = (), trust_plugins: bo
     if "model.plugins" not in own:
         utils.check_trust("model.plugins", config.model.plugins, weights.source, trust_plugins)
     utils.load_plugins(config.model.plugins)
-    if weights.source.suffix == ".safetensors":  # a release names no filelists, see `publish`, unless it was changed
+    if weights.source.suffix == ".safetensors":  # published without filelists
         dropped = {name: "" for name in ("training_files", "validation_files") if f"data.{name}" not in own}
         config = settings.replace(config, "data", dropped)
     return config
@@ -590,7 +590,7 @@ def _damage(path: Path) -> str | None:
                 return "it is compressed, which no checkpoint is"
             wrong = archive.testzip() or next(iter(folders), None)
             is_foreign = not any(name.endswith("/data.pkl") for name in archive.namelist())
-    except Exception as error:  # a damaged directory makes zipfile raise whatever its bytes happen to mean
+    except Exception as error:  # a damaged directory makes zipfile raise any exception type
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         return f"it is damaged ({_reason(error)})"

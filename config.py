@@ -4,7 +4,7 @@
 
 One section per dataclass; a function takes the section it needs. A field is made by `setting`, with its default, help,
 unit and bounds; `describe` lists them all. The JSON files published with VITS in 2021 load: their keys are ours,
-`RENAMED` moves the few that became clearer, `RETIRED` names the ones that nothing ever read.
+`RENAMED` moves those that were renamed, `RETIRED` names the ones that nothing ever read.
 """
 
 from __future__ import annotations
@@ -425,7 +425,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class SpeakingConfig:
-    """How the voice is meant to be spoken, where nobody asks for something else."""
+    """How the voice is meant to be spoken, unless the caller asks for something else."""
 
     noise_scale: float = setting(0.667, "how much the sound varies, 0 to about 1", least=0)
     noise_scale_duration: float = setting(0.8, "how much the rhythm varies, with the stochastic duration predictor",

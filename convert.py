@@ -114,7 +114,7 @@ def with_posterior(imported: ImportedVoice, texts: Path, steps: int) -> Imported
             with torch.no_grad():
                 g = model.speaker_embedding(speaker)
             examples.append(posterior.SpokenExample(spectrogram(out.wav[:, 0], config.data)[0], out.z[0],
-                                               None if g is None else g[0]))
+                                                    None if g is None else g[0]))
     if not examples:
         raise ValueError(f"{texts}: none of {len(lines)} lines is as long as {posterior.FRAMES} frames of "
                          "speech; expected some hundred sentences")

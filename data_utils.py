@@ -115,7 +115,7 @@ class UtteranceDataset(Dataset[Utterance]):
         while all(isinstance(item, Fault) for item in items):
             if len(items) >= len(indices) + _MOST_TRIES:
                 raise AudioError(f"{len(items)} utterances in a row cannot be read; the first: {items[0].name}: "
-                                 f"{items[0].reason}; is the disk still there?")
+                                 f"{items[0].reason}; check that the disk is mounted")
             following = (following + 1) % len(self)
             items.append(self._read(following))
         return items

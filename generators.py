@@ -22,7 +22,7 @@ GENERATORS: Registry[nn.Module] = Registry("generator")
 """Builders `(model: ModelConfig, data: DataConfig) -> module(z [B, C, T], g [B, G, 1] | None) -> wav [B, 1, S]`.
 
 A module that has `context_frames`, the frames on either side that a frame's samples depend on, can be streamed. One
-that has `hears_pitch` = True gets z with the pitch's course, [B, C + N_CONTOUR, T] (see pitch.py).
+that has `takes_pitch` = True gets z with the pitch's course, [B, C + N_CONTOUR, T] (see pitch.py).
 """
 
 
@@ -118,7 +118,7 @@ class HarmonicGenerator(IstftGenerator):
     as spectra is HiFTNet's (Li, Han and Mesgarani 2023). What they change: docs/lab/harmonic-generator.md.
     """
 
-    hears_pitch = True
+    takes_pitch = True
 
     def __init__(self, model: ModelConfig, data: DataConfig):
         super().__init__(model, data)
@@ -175,7 +175,7 @@ def _context_of_overlap_add(n_fft: int, hop_length: int) -> int:
 class IstftHead(nn.Module):
     """Linear layer to log-magnitude and phase of every bin, then overlap-add that keeps T frames to T hops."""
 
-    MAX_LOG_MAGNITUDE = 4.6  # e^4.6 = 100; keeps exp finite while the network is still wild
+    MAX_LOG_MAGNITUDE = 4.6  # e^4.6 = 100; keeps exp finite while the network is untrained
 
     def __init__(self, channels: int, n_fft: int, hop_length: int):
         super().__init__()

@@ -345,8 +345,8 @@ class SynthesizerTrn(nn.Module):
         self.enc_q = PosteriorEncoder(config.spec_channels, model)
         self.flow = ResidualCouplingBlock(model)
         self.dp = DURATION_PREDICTORS.get(model.duration_predictor)(model)
-        hears_pitch = getattr(self.dec, "hears_pitch", False)
-        self.pitch = PitchPredictor(model.inter_channels) if hears_pitch else None
+        takes_pitch = getattr(self.dec, "takes_pitch", False)
+        self.pitch = PitchPredictor(model.inter_channels) if takes_pitch else None
         self.data = data
         self.n_speakers = data.n_speakers
         if config.multispeaker:
@@ -618,7 +618,7 @@ def diagonal_prior(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_
     """Log of a Gaussian ridge along the diagonal of each item, in nats: [B, T, L], 0 on the diagonal.
 
     Added to the scores while nothing is aligned yet, it starts the search from "every token lasts equally long"
-    instead of from whatever the untrained encoders happen to say.
+    instead of from arbitrary scores of untrained encoders.
     """
     # Middles, not starts: by those the first token would get half of its share and the last one as much more.
     frame = (torch.arange(n_frames, device=spec_lengths.device)[None, :] + 0.5) / spec_lengths[:, None]  # [B, T]

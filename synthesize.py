@@ -81,7 +81,7 @@ class Outcome:
     def check(self) -> None:
         """Raise ValueError if all items were left out."""
         if self.items and not self.n_spoken:
-            raise ValueError(f"nothing was said: all {len(self.items)} lines were left out, see the warnings")
+            raise ValueError(f"no audio was written: all {len(self.items)} lines were left out, see the warnings")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -176,7 +176,7 @@ def locked(path: Path) -> Iterator[None]:
             if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 file.seek(0)
                 raise BlockingIOError(file.read().strip() or "another process") from None
-            logging.getLogger("vits").warning("%s cannot be locked (%s): nothing keeps a second process away",
+            logging.getLogger("vits").warning("%s cannot be locked (%s): start only one job here",
                                               path, error.strerror)
         with errors_named(path):
             file.truncate(0)
@@ -280,7 +280,7 @@ class Registry(Generic[Part]):
             near = difflib.get_close_matches(name, self._builders, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"unknown {self.kind} {name!r}{hint} Known: {', '.join(sorted(self._builders))}. "
-                             "A part of your own joins through model.plugins.")
+                             "Parts of your own are registered by the Python files that model.plugins names.")
         return self._builders[name]
 
 

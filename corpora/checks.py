@@ -143,7 +143,7 @@ class TextEncoding(NamedTuple):
 
 
 def measure_all(scan: CorpusScan, limits: Limits, engine: str = "local", jobs: int = 1, journal: Path | None = None,
-           ) -> Iterator[Measurements]:
+                ) -> Iterator[Measurements]:
     """Measure the audio of each utterance, in order; unchanged files that the journal has are not read again."""
     files = (Recording.of(source.origin, limits.longest, source.span) for source in scan.sources)
     for values in run_map(measure, files, engine, jobs, journal and journal / f"audio-{VERSION}",
@@ -152,7 +152,7 @@ def measure_all(scan: CorpusScan, limits: Limits, engine: str = "local", jobs: i
 
 
 def encode_texts(scan: CorpusScan, data: DataConfig, engine: str = "local", jobs: int = 1, journal: Path | None = None,
-          ) -> list[TextEncoding]:
+                 ) -> list[TextEncoding]:
     """Clean and encode each utterance's text with a configuration's symbol table, as training or preparation will.
 
     Only a filelist may be cleaned already, if `data.cleaned_text` says so; other corpora are as people write.

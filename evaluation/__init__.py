@@ -1,1 +1,1 @@
-"""How good a voice is: measures, listeners, alignment, statistics, and the report."""
+"""Evaluation of voices: measures, listeners, alignment, statistics, and the report."""

@@ -216,7 +216,8 @@ class WhisperListener:
 
         folder = next(filter(None, map(_local_folder, models)), None)
         if folder is None:
-            raise ValueError(f"none of {', '.join(models)} is in the local cache; nothing is downloaded for this")
+            raise ValueError(f"none of {', '.join(models)} is in the local cache, and none is downloaded by itself: "
+                             f"huggingface-cli download {models[0]}")
         self._language, name = language, _whisper_name(language)
         self._pipeline = pipeline("automatic-speech-recognition", model=folder, device="cpu")
         known = getattr(self._pipeline.model.generation_config, "lang_to_id", {})  # "<|de|>" -> id

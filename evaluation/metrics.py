@@ -144,7 +144,7 @@ class TimingMeter(Meter):
     """Duration and speaking rate relative to the recording, without silence at the ends."""
 
     measures = (Measure("duration_ratio", "Duration relative to the recording", "", "near 1"),
-                Measure("rate_error", "BaseVoice-rate error", "%", "lower"))
+                Measure("rate_error", "Speaking-rate error", "%", "lower"))
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
         """Return the ratio of durations, and the error of characters per second in per cent."""
@@ -384,9 +384,10 @@ class SpeakerMeter(Meter):
 
     def __init__(self, context: MeterContext):
         if not any(context.recordings.values()):
-            raise ValueError("there are no recordings of the speaker to compare with")
+            raise ValueError("there are no recordings of the speaker to compare with: expected some in the filelist of "
+                             "data.training_files")
         self._listener = listeners.SpeakerListener()
-        self._voices = {speaker: self._listener.embed_voice(wavs) for speaker, wavs in context.recordings.items()}
+        self._voices = {speaker: self._listener.embed_speaker(wavs) for speaker, wavs in context.recordings.items()}
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
         voice = self._voices.get(audio.speaker)

@@ -73,7 +73,7 @@ class _Scores(NamedTuple):
 
 
 def rank_lines(model: SynthesizerTrn, config: Config, lines: Sequence[Line], text: TextProcessor,
-         show: Callable[[Iterable, int], Iterable] | None = None) -> list[TranscriptFit]:
+               show: Callable[[Iterable, int], Iterable] | None = None) -> list[TranscriptFit]:
     """Score every line and sort, worst first; lines that cannot be scored come before all.
 
     Args:

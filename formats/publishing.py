@@ -50,11 +50,12 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     """
     check_release_folder(folder)
     config = settings.from_dict(weights.config)
-    # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
+    # Synthesis needs none of these, and paths of the training machine are private.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
     config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
     if config.model.plugins:
-        logger.warning("the voice needs %s to load; give it away with %s", ", ".join(config.model.plugins), folder)
+        logger.warning("the voice needs %s to load; distribute these files with %s", ", ".join(config.model.plugins),
+                       folder)
     names = [MODEL_FILE, "config.json"]
     with staged(folder, stale=(checkpoint.DISCRIMINATORS_FILE,)) as made:  # another release's would not fit
         _write_tensors(made / MODEL_FILE, weights.generator, weights.step, kind)

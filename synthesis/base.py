@@ -302,11 +302,13 @@ class BaseVoice(ABC):
                    **changes: Any) -> Iterator[Audio]:
         """As `speak_ids`, in chunks."""
         if durations is not None and (len(durations) != len(ids) or min(durations, default=0) < 0):
-            raise ValueError(f"durations must be {len(ids)} numbers of frames, 0 or more, one for each id; "
-                             f"found {len(durations)}")
+            raise ValueError(f"durations must be {len(ids)} numbers of frames, 0 or more, one for each id; found "
+                             f"{len(durations)}, the smallest {min(durations, default=0)}")
         rows = len(self.text.symbols)
         if not len(ids) or not all(0 <= i < rows for i in ids):
-            raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table")
+            wrong = next((i for i in ids if not 0 <= i < rows), "none")
+            raise ValueError(f"ids must be one or more numbers from 0 to {rows - 1}, the rows of the symbol table; "
+                             f"found {wrong}")
         options = self._options(options, changes)
         seed = secrets.randbits(62) if options.seed is None else options.seed
         sentence = tokens_of_ids((int(i) for i in ids), self.text).within(options.prosody)

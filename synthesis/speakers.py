@@ -57,7 +57,8 @@ def find_speaker(speaker: str | int | None, names: Sequence[str]) -> SpeakerSpec
     written = str(speaker)
     if isinstance(speaker, int) or (written not in names and written.isdecimal()):
         if not 0 <= int(written) < len(names):
-            raise ValueError(f"speaker id {written} is not from 0 to {len(names) - 1}")
+            raise ValueError(f"speaker id {written} is not from 0 to {len(names) - 1}; this voice has "
+                             f"{', '.join(names)}")
         written = names[int(written)]
     spec = parse_speaker(written, names)
     for each in spec.ends or (spec,):

@@ -213,7 +213,7 @@ class Voice(BaseVoice):
         samples = torch.as_tensor(resample(wav.samples, wav.sampling_rate, self.sample_rate), device=self.device)[None]
         hop = self.config.data.hop_length
         if samples.shape[1] < hop:
-            raise ValueError(f"{path} has {samples.shape[1]} samples at {self.sample_rate} Hz; {hop} is the least")
+            raise ValueError(f"{path} has {samples.shape[1]} samples at {self.sample_rate} Hz; expected at least {hop}")
         spec = spectrogram(samples, self.config.data)
         n_frames = spec.shape[2]
         source, goal = (self.speaker_condition(each).over(n_frames) for each in (speaker, target))

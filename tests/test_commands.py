@@ -313,7 +313,7 @@ def test_lines_that_have_no_sound_are_left_out_with_a_warning(spoken, run, tmp_p
 
 
 def test_nothing_said_of_all_lines_is_an_error(refused, run, tmp_path):
-    assert "error: nothing was said: all 2 lines were left out" in refused(
+    assert "error: no audio was written: all 2 lines were left out" in refused(
         "synthesize", "-m", run, "-o", tmp_path / "out", stdin="* * *\n---\n")
     assert "standard input:2: nothing to say in '* * *': it is empty, or" in refused(
         "synthesize", "-m", run, "-o", tmp_path / "x.wav", stdin="\n* * *\n")

@@ -165,7 +165,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
     monkeypatch.setattr(utils, "_lock", lock)
     with locked(tmp_path / "lock"):
         pass
-    assert "lock cannot be locked (No locks available): nothing keeps a second process away" in caplog.text
+    assert "lock cannot be locked (No locks available): start only one job here" in caplog.text
 
 
 @pytest.mark.parametrize("error, expected", [

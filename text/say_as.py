@@ -1,4 +1,4 @@
-"""What <say-as> asks for: a number, date or code as it is written -> the words that say it.
+"""Expansion of <say-as>: a number, date or code as it is written -> the words that say it.
 
     respelled("21", "ordinal")                    # "twenty first"
     respelled("2024-03-05", "date")               # "march fifth, twenty twenty four"

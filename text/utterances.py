@@ -246,7 +246,6 @@ class ScriptReader:
             bookmarks=tuple(bookmarks), unknown=tuple(encoded.unknown),
             silence_after=pause.seconds if pause.is_join else None, place=spans[0].place)
 
-
     def _halves(self, spans: list[TextSpan], marks: list[tuple[str, int]],
                 pause: _PauseBetween) -> Iterator[SentenceTokens | Silence | _PauseBetween]:
         """Spans that have too many symbols, cut in two; MarkupError if they cannot be."""

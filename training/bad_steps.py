@@ -37,7 +37,7 @@ class NonFiniteStreak(RuntimeError):
 class BadSteps:
     """Counts steps in a row whose loss or gradient is not finite, keeps their batches, and ends a streak.
 
-    The count is a field of the state, so that it survives a restart. A GPU is asked one step late, to wait for nothing.
+    The count is a field of the state, so that it survives a restart. On a GPU the check lags one step.
     """
 
     def __init__(self, run_dir: Path, limit: int):

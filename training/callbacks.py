@@ -135,14 +135,14 @@ class CallbackRegistry(Registry[Callback]):
 
     def __init__(self) -> None:
         super().__init__("callback")
-        self.arrivals: list[tuple[str, Callable[[], Callback]]] = []
+        self.registered: list[tuple[str, Callable[[], Callback]]] = []
 
     def register(self, name: str) -> Callable[[Callable[[], Callback]], Callable[[], Callback]]:
         """Decorator that enters a class under `name`."""
         enter_by_name = super().register(name)
 
         def enter(builder: Callable[[], Callback]) -> Callable[[], Callback]:
-            self.arrivals.append((name, builder))
+            self.registered.append((name, builder))
             return enter_by_name(builder)
         return enter
 
@@ -309,16 +309,16 @@ def load_callbacks(paths: Sequence[str]) -> list[Callback]:
 def _load_file(path: str) -> list[Callback]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"train.callbacks names {path}, which is not a file")
-    before = len(CALLBACKS.arrivals)
+    before = len(CALLBACKS.registered)
     try:
         load_plugins([path])
     except Exception as error:
         raise CallbackError(f"train.callbacks: {path} cannot be run: {_summary(error)}") from error
-    arrivals = CALLBACKS.arrivals[before:]
-    if not arrivals:
+    registered = CALLBACKS.registered[before:]
+    if not registered:
         raise ValueError(f"train.callbacks: {path} registers no callback; expected in it, for example:\n\n"
                          f"{_example()}")
-    return [_make(name, builder, path) for name, builder in arrivals]
+    return [_make(name, builder, path) for name, builder in registered]
 
 
 def _make(name: str, builder: Callable[[], Callback], path: str) -> Callback:
@@ -345,7 +345,7 @@ def _named(callback: Callback, event: str, run: Run) -> Iterator[None]:
         yield
     except Exception as error:
         kind = type(callback)
-        names = [repr(name) for name, builder in CALLBACKS.arrivals if builder is kind]
+        names = [repr(name) for name, builder in CALLBACKS.registered if builder is kind]
         raise CallbackError(f"callback {names[-1] if names else kind.__name__} failed in {event} at step {run.step}: "
                             f"{_summary(error)}") from error
 

@@ -96,11 +96,11 @@ class RowMatch(NamedTuple):
 
     origins: list[int | None]  # of each row here, the row there
     added: list[str]  # names of the rows here that have none
-    dropped: list[str]  # names of the rows there that nobody took
+    dropped: list[str]  # names of the rows there without a counterpart here
 
     @property
     def new_rows(self) -> list[int]:
-        """Rows here that come from nowhere."""
+        """Rows here that have no source row."""
         return [row for row, origin in enumerate(self.origins) if origin is None]
 
 
@@ -343,7 +343,7 @@ def _explain_faults(faults: list[str], source: Path, old: Config, config: Config
 
 
 def _warn(old: Config, config: Config, matches: Mapping[str, RowMatch]) -> list[str]:
-    """What the weights cannot show, and names that lead nowhere."""
+    """What the weights cannot show, and unmatched names."""
     there, here = (dataclasses.replace(data, mel_fmax=data.mel_fmax or data.sampling_rate / 2)
                    for data in (old.data, config.data))
     warnings = [f"data.{name} is {getattr(there, name)} in the source, {getattr(here, name)} here: {consequence}"

@@ -72,7 +72,7 @@ class NullTracker:
 class Trackers(NullTracker):
     """Passes everything to each of several trackers; what one of them fails to write is a warning, once for each.
 
-    Numbers and pictures are not worth the end of a run of weeks: a full disk may be mended while it goes on.
+    Numbers and pictures are no reason to end a run of weeks: a full disk may be mended while it goes on.
     """
 
     def __init__(self, trackers: Sequence[Tracker]):

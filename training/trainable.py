@@ -97,7 +97,8 @@ def select_trainable(generator: SynthesizerTrn, trainable: Sequence[str], frozen
 def _require_learning(generator: SynthesizerTrn, chosen: set[str]) -> None:
     """Refuse a choice that can change nothing."""
     if not chosen:
-        raise FinetuningError("train.trainable and train.frozen leave no parameter to train")
+        raise FinetuningError("train.trainable and train.frozen leave no parameter to train; add patterns to "
+                              "train.trainable or remove some from train.frozen")
     conditions = {name: parameter for name, parameter in generator.named_parameters() if CONDITION.search(name)}
     directions = ("weight_v", "parametrizations.weight.original1")
     is_silent = not any(p.any() for name, p in conditions.items() if not name.endswith(directions))

@@ -42,7 +42,7 @@ def test_a_start_without_a_sound_says_why(tmp_path):
         startup.start(startup.ours(tmp_path / "nowhere"), "Hello.")
 
 
-# BaseVoice
+# Speaking
 
 def test_the_table_of_synthesis_has_every_way_and_says_who_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(voices, "is_installed", lambda *_: False)

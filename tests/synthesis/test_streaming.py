@@ -53,7 +53,7 @@ def latent(n_frames, batch=1):
 
 def heard(generator, z):
     """What this generator hears of z: of one of harmonics its first two channels are the pitch."""
-    if not getattr(generator, "hears_pitch", False):
+    if not getattr(generator, "takes_pitch", False):
         return z
     everywhere = torch.ones_like(z[:, :1])
     return with_contour(z, Pitch(0.3 * z[:, 0], torch.sigmoid(z[:, 1])), everywhere, DataConfig())
@@ -91,7 +91,7 @@ def test_the_context_is_as_far_as_the_generator_looks_and_no_further():
         z, g, _ = (value.double() for value in latent(81))
         z = heard(net, z)
         other = z.clone()
-        other[:, :, 40] += 1e-3 if getattr(net, "hears_pitch", False) else 1  # of a pitch, in cycles a sample
+        other[:, :, 40] += 1e-3 if getattr(net, "takes_pitch", False) else 1  # of a pitch, in cycles a sample
         hop = hop_of(model, data)
         moved = (net(z, g) - net(other, g))[0, 0].unflatten(0, (-1, hop)).abs().amax(dim=1) > 0
         places = moved.nonzero().flatten() - 40

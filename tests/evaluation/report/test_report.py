@@ -34,7 +34,7 @@ from synthesis.timings import TimedLabel
 RATE = 8000
 DNSMOS = Measure("dnsmos", "Sound quality (DNSMOS)", "", "higher")
 MCD = Measure("mcd", "Mel-cepstral distortion", "dB", "lower")
-SPEED = Measure("rate", "BaseVoice rate", "", "near 1")
+SPEED = Measure("rate", "Speaking rate", "", "near 1")
 PESQ = Measure("pesq", "PESQ", "", "higher")
 MEASURES = (DNSMOS, MCD, SPEED, PESQ)
 USUAL = {RECORDING: {"dnsmos": 3.2, "rate": 1.0}, COPY: {"dnsmos": 3.0, "mcd": 3.0, "pesq": 3.0},
