@@ -59,7 +59,8 @@ class RestartingLoader:
                     f"{deaths} loader workers in a row died before batch {step} was ready; the last: {crew.death}. "
                     "SIGKILL means that the memory is full (see dmesg), SIGBUS that /dev/shm is (see df /dev/shm): "
                     "lower train.num_workers or the batch; with train.num_workers=0 an error shows itself")
-            logger.warning("a loader worker died: %s; restarting workers at batch %d, nothing is lost", crew.death, step)
+            logger.warning("a loader worker died: %s; restarting workers at batch %d, nothing is lost",
+                           crew.death, step)
 
 
 class _WorkerPool:
