@@ -380,11 +380,20 @@ def interrupts_ignored() -> Iterator[None]:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # to start it later would let Ctrl-C through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held: list[int] = []
+    is_main_thread = threading.current_thread() is threading.main_thread()  # which alone may set a handler
+    handler = signal.getsignal(signal.SIGINT)
+    if is_main_thread:
+        signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))  # threads of libraries get it too
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by processes
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_main_thread:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def report_interrupt() -> int:

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -419,8 +420,11 @@ def test_log_lines_show_no_control_characters(capsys):
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
 def test_ctrl_c_waits_while_interrupts_are_ignored_and_new_processes_never_get_it():
     program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('alive')"
+    found, done = None, threading.Event()
+    threading.Thread(target=done.wait).start()  # a thread that does not block the signal
     with pytest.raises(KeyboardInterrupt):
         with interrupts_ignored():
             os.kill(os.getpid(), signal.SIGINT)
             found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done.set()
     assert found.stdout == "alive\n" and found.returncode == 0
