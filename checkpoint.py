@@ -1,4 +1,4 @@
-"""Training state in files: written whole or not at all, read strictly, ranked; and what is published.
+"""Training state in files: written whole or not at all, read strictly, ranked; and reading what is published.
 
     RUN/checkpoint_00012000.pt    config, models, average, optimizers, scalers, step; plain tensors and JSON types
     RUN/best.json                 which of them validated best, by which measure
@@ -33,7 +33,6 @@ from config import Config
 from models import SynthesizerTrn
 from text import TextProcessor
 from text.symbols import check_inside
-from utils import staged
 
 logger = logging.getLogger("vits")
 
@@ -42,7 +41,6 @@ VERSION = 1
 RELEASE_FORMAT = "vits-release"
 RELEASE_VERSION, INT8_VERSION = "1", "2"  # of a file with weights in 8 bits, which earlier code does not read
 INT8_SCALE = ".int8_scale"  # behind a weight's name: what each first index of it is multiplied by, float32
-LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 PATTERN = re.compile(r"checkpoint_(\d{8,})\.pt")
 SHAPING = ("data.symbols", "data.n_speakers", "data.filter_length")  # settings that shape tensors, beside the networks'
 SHAPELESS = ("p_dropout", "augment", "plugins")  # beginnings of those of the networks' that shape none
@@ -245,8 +243,7 @@ def load_foreign(file: Path) -> Any:
 def save_foreign(path: Path, content: dict[str, Any]) -> Path:
     """Write a file for somebody else's program: safetensors if its name says so, else with `torch.save`."""
     if path.suffix == ".safetensors":
-        tensors = {name: tensor.contiguous() for name, tensor in content.items()}
-        return _write_whole(path, lambda file: file.write(_safetensors(tensors, {"format": "pt"})))
+        return write_safetensors(path, content, {"format": "pt"})
     return _write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -312,12 +309,6 @@ def write_ranking(run_dir: Path, ranking: Ranking) -> None:
     content = {"measure": ranking.measure, "best": [
         {**best._asdict(), "file": path_of(run_dir, best.step).name} for best in ranking.best]}
     _write_whole(run_dir / "best.json", lambda file: file.write(json.dumps(content, indent=2).encode()))
-
-
-def read_best(run_dir: Path) -> Best | None:
-    """The checkpoint that validated best so far, None before the first."""
-    ranking = read_ranking(run_dir)
-    return ranking.best[0] if ranking and ranking.best else None
 
 
 def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part: str) -> None:
@@ -471,60 +462,7 @@ def check_shapes(expected: Mapping[str, Tensor], weights: Weights) -> None:
                               "configuration that it was trained with.")
 
 
-def publish(source: Path, folder: Path, with_discriminators: bool = False) -> list[Path]:
-    """Write a release: the weights that speak as fp32 safetensors, and the configuration without private paths.
-
-    Args:
-        source: run folder, checkpoint or release.
-        folder: made as needed; a release in it is replaced.
-        with_discriminators: so that others can fine-tune where the training left off.
-
-    Raises:
-        ValueError: the folder is a run's or somebody else's, or discriminators are wanted and there are none.
-    """
-    weights = read_weights(source)
-    if with_discriminators and weights.discriminators is None:
-        raise ValueError(f"{weights.source} has no discriminators to publish; take the run, or leave them out")
-    return publish_weights(weights if with_discriminators else weights._replace(discriminators=None), folder)
-
-
-def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
-    """Write a release of weights, with their discriminators if there are any; see `publish`.
-
-    float16 halves it; int8 quarters it, with a scale for each output of a weight, and leaves discriminators in float16.
-    The folder stays as it was until all of it is written.
-    """
-    check_release_folder(folder)
-    config = settings.from_dict(weights.config)
-    # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
-    config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
-    config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
-    if config.model.plugins:
-        logger.warning("the voice needs %s to load; give it away with %s", ", ".join(config.model.plugins), folder)
-    names = [MODEL_FILE, "config.json"]
-    with staged(folder, stale=(DISCRIMINATORS_FILE,)) as made:  # another release's would not fit
-        _write_tensors(made / MODEL_FILE, weights.generator, weights.step, kind)
-        settings.save(config, made / "config.json")
-        if weights.discriminators is not None:
-            names.append(DISCRIMINATORS_FILE)
-            _write_tensors(made / DISCRIMINATORS_FILE, weights.discriminators, weights.step,
-                           torch.float16 if kind == torch.int8 else kind)
-    return [folder / name for name in names]
-
-
-def check_release_folder(folder: Path) -> None:
-    """Refuse to write a release over a run or somebody else's configuration.
-
-    Raises:
-        ValueError: naming it.
-    """
-    if newest(folder) is not None:
-        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
-    if (folder / "config.json").exists() and not _is_release(folder / MODEL_FILE):
-        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
-
-
-def _is_release(file: Path) -> bool:
+def is_release(file: Path) -> bool:
     """Whether a file calls itself a release of this project, whole or not."""
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
@@ -549,47 +487,15 @@ def _read_release(file: Path) -> Weights:
     return Weights(config, generator, _read_tensors(found)[0] if found else None, step, file)
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
-    """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
-    if kind == torch.int8:
-        narrow = [_in_int8(name, tensor) for name, tensor in tensors.items()]
-        tensors = {name: tensor for each in narrow for name, tensor in each.items()}
-    else:
-        tensors = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    checksum = _digest(tensors, str(step))
-    version = INT8_VERSION if kind == torch.int8 else RELEASE_VERSION
-    metadata = {"format": RELEASE_FORMAT, "version": version, "step": str(step), "checksum": checksum}
-    return _write_whole(path, lambda file: file.write(_safetensors(tensors, metadata)))
-
-
-def _safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file whose metadata are in order: the library writes them in another order each time."""
-    content = safetensors.torch.save(dict(tensors), metadata)
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> Path:
+    """Write a safetensors file, whole or not at all; metadata in order, which the library varies each time."""
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8:8 + length])
     header["__metadata__"] = dict(sorted(metadata.items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length:]
-
-
-def _in_int8(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """A large weight as whole numbers and a scale for each of its first index; others as they are."""
-    if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() < LEAST_INT8:
-        return {name: tensor}
-    scale = tensor.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / 127
-    scale = scale.reshape(-1, *[1] * (tensor.dim() - 1)).float()
-    return {name: (tensor / scale).round().to(torch.int8), f"{name}{INT8_SCALE}": scale}
-
-
-def int8_places(path: Path) -> dict[bytes, tuple[int, int]]:
-    """Where the weights in 8 bits lie in a release's file: their bytes -> offset and length, for others to refer to."""
-    content = path.read_bytes()
-    begin = 8 + int.from_bytes(content[:8], "little")  # the format: length of the header, JSON, numbers
-    header = json.loads(content[8:begin])
-    spans = [entry["data_offsets"] for name, entry in header.items() if entry.get("dtype") == "I8"]
-    return {content[begin + low : begin + high]: (begin + low, high - low) for low, high in spans}
+    return _write_whole(path, lambda file: file.write(len(text).to_bytes(8, "little") + text + content[8 + length:]))
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
@@ -607,7 +513,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
     if metadata.get("version") not in (RELEASE_VERSION, INT8_VERSION):
         raise CheckpointError(f"{path} has version {metadata.get('version')}, this code reads {RELEASE_VERSION} and "
                               f"{INT8_VERSION}; update it")
-    if metadata.get("checksum") != _digest(tensors, metadata.get("step", "")):
+    if metadata.get("checksum") != checksum(tensors, metadata.get("step", "")):
         raise CheckpointError(f"{path} is damaged, its checksum is wrong; fetch or export it again")
     if not re.fullmatch(r"\d{1,18}", metadata.get("step", "")):
         raise CheckpointError(f"{path} names the step {metadata.get('step', '')[:SHOWN]!r}, expected a whole number; "
@@ -624,7 +530,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], int]:
     return wide, int(metadata["step"])
 
 
-def _digest(tensors: Mapping[str, Tensor], step: str) -> str:
+def checksum(tensors: Mapping[str, Tensor], step: str) -> str:
     """A checksum of names, types, shapes and numbers, and of the step."""
     digest = hashlib.blake2b(step.encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):

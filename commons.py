@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from utils import Registry, load_plugins  # noqa: F401 -- they lived here, and plugins of users ask for them here
-
 # Shapes: B batch, L text tokens, T frames, S samples, C channels.
 
 

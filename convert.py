@@ -72,10 +72,11 @@ def write_release(imported: Imported, folder: Path) -> list[Path]:
     import checkpoint
     from evaluation import release
     from evaluation.card import Card
+    from formats import publishing
 
     weights = checkpoint.Weights(settings.to_dict(imported.config), imported.generator, None, imported.step, folder)
     if not (imported.data or imported.licence):
-        return checkpoint.publish_weights(weights, folder)
+        return publishing.publish_weights(weights, folder)
     card = Card(title=None, data=imported.data or None, licence=imported.licence or None)
     return release.write(weights, folder, card, release.Form()).files
 
@@ -94,7 +95,7 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
     from models import SynthesizerTrn
     from synthesis.noise import SeededNoise
     from text import TextProcessor
-    from training import finetuning
+    from training import posterior
 
     config = imported.config
     text = TextProcessor.from_config(config.data)
@@ -109,15 +110,15 @@ def with_posterior(imported: Imported, texts: Path, steps: int) -> Imported:
         speaker = torch.tensor([i % config.data.n_speakers]) if config.multispeaker else None
         out = model.infer(torch.tensor([ids]), torch.tensor([len(ids)]), speaker, noise_scale=meant.noise_scale,
                           noise_scale_duration=meant.noise_scale_duration, noise=SeededNoise([i]))
-        if out.z.shape[2] >= finetuning.TAUGHT_FRAMES:
+        if out.z.shape[2] >= posterior.FRAMES:
             with torch.no_grad():
                 g = model.speaker_embedding(speaker)
-            examples.append(finetuning.Example(spectrogram(out.wav[:, 0], config.data)[0], out.z[0],
+            examples.append(posterior.SpokenExample(spectrogram(out.wav[:, 0], config.data)[0], out.z[0],
                                                None if g is None else g[0]))
     if not examples:
-        raise ValueError(f"{texts}: of {len(lines)} lines none is spoken for {finetuning.TAUGHT_FRAMES} frames; "
+        raise ValueError(f"{texts}: of {len(lines)} lines none is spoken for {posterior.FRAMES} frames; "
                          "expected sentences, some hundred of them")
-    left = list(tqdm(finetuning.teach_posterior(model, config, examples, steps), "teaching", steps, disable=None))
+    left = list(tqdm(posterior.fit_posterior(model, config, examples, steps), "teaching", steps, disable=None))
     print(f"posterior encoder: of the latents' variance {sum(left[-10:]) / len(left[-10:]):.0%} are not explained, "
           f"after {steps} steps on {len(examples)} sentences")
     taught = {name: tensor.detach() for name, tensor in model.state_dict().items() if name.startswith("enc_q.")}

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from commons import Registry
 from config import DiscriminatorConfig
 from mel_processing import stft_magnitude
 from modules import LEAKY_SLOPE, same_padding, weight_norm
+from utils import Registry
 
 # Shapes: B batch, S samples, C channels, P period.
 

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from commons import Registry
 from config import DataConfig, ModelConfig
 from modules import LEAKY_SLOPE, ConvNeXtBlock, ResBlock1, ResBlock2, in_float32, same_padding, weight_norm
 from pitch import N_CONTOUR, harmonics
+from utils import Registry
 
 # Shapes: B batch, C latent channels, G speaker channels, T frames, S = T * hop samples, F FFT bins.
 

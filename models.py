@@ -21,13 +21,7 @@ from torch.profiler import record_function
 
 import monotonic_align
 from attentions import Encoder
-from commons import (
-    Registry,
-    expand_tokens,
-    random_segment_starts,
-    sequence_mask,
-    slice_segments,
-)
+from commons import expand_tokens, random_segment_starts, sequence_mask, slice_segments
 from config import Config, ModelConfig
 from generators import GENERATORS, HifiGanGenerator, IstftGenerator
 from modules import (
@@ -43,7 +37,7 @@ from modules import (
     same_padding,
 )
 from pitch import Pitch, PitchPredictor, pitch_loss, with_contour
-from utils import require_plugins
+from utils import Registry, require_plugins
 
 # Shapes: B batch, L text tokens, T frames, S samples, C latent channels, H hidden channels, G speaker channels,
 # F FFT bins. Masks are [B, 1, L] or [B, 1, T].

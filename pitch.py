@@ -1,8 +1,8 @@
-"""Pitch: measured in recordings, read from the latent, and made into harmonics whose phase runs on from frame to frame.
+"""Pitch: measured in recordings, predicted from the latent, and rendered as harmonics with a continuous phase.
 
-    measured = measure_pitch(wav, data)                                  # what the reader's voice did
-    predicted = PitchPredictor(channels)(z)                              # what the latent says of it
-    z = with_contour(z, predicted.spoken(), mask, data)                  # what a generator of harmonics hears
+    measured = measure_pitch(wav, data)                                  # of recordings
+    predicted = PitchPredictor(channels)(z)                              # of latents
+    z = with_contour(z, predicted.spoken(), mask, data)                  # input of a generator of harmonics
     wav = harmonics(z[:, -N_CONTOUR:], data.hop_length)                  # every multiple of the pitch, equally loud
 
 Everything about a frame's pitch stands in that frame, the phase at its start too, so that speech can be made in pieces.
@@ -29,36 +29,36 @@ PHASE_STEPS = 2**24  # of a turn: phases add up in whole numbers, alike on every
 HIGHEST_HARMONIC = 0.49  # of the sampling rate
 SMALLEST_SINE = 1e-5  # below, the sum of harmonics is their number
 LOUDNESS = 0.3
-# Added to the logit of a voice. What a text says of it is less certain than what a recording says, and harmonics that
-# are missing are heard more than those too many: see docs/training-small.md.
-DOUBT = 1.5
+# Added to the logit of a voice: it is less certain of a text than of a recording, and missing harmonics are more
+# audible than superfluous ones, see docs/training-small.md.
+VOICING_BIAS = 1.5
 # YIN's numbers (de Cheveigne and Kawahara 2002): the dip that ends the search, and the one that still is a voice.
 CLEAR_DIP, VOICED_DIP, QUIETEST = 0.15, 0.45, 1e-3
 
 
 class Pitch(NamedTuple):
-    """Of each frame: octaves above `REFERENCE`, and whether there is a voice (measured: 0 or 1), both [B, T]."""
+    """Pitch of each frame: octaves above `REFERENCE`, and voicing (measured: 0 or 1), both [B, T]."""
 
     octaves: Tensor
     voicing: Tensor
 
     def spoken(self) -> Pitch:
-        """Of a prediction: its logit as a share, in doubt a voice."""
-        return Pitch(self.octaves, torch.sigmoid(self.voicing + DOUBT))
+        """A prediction with its voicing as a probability instead of a logit."""
+        return Pitch(self.octaves, torch.sigmoid(self.voicing + VOICING_BIAS))
 
     def taught_by(self, measured: Pitch) -> Pitch:
-        """Of a prediction: the recording's pitch where there is a voice, its own elsewhere."""
+        """A prediction with the recording's pitch where that is voiced (teacher forcing), its own elsewhere."""
         return Pitch(torch.where(measured.voicing > 0, measured.octaves, self.octaves), measured.voicing)
 
 
 class PitchPredictor(nn.Module):
-    """Reads pitch from the latent; that it must be there to be read keeps the posterior encoder from leaving it out."""
+    """Predicts pitch from the latent; its loss makes the posterior encoder keep pitch in the latent."""
 
     HIDDEN, KERNEL = 32, 7
 
     def __init__(self, channels: int):
         super().__init__()
-        self.context_frames = self.KERNEL // 2 + 1  # on either side; of those before, the course hears one more
+        self.context_frames = self.KERNEL // 2 + 1  # on either side; the contour depends on one more before
         self.conv = nn.Conv1d(channels, self.HIDDEN, self.KERNEL, padding=same_padding(self.KERNEL))
         self.proj = nn.Conv1d(self.HIDDEN, 2, 1)
 
@@ -70,7 +70,7 @@ class PitchPredictor(nn.Module):
 
 
 def pitch_loss(predicted: Pitch, measured: Pitch, mask: Tensor) -> Tensor:
-    """Error of the pitch in octaves where there is a voice, plus cross-entropy of whether there is one; a scalar.
+    """L1 error of octaves where there is a voice, plus cross-entropy of voicing; a scalar.
 
     Args:
         predicted: of `PitchPredictor`.
@@ -84,10 +84,10 @@ def pitch_loss(predicted: Pitch, measured: Pitch, mask: Tensor) -> Tensor:
 
 
 def with_contour(z: Tensor, pitch: Pitch, mask: Tensor, data: DataConfig) -> Tensor:
-    """Latent with the pitch's course: [B, C, T] -> [B, C + N_CONTOUR, T]; no gradient passes to the pitch.
+    """Latent with the pitch contour: [B, C, T] -> [B, C + N_CONTOUR, T]; no gradient passes to the pitch.
 
     A frame leads from the pitch of the frame before it to its own; both in cycles a sample, then voicing likewise, then
-    the phase at its start in turns. So a frame knows nothing of those behind it, and padding changes nothing.
+    the phase at its start in turns. So a frame does not depend on those behind it, and padding changes nothing.
 
     Args:
         z: latent.
@@ -112,7 +112,7 @@ def _contour(pitch: Pitch, mask: Tensor, data: DataConfig) -> Tensor:
 
 
 def in_phase(z: Tensor, frame: int, phase: Tensor) -> Tensor:
-    """A part of what `with_contour` gives, its phases moved alike, such that a frame begins with `phase` [B] turns.
+    """A part of a latent with contour, all phases shifted so that one frame begins with `phase` [B] turns.
 
     So a part whose own count began at its first frame goes on where another one, which has that frame too, left off.
     """

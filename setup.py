@@ -53,7 +53,7 @@ class OptionalBuildExt(build_ext):
         except (BaseError, CCompilerError, OSError) as error:
             warnings.warn(
                 f"{extension.name} could not be compiled ({error}); expected a C compiler and Cython. The installation "
-                "goes on: numba, or NumPy if that is not installed, does the same more slowly. To have the compiled "
+                "goes on: numba, or Python if that is not installed, does the same more slowly. To have the compiled "
                 "one, install a compiler and run `python setup.py build_ext --inplace`", stacklevel=2)
 
     def _flags(self) -> tuple[list[str], list[str]]:

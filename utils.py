@@ -333,7 +333,7 @@ def require_plugins(paths: Sequence[str]) -> None:
     """
     if missing := [path for path in paths if Path(path).resolve() not in _executed]:
         raise PluginError(f"model.plugins names {', '.join(missing)}, which was not run, so that parts of the network "
-                          "may be missing; if you trust it, load it by trust_plugins=True or registry.load_plugins")
+                          "may be missing; if you trust it, load it by trust_plugins=True or utils.load_plugins")
 
 
 def is_main() -> bool:
@@ -359,18 +359,21 @@ def interruptible() -> None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Within it Ctrl-C is ignored here, and for good in processes that are started; their main process ends them.
+    """Within it Ctrl-C waits, and processes that are started do not get it at all; their main process ends them.
 
     A terminal sends it to all of them, and each would print a traceback.
     """
-    if threading.current_thread() is not threading.main_thread():  # which alone may set this
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, whose processes inherit nothing of the kind
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # to start it later would let Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def report_interrupt() -> int:

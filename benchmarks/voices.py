@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import checkpoint
 import config as settings
 from config import Config
+from formats import publishing
 from models import SynthesizerTrn
 from text import TextProcessor
 from utils import set_seed
@@ -54,7 +55,7 @@ def write_ours(folder: Path, config: Config) -> Path:
     """Write a release folder of an untrained voice."""
     with tempfile.TemporaryDirectory() as run:
         checkpoint.save(Path(run), 0, {"config": settings.to_dict(config), "generator": new_model(config).state_dict()})
-        checkpoint.publish(Path(run), folder)
+        publishing.publish(Path(run), folder)
     return folder
 
 

@@ -16,7 +16,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +25,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from utils import import_package, write_text_atomic
+from utils import import_package, interrupts_ignored, write_text_atomic
 
 ENGINES = ("local", "ray")
 _DEATHS = 3  # of workers, one after another, without a finished shard between them: then it is no accident
@@ -183,7 +182,7 @@ class _Processes:
             self._held.append(shard)
             return
         try:
-            with _interrupts_blocked():  # which the new processes inherit: Ctrl-C is for the main one
+            with interrupts_ignored():  # which the new processes inherit: Ctrl-C is for the main one
                 future = self._pool.submit(_results, self._function, shard.items)
         except BrokenProcessPool as error:  # it died since we looked
             future = Future()
@@ -326,19 +325,6 @@ def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
     """Wait for the end of the parent, however it comes (SIGKILL leaves it no time to say so), and end this process."""
     parent.join()
     os._exit(1)
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Within it Ctrl-C waits; processes that are started within it do not get it at all."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _parts(items: Iterable, size: int) -> Iterator[list]:

@@ -24,7 +24,7 @@ from evaluation import curves
 from evaluation.card import Card
 from evaluation.report.report import METRICS
 from evaluation.scorecard import Scorecard
-from formats import Written
+from formats import Written, publishing
 from formats.onnx_voice import Loaded, compare, load_voice, probe
 from formats.onnx_voice import write as write_onnx
 from formats.quantisation import quantised, share_weights
@@ -62,7 +62,7 @@ def write(weights: Weights, folder: Path, card: Card, form: Form) -> Written:
         _check_range(weights)
     kind = torch.int8 if form.int8 else torch.float16 if form.half else torch.float32
     with staged(folder, stale=OWN_FILES) as made:
-        files = checkpoint.publish_weights(weights, made, kind)
+        files = publishing.publish_weights(weights, made, kind)
         files += write_lists(voice, made)
         narrowed = checkpoint.read_weights(made)
         reopened = load_voice(narrowed)
@@ -89,7 +89,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         ValueError: naming it.
     """
-    checkpoint.check_release_folder(folder)
+    publishing.check_release_folder(folder)
     card = folder / CARD_FILE
     if card.is_file() and cards.MARK not in card.read_text(encoding="utf-8", errors="replace"):
         raise ValueError(f"{card} is no voice card that export.py wrote; a release goes to a folder of its own")

@@ -25,7 +25,6 @@ from generators import HarmonicGenerator, HifiGanGenerator, IstftGenerator, Istf
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
 from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
 from pitch import (
-    DOUBT,
     HIGHEST,
     HIGHEST_HARMONIC,
     LOUDNESS,
@@ -34,6 +33,7 @@ from pitch import (
     PHASE_STEPS,
     REFERENCE,
     SMALLEST_SINE,
+    VOICING_BIAS,
 )
 from transforms import MIN_BIN_SIZE, MIN_DERIVATIVE
 
@@ -366,7 +366,7 @@ def _with_contour(graph: Graph, model: SynthesizerTrn, z: Value) -> Value:
     lowest, highest = math.log2(LOWEST / REFERENCE), math.log2(HIGHEST / REFERENCE)
     octaves = graph.op("Clip", octaves, lowest, highest)
     end = graph.op("Exp", octaves * math.log(2)) * (REFERENCE / data.sampling_rate)  # [1, 1, T]
-    loud = graph.op("Sigmoid", logit + DOUBT)
+    loud = graph.op("Sigmoid", logit + VOICING_BIAS)
     start, loud_before = (graph.op("Concat", value.part([0], [1], 2), value.part([0], [-1], 2), axis=2)
                           for value in (end, loud))
     turns = graph.cast(graph.op("Round", (start + end) * (data.hop_length / 2 * PHASE_STEPS)), np.int64)

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-import checkpoint
 import config as settings
 from config import DataConfig
-from formats import FormatError, Written
+from formats import FormatError, Written, publishing
 from formats.graph import open_session
 from mel_processing import mel_spectrogram
 from utils import atomic_path, write_bytes_atomic
@@ -119,7 +118,7 @@ def share_weights(path: Path, model_file: Path) -> str:
     """
     import onnx
 
-    model, places = onnx.load(path), checkpoint.int8_places(model_file)
+    model, places = onnx.load(path), publishing.int8_places(model_file)
     n_shared = 0
     for tensor in model.graph.initializer:
         place = places.get(tensor.raw_data)

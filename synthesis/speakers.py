@@ -282,13 +282,6 @@ class VoiceDistribution:
         drawn = self.means[component] + deviation * random.standard_normal(len(deviation))
         return torch.from_numpy(drawn).float()
 
-    def log_likelihood(self, embedding: Tensor) -> float:
-        """How likely this voice is among those, in nats: embedding [G]."""
-        point = embedding.detach().double().cpu().numpy()
-        squares = np.square(point - self.means) / self.variances  # [K, G]
-        of_each = np.log(self.weights) - 0.5 * (squares + np.log(2 * math.pi * self.variances)).sum(axis=1)
-        return float(np.logaddexp.reduce(of_each))
-
 
 def _shares(points: np.ndarray, n_components: int, seed: int) -> np.ndarray:
     """How much each speaker belongs to each component: points [N, G] -> [N, K], rows of sum 1."""

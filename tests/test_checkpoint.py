@@ -19,7 +19,7 @@ import checkpoint
 import config as settings
 import utils
 from checkpoint import Best, CheckpointError, Ranking
-from formats import foreign
+from formats import foreign, publishing
 from synthesis import onnx, voice
 from tests.conftest import tiny
 from text import TextProcessor
@@ -251,7 +251,7 @@ def test_a_dump_is_read_by_torch_alone_and_is_no_checkpoint(tmp_path):
     (b"<?xml version='1.0'?>", "an XML page"), (b"%PDF-1.7", "a PDF"), (b"\x1f\x8b\x08", "a gzip archive")])
 def test_what_stands_under_the_name_of_weights_is_named(tmp_path, content, kind):
     released = tmp_path / "released"
-    checkpoint.publish(a_run(tmp_path / "run"), released)
+    publishing.publish(a_run(tmp_path / "run"), released)
     (released / "model.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match=f"model.safetensors cannot be read: it is {kind}"):
         checkpoint.read_weights(released)
@@ -308,7 +308,7 @@ def a_run(folder, average=True):
 
 def test_a_release_holds_the_average_as_fp32_and_no_path_of_the_trainers_machine(tmp_path):
     run, release = a_run(tmp_path / "run"), tmp_path / "new" / "release"
-    files = checkpoint.publish(run, release)
+    files = publishing.publish(run, release)
     assert sorted(path.name for path in release.iterdir()) == sorted(path.name for path in files) == [
         "config.json", "model.safetensors"]
     weights = checkpoint.read_weights(release)
@@ -322,22 +322,22 @@ def test_a_release_holds_the_average_as_fp32_and_no_path_of_the_trainers_machine
 
 def test_the_discriminators_are_published_if_wanted_and_old_ones_do_not_stay(tmp_path):
     run, release = a_run(tmp_path / "run"), tmp_path / "release"
-    checkpoint.publish(run, release, with_discriminators=True)
+    publishing.publish(run, release, with_discriminators=True)
     kept = checkpoint.read_weights(release).discriminators
     assert torch.equal(kept["d.weight"], torch.ones(3, 2)) and kept["d.count"] == 3
-    checkpoint.publish(release, tmp_path / "again", with_discriminators=True)
+    publishing.publish(release, tmp_path / "again", with_discriminators=True)
     again = checkpoint.read_weights(tmp_path / "again")
     assert again.config == checkpoint.read_weights(release).config
     assert torch.equal(again.discriminators["d.weight"], kept["d.weight"])
-    checkpoint.publish(run, release)
+    publishing.publish(run, release)
     assert checkpoint.read_weights(release).discriminators is None
     with pytest.raises(ValueError, match="has no discriminators to publish; take the run"):
-        checkpoint.publish(release, tmp_path / "third", with_discriminators=True)
+        publishing.publish(release, tmp_path / "third", with_discriminators=True)
 
 
 def test_discriminators_may_lie_beside_a_release_that_is_to_stay_small(tmp_path, monkeypatch):
     run, release = a_run(tmp_path / "run"), tmp_path / "release"
-    checkpoint.publish(run, release, with_discriminators=True)
+    publishing.publish(run, release, with_discriminators=True)
     kept = checkpoint.read_weights(release).discriminators
     (release / "discriminators.safetensors").rename(tmp_path / "release.discriminators.safetensors")
     for path in (release, release / "model.safetensors"):
@@ -351,7 +351,7 @@ def test_discriminators_may_lie_beside_a_release_that_is_to_stay_small(tmp_path,
 
 def test_weights_are_read_from_runs_checkpoints_and_releases_alike(tmp_path):
     run = a_run(tmp_path / "run", average=False)
-    checkpoint.publish(run, tmp_path / "release")
+    publishing.publish(run, tmp_path / "release")
     for path in (run, checkpoint.newest(run), tmp_path / "release", tmp_path / "release" / "model.safetensors"):
         weights = checkpoint.read_weights(path)
         assert torch.equal(weights.generator["enc_p.weight_g"], torch.full((2, 1), 1.0)) and weights.step == 9
@@ -361,7 +361,7 @@ def test_weights_are_read_from_runs_checkpoints_and_releases_alike(tmp_path):
 def test_a_release_does_not_go_into_a_run(tmp_path):
     run = a_run(tmp_path / "run")
     with pytest.raises(ValueError, match="holds checkpoints; a release goes to a folder of its own"):
-        checkpoint.publish(run, run)
+        publishing.publish(run, run)
 
 
 def test_a_plugin_that_a_voice_needs_is_named(tmp_path, caplog):
@@ -369,13 +369,13 @@ def test_a_plugin_that_a_voice_needs_is_named(tmp_path, caplog):
     payload = checkpoint.load(checkpoint.newest(run))
     payload["config"]["model"]["plugins"] = ["mine.py"]
     checkpoint.save(run, 10, payload)
-    checkpoint.publish(run, tmp_path / "release")
+    publishing.publish(run, tmp_path / "release")
     assert "the voice needs mine.py to load" in caplog.text
     assert checkpoint.read_weights(tmp_path / "release").config["model"]["plugins"] == ["mine.py"]
 
 
 def test_a_damaged_release_is_an_error_whichever_byte_it_is(tmp_path):
-    checkpoint.publish(a_run(tmp_path / "run"), tmp_path / "release")
+    publishing.publish(a_run(tmp_path / "run"), tmp_path / "release")
     path = tmp_path / "release" / "model.safetensors"
     whole, weights = path.read_bytes(), checkpoint.read_weights(path)
     refused = 0
@@ -399,7 +399,7 @@ def test_a_damaged_release_is_an_error_whichever_byte_it_is(tmp_path):
 def test_a_foreign_or_incomplete_release_is_refused(tmp_path):
     from safetensors.torch import save_file
 
-    checkpoint.publish(a_run(tmp_path / "run"), tmp_path / "release")
+    publishing.publish(a_run(tmp_path / "run"), tmp_path / "release")
     model, config = tmp_path / "release" / "model.safetensors", tmp_path / "release" / "config.json"
     good = model.read_bytes()
     save_file({"a": torch.zeros(1)}, model, {"format": "pt"})
@@ -435,7 +435,7 @@ def written(tmp_path_factory):
     payload = {"config": settings.to_dict(config), **new_state(config, networks).state_dict()}
     (folder / "run").mkdir()
     checkpoint.save(folder / "run", 4, payload)
-    checkpoint.publish(folder / "run", folder / "release")
+    publishing.publish(folder / "run", folder / "release")
     return folder, {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "step": 4, **payload}
 
 

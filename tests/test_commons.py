@@ -10,10 +10,10 @@ from torch import nn
 
 import commons
 import utils
-from commons import Registry
 from generators import GENERATORS
 from models import SynthesizerTrn
 from tests.conftest import tiny
+from utils import Registry
 
 DURATIONS = st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=1, max_size=3)
 
@@ -46,14 +46,14 @@ def test_an_unknown_part_names_the_nearest_and_all_known_ones():
 
 def test_a_plugin_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.plugins names .*mine\.py, which is not a file"):
-        commons.load_plugins([str(tmp_path / "mine.py")])
+        utils.load_plugins([str(tmp_path / "mine.py")])
 
 
 def test_a_plugin_may_hold_dataclasses_with_annotations_as_text(tmp_path):
     path = tmp_path / "with_dataclass.py"
     path.write_text("from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
                     "@dataclass\nclass Settings:\n    width: int = 3\n")
-    commons.load_plugins([str(path)])
+    utils.load_plugins([str(path)])
 
 
 PLUGIN = '''
@@ -80,7 +80,7 @@ def test_a_generator_of_the_users_own_joins_by_name_and_trains(tmp_path, restore
     settings = tiny((f"model.plugins=[\"{path}\"]", "model.generator=mine"))
     with pytest.raises(ValueError, match=r"model\.plugins names .*mine\.py, which was not run"):
         SynthesizerTrn(40, settings)
-    commons.load_plugins(settings.model.plugins)
+    utils.load_plugins(settings.model.plugins)
     net = SynthesizerTrn(40, settings)
     assert type(net.dec).__name__ == "Mine"
     spec = torch.rand(3, settings.spec_channels, 64)

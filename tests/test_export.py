@@ -19,7 +19,7 @@ import export as command
 import formats
 from evaluation import release
 from evaluation.card import Card
-from formats import published
+from formats import published, publishing
 from synthesis import Voice
 from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.formats.test_formats import CONSTANTS, tiny_weights
@@ -124,7 +124,7 @@ def test_every_form_that_can_be_written_is_offered():
 ])
 def test_what_cannot_be_exported_is_refused_without_a_traceback(run, tmp_path, arguments, message):
     if "RELEASE" in arguments:
-        checkpoint.publish(run, tmp_path / "release")
+        publishing.publish(run, tmp_path / "release")
     places = {"RUN": run, "OUT": tmp_path / "out", "RELEASE": tmp_path / "release"}
     done = export(*(places.get(each, each) for each in arguments))
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr

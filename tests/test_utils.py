@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,16 @@ from audio import io
 from audio.io import AudioError, read_wav, wav_info, write_wav
 from audio.resampling import resample, trim_silence
 from tests.conftest import ROOT
-from utils import PackageError, import_package, printable, set_seed, set_up_logging, user_errors, write_text_atomic
+from utils import (
+    PackageError,
+    import_package,
+    interrupts_ignored,
+    printable,
+    set_seed,
+    set_up_logging,
+    user_errors,
+    write_text_atomic,
+)
 
 RATE = 22050
 
@@ -404,3 +414,13 @@ def test_what_a_terminal_would_obey_is_shown_as_text(capsys):
 def test_log_lines_show_no_control_characters(capsys):
     set_up_logging(None, is_main=True).warning("the tensor %s", "\x1b[2J")
     assert r"the tensor \x1b[2J" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
+def test_ctrl_c_waits_while_interrupts_are_ignored_and_new_processes_never_get_it():
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('alive')"
+    with pytest.raises(KeyboardInterrupt):
+        with interrupts_ignored():
+            os.kill(os.getpid(), signal.SIGINT)
+            found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout == "alive\n" and found.returncode == 0

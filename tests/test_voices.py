@@ -90,7 +90,7 @@ def test_the_configuration_for_little_data_starts_from_it_with_nothing_left_over
         pytest.skip("another voice is where it starts")
     networks = new_networks(config, len(SymbolTable.load(config.data.symbols).symbols), torch.device("cpu"))
     start = start_from(*networks, checkpoint.read_weights(folder), config)
-    assert {piece.fate for piece in start.pieces} == fates and start.has_discriminators
+    assert {tensor.fate for tensor in start.tensors} == fates and start.has_discriminators
     assert config.train.adversarial_start == 0
 
 

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of all that the discriminators hear, with a probability that can adapt.
+"""Differentiable augmentation of the discriminators' input, with a probability that can adapt.
 
     draws = augmenter.draw(batch_size, device)                                 # once for a step
     real, fake = augmenter.apply(wav_real, draws), augmenter.apply(wav_fake, draws)
@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from commons import Registry
 from config import DiscriminatorConfig
+from utils import Registry
 
 # Shapes: B batch, S samples, K filter taps.
 
@@ -26,8 +26,8 @@ GAIN_DB = 6.0  # to both sides; what differs between recordings of one session
 SHIFT_SECONDS = 0.005  # to both sides; some periods of every period discriminator, less than a frame of 256 samples
 LOWEST_CUT_OFF = 0.25  # of half the sampling rate; 1 lets everything pass
 FILTER_TAPS = 129  # odd, so that nothing is delayed; 40 dB down 2.5 % of half the sampling rate above the cut-off
-NOISE_DBFS = (-60.0, -35.0)  # root mean square of the noise, full scale being 1: hardly heard to plainly heard
-HEARD_FROM_0_TO_1 = 500_000  # recordings over which an adapting probability crosses its range (ADA, section 3.1)
+NOISE_DBFS = (-60.0, -35.0)  # root mean square of the noise, full scale being 1: hardly audible to plainly audible
+RECORDINGS_FROM_0_TO_1 = 500_000  # recordings over which an adapting probability crosses its range (ADA, section 3.1)
 
 AUGMENTATIONS: Registry[Tensor] = Registry("augmentation")
 """Functions `(wav [B, 1, S], draw: Draw, sampling_rate: int) -> wav [B, 1, S]`, differentiable in `wav`.
@@ -37,7 +37,7 @@ All randomness comes from `draw`, so that a second call does the same. Where `dr
 
 
 class Draw(NamedTuple):
-    """What one augmentation does in a step."""
+    """Random numbers of one augmentation in one step."""
 
     is_on: Tensor  # bool [B]
     amount: Tensor  # [B], uniform in [0, 1)
@@ -56,7 +56,7 @@ class Augmenter:
         self.is_active = bool(self.functions) and (self.is_adaptive or config.augment_probability > 0)
 
     def draw(self, batch_size: int, device: torch.device) -> tuple[Draw, ...]:
-        """Decide for a step what happens to each item; drawn on the CPU, so that every device gets the same."""
+        """Random numbers of a step for each item; drawn on the CPU, so that every device gets the same."""
         return tuple(self._draw_one(batch_size, device) for _ in self.functions) if self.is_active else ()
 
     def _draw_one(self, batch_size: int, device: torch.device) -> Draw:
@@ -64,7 +64,7 @@ class Augmenter:
         return Draw(chance < self.probability.to(device, non_blocking=True), amount, int(torch.randint(2**62, ())))
 
     def apply(self, wav: Tensor, draws: tuple[Draw, ...]) -> Tensor:
-        """Augment [B, 1, S]; in float32 under autocast too. Without draws it gives back what it got."""
+        """Augment [B, 1, S]; in float32 under autocast too; without draws the same tensor."""
         if not draws:
             return wav
         with torch.autocast(wav.device.type, enabled=False):
@@ -74,17 +74,18 @@ class Augmenter:
         return wav
 
     def update(self, share_real: float | Tensor, n_seen: int) -> None:
-        """Move the probability a little, up where too many recordings are told as such, else down.
+        """Move the probability a little, up where too many recordings are classified as real, else down.
 
         Args:
-            share_real: of recordings, over all processes; NaN, of a step that went wrong, changes nothing.
-            n_seen: recordings heard since the last update, over all processes.
+            share_real: of recordings, over all processes; NaN, of a step that went wrong, changes nothing. See
+                `discriminators.real_accuracy`.
+            n_seen: recordings since the last update, over all processes.
         """
         if not self.is_adaptive:
             return
         share = torch.as_tensor(share_real, dtype=torch.float32).detach()
         direction = torch.sign(share - self.target).nan_to_num(nan=0.0)
-        moved = self.probability.to(share.device) + direction * (n_seen / HEARD_FROM_0_TO_1)
+        moved = self.probability.to(share.device) + direction * (n_seen / RECORDINGS_FROM_0_TO_1)
         self.probability = moved.clamp(0, 1)
 
     def state_dict(self) -> dict[str, float]:
@@ -109,7 +110,7 @@ def gain(wav: Tensor, draw: Draw, sampling_rate: int) -> Tensor:
 
 @AUGMENTATIONS.register("polarity")
 def polarity(wav: Tensor, draw: Draw, sampling_rate: int) -> Tensor:
-    """Upside down for one half of the items, so that even probability 1 hides nothing of either sign."""
+    """Sign flipped for one half of the items."""
     return wav * torch.where(draw.amount < 0.5, -1, 1).to(wav)[:, None, None]
 
 

@@ -38,10 +38,10 @@ from torch import nn
 
 import checkpoint
 from checkpoint import Best
-from commons import Registry, load_plugins
 from config import Config, TrainConfig
 from evaluation.metrics import measures_of
 from training.trackers import Tracker, plot_alignment, plot_mels
+from utils import Registry, load_plugins
 
 logger = logging.getLogger("vits")
 

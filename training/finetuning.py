@@ -1,59 +1,47 @@
-"""Start a run from other weights: symbols and speakers by name, one voice to several and back; choose what trains.
+"""Start a run from other weights: symbols and speakers by name, one voice to several and back.
 
     start = start_from(generator, discriminators, checkpoint.read_weights(path), config)
     logger.info(start.table())
-    row_mask = select_trainable(generator, config.train.trainable, config.train.frozen, start.new_rows)
-
-and in each step: backward, `row_mask.mask_gradients()`, clip, step, `row_mask.restore()`.
+    row_mask = trainable.select_trainable(generator, config.train.trainable, config.train.frozen, start.new_rows)
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config, ConfigError, DataConfig
 from discriminators import Discriminators
-from models import TRAINING_PARTS, PosteriorEncoder, SynthesizerTrn, bake_speaker
+from models import TRAINING_PARTS, SynthesizerTrn, bake_speaker
 from text import SymbolTable
+from training.trainable import CONDITION, SPEAKER_ROWS, SYMBOL_ROWS, FinetuningError
 
 # Shapes: N rows of a table (symbols or speakers), C its columns.
 
 FATES = ("loaded", "resized", "new", "dropped")
-SYMBOL_ROWS, SPEAKER_ROWS = "enc_p.emb.weight", "emb_g.weight"
-NEW_ROWS = "new_rows"  # the word in train.trainable that is no pattern
-# Layers by which a speaker speaks up, in both spellings of weight norm.
-CONDITION = re.compile(r"\.cond(_layer)?\.(weight|bias|weight_[gv]|parametrizations\.weight\.original[01])$")
 # New rows are drawn from a Gaussian of the old rows' mean and covariance, that is, within the directions that the
-# layers above have learned to hear; freshly initialised rows would mostly point into others. Symbols differ as much
+# layers above have learned to use; freshly initialised rows would mostly point into others. Symbols differ as much
 # from each other as the old ones do, so that they are told apart at once. A speaker starts near the average voice,
 # which is clear speech from the first step, and only so far off it that several new speakers do not stay one.
 SYMBOL_SPREAD, SPEAKER_SPREAD = 1.0, 0.1  # standard deviations
 
-# Of a posterior encoder that learns from the voice's own speech: segments of a step, frames of each.
-TAUGHT_BATCH, TAUGHT_FRAMES = 8, 96
-TAUGHT_LEARNING_RATE, TAUGHT_GRADIENT = 1e-3, 10.0  # largest norm of the gradient
-
 # Setting -> what no weight shows if it differs.
-HEARD_DIFFERENTLY = {
-    "sampling_rate": "the posterior encoder hears other frequencies in its bins, and frames last another time",
+UNSEEN_DIFFERENCES = {
+    "sampling_rate": "the bins that the posterior encoder is given are other frequencies, and frames last another time",
     "hop_length": "frames last another time, so durations and the generator's rhythm have to be learned anew",
-    "filter_length": "the posterior encoder hears other frequencies in its bins",
-    "win_length": "the posterior encoder hears sharper or more blurred frames",
-    "n_mel_channels": "the mel loss, which the discriminators were balanced against, weighs otherwise",
-    "mel_fmin": "the mel loss hears other bands",
-    "mel_fmax": "the mel loss hears other bands",
+    "filter_length": "the bins that the posterior encoder is given are other frequencies",
+    "win_length": "the frames that the posterior encoder is given are sharper or more blurred",
+    "n_mel_channels": "the mel loss has another size, against which the discriminators were balanced",
+    "mel_fmin": "the mel loss compares other bands",
+    "mel_fmax": "the mel loss compares other bands",
     "add_blank": "text has blanks in one of them alone, so the text encoder and durations have to be learned anew",
     "begin_end": "text begins and ends otherwise, so the first and the last sounds have to be learned anew",
     "text_cleaners": "the same symbols may stand for other sounds",
@@ -61,11 +49,7 @@ HEARD_DIFFERENTLY = {
 }
 
 
-class FinetuningError(ValueError):
-    """Weights that a run cannot start from, or a choice of parameters that cannot train, and what to do."""
-
-
-class Piece(NamedTuple):
+class TensorFate(NamedTuple):
     """What became of one tensor of the state dicts."""
 
     name: str
@@ -79,18 +63,18 @@ class Start(NamedTuple):
 
     source: Path
     step: int  # of the source; the new run counts from 0
-    pieces: tuple[Piece, ...]
+    tensors: tuple[TensorFate, ...]
     new_rows: dict[str, list[int]]  # parameter -> its rows that the source did not have; JSON types
     has_discriminators: bool  # all of them came from the source; False asks for a warm-up
     warnings: tuple[str, ...]  # what the weights cannot show
 
     def table(self) -> str:
         """How much was loaded, resized, new and dropped in each part, then what was not simply loaded."""
-        parts = dict.fromkeys(piece.name.partition(".")[0] for piece in self.pieces)
+        parts = dict.fromkeys(tensor.name.partition(".")[0] for tensor in self.tensors)
         rows = [["tensors (values)", *FATES]]
         for part in [*parts, ""]:  # "" begins every name: the sum
-            inside = [piece for piece in self.pieces if f"{piece.name}.".startswith(f"{part}." if part else "")]
-            sizes = [[piece.n_values for piece in inside if piece.fate == fate] for fate in FATES]
+            inside = [tensor for tensor in self.tensors if f"{tensor.name}.".startswith(f"{part}." if part else "")]
+            sizes = [[tensor.n_values for tensor in inside if tensor.fate == fate] for fate in FATES]
             rows.append([part or "all", *(f"{len(size)} ({sum(size):,})" if size else "-" for size in sizes)])
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))
@@ -100,9 +84,9 @@ class Start(NamedTuple):
     def _remarks(self) -> list[str]:
         """One line for all tensors of a part that share their fate and its reason."""
         alike: dict[tuple[str, str, str], list[str]] = {}
-        for piece in self.pieces:
-            if piece.fate != "loaded":
-                alike.setdefault((piece.name.partition(".")[0], piece.fate, piece.note), []).append(piece.name)
+        for tensor in self.tensors:
+            if tensor.fate != "loaded":
+                alike.setdefault((tensor.name.partition(".")[0], tensor.fate, tensor.note), []).append(tensor.name)
         return [f"{_some(names, 3)}: {note if fate == 'resized' else f'{fate}, {note}'}"
                 for (_, fate, note), names in alike.items()]
 
@@ -120,7 +104,7 @@ class RowMatch(NamedTuple):
         return [row for row, origin in enumerate(self.origins) if origin is None]
 
 
-class Explained(NamedTuple):
+class AdaptedTensor(NamedTuple):
     """A tensor that does not come from the source as it is, for a good reason."""
 
     value: Tensor
@@ -132,7 +116,7 @@ class Fit(NamedTuple):
     """One network's tensors, and all that is unexpected about them."""
 
     values: dict[str, Tensor]
-    pieces: list[Piece]
+    tensors: list[TensorFate]
     faults: list[str]
 
 
@@ -157,12 +141,12 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     wanted = generator.state_dict()
     matches = _match_rows(weights, old, config)
     random = torch.Generator().manual_seed(config.train.seed)
-    explained = _moved_rows(matches, wanted, given, random)
+    adapted = _moved_rows(matches, wanted, given, random)
     if config.multispeaker and not old.multispeaker:
-        explained |= _neutral_conditions(wanted, given)
-    explained |= _absent_parts(wanted, given)
-    spoken = _fit(wanted, given, explained)
-    pieces = spoken.pieces + [Piece(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
+        adapted |= _neutral_conditions(wanted, given)
+    adapted |= _absent_parts(wanted, given)
+    spoken = _fit(wanted, given, adapted)
+    tensors = spoken.tensors + [TensorFate(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
                               for name, value in weights.generator.items() if name not in given]
     judged = _fit_discriminators(discriminators, weights)
     faults = spoken.faults + judged.faults
@@ -170,57 +154,12 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
         raise FinetuningError(_explain_faults(faults, weights.source, old, config))
     generator.load_state_dict(spoken.values)
     discriminators.load_state_dict(judged.values)
-    new = {piece.name for piece in pieces if piece.fate == "new"}
+    new = {tensor.name for tensor in tensors if tensor.fate == "new"}
     new_rows = {name: match.new_rows for name, match in matches.items()}
     new_rows |= {name: list(range(len(wanted[name]))) for name in (SYMBOL_ROWS, SPEAKER_ROWS) if name in new}
-    return Start(weights.source, weights.step, tuple(pieces + judged.pieces),
+    return Start(weights.source, weights.step, tuple(tensors + judged.tensors),
                  {name: rows for name, rows in new_rows.items() if rows},
-                 all(piece.fate == "loaded" for piece in judged.pieces), tuple(_warn(old, config, matches)))
-
-
-class Example(NamedTuple):
-    """What a voice said, and the latent that it said it from."""
-
-    spec: Tensor  # [F, T]
-    z: Tensor  # [C, T]
-    g: Tensor | None  # [G, 1], of who speaks among several
-
-
-def teach_posterior(model: SynthesizerTrn, config: Config, examples: Sequence[Example],
-                    steps: int) -> Iterator[float]:
-    """Give a network that only speaks a posterior encoder, by maximum likelihood of the latents of its own speech.
-
-    No discriminators and no alignment are needed, for the latent of all that the voice says is known. The encoder
-    knows this voice's own sound only, until training further shows it recordings.
-
-    Args:
-        model: on the CPU; it gets a new `enc_q`, and nothing else of it changes.
-        config: of the voice.
-        examples: each of TAUGHT_FRAMES or more.
-        steps: of TAUGHT_BATCH segments each.
-
-    Yields:
-        the share of the latents' variance that is not explained, after each step.
-    """
-    random = torch.Generator().manual_seed(config.train.seed)
-    sizes = config.model if config.multispeaker else dataclasses.replace(config.model, gin_channels=0)
-    model.enc_q = PosteriorEncoder(config.spec_channels, sizes)
-    optimizer = torch.optim.AdamW(model.enc_q.parameters(), TAUGHT_LEARNING_RATE, betas=config.train.betas)
-    lengths = torch.full((TAUGHT_BATCH,), TAUGHT_FRAMES)
-    for _ in range(steps):
-        chosen = [examples[i] for i in torch.randint(len(examples), (TAUGHT_BATCH,), generator=random)]
-        starts = [int(torch.randint(each.z.shape[1] - TAUGHT_FRAMES + 1, (), generator=random)) for each in chosen]
-        spec, z = (torch.stack([values[:, start : start + TAUGHT_FRAMES] for values, start in zip(column, starts)])
-                   for column in ([each.spec for each in chosen], [each.z for each in chosen]))
-        g = None if chosen[0].g is None else torch.stack([each.g for each in chosen])
-        said = model.enc_q(spec, lengths, g)
-        error = (z - said.mean).square()
-        loss = (said.logstd + 0.5 * error * torch.exp(-2 * said.logstd)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.enc_q.parameters(), TAUGHT_GRADIENT)
-        optimizer.step()
-        yield float(error.detach().mean() / z.var())
+                 all(tensor.fate == "loaded" for tensor in judged.tensors), tuple(_warn(old, config, matches)))
 
 
 def speaker_names(data: DataConfig) -> tuple[str, ...]:
@@ -285,7 +224,7 @@ def _match_rows(weights: Weights, old: Config, config: Config) -> dict[str, RowM
 
 
 def _moved_rows(matches: Mapping[str, RowMatch], wanted: Mapping[str, Tensor], given: Mapping[str, Tensor],
-                random: torch.Generator) -> dict[str, Explained]:
+                random: torch.Generator) -> dict[str, AdaptedTensor]:
     """Tables whose rows are others, or elsewhere; a table of other columns is left to be unexpected."""
     spreads = {SYMBOL_ROWS: SYMBOL_SPREAD, SPEAKER_ROWS: SPEAKER_SPREAD}
     moved = {}
@@ -301,7 +240,7 @@ def _moved_rows(matches: Mapping[str, RowMatch], wanted: Mapping[str, Tensor], g
         for names, what in ((match.added, "new"), (match.dropped, "dropped")):
             if names:
                 counts.append(f"{len(names)} {what} ({_some([repr(name) for name in names], 10)})")
-        moved[name] = Explained(value, "resized", f"{len(there)} rows -> {len(value)}: {', '.join(counts)}")
+        moved[name] = AdaptedTensor(value, "resized", f"{len(there)} rows -> {len(value)}: {', '.join(counts)}")
     return moved
 
 
@@ -312,7 +251,7 @@ def _draw_rows(old: Tensor, n_rows: int, spread: float, random: torch.Generator)
     return old.mean(dim=0) + spread * shares.to(old) @ deviations
 
 
-def _neutral_conditions(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Explained]:
+def _neutral_conditions(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, AdaptedTensor]:
     """A speaker table as it is, and conditioning layers that add zero: at first every speaker is the one voice.
 
     A weight-normalised layer is zero by its magnitudes; its directions are as initialised, so that the magnitudes get
@@ -321,17 +260,17 @@ def _neutral_conditions(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor
     neutral = {}
     for name, fresh in wanted.items():
         if name == SPEAKER_ROWS and name not in given:
-            neutral[name] = Explained(fresh, "new", f"{len(fresh)} rows: one voice becomes several")
+            neutral[name] = AdaptedTensor(fresh, "new", f"{len(fresh)} rows: one voice becomes several")
         elif CONDITION.search(name) and name not in given:
             value = fresh if name.endswith("weight_v") else torch.zeros_like(fresh)
-            neutral[name] = Explained(value, "new", "adds zero at first, so that every speaker begins as the one voice")
+            neutral[name] = AdaptedTensor(value, "new", "adds zero at first: every speaker begins as the one voice")
     return neutral
 
 
-def _absent_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Explained]:
+def _absent_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, AdaptedTensor]:
     """Parts that a voice without its training lacks as a whole: they start afresh."""
     absent = [f"{part}." for part in TRAINING_PARTS if not any(name.startswith(f"{part}.") for name in given)]
-    return {name: Explained(fresh, "new", "the source lacks this part, which only training needs")
+    return {name: AdaptedTensor(fresh, "new", "the source lacks this part, which only training needs")
             for name, fresh in wanted.items() if name.startswith(tuple(absent))}
 
 
@@ -347,13 +286,13 @@ def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
     return bake_speaker(model, names.index(chosen)).state_dict()
 
 
-def _fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], explained: Mapping[str, Explained]) -> Fit:
+def _fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], adapted: Mapping[str, AdaptedTensor]) -> Fit:
     """Choose a value for every wanted tensor; what has no explanation stays fresh, or goes, and is a fault."""
     fit = Fit({}, [], [])
     for name, fresh in wanted.items():
         there, sizes = given.get(name), f"{list(fresh.shape)} here"
-        if name in explained:
-            value, fate, note = explained[name]
+        if name in adapted:
+            value, fate, note = adapted[name]
         elif there is None:
             value, fate, note = fresh, "new", f"{sizes}, none in the source"
         elif there.shape != fresh.shape:
@@ -363,13 +302,13 @@ def _fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], explained: M
         else:
             value, fate, note = there, "loaded", ""
         fit.values[name] = value
-        fit.pieces.append(Piece(name, fate, fresh.numel(), note))
-        if fate != "loaded" and name not in explained:
+        fit.tensors.append(TensorFate(name, fate, fresh.numel(), note))
+        if fate != "loaded" and name not in adapted:
             fit.faults.append(f"{name}: {note}")
     for name, there in given.items():
         if name not in wanted:
             note = f"{list(there.shape)} in the source, none here"
-            fit.pieces.append(Piece(name, "dropped", there.numel(), note))
+            fit.tensors.append(TensorFate(name, "dropped", there.numel(), note))
             fit.faults.append(f"{name}: {note}")
     return fit
 
@@ -379,7 +318,7 @@ def _fit_discriminators(discriminators: Discriminators, weights: Weights) -> Fit
     wanted = discriminators.state_dict()
     if weights.discriminators is not None:
         return _fit(wanted, weights.discriminators, {})
-    return Fit(wanted, [Piece(name, "new", value.numel(), "the source has no discriminators")
+    return Fit(wanted, [TensorFate(name, "new", value.numel(), "the source has no discriminators")
                         for name, value in wanted.items()], [])
 
 
@@ -406,7 +345,7 @@ def _warn(old: Config, config: Config, matches: Mapping[str, RowMatch]) -> list[
     there, here = (dataclasses.replace(data, mel_fmax=data.mel_fmax or data.sampling_rate / 2)
                    for data in (old.data, config.data))
     warnings = [f"data.{name} is {getattr(there, name)} in the source, {getattr(here, name)} here: {consequence}"
-                for name, consequence in HEARD_DIFFERENTLY.items() if getattr(there, name) != getattr(here, name)]
+                for name, consequence in UNSEEN_DIFFERENCES.items() if getattr(there, name) != getattr(here, name)]
     speakers = matches.get(SPEAKER_ROWS)
     if speakers and all(origin is None for origin in speakers.origins):
         warnings.append(f"no speaker of the source is one of this run's, so all are new; it has "
@@ -414,106 +353,6 @@ def _warn(old: Config, config: Config, matches: Mapping[str, RowMatch]) -> list[
     if config.train.init_speaker is not None and (config.multispeaker or not old.multispeaker):
         warnings.append("train.init_speaker is ignored: it chooses one of several voices for a model of one voice")
     return warnings
-
-
-class RowMask:
-    """Keeps rows of tables as they are, to the bit, whatever clipping, momentum and weight decay do around them."""
-
-    def __init__(self, generator: nn.Module, new_rows: Mapping[str, Sequence[int]]):
-        """Remember the other rows.
-
-        Args:
-            generator: on the device that it trains on, its old rows as they are to stay.
-            new_rows: parameter -> rows that may move.
-        """
-        self._kept: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # parameter, its old rows' indices and values
-        for name, rows in new_rows.items():
-            parameter = generator.get_parameter(name)
-            old = [row for row in range(len(parameter)) if row not in set(rows)]
-            indices = torch.tensor(old, dtype=torch.int64, device=parameter.device)
-            self._kept.append((parameter, indices, parameter.detach()[indices].clone()))
-
-    def mask_gradients(self) -> None:
-        """Old rows have no gradient, so that its norm counts only what moves; before clipping."""
-        for parameter, indices, _ in self._kept:
-            if parameter.grad is not None:
-                parameter.grad.index_fill_(0, indices, 0.0)
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Undo what weight decay did to the old rows; after the optimizer's step."""
-        for parameter, indices, values in self._kept:
-            parameter.index_copy_(0, indices, values)
-
-
-def select_trainable(generator: SynthesizerTrn, trainable: Sequence[str], frozen: Sequence[str],
-                     new_rows: Mapping[str, Sequence[int]]) -> RowMask:
-    """Let the parameters train that match a pattern of `trainable` and none of `frozen`; before DDP wraps them.
-
-    Args:
-        generator: its `requires_grad` is set.
-        trainable: patterns such as "dec.*" over names as in the state dict ("dec.ups.0.weight_g"), or as in
-            `named_parameters()` ("dec.ups.0.parametrizations.weight.original0"); "new_rows" means those alone.
-        frozen: likewise, without "new_rows".
-        new_rows: of `Start`; empty where nothing is new.
-
-    Returns:
-        What keeps the other rows of tables that train only in their new ones.
-
-    Raises:
-        FinetuningError: patterns that match nothing, with names near them, or nothing that would learn.
-    """
-    spellings = {name: {name, _state_name(name)} for name, _ in generator.named_parameters()}
-    whole = [pattern for pattern in trainable if pattern != NEW_ROWS]
-    faults = [f"train.{key}: {pattern!r} matches no parameter{_near(pattern, spellings)}"
-              for key, patterns in (("trainable", whole), ("frozen", frozen)) for pattern in patterns
-              if not any(_matches(names, [pattern]) for names in spellings.values())]
-    if NEW_ROWS in trainable and not new_rows:
-        faults.append(f"train.trainable: {NEW_ROWS!r} says that new rows train, but no symbol and no speaker is new; "
-                      "it needs train.init_from, and a name that the source lacks")
-    if faults:
-        raise FinetuningError("\n".join(faults))
-    by_row = new_rows if NEW_ROWS in trainable else {}
-    chosen = {name for name, names in spellings.items()
-              if (_matches(names, whole) or name in by_row) and not _matches(names, frozen)}
-    _require_learning(generator, chosen)
-    for name, parameter in generator.named_parameters():
-        parameter.requires_grad_(name in chosen)
-    return RowMask(generator, {name: rows for name, rows in by_row.items()
-                               if name in chosen and not _matches(spellings[name], whole)})
-
-
-def _require_learning(generator: SynthesizerTrn, chosen: set[str]) -> None:
-    """Refuse a choice that can change nothing."""
-    if not chosen:
-        raise FinetuningError("train.trainable and train.frozen leave no parameter to train")
-    conditions = {name: parameter for name, parameter in generator.named_parameters() if CONDITION.search(name)}
-    directions = ("weight_v", "parametrizations.weight.original1")
-    is_silent = not any(p.any() for name, p in conditions.items() if not name.endswith(directions))
-    if SPEAKER_ROWS in chosen and is_silent and not chosen & set(conditions):
-        raise FinetuningError(f"{SPEAKER_ROWS} would train, but nothing listens to it: since one voice became several, "
-                              "the conditioning layers add zero until they train; add \"*.cond*\" to train.trainable")
-
-
-def _state_name(name: str) -> str:
-    """A parameter's name as its state dict says it."""
-    for inner, published in (("original0", "weight_g"), ("original1", "weight_v")):
-        name = name.replace(f"parametrizations.weight.{inner}", published)
-    return name
-
-
-def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
-
-
-def _near(pattern: str, spellings: Mapping[str, set[str]]) -> str:
-    """Names and parts that a pattern might have meant, as the end of a sentence."""
-    names = sorted(_state_name(name) for name in spellings)
-    parts = {".".join(name.split(".")[:depth]) + ".*" for name in names for depth in range(1, name.count(".") + 1)}
-    near = difflib.get_close_matches(pattern, [*sorted(parts), *names], n=3, cutoff=0.5)
-    if near:
-        return f"; near it are {', '.join(near)}"
-    return f"; there are {', '.join(dict.fromkeys(name.partition('.')[0] + '.*' for name in names))}"
 
 
 def _some(names: Sequence[str], limit: int) -> str:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from commons import Registry
 from config import TrainConfig
+from utils import Registry
 
 
 class Schedule(Protocol):

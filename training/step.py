@@ -45,13 +45,8 @@ from models import SynthesizerTrn
 from pitch import measure_pitch
 from training import distributed
 from training.augmentation import Augmenter
-from training.finetuning import RowMask, select_trainable
-from training.optimizers import (
-    Updater,
-    discriminator_lr_factor,
-    generator_lr_factor,
-    update_average,
-)
+from training.optimizers import Updater, discriminator_lr_factor, generator_lr_factor, update_average
+from training.trainable import RowMask, select_trainable
 from utils import set_seed
 
 logger = logging.getLogger("vits")

@@ -17,6 +17,7 @@ from evaluation import card, curves, release
 from evaluation.card import Card
 from evaluation.release import Form
 from evaluation.scorecard import Interval, Measure, Scorecard
+from formats import publishing
 from formats.onnx_voice import load_voice, probe
 from models import SynthesizerTrn
 from synthesis import Voice
@@ -110,11 +111,11 @@ def test_half_the_bits_are_half_the_size_and_nearly_the_same_sound(tmp_path):
 @pytest.mark.parametrize("overrides", [(), SPEAKERS, ("model.generator=istft",)], ids=["one", "several", "istft"])
 def test_weights_in_8_bits_are_read_back_within_half_a_step(tmp_path, overrides):
     weights = untrained(*overrides)
-    checkpoint.publish_weights(weights, tmp_path, torch.int8)
+    publishing.publish_weights(weights, tmp_path, torch.int8)
     read = checkpoint.read_weights(tmp_path).generator
     assert read.keys() == weights.generator.keys()
     for name, tensor in weights.generator.items():
-        is_narrow = tensor.dim() > 1 and tensor.numel() >= checkpoint.LEAST_INT8
+        is_narrow = tensor.dim() > 1 and tensor.numel() >= publishing.LEAST_INT8
         step = tensor.flatten(1).abs().amax(dim=1) / 127 if is_narrow else torch.zeros(1)
         steps = step.reshape(-1, *[1] * (tensor.dim() - 1)) if is_narrow else 1e-7
         assert ((read[name] - tensor).abs() <= 0.501 * steps).all() or not is_narrow and torch.equal(read[name], tensor)

@@ -17,7 +17,7 @@ import convert
 import formats
 from checkpoint import CheckpointError, Weights
 from discriminators import Discriminators
-from formats import FormatError, huggingface, mms, published
+from formats import FormatError, huggingface, mms, published, publishing
 from formats.foreign import published_names
 from models import SynthesizerTrn
 from synthesis import Voice
@@ -323,7 +323,7 @@ def test_what_is_of_no_format_is_refused_with_what_was_found(tmp_path):
 
 def test_a_run_or_release_of_this_project_is_told_to_be_used_as_it_is(tmp_path):
     weights = tiny_weights(())
-    checkpoint.publish_weights(weights, tmp_path / "release")
+    publishing.publish_weights(weights, tmp_path / "release")
     (tmp_path / "run").mkdir()
     checkpoint.save(tmp_path / "run", 3, {"config": weights.config, "generator": weights.generator})
     for path in (tmp_path / "release", tmp_path / "release" / "model.safetensors", tmp_path / "run",

@@ -30,7 +30,7 @@ from synthesis import Voice, rescoring
 from tests.conftest import tiny
 from tests.formats.test_coqui_piper import PIPER_JSON, PIPER_MAP, filled, needs_piper, network
 from text import TextProcessor
-from training import finetuning
+from training import posterior
 from training.finetuning import start_from
 from training.step import new_networks
 
@@ -266,7 +266,7 @@ def test_training_further_starts_what_is_missing_afresh_and_lists_it(release):
     config = replace(project_settings.from_dict(weights.config), "train", {"segment_size": 1024})
     networks = new_networks(config, 10, torch.device("cpu"))
     start = start_from(*networks, weights, config)
-    new = {piece.name for piece in start.pieces if piece.fate == "new" and not piece.name.startswith("disc")}
+    new = {tensor.name for tensor in start.tensors if tensor.fate == "new" and not tensor.name.startswith("disc")}
     wanted = {name for name in networks.generator.state_dict() if name.startswith(TRAINING_PARTS)}
     assert {name for name in new if name in networks.generator.state_dict()} == wanted
     assert "the source lacks this part, which only training needs" in start.table()
@@ -285,7 +285,7 @@ def test_a_voice_gets_a_posterior_encoder_from_its_own_speech_and_nothing_else_c
     imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
     texts = tmp_path / "texts.txt"
     texts.write_text("ab ab\n\nba ba b\n")
-    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 8)
+    monkeypatch.setattr(posterior, "FRAMES", 8)
     taught = convert.with_posterior(imported, texts, 2)
     assert all(torch.equal(taught.generator[name], imported.generator[name]) for name in imported.generator)
     again = SynthesizerTrn(10, taught.config)
@@ -296,17 +296,17 @@ def test_a_voice_gets_a_posterior_encoder_from_its_own_speech_and_nothing_else_c
 
 
 def test_a_posterior_encoder_learns_what_the_sound_says_of_the_latent(monkeypatch):
-    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 16)
+    monkeypatch.setattr(posterior, "FRAMES", 16)
     config, random = tiny(), torch.Generator().manual_seed(0)
     model = SynthesizerTrn(10, config)
     level = torch.randn(1, 400, generator=random)
     spec, z = level.exp().repeat(config.spec_channels, 1), level.repeat(config.model.inter_channels, 1)
-    left = list(finetuning.teach_posterior(model, config, [finetuning.Example(spec, z, None)], 60))
+    left = list(posterior.fit_posterior(model, config, [posterior.SpokenExample(spec, z, None)], 60))
     assert left[0] > 0.9 and left[-1] < 0.5
 
 
 def test_texts_that_are_too_short_to_teach_with_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "TAUGHT_FRAMES", 10**6)
+    monkeypatch.setattr(posterior, "FRAMES", 10**6)
     model, state = speaking_half(tiny(), 10)
     imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
     (tmp_path / "texts.txt").write_text("a\nb\n")

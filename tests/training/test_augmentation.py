@@ -235,7 +235,7 @@ def test_the_probability_stays_between_none_and_all():
     augmenter = build(*ADAPTIVE)
     augmenter.update(0.0, 1000)
     assert float(augmenter.probability) == 0
-    augmenter.update(1.0, augmentation.HEARD_FROM_0_TO_1)
+    augmenter.update(1.0, augmentation.RECORDINGS_FROM_0_TO_1)
     augmenter.update(1.0, 1000)
     assert float(augmenter.probability) == 1
 
@@ -260,7 +260,7 @@ def test_an_adaptive_run_that_starts_from_none_draws_and_comes_to_change_somethi
     wav = waves(4, 1, 256)
     assert augmenter.is_active
     assert torch.equal(augmenter.apply(wav, augmenter.draw(4, wav.device)), wav)
-    augmenter.update(torch.tensor(1.0), augmentation.HEARD_FROM_0_TO_1)
+    augmenter.update(torch.tensor(1.0), augmentation.RECORDINGS_FROM_0_TO_1)
     assert not torch.equal(augmenter.apply(wav, augmenter.draw(4, wav.device)), wav)
 
 

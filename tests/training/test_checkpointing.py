@@ -35,7 +35,7 @@ def test_the_last_the_best_and_every_so_many_stay(tmp_path):
     assert json.loads((tmp_path / "best.json").read_text()) == {"measure": "valid/mel", "best": [
         {"step": 2, "value": 0.1, "file": "checkpoint_00000002.pt"},
         {"step": 5, "value": 0.2, "file": "checkpoint_00000005.pt"}]}
-    assert checkpoint.read_best(tmp_path) == Best(2, 0.1)
+    assert checkpoint.read_ranking(tmp_path).best[0] == Best(2, 0.1)
 
 
 def test_the_settings_say_what_stays():
@@ -70,7 +70,7 @@ def test_a_checkpoint_written_again_loses_its_old_rank(tmp_path):
     retention().rank(tmp_path, 1, {"valid/mel": 0.7})
     assert checkpoint.read_ranking(tmp_path).best == (Best(1, 0.7),)
     retention().rank(tmp_path, 1, {})
-    assert checkpoint.read_best(tmp_path) is None
+    assert checkpoint.read_ranking(tmp_path).best == ()
 
 
 def test_a_deleted_checkpoint_leaves_the_ranking(tmp_path):

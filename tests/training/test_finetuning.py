@@ -17,14 +17,8 @@ from pitch import Pitch
 from synthesis.noise import SeededNoise
 from tests.conftest import tiny
 from text import SymbolTable
-from training import finetuning
-from training.finetuning import (
-    FinetuningError,
-    RowMask,
-    match_symbols,
-    select_trainable,
-    start_from,
-)
+from training.finetuning import match_symbols, start_from
+from training.trainable import CONDITION, FinetuningError, RowMask, select_trainable
 
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 TWO = ("data.n_speakers=2", 'data.speakers=["ann", "bob"]', "model.gin_channels=6")
@@ -97,7 +91,7 @@ def test_the_same_configuration_loads_everything_to_the_bit():
         generator, discriminators, begun = start(weights, overrides)
         assert not differing(weights.generator, generator.state_dict())
         assert not differing(weights.discriminators, discriminators.state_dict())
-        assert {piece.fate for piece in begun.pieces} == {"loaded"}
+        assert {tensor.fate for tensor in begun.tensors} == {"loaded"}
         assert begun.has_discriminators and begun.new_rows == {} and begun.warnings == () and begun.step == 700
 
 
@@ -249,7 +243,7 @@ def test_of_one_voice_every_speaker_has_the_sound_and_conditions_learn_at_once(g
         assert all(torch.isfinite(parameter.grad).all() for parameter in generator.parameters())
         optimizer.step()
     moved = differing(before, generator.state_dict())
-    gates = [name for name in before if finetuning.CONDITION.search(name) and "weight_v" not in name]
+    gates = [name for name in before if CONDITION.search(name) and "weight_v" not in name]
     assert len(gates) == 2 * (1 + 2 + 1 + 1)  # posterior encoder, two couplings, durations, generator
     assert set(gates) <= moved and "emb_g.weight" in moved
     sounds = [say(generator, speaker, seed=1).z for speaker in (0, 1)]
@@ -265,7 +259,7 @@ def test_one_voice_of_several_keeps_its_sound(generator_kind, predictor):
     rounding = 1e-4 if generator_kind == "harmonic" else 1e-5  # of the pitch, it adds up to a phase
     for options in (QUIET, {"seed": 1}):
         torch.testing.assert_close(say(generator, **options).wav, say(model, 1, **options).wav, rtol=0, atol=rounding)
-    dropped = {piece.name for piece in begun.pieces if piece.fate == "dropped"}
+    dropped = {tensor.name for tensor in begun.tensors if tensor.fate == "dropped"}
     assert dropped == set(weights.generator) - set(generator.state_dict()) and "emb_g.weight" in dropped
     assert "emb_g.weight: dropped, the chosen speaker is in the biases now" in begun.table()
 
@@ -398,9 +392,9 @@ def test_a_source_whose_table_is_not_the_one_that_it_names_is_refused():
 
 
 @pytest.mark.parametrize(("override", "consequence"), [
-    ("data.sampling_rate=16000", "8000 in the source, 16000 here: the posterior encoder hears other frequencies"),
+    ("data.sampling_rate=16000", "8000 in the source, 16000 here: the bins that the posterior encoder is given are"),
     ("data.hop_length=32", "64 in the source, 32 here: frames last another time"),
-    ("data.win_length=128", "256 in the source, 128 here: the posterior encoder hears sharper or more blurred frames"),
+    ("data.win_length=128", "256 in the source, 128 here: the frames that the posterior encoder is given are sharper"),
     ("data.n_mel_channels=24", "20 in the source, 24 here: the mel loss"),
     ("data.mel_fmin=50", "0.0 in the source, 50.0 here: the mel loss"),
     ("data.mel_fmax=3000", "4000.0 in the source, 3000.0 here: the mel loss"),

@@ -15,6 +15,7 @@ import torch
 
 import checkpoint
 import config as settings
+from formats import publishing
 from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.test_checkpoint import failing
 from training import memory, trainer
@@ -57,7 +58,7 @@ def test_a_run_leaves_numbers_checkpoints_and_its_configuration(tiny_corpus, tmp
     state = trainer.fit(with_corpus(tiny_corpus, (*kinds, "train.total_steps=4", trackers)), run, CPU)
     assert state.step == 4
     assert checkpoint.list_steps(run) == [2, 4]
-    assert checkpoint.read_best(run).step == 4
+    assert checkpoint.read_ranking(run).best[0].step == 4
     assert settings.load(run / "config.json").model.generator == kinds[0].split("=")[1]
     lines = metrics_of(run)
     assert [line["step"] for line in lines if "train/mel" in line] == [1, 2, 3, 4]
@@ -407,7 +408,7 @@ def test_checkpoints_stay_by_age_by_measure_and_by_step(tiny_corpus, tmp_path):
     values = {line["step"]: line["valid/kl"] for line in metrics_of(tmp_path / "run") if "valid/kl" in line}
     best = sorted(values, key=values.get)[:2]
     assert checkpoint.list_steps(tmp_path / "run") == sorted({11, 12, 5, 10, *best})
-    assert checkpoint.read_best(tmp_path / "run").step == best[0]
+    assert checkpoint.read_ranking(tmp_path / "run").best[0].step == best[0]
 
 
 def test_a_measure_that_validation_lacks_is_an_error_before_the_first_step(tiny_corpus, tmp_path):
@@ -472,7 +473,7 @@ def test_a_run_starts_from_another_with_other_symbols_and_more_voices(tmp_path, 
 
 def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_restart(tiny_corpus, tmp_path, caplog):
     trainer.fit(with_corpus(tiny_corpus), tmp_path / "first", CPU)
-    checkpoint.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
+    publishing.publish(tmp_path / "first", tmp_path / "release")  # the generator alone
     config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(config, tmp_path / "second", CPU)

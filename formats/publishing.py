@@ -1,0 +1,109 @@
+"""Releases: a voice for others, as safetensors of the weights that speak, and its configuration.
+
+    publish(Path("runs/ljs"), Path("voices/ljs"))     # model.safetensors, config.json[, discriminators.safetensors]
+
+`checkpoint.read_weights` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import checkpoint
+import config as settings
+from checkpoint import INT8_SCALE, MODEL_FILE, Weights
+from utils import staged
+
+logger = logging.getLogger("vits")
+
+LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
+
+
+def publish(source: Path, folder: Path, with_discriminators: bool = False) -> list[Path]:
+    """Write a release: the weights that speak as fp32 safetensors, and the configuration without private paths.
+
+    Args:
+        source: run folder, checkpoint or release.
+        folder: made as needed; a release in it is replaced.
+        with_discriminators: so that others can fine-tune where the training left off.
+
+    Raises:
+        ValueError: the folder is a run's or somebody else's, or discriminators are wanted and there are none.
+    """
+    weights = checkpoint.read_weights(source)
+    if with_discriminators and weights.discriminators is None:
+        raise ValueError(f"{weights.source} has no discriminators to publish; take the run, or leave them out")
+    return publish_weights(weights if with_discriminators else weights._replace(discriminators=None), folder)
+
+
+def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.float32) -> list[Path]:
+    """Write a release of weights, with their discriminators if there are any; see `publish`.
+
+    float16 halves it; int8 quarters it, with a scale for each output of a weight, and leaves discriminators in float16.
+    The folder stays as it was until all of it is written.
+    """
+    check_release_folder(folder)
+    config = settings.from_dict(weights.config)
+    # Whoever speaks with it needs none of these, and what the trainer's disks look like is nobody's business.
+    config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
+    config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
+    if config.model.plugins:
+        logger.warning("the voice needs %s to load; give it away with %s", ", ".join(config.model.plugins), folder)
+    names = [MODEL_FILE, "config.json"]
+    with staged(folder, stale=(checkpoint.DISCRIMINATORS_FILE,)) as made:  # another release's would not fit
+        _write_tensors(made / MODEL_FILE, weights.generator, weights.step, kind)
+        settings.save(config, made / "config.json")
+        if weights.discriminators is not None:
+            names.append(checkpoint.DISCRIMINATORS_FILE)
+            _write_tensors(made / checkpoint.DISCRIMINATORS_FILE, weights.discriminators, weights.step,
+                           torch.float16 if kind == torch.int8 else kind)
+    return [folder / name for name in names]
+
+
+def check_release_folder(folder: Path) -> None:
+    """Refuse to write a release over a run or somebody else's configuration.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if checkpoint.newest(folder) is not None:
+        raise ValueError(f"{folder} holds checkpoints; a release goes to a folder of its own")
+    if (folder / "config.json").exists() and not checkpoint.is_release(folder / MODEL_FILE):
+        raise ValueError(f"{folder} holds a config.json of something else; a release goes to a folder of its own")
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
+    """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
+    if kind == torch.int8:
+        narrow = [_in_int8(name, tensor) for name, tensor in tensors.items()]
+        tensors = {name: tensor for each in narrow for name, tensor in each.items()}
+    else:
+        tensors = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    checksum = checkpoint.checksum(tensors, str(step))
+    version = checkpoint.INT8_VERSION if kind == torch.int8 else checkpoint.RELEASE_VERSION
+    metadata = {"format": checkpoint.RELEASE_FORMAT, "version": version, "step": str(step), "checksum": checksum}
+    return checkpoint.write_safetensors(path, tensors, metadata)
+
+
+def _in_int8(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """A large weight as whole numbers and a scale for each of its first index; others as they are."""
+    if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() < LEAST_INT8:
+        return {name: tensor}
+    scale = tensor.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / 127
+    scale = scale.reshape(-1, *[1] * (tensor.dim() - 1)).float()
+    return {name: (tensor / scale).round().to(torch.int8), f"{name}{INT8_SCALE}": scale}
+
+
+def int8_places(path: Path) -> dict[bytes, tuple[int, int]]:
+    """Where the weights in 8 bits lie in a release's file: their bytes -> offset and length, for others to refer to."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")  # the format: length of the header, JSON, numbers
+    header = json.loads(content[8:begin])
+    spans = [entry["data_offsets"] for name, entry in header.items() if entry.get("dtype") == "I8"]
+    return {content[begin + low : begin + high]: (begin + low, high - low) for low, high in spans}
