@@ -1,0 +1,160 @@
+"""Learn from another voice that read the corpus: its durations, its prior of each token, and its latent of each frame.
+
+    teacher = Teacher("en_joe", device)
+    batch, targets = teacher.lesson(batch, generator)       # TeacherTargets; of a corpus of `preprocess.py voice`
+
+Neither posterior encoder nor alignment search is needed, and each part of a smaller model can be learned alone, beside
+the teacher's others: `train.trainable` chooses. What the teacher computed for NAME.wav is kept beside it, as
+NAME.TEACHER.npz in half precision, so that it is computed once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import config as settings
+from commons import expand_tokens
+from config import Config
+from corpora.filelists import speaker_id
+from data_utils import Batch
+from models import SynthesizerTrn, TeacherTargets
+from synthesis import Voice
+from synthesis.noise import prior_noise
+from synthesis.reading import read_record
+from utils import write_bytes_atomic
+
+# Shapes: B batch, L text tokens, T frames, C latent channels, S samples.
+
+MARGIN = 8  # frames on either side of a segment, where only a generator learns
+OWN_DATA = ("training_files", "validation_files", "cleaned_text", "max_wav_seconds", "min_text_len")
+"""Settings of the data section that a student does not take from its teacher."""
+
+
+class Spoken(NamedTuple):
+    """The teacher's numbers of one utterance, float32."""
+
+    durations: Tensor  # [L]
+    prior_mean: Tensor  # [C, L]
+    prior_logstd: Tensor  # [C, L]
+    z_p: Tensor  # [C, T]
+    z: Tensor  # [C, T]
+
+
+class Teacher:
+    """A trained voice, on the CPU, whose numbers of its own corpus are targets.
+
+    Args:
+        path: as `Voice.load` takes it; not an ONNX voice, which gives sound only.
+        device: where the targets go.
+    """
+
+    def __init__(self, path: str, device: torch.device):
+        self.voice = Voice.load(path, "cpu")
+        self.name = Path(path).stem
+        self.device = device
+
+    def with_its_data(self, config: Config) -> Config:
+        """The configuration with the teacher's text and audio settings, since ids and frames must be the same."""
+        taken = {field.name: getattr(self.voice.config.data, field.name)
+                 for field in dataclasses.fields(config.data) if field.name not in OWN_DATA}
+        return settings.replace(config, "data", taken)
+
+    def check_and_leave_out(self, generator: SynthesizerTrn, config: Config) -> None:
+        """Remove the parts of a student that nothing teaches: the posterior encoder, and what the teacher lacks.
+
+        Raises:
+            ValueError: the latents have other sizes.
+        """
+        own, wanted = config.model.inter_channels, self.voice.config.model.inter_channels
+        if own != wanted:
+            raise ValueError(f"model.inter_channels is {own}, the latent of train.teacher {self.name} has {wanted} "
+                             f"channels; set model.inter_channels={wanted}")
+        generator.leave_out([name for name in self.voice.model.state_dict() if not name.startswith("enc_q.")])
+
+    def lesson(self, batch: Batch, generator: SynthesizerTrn) -> tuple[Batch, TeacherTargets]:
+        """The batch with its targets; cut to what the segments need where nothing but the generator of sound trains."""
+        targets = self.targets(batch)
+        others = (generator.enc_p, generator.dp, generator.flow)
+        if any(p.requires_grad for part in others for p in part.parameters()):
+            return batch, targets
+        return _windowed(batch, targets, generator.segment_frames + 2 * MARGIN, generator.hop_length)
+
+    def targets(self, batch: Batch) -> TeacherTargets:
+        """What the teacher computed for a batch.
+
+        Raises:
+            ValueError: an utterance is not one that it read.
+        """
+        spoken = [self._spoken(Path(name), ids[:n].tolist(), samples)
+                  for name, ids, n, samples in zip(batch.names, batch.text_ids.cpu(), batch.text_lengths.tolist(),
+                                                   batch.wav_lengths.tolist())]
+        frames = batch.wav.shape[1] // self.voice.config.data.hop_length
+        sizes = (batch.text_ids.shape[1],) * 3 + (frames,) * 2
+        return TeacherTargets(*(_padded(column, size).to(self.device)
+                                for column, size in zip(zip(*spoken), sizes)))
+
+    def _spoken(self, wav: Path, ids: Sequence[int], samples: int) -> Spoken:
+        record, hop = read_record(wav), self.voice.config.data.hop_length
+        if record is None:
+            raise ValueError(f"{wav.with_suffix('.json')} is missing or damaged; with train.teacher the corpus is one "
+                             "that python preprocess.py voice made")
+        if record["text_ids"] != list(ids) or sum(record["durations"]) != samples // hop:
+            raise ValueError(f"{wav} was spoken from other ids or for another time than its filelist and its audio "
+                             "have; set data.cleaned_text=true, or let python preprocess.py voice read the texts again")
+        kept = wav.with_suffix(f".{self.name}.npz")
+        if not kept.is_file():
+            _keep(kept, self._computed(record))
+        with np.load(kept) as arrays:
+            return Spoken(torch.tensor(record["durations"]), *(torch.from_numpy(arrays[name].astype(np.float32))
+                                                               for name in Spoken._fields[1:]))
+
+    @torch.inference_mode()
+    def _computed(self, record: dict) -> Spoken:
+        """The numbers behind an utterance, from its ids, durations and seed."""
+        model, data = self.voice.model, self.voice.config.data
+        ids, durations = torch.tensor([record["text_ids"]]), torch.tensor([record["durations"]])
+        speaker = record.get("speaker")
+        g = None if speaker is None else model.speaker_embedding(
+            torch.tensor([speaker_id(speaker, data.speakers, data.n_speakers)]))
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        n_frames = int(durations.sum())
+        noise = record["noise_scale"] * prior_noise("prior", [record["seed"]], prior.mean.shape[1], [n_frames])
+        mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))
+        z_p = mean + noise * torch.exp(logstd)
+        z = model.flow.inverse(z_p, torch.ones(1, 1, n_frames), g)
+        return Spoken(durations[0], prior.mean[0], prior.logstd[0], z_p[0], z[0])
+
+
+def _keep(path: Path, spoken: Spoken) -> None:
+    """Write what was computed, whole or not at all, in half precision."""
+    import io
+
+    content = io.BytesIO()
+    np.savez(content, **{name: value.numpy().astype(np.float16) for name, value in spoken._asdict().items()
+                         if name != "durations"})
+    write_bytes_atomic(path, content.getvalue())
+
+
+def _padded(values: Sequence[Tensor], size: int) -> Tensor:
+    """Items of [..., n] as one batch, zeros behind each: [B, ..., size]."""
+    return torch.stack([F.pad(each, (0, size - each.shape[-1])) for each in values])
+
+
+def _windowed(batch: Batch, targets: TeacherTargets, frames: int, hop: int) -> tuple[Batch, TeacherTargets]:
+    """So many frames of each utterance from anywhere in it: audio and latent; text and prior stay whole, unused."""
+    lengths = (batch.wav_lengths // hop).tolist()
+    frames = min(frames, targets.z.shape[2])
+    starts = [int(torch.randint(max(0, n - frames) + 1, ())) for n in lengths]
+    wav = torch.stack([row[start * hop : (start + frames) * hop] for row, start in zip(batch.wav, starts)])
+    z_p, z = (torch.stack([row[:, start : start + frames] for row, start in zip(values, starts)])
+              for values in (targets.z_p, targets.z))
+    kept = torch.tensor([hop * min(n - start, frames) for n, start in zip(lengths, starts)], device=wav.device)
+    return batch._replace(wav=wav, wav_lengths=kept), targets._replace(z_p=z_p, z=z)
