@@ -272,10 +272,11 @@ class TeacherTargets(NamedTuple):
     """What another voice of the same text and latent computed for a batch that it spoke."""
 
     durations: Tensor  # [B, L] int64, frames
-    prior_mean: Tensor  # [B, C, L]
-    prior_logstd: Tensor  # [B, C, L]
-    z_p: Tensor  # [B, C, T], a sample of that prior
-    z: Tensor  # [B, C, T], the latent that its flow made of it and its generator decoded
+    z: Tensor  # [B, C, T], the latent that its flow made of z_p and its generator decoded
+    pitch: Pitch  # [B, T] each, as measured in its speech
+    prior_mean: Tensor | None = None  # [B, C, L]; None where only the generator learns, as the next two
+    prior_logstd: Tensor | None = None  # [B, C, L]
+    z_p: Tensor | None = None  # [B, C, T], a sample of that prior
 
 
 class SynthesizerOutput(NamedTuple):
@@ -374,11 +375,11 @@ class SynthesizerTrn(nn.Module):
             speaker_ids: [B], for several voices.
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
             pitch: as measured, for a generator that hears it; without it there is nothing to learn of pitch.
-            targets: of a teacher; they replace posterior and alignment search.
+            targets: of a teacher; they replace posterior, alignment search and measured pitch.
         """
         g = self.speaker_embedding(speaker_ids)
         if targets is not None:
-            return self._forward_with_teacher(text_ids, text_lengths, spec_lengths, g, pitch, targets)
+            return self._forward_with_teacher(text_ids, text_lengths, spec_lengths, g, targets)
         with record_function("text encoder"):
             prior = self.enc_p(text_ids, text_lengths)
         with record_function("posterior encoder"):
@@ -425,7 +426,7 @@ class SynthesizerTrn(nn.Module):
         return z if self.pitch is None else with_contour(z, self.pitch(z).spoken(), mask, self.data)
 
     def _forward_with_teacher(self, text_ids: Tensor, text_lengths: Tensor, spec_lengths: Tensor, g: Tensor | None,
-                              pitch: Pitch | None, targets: TeacherTargets) -> SynthesizerOutput:
+                              targets: TeacherTargets) -> SynthesizerOutput:
         """The pass that learns from a teacher's targets; in training, parts that are frozen are left out."""
         def is_learned(*parts: nn.Module) -> bool:
             return not torch.is_grad_enabled() or any(p.requires_grad for part in parts for p in part.parameters())
@@ -443,7 +444,7 @@ class SynthesizerTrn(nn.Module):
             error = (self.flow.inverse(targets.z_p, spec_mask, g) - targets.z).float().square()  # [B, C, T]
             of_flow = (error.mean(dim=1, keepdim=True) * spec_mask).sum() / spec_mask.sum()
         starts = random_segment_starts(spec_lengths, self.segment_frames)
-        z, of_pitch = self._taught(targets.z, spec_mask, pitch)
+        z, of_pitch = self._taught(targets.z, spec_mask, targets.pitch)
         return SynthesizerOutput(
             wav_fake=self.dec(slice_segments(z, starts, self.segment_frames), g), segment_starts=starts,
             durations=targets.durations, duration_loss=of_durations, text_mask=text_mask, spec_mask=spec_mask,

@@ -156,7 +156,7 @@ class Updater:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_moved: Tensor) -> None:
-    """Move the average towards the model; faster while the run is young, so that the start is forgotten.
+    """Move the average towards what trains of the model; faster while the run is young, so that the start is forgotten.
 
     Args:
         average: changed in place.
@@ -166,7 +166,7 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
         is_moved: scalar, 0 where the model did not move, so that the average must not either.
     """
     weight = (1 - min(decay, (1 + step) / (10 + step))) * is_moved.to(torch.float32)
-    kept, new = list(average.parameters()), list(model.parameters())
+    kept, new = zip(*((old, now) for old, now in zip(average.parameters(), model.parameters()) if now.requires_grad))
     difference = torch._foreach_sub(new, kept)
     torch._foreach_mul_(difference, weight)
     torch._foreach_add_(kept, difference)

@@ -297,7 +297,7 @@ def run_generator(state: TrainState, batch: Batch, index: int, config: Config) -
         spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     spec_lengths = batch.wav_lengths // config.data.hop_length
     pitch = None
-    if state.generator.pitch is not None:
+    if state.generator.pitch is not None and targets is None:
         with record_function("pitch"):
             pitch = measure_pitch(batch.wav, config.data)
     model = state.wrapped_generator if torch.is_grad_enabled() else state.generator

@@ -11,9 +11,9 @@ NAME.TEACHER.npz in half precision, so that it is computed once.
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import config as settings
+from audio.io import read_wav
 from commons import expand_tokens
 from config import Config
 from corpora.filelists import speaker_id
 from data_utils import Batch
 from models import SynthesizerTrn, TeacherTargets
+from pitch import Pitch, measure_pitch
 from synthesis import Voice
 from synthesis.noise import prior_noise
 from synthesis.reading import read_record
@@ -38,14 +40,8 @@ OWN_DATA = ("training_files", "validation_files", "cleaned_text", "max_wav_secon
 """Settings of the data section that a student does not take from its teacher."""
 
 
-class Spoken(NamedTuple):
-    """The teacher's numbers of one utterance, float32."""
-
-    durations: Tensor  # [L]
-    prior_mean: Tensor  # [C, L]
-    prior_logstd: Tensor  # [C, L]
-    z_p: Tensor  # [C, T]
-    z: Tensor  # [C, T]
+KEPT = ("prior_mean", "prior_logstd", "z_p", "z", "octaves", "voicing")
+"""What is kept of an utterance, float16: two of [C, L], two of [C, T], and the pitch in its sound, two of [T]."""
 
 
 class Teacher:
@@ -81,27 +77,49 @@ class Teacher:
 
     def lesson(self, batch: Batch, generator: SynthesizerTrn) -> tuple[Batch, TeacherTargets]:
         """The batch with its targets; cut to what the segments need where nothing but the generator of sound trains."""
-        targets = self.targets(batch)
         others = (generator.enc_p, generator.dp, generator.flow)
         if any(p.requires_grad for part in others for p in part.parameters()):
-            return batch, targets
-        return _windowed(batch, targets, generator.segment_frames + 2 * MARGIN, generator.hop_length)
+            return batch, self.targets(batch)
+        hop = generator.hop_length
+        frames = min(generator.segment_frames + 2 * MARGIN, batch.wav.shape[1] // hop)
+        lengths = (batch.wav_lengths // hop).tolist()
+        starts = [int(torch.randint(max(0, n - frames) + 1, ())) for n in lengths]
+        targets = self.targets(batch, KEPT[3:], starts, frames)
+        wav = torch.stack([row[start * hop : (start + frames) * hop] for row, start in zip(batch.wav, starts)])
+        kept = batch.wav_lengths.new_tensor([hop * min(n - start, frames) for n, start in zip(lengths, starts)])
+        return batch._replace(wav=wav, wav_lengths=kept), targets
 
-    def targets(self, batch: Batch) -> TeacherTargets:
+    def targets(self, batch: Batch, names: Sequence[str] = KEPT, starts: Sequence[int] | None = None,
+                frames: int | None = None) -> TeacherTargets:
         """What the teacher computed for a batch.
+
+        Args:
+            batch: of a corpus that it read.
+            names: which of KEPT; the latent and the pitch are always needed.
+            starts: [B], the frames that z and pitch begin at; None: at the first.
+            frames: of z and pitch; None: as many as the batch has.
 
         Raises:
             ValueError: an utterance is not one that it read.
         """
-        spoken = [self._spoken(Path(name), ids[:n].tolist(), samples)
-                  for name, ids, n, samples in zip(batch.names, batch.text_ids.cpu(), batch.text_lengths.tolist(),
-                                                   batch.wav_lengths.tolist())]
-        frames = batch.wav.shape[1] // self.voice.config.data.hop_length
-        sizes = (batch.text_ids.shape[1],) * 3 + (frames,) * 2
-        return TeacherTargets(*(_padded(column, size).to(self.device)
-                                for column, size in zip(zip(*spoken), sizes)))
+        frames = frames or batch.wav.shape[1] // self.voice.config.data.hop_length
+        columns: dict[str, list[Tensor]] = {name: [] for name in ("durations", *names)}
+        for item, (name, ids, n_ids, samples) in enumerate(zip(
+                batch.names, batch.text_ids.tolist(), batch.text_lengths.tolist(), batch.wav_lengths.tolist())):
+            durations, kept = self._spoken(Path(name), ids[:n_ids], samples, names)
+            columns["durations"].append(torch.tensor(durations))
+            for each, values in kept.items():
+                start = starts[item] if starts and not each.startswith("prior") else 0
+                values = values[..., start : start + frames]
+                columns[each].append(torch.from_numpy(values.astype(np.float32)))
+        n_tokens = batch.text_ids.shape[1]
+        found = {name: _padded(values, n_tokens if name in ("durations", *KEPT[:2]) else frames).to(self.device)
+                 for name, values in columns.items()}
+        return TeacherTargets(pitch=Pitch(found.pop("octaves"), found.pop("voicing")), **found)
 
-    def _spoken(self, wav: Path, ids: Sequence[int], samples: int) -> Spoken:
+    def _spoken(self, wav: Path, ids: Sequence[int], samples: int,
+                names: Sequence[str]) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Durations, and those of KEPT by name, of one utterance."""
         record, hop = read_record(wav), self.voice.config.data.hop_length
         if record is None:
             raise ValueError(f"{wav.with_suffix('.json')} is missing or damaged; with train.teacher the corpus is one "
@@ -111,17 +129,19 @@ class Teacher:
                              "have; set data.cleaned_text=true, or let python preprocess.py voice read the texts again")
         kept = wav.with_suffix(f".{self.name}.npz")
         if not kept.is_file():
-            _keep(kept, self._computed(record))
+            content = io.BytesIO()
+            np.savez(content, **{name: value.numpy().astype(np.float16)
+                                 for name, value in zip(KEPT, self._computed(record, wav))})
+            write_bytes_atomic(kept, content.getvalue())
         with np.load(kept) as arrays:
-            return Spoken(torch.tensor(record["durations"]), *(torch.from_numpy(arrays[name].astype(np.float32))
-                                                               for name in Spoken._fields[1:]))
+            return record["durations"], {name: arrays[name] for name in names}
 
     @torch.inference_mode()
-    def _computed(self, record: dict) -> Spoken:
-        """The numbers behind an utterance, from its ids, durations and seed."""
+    def _computed(self, record: dict, wav: Path) -> tuple[Tensor, ...]:
+        """Each of KEPT, from the ids, durations and seed of an utterance, and from its sound."""
         model, data = self.voice.model, self.voice.config.data
         ids, durations = torch.tensor([record["text_ids"]]), torch.tensor([record["durations"]])
-        speaker = record.get("speaker")
+        speaker = record["speaker"]
         g = None if speaker is None else model.speaker_embedding(
             torch.tensor([speaker_id(speaker, data.speakers, data.n_speakers)]))
         prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
@@ -130,31 +150,10 @@ class Teacher:
         mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))
         z_p = mean + noise * torch.exp(logstd)
         z = model.flow.inverse(z_p, torch.ones(1, 1, n_frames), g)
-        return Spoken(durations[0], prior.mean[0], prior.logstd[0], z_p[0], z[0])
-
-
-def _keep(path: Path, spoken: Spoken) -> None:
-    """Write what was computed, whole or not at all, in half precision."""
-    import io
-
-    content = io.BytesIO()
-    np.savez(content, **{name: value.numpy().astype(np.float16) for name, value in spoken._asdict().items()
-                         if name != "durations"})
-    write_bytes_atomic(path, content.getvalue())
+        pitch = measure_pitch(torch.from_numpy(read_wav(wav).samples)[None], data)
+        return tuple(values[0] for values in (prior.mean, prior.logstd, z_p, z, *pitch))
 
 
 def _padded(values: Sequence[Tensor], size: int) -> Tensor:
     """Items of [..., n] as one batch, zeros behind each: [B, ..., size]."""
     return torch.stack([F.pad(each, (0, size - each.shape[-1])) for each in values])
-
-
-def _windowed(batch: Batch, targets: TeacherTargets, frames: int, hop: int) -> tuple[Batch, TeacherTargets]:
-    """So many frames of each utterance from anywhere in it: audio and latent; text and prior stay whole, unused."""
-    lengths = (batch.wav_lengths // hop).tolist()
-    frames = min(frames, targets.z.shape[2])
-    starts = [int(torch.randint(max(0, n - frames) + 1, ())) for n in lengths]
-    wav = torch.stack([row[start * hop : (start + frames) * hop] for row, start in zip(batch.wav, starts)])
-    z_p, z = (torch.stack([row[:, start : start + frames] for row, start in zip(values, starts)])
-              for values in (targets.z_p, targets.z))
-    kept = torch.tensor([hop * min(n - start, frames) for n, start in zip(lengths, starts)], device=wav.device)
-    return batch._replace(wav=wav, wav_lengths=kept), targets._replace(z_p=z_p, z=z)
