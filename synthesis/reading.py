@@ -132,6 +132,10 @@ def read_one(task: Task, plan: ReadingPlan) -> Spoken:
             audio = voice.speak(task.text, speaker=task.speaker, noise_scale=plan.noise_scale, seed=seed)
         except TEXT_ERRORS as error:
             return Spoken(str(error))
+        symbols = voice.text.decode(audio.text_ids)
+        if symbols != symbols.strip():  # a filelist keeps no space at its ends
+            audio = voice.speak_ids(voice.text.encode(symbols.strip()), speaker=task.speaker,
+                                    noise_scale=plan.noise_scale, seed=seed)
         frames = audio.durations // voice.config.data.hop_length
         if int(audio.durations.sum()) != len(audio.samples):
             return Spoken(f"{task.text[:80]!r} is spoken as several sentences; write one a line")
