@@ -69,7 +69,7 @@ class Ranking(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What a checkpoint or a release says, without the training."""
+    """Configuration and weights of a checkpoint or a release, without the state of training."""
 
     config: dict[str, Any]  # JSON
     generator: dict[str, Tensor]  # the moving average if there is one
@@ -206,7 +206,7 @@ def tensor_fault(tensors: Mapping[Any, Any]) -> str | None:
 
 
 def kind_fault(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
-    """Which tensor holds whole numbers or truths where a network has floats, or the reverse; None if none does."""
+    """Which tensor is of integers or booleans where a network has floats, or the reverse; None if none is."""
     for name, tensor in expected.items():
         there = found.get(name)
         if isinstance(there, Tensor) and there.is_floating_point() != tensor.is_floating_point():
@@ -215,7 +215,7 @@ def kind_fault(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
 
 
 def load_foreign(file: Path) -> Any:
-    """What torch or safetensors wrote into a file of somebody else's, onto the CPU; nothing in it is executed.
+    """Read another program's file of torch or safetensors, onto the CPU; nothing in it is executed.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -241,7 +241,7 @@ def load_foreign(file: Path) -> Any:
 
 
 def save_foreign(path: Path, content: dict[str, Any]) -> Path:
-    """Write a file for somebody else's program: safetensors if its name says so, else with `torch.save`."""
+    """Write a file for another program: safetensors if that is its suffix, else with `torch.save`."""
     if path.suffix == ".safetensors":
         return write_safetensors(path, content, {"format": "pt"})
     return _write_whole(path, lambda file: torch.save(content, file))
@@ -254,10 +254,10 @@ def newest(run_dir: Path) -> Path | None:
 
 
 def find(path: Path) -> Path:
-    """The file that a user means by a path: itself, a run's best checkpoint or its newest, or a release's model.
+    """The file of weights of a path: itself, a run's best checkpoint or its newest, or a release's model.
 
     Raises:
-        FileNotFoundError: nothing there can be spoken with.
+        FileNotFoundError: there are no weights.
     """
     if path.is_file():
         return path
@@ -332,7 +332,7 @@ def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path, part:
 
 @contextlib.contextmanager
 def fitting(path: Path, trained: Mapping[str, Any], config: Config) -> Iterator[None]:
-    """Within it, weights that do not fit say which settings differ from those that they were trained with.
+    """Name the settings that differ from the trained ones in the error of weights that do not fit.
 
     Args:
         path: of the weights.
@@ -413,7 +413,7 @@ def read_weights(path: Path, raw: bool = False) -> Weights:
 
 
 def config_of(weights: Weights, overrides: Sequence[str] = (), trust_plugins: bool = False) -> Config:
-    """The configuration of a voice that may be somebody else's; Python files that it names run if the user trusts them.
+    """The checked configuration of a voice; Python files that it names run only if the user trusts them.
 
     Args:
         weights: with the configuration as it was read.
@@ -611,7 +611,7 @@ def _foreign_kind(path: Path) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """An error's first line; of those whose words only a programmer understands, what they mean for a file."""
+    """An error's first line; of errors that only programmers understand, what they mean for a file."""
     if isinstance(error, (LookupError, TypeError, AttributeError, ArithmeticError)) or not str(error).strip():
         return "its content is not what was written"
     return str(error).splitlines()[0].rstrip(". ")

@@ -29,9 +29,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 @contextlib.contextmanager
 def uninitialised() -> Iterator[None]:
-    """Within it new networks keep whatever their memory holds: for those whose weights are loaded next.
+    """Build networks without initialising them: for those whose weights are loaded next.
 
-    Drawing 36 million random numbers takes a tenth of a second, which a listener waits for.
+    Drawing 36 million random numbers takes a tenth of a second, which is audible as latency.
     """
     names = [name for name in vars(torch.nn.init) if name.endswith("_") and not name.startswith("_")]
     drawn = {name: getattr(torch.nn.init, name) for name in names}

@@ -67,7 +67,7 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
 
 
 def check_release_folder(folder: Path) -> None:
-    """Refuse to write a release over a run or somebody else's configuration.
+    """Refuse to write a release over a run or another configuration.
 
     Raises:
         ValueError: naming it.
@@ -79,7 +79,7 @@ def check_release_folder(folder: Path) -> None:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], step: int, kind: torch.dtype) -> Path:
-    """A safetensors file of one kind of floats, which says what it is and has a checksum (the format has none)."""
+    """Write a safetensors file in one dtype, with format, version, step and checksum as metadata."""
     if kind == torch.int8:
         narrow = [_in_int8(name, tensor) for name, tensor in tensors.items()]
         tensors = {name: tensor for each in narrow for name, tensor in each.items()}

@@ -14,8 +14,9 @@ import models
 from data_utils import Batch, open_corpus
 from tests.conftest import tiny
 from text import TextProcessor
-from training import distributed, trainer
+from training import distributed
 from training.distributed import StopRequest
+from training.job import Job
 from training.step import TrainState, loss_scales, new_networks, new_state, train_step
 from training.validation import validate
 
@@ -79,7 +80,7 @@ def validation(config: settings.Config, out: Path) -> dict[str, float]:
     text = TextProcessor.from_config(config.data)
     corpus = open_corpus(config.data.training_files, config, text)
     state = new_state(config, new_networks(config, len(text.symbols), CPU))
-    job = trainer.Job(config, out, CPU, corpus, corpus, StopRequest())
+    job = Job(config, out, CPU, corpus, corpus, StopRequest())
     return validate(state.speaking_model, job.valid_batches(), config)[0]
 
 

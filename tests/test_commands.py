@@ -90,7 +90,7 @@ def test_a_misspelt_voice_is_answered_with_those_that_there_are(refused):
 def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
     good = tmp_path / "good.json"
     settings.save(with_corpus(tiny_corpus), good)
-    assert "say which configuration" in refused("train")
+    assert "no configuration and no run is given; name a configuration" in refused("train")
     assert "no configuration" in refused("train", "-c", tmp_path / "nowhere.json")
     assert "there are configs/de_kerstin.json, configs/demo.json" in refused("train", "-c", "configs/ljspeech.json")
     (tmp_path / "broken.json").write_text('{"train": {,}}')
@@ -106,7 +106,7 @@ def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):
                                     f"data.training_files={tmp_path / 'missing.txt'}")
     assert "unknown generator 'hifi'; did you mean 'hifigan'" in refused(
         "train", "-c", good, "-m", tmp_path / "r", "--set", "model.generator=hifi")
-    assert "is a file; -m names the folder of a run" in refused("train", "-c", good, "-m", good)
+    assert "is a file; expected the folder of a run after -m" in refused("train", "-c", good, "-m", good)
     assert "data.sampling_rate is 16000" in refused("train", "-c", good, "-m", tmp_path / "r", "--set",
                                                     "data.sampling_rate=16000")
 

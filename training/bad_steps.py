@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not finite: left out, written down, and in a streak a reason to go back."""
+"""Steps whose loss or gradient is not finite: skipped, logged, kept, and after several in a row rolled back."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class NonFiniteStreak(RuntimeError):
 
 
 class BadSteps:
-    """Counts steps in a row whose loss or gradient is not finite, writes down what they heard, and ends a streak.
+    """Counts steps in a row whose loss or gradient is not finite, keeps their batches, and ends a streak.
 
-    The count is the state's, so that it survives a restart. Of a GPU it asks one step late, when the answer is there.
+    The count is a field of the state, so that it survives a restart. A GPU is asked one step late, to wait for nothing.
     """
 
     def __init__(self, run_dir: Path, limit: int):
@@ -46,16 +46,16 @@ class BadSteps:
         self._waiting: list[tuple[int, Sequence[Batch], StepLosses]] = []
 
     def note(self, state: TrainState, batches: Sequence[Batch], losses: StepLosses) -> None:
-        """Take the step that was just done; every process comes to the same verdict.
+        """Count the step that was just done; the result is the same in every process.
 
         Raises:
             NonFiniteStreak: there have been `limit` of them in a row.
         """
         self._waiting.append((state.step, batches, losses))
         if len(self._waiting) > (state.device.type == "cuda"):
-            self._look(state, *self._waiting.pop(0))
+            self._check(state, *self._waiting.pop(0))
 
-    def _look(self, state: TrainState, step: int, batches: Sequence[Batch], losses: StepLosses) -> None:
+    def _check(self, state: TrainState, step: int, batches: Sequence[Batch], losses: StepLosses) -> None:
         if losses.is_finite or state.is_lowering_scale:
             state.bad_steps_in_a_row = 0
             return
@@ -72,7 +72,7 @@ class BadSteps:
             raise NonFiniteStreak(step - in_a_row, in_a_row)
 
     def _dump(self, step: int, batches: Sequence[Batch], values: dict[str, float]) -> None:
-        """Keep what this process heard, unless enough is kept already."""
+        """Keep this process's batches, unless enough are kept already."""
         folder = self.run_dir / "bad_steps"
         rank = distributed.rank()
         if len(list(folder.glob(f"*_process_{rank}.pt"))) >= MAX_DUMPS:
@@ -83,7 +83,7 @@ class BadSteps:
             for batch in batches]}
         try:
             checkpoint.dump(folder / f"step_{step:08d}_process_{rank}.pt", content)
-        except OSError as error:  # a full disk is no reason to end the run
+        except OSError as error:  # a full disk must not end the run
             logger.warning("the batch of step %d is not kept: %s", step, described(error))
 
 

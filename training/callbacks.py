@@ -1,4 +1,4 @@
-"""What happens beside the training loop: trackers, and callbacks of your own from a file that train.callbacks names.
+"""Callbacks of the training loop: trackers, early stopping, and your own from a file that train.callbacks names.
 
     python train.py -c configs/ljs.json --set 'train.callbacks=["my_callbacks.py"]'
 
@@ -54,7 +54,7 @@ class CallbackError(RuntimeError):
 
 @dataclass
 class Run:
-    """A run as callbacks see it."""
+    """The state of a run that callbacks are given."""
 
     run_dir: Path
     config: Config
@@ -78,7 +78,7 @@ class StepReport(NamedTuple):
 
 
 class SpokenSample(NamedTuple):
-    """A held-out utterance, as it was recorded and as the model says it."""
+    """A held-out utterance: its recording and its synthesis."""
 
     name: str
     recorded: np.ndarray  # float32 [S]
@@ -111,7 +111,7 @@ class ValidationReport(NamedTuple):
 
 
 class Callback:
-    """What may be done at each event of a run; each does nothing unless it is overridden."""
+    """Base class: a method for each event of a run, which does nothing unless it is overridden."""
 
     def on_start(self, run: Run) -> None:
         """Before the first step."""
@@ -172,31 +172,31 @@ class Callbacks(Callback):
         self.on_end(run, None)
 
     def on_start(self, run: Run) -> None:
-        """Tell each."""
+        """Call each."""
         for callback in self.callbacks:
             with _named(callback, "on_start", run):
                 callback.on_start(run)
 
     def on_step(self, run: Run, report: StepReport) -> None:
-        """Tell each."""
+        """Call each."""
         for callback in self.callbacks:
             with _named(callback, "on_step", run):
                 callback.on_step(run, report)
 
     def on_validation(self, run: Run, report: ValidationReport) -> None:
-        """Tell each."""
+        """Call each."""
         for callback in self.callbacks:
             with _named(callback, "on_validation", run):
                 callback.on_validation(run, report)
 
     def on_save(self, run: Run, path: Path) -> None:
-        """Tell each."""
+        """Call each."""
         for callback in self.callbacks:
             with _named(callback, "on_save", run):
                 callback.on_save(run, path)
 
     def on_end(self, run: Run, error: BaseException | None) -> None:
-        """Tell each, even after one that fails; only then does the first failure end the run, if it still goes on."""
+        """Call each, even after one that fails; only then does the first failure end the run, if it still goes on."""
         failures = []
         for callback in self.callbacks:
             try:
@@ -211,7 +211,7 @@ class Callbacks(Callback):
 
 
 class TrackerCallback(Callback):
-    """Tells a tracker of every step, of the losses now and then, and of each validation with its sound and pictures."""
+    """Writes losses, at intervals, and each validation with its sound and figures to a tracker."""
 
     def __init__(self, tracker: Tracker, log_interval: int):
         self.tracker = tracker
@@ -224,7 +224,7 @@ class TrackerCallback(Callback):
         self._restart_clock(run)
 
     def on_step(self, run: Run, report: StepReport) -> None:
-        """Move the progress; write the losses at every interval and at the last step."""
+        """Advance the progress bar; write the losses at every interval and at the last step."""
         self.tracker.advance(report.step)
         if report.step % self.log_interval and report.step < run.total_steps:
             return
@@ -234,7 +234,7 @@ class TrackerCallback(Callback):
         self.tracker.scalars(report.step, {**losses, "train/steps_per_second": speed})
 
     def on_validation(self, run: Run, report: ValidationReport) -> None:
-        """Write the numbers; show what was said beside the recordings."""
+        """Write the numbers, and the speech beside the recordings."""
         self.tracker.scalars(report.step, report.values)
         for i, sample in enumerate(report.samples):
             mels = {"recorded": sample.mel_recorded, "spoken": sample.mel_spoken}
@@ -248,11 +248,11 @@ class TrackerCallback(Callback):
         self._restart_clock(run)
 
     def on_end(self, run: Run, error: BaseException | None) -> None:
-        """Let the tracker write what is left."""
+        """Close the tracker, which writes what is left."""
         self.tracker.close()
 
     def _restart_clock(self, run: Run) -> None:
-        """Validating does not count as time of training."""
+        """Start the clock; validations do not count as time of training."""
         self.steps_timed_from, self.seconds_timed_from = run.step, time.monotonic()
 
 
@@ -266,7 +266,7 @@ class EarlyStopping(Callback):
         self.waited = 0  # validations since the best
 
     def on_start(self, run: Run) -> None:
-        """Go on from the best that train.keep_best keeps; how long it was waited for is told by the steps since."""
+        """Take the best of best.json, and the validations since then by the number of steps."""
         ranking = checkpoint.read_ranking(run.run_dir)
         known = [best for best in (ranking.best if ranking else ())
                  if ranking.measure == self.measure and best.step <= run.step]
@@ -275,7 +275,7 @@ class EarlyStopping(Callback):
         self.waited = run.step // every - self.best.step // every if self.best else 0
 
     def on_validation(self, run: Run, report: ValidationReport) -> None:
-        """Compare; a validation that did not measure it does not count."""
+        """Compare with the best; a validation without the measure does not count."""
         value = report.values.get(self.measure, math.nan)
         if not math.isfinite(value):
             return
@@ -312,7 +312,7 @@ def _load_file(path: str) -> list[Callback]:
     try:
         load_plugins([path])
     except Exception as error:
-        raise CallbackError(f"train.callbacks: {path} cannot be run: {_told(error)}") from error
+        raise CallbackError(f"train.callbacks: {path} cannot be run: {_summary(error)}") from error
     arrivals = CALLBACKS.arrivals[before:]
     if not arrivals:
         raise ValueError(f"train.callbacks: {path} registers no callback; expected in it, for example:\n\n"
@@ -325,10 +325,10 @@ def _make(name: str, builder: Callable[[], Callback], path: str) -> Callback:
         callback = builder()
     except Exception as error:
         raise CallbackError(f"train.callbacks: {name!r} of {path} cannot be made without arguments: "
-                            f"{_told(error)}") from error
+                            f"{_summary(error)}") from error
     if not isinstance(callback, Callback):
         raise ValueError(f"train.callbacks: {name!r} of {path} is a {type(callback).__name__}; expected a subclass "
-                         "of callbacks.Callback")
+                         "of training.callbacks.Callback")
     return callback
 
 
@@ -339,17 +339,17 @@ def _example() -> str:
 
 @contextlib.contextmanager
 def _named(callback: Callback, event: str, run: Run) -> Iterator[None]:
-    """Within it an exception becomes a CallbackError that says whose it is; Ctrl-C stays what it is."""
+    """Turn an exception into a CallbackError that names the callback; Ctrl-C passes."""
     try:
         yield
     except Exception as error:
         kind = type(callback)
         names = [repr(name) for name, builder in CALLBACKS.arrivals if builder is kind]
         raise CallbackError(f"callback {names[-1] if names else kind.__name__} failed in {event} at step {run.step}: "
-                            f"{_told(error)}") from error
+                            f"{_summary(error)}") from error
 
 
-def _told(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     """An exception in one line, with the place in the user's file; a syntax error names that by itself."""
     ours = (__file__, load_plugins.__code__.co_filename)
     places = [f" ({frame.filename}:{frame.lineno})" for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run stay, and saving them without stopping it."""
+"""Retention of a run's checkpoints, and saving them in a thread beside the training loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger("vits")
 
 @dataclass(frozen=True)
 class Retention:
-    """Which checkpoints of a run stay: the newest, those that validated best, and one every so many steps."""
+    """Which checkpoints of a run are kept: the newest, those that validated best, and one every so many steps."""
 
     last: int
     best: int  # 0 ranks nothing
@@ -34,7 +34,7 @@ class Retention:
 
     @classmethod
     def from_config(cls, train: TrainConfig) -> Retention:
-        """As the settings say."""
+        """From the settings."""
         return cls(train.keep_last, train.keep_best, train.keep_every, train.best_measure)
 
     def rank(self, run_dir: Path, step: int, measures: Mapping[str, float]) -> None:
@@ -62,7 +62,7 @@ class Retention:
         checkpoint.write_ranking(run_dir, Ranking(self.measure, tuple(entries[: self.best])))
 
     def prune(self, run_dir: Path, step: int) -> list[Path]:
-        """Delete what need not stay; `step` stays, for after going back it may not be the newest. Returns what went."""
+        """Delete what is not kept, and return it; `step` is kept, for after a rollback it may not be the newest."""
         ranking = checkpoint.read_ranking(run_dir)
         steps = checkpoint.list_steps(run_dir)
         kept = {step, *steps[-self.last:], *(best.step for best in (ranking.best[: self.best] if ranking else ()))}
@@ -104,7 +104,7 @@ class Writer:
             logger.exception("%s: the checkpoint that was being saved is lost", self.run_dir)  # not to hide `error`
 
     def reserve(self, payload: dict[str, Any]) -> None:
-        """Let the thread find memory for copies of such a payload, which the first save would else have to wait for."""
+        """Allocate memory for copies of such a payload in the thread, so that the first save need not wait for it."""
         self._reserving = self._thread.submit(_room_for, payload)
 
     def save(self, step: int, payload: dict[str, Any], measures: Mapping[str, float] | None = None) -> None:
@@ -131,13 +131,13 @@ class Writer:
         self._pending = self._thread.submit(self._write, step, self._memory, dict(measures or {}))
 
     def poll(self) -> Path | None:
-        """A checkpoint that was finished and not told yet, the oldest first. Cheap enough for each step."""
+        """The oldest finished checkpoint that was not returned yet, or None. Cheap enough for each step."""
         if self._pending is not None and self._pending.done():
             self._settle()
         return self._finished.popleft() if self._finished else None
 
     def wait(self) -> Path | None:
-        """As `poll`, after waiting for the save in progress; None says that all are finished and told."""
+        """As `poll`, after waiting for the save in progress; None if all were returned."""
         self._settle()
         return self.poll()
 
@@ -180,7 +180,7 @@ def _copy(value: Any, memory: Any, where: str) -> Any:
 
 
 def _room_for(value: Any) -> Any:
-    """Memory in the shape of a payload, written to once, so that the system has really given it."""
+    """Memory in the shape of a payload, written to once, so that the system has allocated it."""
     if isinstance(value, Tensor):
         return torch.zeros(value.shape, dtype=value.dtype, pin_memory=value.is_cuda).fill_(0)
     if isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""Processes: rank, wrap, reduce, and the signals that end them; right for one process and for many.
+"""Distributed training: rank, DDP, reductions, stop signals; the same calls for one process and for many.
 
-    torchrun --nproc_per_node=2 train.py -c configs/ljs.json      # what differs from one process lies in this file
+    torchrun --nproc_per_node=2 train.py -c configs/ljs.json      # all that differs from one process is in this file
 
 Everything comes from torchrun's environment. One process never initialises torch.distributed. With GPUs, tensors travel
-by NCCL; what only the host must know (counts, whether to stop) travels by gloo, so that nobody waits for a GPU.
+by NCCL; numbers of the host (counts, whether to stop) travel by gloo, so that nothing waits for a GPU.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def local_world_size() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process writes files and talks to the user."""
+    """Whether this process writes files and messages: the one of rank 0."""
     return rank() == 0
 
 
 def own_device(device: torch.device) -> torch.device:
-    """This process's share of a kind of device: of several GPUs the one of its local rank.
+    """The device of this process: of several GPUs the one of its local rank.
 
     Raises:
         ValueError: the machine has fewer GPUs than processes, or all processes were sent to one GPU.
@@ -58,7 +58,7 @@ def own_device(device: torch.device) -> torch.device:
     if device.type != "cuda" or world_size() == 1:
         return device
     if device.index is not None:
-        raise ValueError(f"--device {device} sends all {world_size()} processes to one GPU; say --device cuda")
+        raise ValueError(f"--device {device} sends all {world_size()} processes to one GPU; use --device cuda")
     import torch
 
     if local_rank() >= torch.cuda.device_count():
@@ -69,7 +69,7 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Within it the processes of the job know each other; with one process nothing happens."""
+    """Process group of the job, for the time of the context; nothing with one process."""
     if world_size() == 1:
         yield
         return
@@ -85,7 +85,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 def wrap(module: nn.Module) -> nn.Module:
-    """The module as it is called in training: its gradients become the mean over processes as they are computed."""
+    """The module for training: with several processes in DDP, which averages gradients as they are computed."""
     if world_size() == 1 or not any(parameter.requires_grad for parameter in module.parameters()):
         return module
     from torch import nn
@@ -94,7 +94,7 @@ def wrap(module: nn.Module) -> nn.Module:
 
 
 def accumulate(wrapped: nn.Module, is_last: bool) -> AbstractContextManager:
-    """Within it gradients accumulate on this process alone, unless this is the last batch of the step."""
+    """Accumulate gradients without averaging over processes, unless this is the last batch of the step."""
     from torch import nn
 
     is_alone = not isinstance(wrapped, nn.parallel.DistributedDataParallel)
@@ -124,13 +124,13 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 def from_main(value: int | None) -> int | None:
-    """What the main process says, whatever this one thinks: a number of at least 0, or None."""
-    told = sum_over_processes([float(-1 if value is None else value) if is_main() else 0.0])[0]
-    return None if told < 0 else int(told)
+    """The main process's value, in every process: a number of at least 0, or None."""
+    shared = sum_over_processes([float(-1 if value is None else value) if is_main() else 0.0])[0]
+    return None if shared < 0 else int(shared)
 
 
 def recorded(main: Callable[[], None]) -> None:
-    """Run a command so that torchrun's last lines hold the traceback of the process that failed first."""
+    """Run a command so that torchrun's summary has the traceback of the process that failed first."""
     if "TORCHELASTIC_ERROR_FILE" not in os.environ:
         return main()
     from torch.distributed.elastic.multiprocessing.errors import record
@@ -140,7 +140,7 @@ def recorded(main: Callable[[], None]) -> None:
 
 @dataclass
 class StopRequest:
-    """Whether somebody asked the run to end, and why."""
+    """A request to end the run, with its reason; empty until it is made."""
 
     reason: str = ""
 
@@ -152,7 +152,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Within it the first SIGINT or SIGTERM asks for an orderly end; a second one acts as it always does."""
+    """Turn the first SIGINT or SIGTERM into a request to stop after the step; a second one ends the process."""
     stop = StopRequest()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

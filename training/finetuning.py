@@ -122,7 +122,7 @@ class Fit(NamedTuple):
 
 @torch.no_grad()
 def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weights: Weights, config: Config) -> Start:
-    """Copy weights into freshly initialised networks, on whatever device these are; nothing moves before all fits.
+    """Copy weights into freshly initialised networks, on whatever device these are; nothing changes before all fits.
 
     Args:
         generator: initialised for `config`.
@@ -145,21 +145,23 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
     if config.multispeaker and not old.multispeaker:
         adapted |= _neutral_conditions(wanted, given)
     adapted |= _absent_parts(wanted, given)
-    spoken = _fit(wanted, given, adapted)
-    tensors = spoken.tensors + [TensorFate(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
-                              for name, value in weights.generator.items() if name not in given]
-    judged = _fit_discriminators(discriminators, weights)
-    faults = spoken.faults + judged.faults
+    generator_fit = _fit(wanted, given, adapted)
+    tensors = generator_fit.tensors + [
+        TensorFate(name, "dropped", value.numel(), "the chosen speaker is in the biases now")
+        for name, value in weights.generator.items() if name not in given]
+    discriminator_fit = _fit_discriminators(discriminators, weights)
+    faults = generator_fit.faults + discriminator_fit.faults
     if faults and not config.train.allow_partial:
         raise FinetuningError(_explain_faults(faults, weights.source, old, config))
-    generator.load_state_dict(spoken.values)
-    discriminators.load_state_dict(judged.values)
+    generator.load_state_dict(generator_fit.values)
+    discriminators.load_state_dict(discriminator_fit.values)
     new = {tensor.name for tensor in tensors if tensor.fate == "new"}
     new_rows = {name: match.new_rows for name, match in matches.items()}
     new_rows |= {name: list(range(len(wanted[name]))) for name in (SYMBOL_ROWS, SPEAKER_ROWS) if name in new}
-    return Start(weights.source, weights.step, tuple(tensors + judged.tensors),
+    return Start(weights.source, weights.step, tuple(tensors + discriminator_fit.tensors),
                  {name: rows for name, rows in new_rows.items() if rows},
-                 all(tensor.fate == "loaded" for tensor in judged.tensors), tuple(_warn(old, config, matches)))
+                 all(tensor.fate == "loaded" for tensor in discriminator_fit.tensors),
+                 tuple(_warn(old, config, matches)))
 
 
 def speaker_names(data: DataConfig) -> tuple[str, ...]:
@@ -218,14 +220,14 @@ def _match_rows(weights: Weights, old: Config, config: Config) -> dict[str, RowM
     for name, size in sizes.items():
         if name in weights.generator and len(weights.generator[name]) != size:
             raise FinetuningError(f"{weights.source}: {name} has {len(weights.generator[name])} rows, its own "
-                                  f"configuration names {size}, so no row can be told by its name; give it the "
+                                  f"configuration names {size}, so its rows have no names; give it the "
                                   "configuration that it was trained with")
     return matches
 
 
 def _moved_rows(matches: Mapping[str, RowMatch], wanted: Mapping[str, Tensor], given: Mapping[str, Tensor],
                 random: torch.Generator) -> dict[str, AdaptedTensor]:
-    """Tables whose rows are others, or elsewhere; a table of other columns is left to be unexpected."""
+    """Tables whose rows differ or are permuted; one of another width is left out, and so a fault."""
     spreads = {SYMBOL_ROWS: SYMBOL_SPREAD, SPEAKER_ROWS: SPEAKER_SPREAD}
     moved = {}
     for name, match in matches.items():

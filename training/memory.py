@@ -22,7 +22,7 @@ from utils import kilobytes, peak_of
 
 logger = logging.getLogger("vits")
 
-CGROUP = Path("/sys/fs/cgroup")  # where containers are told their limit
+CGROUP = Path("/sys/fs/cgroup")  # where a container finds its limit
 
 
 class MemoryShortage(RuntimeError):
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
 
 def memory_of(device: torch.device) -> Memory | None:
-    """Memory of the device that this process works on; None where nobody can tell."""
+    """Memory of the device that this process works on; None where the system does not report it."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

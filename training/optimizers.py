@@ -1,4 +1,4 @@
-"""What moves parameters: one updater for each network, learning-rate schedules by name, and the moving average."""
+"""Optimizers: one updater for each network, learning-rate schedules by name, and the moving average."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utils import Registry
 
 
 class Schedule(Protocol):
-    """A factor on the learning rate as a pure function of the place in the run, so that a resumed run finds its own."""
+    """A factor on the learning rate, a pure function of the step, so that a resumed run has the same."""
 
     def __call__(self, train: TrainConfig, step: int, epoch: int) -> float:
         """The factor at `step`, which lies in `epoch`; both count from 0."""
@@ -49,7 +49,7 @@ def inverse_sqrt(train: TrainConfig, step: int, epoch: int) -> float:
 
 @LR_SCHEDULES.register("constant")
 def constant(train: TrainConfig, step: int, epoch: int) -> float:
-    """1."""
+    """No change."""
     return 1.0
 
 
@@ -77,7 +77,7 @@ class Updater:
     """One optimizer with its gradient scaler and clipping: `zero_grad`, `backward` for each batch of a step, `step`.
 
     A step whose loss or gradient is not finite changes nothing. Nothing here waits for the device: whether the gradient
-    is finite is told to the optimizer as a tensor.
+    is finite reaches the optimizer as a tensor.
     """
 
     def __init__(self, module: nn.Module, learning_rate: float, train: TrainConfig, uses_scaler: bool):
@@ -124,7 +124,7 @@ class Updater:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            self.optimizer.found_inf = (~norm.isfinite()).float()  # what a scaler would say to a fused optimizer
+            self.optimizer.found_inf = (~norm.isfinite()).float()  # as a scaler does for a fused optimizer
             self.optimizer.step()
         return norm
 
@@ -133,11 +133,11 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and scaler, and whose moments these are."""
+        """State of optimizer and scaler, and names of the parameters."""
         return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(), "names": self.names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where `state_dict` was.
+        """Restore what `state_dict` returned.
 
         Raises:
             ValueError: other parameters trained then.
@@ -155,17 +155,17 @@ class Updater:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_moved: Tensor) -> None:
-    """Move the average towards what trains of the model; faster while the run is young, so that the start is forgotten.
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_updated: Tensor) -> None:
+    """Update the moving average of what trains of a model; with a smaller decay in the first steps.
 
     Args:
         average: changed in place.
         model: of the same shape.
         decay: how much of the average stays.
         step: from 0.
-        is_moved: scalar, 0 where the model did not move, so that the average must not either.
+        is_updated: scalar, 0 where the model was not updated, so that the average must not be either.
     """
-    weight = (1 - min(decay, (1 + step) / (10 + step))) * is_moved.to(torch.float32)
+    weight = (1 - min(decay, (1 + step) / (10 + step))) * is_updated.to(torch.float32)
     kept, new = zip(*((old, now) for old, now in zip(average.parameters(), model.parameters()) if now.requires_grad))
     difference = torch._foreach_sub(new, kept)
     torch._foreach_mul_(difference, weight)

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: `python train.py -c configs/ljs.json --profile 5`.
+"""Profile of training steps by part of the model: `python train.py -c configs/ljs.json --profile 5`.
 
 The parts of a step are marked where they are computed, by `torch.profiler.record_function` with a name of `PARTS`. An
 operation of the backward pass belongs to the part whose forward operation it undoes: autograd gives both one number.
@@ -52,7 +52,7 @@ class StepProfiler(Callback):
             self._finish(run, self.steps)
 
     def on_end(self, run: Run, error: BaseException | None) -> None:
-        """Tell of a run that was too short."""
+        """Write the profile of a run that ended early, or warn that there is none."""
         if self._profile is not None:
             self._finish(run, self._seen - WARM_UP)
         elif self._seen < WARM_UP:
@@ -70,7 +70,7 @@ class StepProfiler(Callback):
 
 
 def time_by_part(events: Iterable[FunctionEvent]) -> dict[str, PartTime]:
-    """Sort what a profile saw into the parts of a step; time of a GPU if there is any, else of the host."""
+    """Sum the events of a profile by part of a step; GPU time if there is any, else CPU time."""
     events = sorted((event for event in events if event.device_type == torch.autograd.DeviceType.CPU),
                     key=lambda event: event.time_range.start)
     on_gpu = any(event.self_device_time_total for event in events)

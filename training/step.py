@@ -245,7 +245,7 @@ def adversarial_factor(train: TrainConfig, step: int) -> float:
     return min(1.0, (step - train.adversarial_start) / train.discriminator_warmup_steps)
 
 
-def discriminators_move(train: TrainConfig, step: int) -> bool:
+def updates_discriminators(train: TrainConfig, step: int) -> bool:
     """Whether this step updates the discriminators, the last one of each interval since they joined."""
     return step >= train.adversarial_start and (step - train.adversarial_start + 1) % train.discriminator_interval == 0
 
@@ -264,7 +264,7 @@ def train_step(state: TrainState, batches: Sequence[Batch], scales: Sequence[Los
     train = config.train
     rollback_factor = train.rollback_lr_factor ** state.rollbacks
     of_discriminators, discriminator_grad_norm, generated = None, None, None
-    if discriminators_move(train, state.step):
+    if updates_discriminators(train, state.step):
         of_discriminators, generated = discriminator_half(state, batches, scales, config)
         discriminator_grad_norm = state.discriminator_updater.step(
             rollback_factor * discriminator_lr_factor(train, state.step, epoch))

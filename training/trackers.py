@@ -1,7 +1,7 @@
-"""Where numbers, figures and audio go: console, JSON lines, TensorBoard, Aim, Weights & Biases, or nowhere.
+"""Trackers of numbers, figures and audio: console, JSON lines, TensorBoard, Aim, Weights & Biases, or nowhere.
 
-A tracker is told; it never asks. Steps are optimizer steps. What a resumed run does again replaces what it did before,
-except with Weights & Biases, which forgets nothing: there, such steps stand twice.
+Steps are optimizer steps. What a resumed run does again replaces what it did before, except with Weights & Biases,
+which deletes nothing: there, such steps appear twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger("vits")
 
 
 class Tracker(Protocol):
-    """What the training loop speaks to."""
+    """Interface of all trackers."""
 
     def advance(self, step: int) -> None:
         """A step is done."""
@@ -49,7 +49,7 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Goes nowhere; the base of trackers that care for some things only."""
+    """Ignores everything; base class of trackers that write only some of it."""
 
     def advance(self, step: int) -> None:
         """Ignore a step."""
@@ -152,7 +152,7 @@ class JsonLinesTracker(NullTracker):
         self.file = path.open("ab", buffering=0)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one line; numbers that JSON cannot say (NaN, infinity) become null."""
+        """Write one line; numbers that JSON lacks (NaN, infinity) become null."""
         numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **numbers}).encode() + b"\n"
         end = self.file.seek(0, os.SEEK_END)

@@ -45,7 +45,7 @@ class RowMask:
             self._kept.append((parameter, indices, parameter.detach()[indices].clone()))
 
     def mask_gradients(self) -> None:
-        """Old rows have no gradient, so that its norm counts only what moves; before clipping."""
+        """Old rows have no gradient, so that its norm counts only what is updated; before clipping."""
         for parameter, indices, _ in self._kept:
             if parameter.grad is not None:
                 parameter.grad.index_fill_(0, indices, 0.0)
@@ -102,12 +102,12 @@ def _require_learning(generator: SynthesizerTrn, chosen: set[str]) -> None:
     directions = ("weight_v", "parametrizations.weight.original1")
     is_silent = not any(p.any() for name, p in conditions.items() if not name.endswith(directions))
     if SPEAKER_ROWS in chosen and is_silent and not chosen & set(conditions):
-        raise FinetuningError(f"{SPEAKER_ROWS} would train, but nothing listens to it: since one voice became several, "
+        raise FinetuningError(f"{SPEAKER_ROWS} would train, but no layer uses it: since one voice became several, "
                               "the conditioning layers add zero until they train; add \"*.cond*\" to train.trainable")
 
 
 def _state_name(name: str) -> str:
-    """A parameter's name as its state dict says it."""
+    """A parameter's name in its state dict."""
     for inner, published in (("original0", "weight_g"), ("original1", "weight_v")):
         name = name.replace(f"parametrizations.weight.{inner}", published)
     return name

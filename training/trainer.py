@@ -1,4 +1,4 @@
-"""The one training loop, and everything that a run folder holds.
+"""The training loop, and what a run folder holds.
 
     RUN/config.json    the configuration, as resolved, of the last start that did a step
     RUN/train.lock     which process trains here; a second one is refused
@@ -6,27 +6,21 @@
     RUN/checkpoint_*.pt, RUN/best.json                     see checkpoint.py and training/checkpointing.py
     RUN/bad_steps/                                         batches whose loss or gradient was not finite
 
-One process or many (`torchrun train.py ...`) walk the same lines: each hears its own batches, and all move together.
+One process or many (`torchrun train.py ...`) run the same lines: each on its own batches, with equal gradients.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import logging
 import math
-import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import record_function
-from torch.utils.data import DataLoader
 
 import checkpoint
 import config as settings
@@ -34,17 +28,8 @@ import formats
 import utils
 from commons import choose_device
 from config import Config
-from corpora.batching import Batching, LengthBatchSampler, ShardSampler, StepSampler
 from corpora.filelists import fill_speakers
-from data_utils import (
-    Batch,
-    Collate,
-    RestartingLoader,
-    UtteranceDataset,
-    WorkersDied,
-    open_corpus,
-    report_faults,
-)
+from data_utils import Batch, WorkersDied, open_corpus
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
@@ -61,7 +46,7 @@ from training.callbacks import (
     load_callbacks,
 )
 from training.checkpointing import Retention, Writer
-from training.distributed import StopRequest
+from training.job import Job
 from training.profiling import StepProfiler
 from training.step import (
     StepLosses,
@@ -80,79 +65,11 @@ from utils import check_trust, load_plugins, locked, set_up_logging, user_errors
 logger = logging.getLogger("vits")
 
 LOCK_FILE = "train.lock"
-WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where they meet a generator that can speak already
+WARM_UP_OF_NEW_DISCRIMINATORS = 500  # steps, where the generator starts from other weights
 
 
 class RunInUse(ValueError):
-    """Another job trains in the same folder: which process, and what to do."""
-
-
-@dataclass
-class Job:
-    """What a run works on: its settings, its folder, its data, and whether somebody wants it to end."""
-
-    config: Config
-    run_dir: Path
-    device: torch.device
-    train_set: UtteranceDataset
-    valid_set: UtteranceDataset
-    stop: StopRequest
-    callbacks: Sequence[Callback] = ()  # beside those that train.callbacks names
-    seen_faults: set[str] = field(default_factory=set)  # files that were reported
-
-    def __post_init__(self) -> None:
-        rank, world_size, batching = distributed.rank(), distributed.world_size(), Batching.from_config(self.config)
-        self.batches = LengthBatchSampler(self.train_set.lengths, batching, rank, world_size,
-                                          self.train_set.speaker_ids)
-        in_order = dataclasses.replace(batching, shuffle=False, temperature=1.0)
-        self.shard = ShardSampler(LengthBatchSampler(self.valid_set.lengths, in_order), rank, world_size)
-        self.collate = Collate(self.config.train.segment_size, self.config.data.hop_length)
-
-    @property
-    def total_steps(self) -> int:
-        """At which the run is done."""
-        train = self.config.train
-        by_epochs = train.epochs * self.batches.batches_per_epoch // train.accumulate
-        return min(by_epochs, train.total_steps or by_epochs)
-
-    def epoch_of(self, step: int) -> int:
-        """The pass over the data that a step belongs to, from 0."""
-        return step * self.config.train.accumulate // self.batches.batches_per_epoch
-
-    def must_stop(self) -> bool:
-        """Whether any process was asked to end; the same answer for all, who must all ask."""
-        if distributed.sum_over_processes([float(self.stop.is_made)])[0]:
-            self.stop.reason = self.stop.reason or "another process was asked to"
-        return self.stop.is_made
-
-    def batches_from(self, step: int) -> Iterator[list[Batch]]:
-        """The batches of each step without end; files that cannot be read are reported and left out."""
-        accumulate = self.config.train.accumulate
-        with contextlib.closing(iter(RestartingLoader(self._train_loader, step * accumulate))) as loader:
-            while True:
-                with record_function("data"):
-                    batches = list(islice(loader, accumulate))
-                for batch in batches:
-                    report_faults(batch, self.seen_faults)
-                yield batches
-
-    def _train_loader(self, first_batch: int) -> DataLoader:
-        return DataLoader(self.train_set, batch_sampler=StepSampler(self.batches, first_batch), collate_fn=self.collate,
-                          num_workers=self.config.train.num_workers, pin_memory=self.device.type == "cuda",
-                          worker_init_fn=_leave_signals_to_the_main_process)
-
-    def valid_batches(self) -> Iterator[tuple[int, Batch]]:
-        """One pass over this process's share of the validation set, each batch with its place among all."""
-        for place, batch in zip(self.shard.places,
-                                DataLoader(self.valid_set, batch_sampler=self.shard, collate_fn=self.collate)):
-            report_faults(batch, self.seen_faults)
-            yield place, batch
-
-
-def _leave_signals_to_the_main_process(_worker: int) -> None:
-    """Ctrl-C and torchrun's SIGTERM reach workers too; one that dies of it would hold up the step in progress."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Another job trains in the same folder."""
 
 
 def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence[Callback] = (),
@@ -207,10 +124,10 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
 
 @contextlib.contextmanager
 def _alone_in(run_dir: Path) -> Iterator[None]:
-    """Within it no other job trains in the folder; the main process holds the lock for all processes of this one.
+    """Hold the lock of the folder, by the main process for all processes of this job, so that no other trains in it.
 
     Raises:
-        RunInUse: another job does; of several processes the main one alone says so, the others leave.
+        RunInUse: another job trains there; raised in the main process alone, the others exit.
     """
     with contextlib.ExitStack() as held:
         failure: Exception | None = None
@@ -270,14 +187,14 @@ def begin(config: Config, run_dir: Path, device: torch.device,
 
 
 def _check_beginning(began_from: str | None, wanted: str | None, run_dir: Path) -> None:
-    """Whether a run that has checkpoints began where the configuration says; those decide how it goes on."""
+    """Check that a run with checkpoints began from what train.init_from names."""
     if wanted is not None and (began_from is None or Path(began_from).resolve() != Path(wanted).resolve()):
         raise ValueError(f"{run_dir} has checkpoints already, and began from {began_from or 'nothing'}, not from "
                          f"{wanted}; start a new run with -m NEW_FOLDER, or leave --init-from out to go on with this")
 
 
 def resolve(config: Config) -> Config:
-    """Fill in what the files say, so that the saved configuration stands alone: symbols of a file, speaker names."""
+    """Fill in what other files hold, so that the saved configuration stands alone: symbols, speaker names."""
     table = SymbolTable.load(config.data.symbols)
     if isinstance(config.data.symbols, str) and Path(config.data.symbols).is_file():
         config = settings.replace(config, "data", {"symbols": table.symbols})
@@ -289,7 +206,7 @@ def _with_warm_up(config: Config, steps: int | None) -> Config:
     if config.train.discriminator_warmup_steps is not None:
         return config
     if steps:
-        logger.info("the discriminators start from nothing: what they say gains its weight over %d steps "
+        logger.info("the discriminators start from nothing: the adversarial losses reach their weight over %d steps "
                     "(train.discriminator_warmup_steps)", steps)
     return settings.replace(config, "train", {"discriminator_warmup_steps": steps or 0})
 
@@ -312,7 +229,7 @@ def _attempt(state: TrainState, job: Job) -> TrainState:
 
 
 def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: Writer) -> None:
-    """The walk of a run, step by step."""
+    """The training loop."""
     train, meters, saver = job.config.train, ValidationMeters(job.config), Saver(state, job, writer)
     bad_steps = BadSteps(job.run_dir, train.max_bad_steps)
     first_step = state.step + 1
@@ -347,7 +264,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
 
 
 class Saver:
-    """What a run saves, in the main process; the writer does so beside the steps."""
+    """Saves checkpoints of a run, in the main process, by the writer's thread."""
 
     def __init__(self, state: TrainState, job: Job, writer: Writer):
         self.state = state
@@ -365,14 +282,14 @@ class Saver:
             self.writer.save(self.state.step, self._payload(), values)
 
     def finished(self) -> Iterator[Path]:
-        """Checkpoints that were finished since the last look."""
+        """Checkpoints that were finished since the last call."""
         if self.state.step == self.first_step + 1 and distributed.is_main():  # the optimizers have their moments now
             self.writer.reserve(self._payload())
         while (path := self.writer.poll()) is not None:
             yield path
 
     def finish(self) -> Iterator[Path]:
-        """Save what is not saved yet, wait, and tell what was finished."""
+        """Save the last step if it is not saved yet, wait, and yield what was finished."""
         if self.saved_step != self.state.step:
             self.save({})
         while (path := self.writer.wait()) is not None:
@@ -380,7 +297,7 @@ class Saver:
 
 
 def _report(state: TrainState, batches: Sequence[Batch], losses: StepLosses, is_logged: bool) -> StepReport:
-    """What callbacks hear of a step; numbers of logged steps are means over all processes, which all must ask for."""
+    """The step for callbacks; numbers of logged steps are means over all processes, which must all call this."""
     values = {name: value.float() for name, value in losses.as_tensors().items()}
     if is_logged:
         values = dict(zip(values, distributed.mean_over_processes(torch.stack(list(values.values())))))
@@ -442,10 +359,11 @@ def main(description: str, multispeaker: bool) -> None:
 def _run(args: argparse.Namespace, multispeaker: bool) -> None:
     with user_errors(NonFiniteStreak, CallbackError, WorkersDied, memory.MemoryShortage):
         if args.config is None and args.run is None:
-            raise ValueError("say which configuration: -c configs/ljs.json, or which run to go on with: -m runs/ljs")
+            raise ValueError("no configuration and no run is given; name a configuration, such as -c "
+                             "configs/ljs.json, or a run to go on with, such as -m runs/ljs")
         run_dir = args.run or Path("runs") / args.config.stem
         if run_dir.exists() and not run_dir.is_dir():
-            raise ValueError(f"{run_dir} is a file; -m names the folder of a run")
+            raise ValueError(f"{run_dir} is a file; expected the folder of a run after -m")
         if args.profile < 0:
             raise ValueError(f"--profile is {args.profile}; expected how many steps to profile, 1 or more")
         overrides = list(args.overrides)
@@ -457,14 +375,14 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
             overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)
         _check_trust(config, args, run_dir)
-        _check_door(config, multispeaker)
+        _check_command(config, multispeaker)
         utils.keep_freed_memory()
         fit(config, run_dir, choose_device(args.device), [StepProfiler(args.profile)] if args.profile else [],
             trust_plugins=args.trust_plugins, has_log=True)
 
 
 def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> None:
-    """Refuse files that the configuration of a run or of a voice names, which may have come from somebody else.
+    """Refuse files that the configuration of a run or of a voice names, if that may be from somebody else.
 
     What the user names is trusted: in a configuration of their own by -c, or by --set.
 
@@ -483,7 +401,7 @@ def _check_trust(config: Config, args: argparse.Namespace, run_dir: Path) -> Non
             check_trust(key, paths, source, args.trust_plugins)
 
 
-def _check_door(config: Config, multispeaker: bool) -> None:
+def _check_command(config: Config, multispeaker: bool) -> None:
     if config.multispeaker != multispeaker:
         raise ValueError(f"data.n_speakers is {config.data.n_speakers}; train.py trains one voice, train_ms.py several "
                          "voices: use the other one, or change it")

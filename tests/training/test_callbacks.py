@@ -130,7 +130,8 @@ def test_a_callback_that_needs_arguments_is_named(tmp_path):
 
 def test_something_else_than_a_callback_is_named(tmp_path):
     text = "from training.callbacks import CALLBACKS\n\n@CALLBACKS.register('odd')\nclass Odd:\n    pass\n"
-    with pytest.raises(ValueError, match=r"'odd' of .*mine\.py is a Odd; expected a subclass of callbacks\.Callback"):
+    message = r"'odd' of .*mine\.py is a Odd; expected a subclass of training\.callbacks\.Callback"
+    with pytest.raises(ValueError, match=message):
         load_callbacks([write(tmp_path, text)])
 
 

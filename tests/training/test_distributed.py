@@ -153,7 +153,7 @@ def test_a_gpu_for_each_process_or_an_error(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert distributed.own_device(gpu) == torch.device("cuda:1")
-    with pytest.raises(ValueError, match="cuda:0 sends all 4 processes to one GPU; say --device cuda"):
+    with pytest.raises(ValueError, match="cuda:0 sends all 4 processes to one GPU; use --device cuda"):
         distributed.own_device(torch.device("cuda:0"))
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ValueError, match="process 2 of this machine has no GPU, there are 2; .*nproc_per_node=gpu"):
@@ -218,13 +218,13 @@ def test_a_signal_to_one_process_saves_and_ends_all(corpus, tmp_path):
 
 def test_an_exception_in_one_process_ends_the_job_with_its_traceback(corpus, tmp_path):
     plugin = tmp_path / "fails.py"
-    plugin.write_text("from training import distributed, step\n"
-                      "real = step.kl_loss\n"
+    plugin.write_text("import losses\nfrom training import distributed\n"
+                      "real = losses.kl_loss\n"
                       "def kl_loss(*arguments):\n"
                       "    if distributed.rank() == 1:\n"
                       "        raise KeyError('the fault of process 1')\n"
                       "    return real(*arguments)\n"
-                      "step.kl_loss = kl_loss\n")
+                      "losses.kl_loss = kl_loss\n")
     config = with_corpus(corpus, (f'model.plugins=["{plugin}"]', "train.memory_probe=false"))
     process = start_training(config, tmp_path)
     text = output_of(process, seconds=90)  # most of it is starting; the other process would wait for half an hour

@@ -384,7 +384,8 @@ def test_a_symbol_table_that_is_gone_names_the_source():
 def test_a_source_whose_table_is_not_the_one_that_it_names_is_refused():
     _, weights = source_of(ABC)
     weights.config["data"]["symbols"] = ["_", "a"]
-    with pytest.raises(FinetuningError, match="enc_p.emb.weight has 5 rows, its own configuration names 2, so no row"):
+    message = "enc_p.emb.weight has 5 rows, its own configuration names 2, so its rows have no names"
+    with pytest.raises(FinetuningError, match=message):
         start(weights, ABC)
 
 
@@ -495,7 +496,7 @@ def test_nothing_left_to_train_is_an_error():
 
 def test_new_speakers_alone_are_refused_while_nothing_listens_to_them():
     generator, _, begun = start(source_of()[1], TWO)
-    with pytest.raises(FinetuningError, match=r'nothing listens to it.*add "\*\.cond\*" to train.trainable'):
+    with pytest.raises(FinetuningError, match=r'no layer uses it.*add "\*\.cond\*" to train.trainable'):
         select_trainable(generator, ("new_rows",), (), begun.new_rows)
     select_trainable(generator, ("new_rows", "*.cond*"), (), begun.new_rows)
     assert "emb_g.weight" in trainable_of(generator) and "dec.cond.bias" in trainable_of(generator)

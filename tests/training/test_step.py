@@ -134,7 +134,7 @@ def test_discriminators_warm_up_from_the_step_at_which_they_join():
     assert training_step.adversarial_factor(tiny().train, 0) == 1
 
 
-def test_discriminators_move_at_the_last_step_of_each_interval_and_are_heard_at_every_one(tiny_batch):
+def test_discriminators_are_updated_at_the_last_step_of_each_interval_and_used_at_every_one(tiny_batch):
     state, config = fresh_state("train.adversarial_start=1", "train.discriminator_interval=2")
     moved, heard = [], []
     for step in range(5):

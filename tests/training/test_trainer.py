@@ -15,6 +15,7 @@ import torch
 
 import checkpoint
 import config as settings
+import losses as loss_terms
 from formats import publishing
 from tests.conftest import ROOT, with_corpus, write_corpus
 from tests.test_checkpoint import failing
@@ -140,7 +141,7 @@ def test_symbols_of_a_file_are_kept_inside_the_run(tiny_corpus, tmp_path):
 
 
 def test_a_run_of_bad_steps_ends_with_the_utterances_named(tiny_corpus, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(training_step, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
+    monkeypatch.setattr(loss_terms, "mel_loss", lambda real, fake: fake.sum() * float("nan"))
     config = with_corpus(tiny_corpus, ("train.total_steps=50", "train.eval_interval=50", "train.save_interval=50"))
     with pytest.raises(NonFiniteStreak, match="10 steps in a row, from step 0, .* lower train.learning_rate"):
         trainer.fit(config, tmp_path / "run", CPU)
@@ -249,7 +250,7 @@ def nan_in(steps):
 
     def losses(state, *arguments):
         found = real(state, *arguments)
-        return found._replace(mel=found.mel * math.nan) if steps(state) else found
+        return type(found)(found | {"mel": found["mel"] * math.nan}) if steps(state) else found
     return losses
 
 
@@ -319,6 +320,29 @@ def test_a_streak_is_counted_on_after_a_restart(tiny_corpus, tmp_path, monkeypat
     assert state_of(tmp_path / "run")["bad_steps_in_a_row"] == 2
     with pytest.raises(NonFiniteStreak, match="4 steps in a row, from step 2"):
         trainer.fit(settings.replace(config, "train", {"total_steps": 9}), tmp_path / "run", CPU)
+
+
+def test_a_rollback_is_not_forgotten_by_a_run_that_is_killed_right_after_it(tiny_corpus, tmp_path, monkeypatch, caplog):
+    """Killed by SIGKILL in the first step after going back, it resumes with the lower rate and goes no third time."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("import math, os, signal\nfrom training import step\nreal = step.generator_losses\n"
+                   "def losses(state, *arguments):\n    if state.rollbacks:\n"
+                   "        os.kill(os.getpid(), signal.SIGKILL)\n    found = real(state, *arguments)\n"
+                   "    return type(found)(found | {'mel': found['mel'] * math.nan}) if state.step >= 6 else found\n"
+                   "step.generator_losses = losses\n")
+    config = with_corpus(tiny_corpus, ("train.total_steps=12", "train.save_interval=2", "train.eval_interval=12",
+                                       "train.max_bad_steps=2", "train.rollbacks=2", "train.learning_rate=0.001",
+                                       "train.lr_decay=1", f'model.plugins=["{bad}"]'))
+    process = start_process(config, tmp_path)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == -signal.SIGKILL, errors
+    config = settings.replace(config, "model", {"plugins": ()})
+    monkeypatch.setattr(training_step, "generator_losses",
+                        nan_in(lambda state: state.step >= 6 and state.rollbacks < 2))
+    state = trainer.fit(config, tmp_path / "run", CPU)
+    assert "rollback 1 of 2" not in caplog.text and "rollback 2 of 2: back to step 4" in caplog.text
+    assert state.rollbacks == 2 and state.rolled_back_to == [6, 4] and state.step == 12
+    assert state.generator_updater.learning_rate == 0.00025
 
 
 def test_a_checkpoint_that_does_not_know_of_streaks_and_steps_gone_back_to_is_read(tiny_corpus, tmp_path):
@@ -477,7 +501,8 @@ def test_discriminators_that_start_from_nothing_are_warmed_up_also_after_a_resta
     config = with_corpus(tiny_corpus, (f"train.init_from={tmp_path / 'release'}",))
     with caplog.at_level("INFO", logger="vits"):
         trainer.fit(config, tmp_path / "second", CPU)
-    assert "the discriminators start from nothing: what they say gains its weight over 500 steps" in caplog.text
+    assert ("the discriminators start from nothing: the adversarial losses reach their weight over 500 steps"
+            in caplog.text)
     trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "second", CPU)
     assert settings.load(tmp_path / "second" / "config.json").train.discriminator_warmup_steps == 500
 
