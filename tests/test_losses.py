@@ -221,7 +221,8 @@ def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
     """Two processes with two batches each; a process's gradient is the sum over its batches, then processes average."""
     names = list(TERMS)
     held = torch.tensor([[4.0, 40, 9], [2, 11, 7], [3, 35, 8], [1, 14, 1]])  # utterances, frames, tokens of each batch
-    kind_of = {"kl": 1, "duration": 2, "pitch": 1, "teacher_prior": 2, "teacher_flow": 1}  # column of `held`; all else is a mean over utterances
+    # Column of `held`; all else is a mean over utterances.
+    kind_of = {"kl": 1, "duration": 2, "pitch": 1, "teacher_prior": 2, "teacher_flow": 1}
     values = noise(4, len(names)).abs()
     expected = [(values[:, i] * held[:, kind_of.get(name, 0)]).sum() / held[:, kind_of.get(name, 0)].sum()
                 for i, name in enumerate(names)]
