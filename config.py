@@ -185,6 +185,10 @@ class LossSettings:
     c_dur: float = setting(1.0, "weight of the duration loss", least=0)
     c_pitch: float = setting(20.0, "weight of the pitch loss, for generators with a pitch predictor", least=0)
     c_stft: float = setting(0.0, "weight of the multi-resolution STFT loss, without discriminators", least=0)
+    c_teacher_prior: float = setting(1.0, "weight of the divergence of the text's prior from the teacher's; see "
+                                     "train.teacher", least=0)
+    c_teacher_flow: float = setting(100.0, "weight of the squared error of the flow's latent from the teacher's",
+                                    least=0)
     stft_sizes: tuple[int, ...] = setting((512, 1024, 2048), "FFT sizes of the STFT loss", "samples", least=32,
                                           most=2**16)
 
@@ -227,6 +231,8 @@ class FinetuningSettings:
     """What a run starts from, and which parameters train."""
 
     init_from: str | None = setting(None, "run, checkpoint or release folder whose weights a new run starts from")
+    teacher: str | None = setting(None, "voice that read the corpus (preprocess.py voice), whose durations, prior and "
+                                  "latent are learned from directly")
     allow_partial: bool = setting(False, "start from it even where its weights do not fit")
     init_speaker: str | int | None = setting(None, "which of several voices a model of one voice starts from")
     trainable: tuple[str, ...] = setting(("*",), "patterns of generator parameters that train; new_rows: only what is "

@@ -63,6 +63,7 @@ class LossTerm(NamedTuple):
     mean_over: str = "utterances"  # a field of LossScale
     is_adversarial: bool = False  # 0 before train.adversarial_start, times the discriminators' warm-up after it
     is_optional: bool = False  # not computed where its weight is 0
+    with_teacher: bool | None = None  # whether it is of runs with a train.teacher only, or without; None: of all
 
     def weight_in(self, train: TrainConfig) -> float:
         """Its weight by the settings."""
@@ -72,13 +73,15 @@ class LossTerm(NamedTuple):
 TERMS = {
     "mel": LossTerm(lambda x: mel_loss(x.mel_real, x.mel_fake), "c_mel"),
     "kl": LossTerm(lambda x: kl_loss(x.output.z_p, x.output.posterior_logstd, x.output.prior_mean,
-                                     x.output.prior_logstd, x.output.spec_mask), "c_kl", "frames"),
+                                     x.output.prior_logstd, x.output.spec_mask), "c_kl", "frames", with_teacher=False),
     "duration": LossTerm(lambda x: x.output.duration_loss.float().sum(), "c_dur", "tokens"),
     "adversarial": LossTerm(lambda x: adversarial_loss(x.fake), "c_adv", is_adversarial=True),
     "features": LossTerm(lambda x: feature_loss(x.real, x.fake), "c_fm", is_adversarial=True),
     "stft": LossTerm(lambda x: stft_loss(x.wav_real[:, 0], x.wav_fake[:, 0], x.train.stft_sizes), "c_stft",
                      is_optional=True),
     "pitch": LossTerm(lambda x: x.output.pitch_loss.float(), "c_pitch", "frames"),
+    "teacher_prior": LossTerm(lambda x: x.output.teacher_prior, "c_teacher_prior", "tokens", with_teacher=True),
+    "teacher_flow": LossTerm(lambda x: x.output.teacher_flow, "c_teacher_flow", "frames", with_teacher=True),
 }
 """The terms of the generator's objective by the names that they are logged under."""
 
@@ -126,9 +129,10 @@ class GeneratorLosses(Losses):
 
 def reconstruction_terms(inputs: ReconstructionInputs) -> GeneratorLosses:
     """All terms of one batch; those with discriminators are 0."""
-    zero = inputs.wav_fake.new_zeros(())
+    zero, has_teacher = inputs.wav_fake.new_zeros(()), inputs.output.teacher_prior is not None
     return GeneratorLosses({name: zero if term.is_adversarial or term.is_optional and not term.weight_in(inputs.train)
-                            else term.compute(inputs) for name, term in TERMS.items()})
+                            else term.compute(inputs) for name, term in TERMS.items()
+                            if term.with_teacher in (None, has_teacher)})
 
 
 def adversarial_terms(inputs: AdversarialInputs) -> dict[str, Tensor]:

@@ -214,6 +214,10 @@ class StochasticDurationPredictor(nn.Module):
         negative_log_p = ((HALF_LOG_2PI + 0.5 * z.square()) * mask).sum(dim=(1, 2)) - log_det_p
         return negative_log_p + log_q
 
+    def teacher_loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
+        """The same of a teacher's durations; 0 for a predictor without its training parts, which cannot learn."""
+        return self.loss(hidden, mask, durations, g) if self.post_pre is not None else durations.sum(dim=(1, 2)) * 0
+
     def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
         """Log-durations from noise [B, 2, L]: hidden [B, H, L] -> [B, 1, L]."""
         condition = self._condition(hidden, mask, g)
@@ -242,7 +246,7 @@ class DurationPredictor(nn.Module):
             self.cond = nn.Conv1d(model.gin_channels, hidden, 1)
 
     def _log_durations(self, hidden: Tensor, mask: Tensor, g: Tensor | None) -> Tensor:
-        x = hidden.detach()  # durations do not shape the text encoder
+        x = hidden
         if g is not None:
             x = x + self.cond(g.detach())
         x = self.drop(self.norm_1(F.relu(self.conv_1(x * mask))))
@@ -252,11 +256,27 @@ class DurationPredictor(nn.Module):
     def loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
         """Squared error of log-durations, summed over tokens: [B]; arguments as in the stochastic predictor."""
         wanted = torch.log(durations + 1e-6) * mask
+        return (self._log_durations(hidden.detach(), mask, g) - wanted).square().sum(dim=(1, 2))
+
+    def teacher_loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
+        """The same to a teacher's durations, which shape the text encoder; less half a frame, as `ceil` adds it."""
+        wanted = torch.log((durations - 0.5).clamp(min=0.5)) * mask
         return (self._log_durations(hidden, mask, g) - wanted).square().sum(dim=(1, 2))
 
     def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
         """Log-durations [B, 1, L]; noise is not used."""
         return self._log_durations(hidden, mask, g)
+
+
+class TeacherTargets(NamedTuple):
+    """What another voice of the same text and latent computed for a batch that it spoke."""
+
+    durations: Tensor  # [B, L] int64, frames
+    z: Tensor  # [B, C, T], the latent that its flow made of z_p and its generator decoded
+    pitch: Pitch  # [B, T] each, as measured in its speech
+    prior_mean: Tensor | None = None  # [B, C, L]; None where only the generator learns, as the next two
+    prior_logstd: Tensor | None = None  # [B, C, L]
+    z_p: Tensor | None = None  # [B, C, T], a sample of that prior
 
 
 class SynthesizerOutput(NamedTuple):
@@ -268,13 +288,23 @@ class SynthesizerOutput(NamedTuple):
     duration_loss: Tensor  # [B], over the number of all valid tokens: its sum is the loss
     text_mask: Tensor  # [B, 1, L]
     spec_mask: Tensor  # [B, 1, T]
-    z: Tensor  # [B, C, T], posterior sample
-    z_p: Tensor  # [B, C, T], the same in prior space
-    prior_mean: Tensor  # [B, C, T], stretched over frames by the alignment
-    prior_logstd: Tensor  # [B, C, T]
-    posterior_mean: Tensor  # [B, C, T]
-    posterior_logstd: Tensor  # [B, C, T]
+    z: Tensor  # [B, C, T], posterior sample, or the teacher's latent; the next five are None with a teacher
+    z_p: Tensor | None  # [B, C, T], the same in prior space
+    prior_mean: Tensor | None  # [B, C, T], stretched over frames by the alignment
+    prior_logstd: Tensor | None  # [B, C, T]
+    posterior_mean: Tensor | None  # [B, C, T]
+    posterior_logstd: Tensor | None  # [B, C, T]
     pitch_loss: Tensor  # scalar, 0 for a generator that takes no pitch
+    teacher_prior: Tensor | None = None  # scalar, see `prior_divergence`; None without a teacher, as the next
+    teacher_flow: Tensor | None = None  # scalar, mean squared error of the flow's latent of the teacher's z_p
+
+
+def prior_divergence(targets: TeacherTargets, prior: Prior) -> Tensor:
+    """KL divergence of a prior from a teacher's, channels summed, mean over tokens: a scalar, in float32."""
+    mean, logstd = prior.mean.float(), prior.logstd.float()
+    kl = logstd - targets.prior_logstd - 0.5 + 0.5 * torch.exp(-2 * logstd) * (
+        torch.exp(2 * targets.prior_logstd) + (mean - targets.prior_mean).square())
+    return (kl * prior.mask).sum() / prior.mask.sum()
 
 
 class Latent(NamedTuple):
@@ -354,7 +384,7 @@ class SynthesizerTrn(nn.Module):
 
     def forward(self, text_ids: Tensor, text_lengths: Tensor, spec: Tensor, spec_lengths: Tensor,
                 speaker_ids: Tensor | None = None, alignment_prior: float = 0.0,
-                pitch: Pitch | None = None) -> SynthesizerOutput:
+                pitch: Pitch | None = None, targets: TeacherTargets | None = None) -> SynthesizerOutput:
         """One training pass.
 
         Args:
@@ -365,8 +395,11 @@ class SynthesizerTrn(nn.Module):
             speaker_ids: [B], for several voices.
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
             pitch: as measured, for a generator that takes it; without it the pitch loss is 0.
+            targets: of a teacher; they replace posterior, alignment search and measured pitch.
         """
         g = self.speaker_embedding(speaker_ids)
+        if targets is not None:
+            return self._forward_with_teacher(text_ids, text_lengths, spec_lengths, g, targets)
         with record_function("text encoder"):
             prior = self.enc_p(text_ids, text_lengths)
         with record_function("posterior encoder"):
@@ -412,6 +445,32 @@ class SynthesizerTrn(nn.Module):
     def with_pitch(self, z: Tensor, mask: Tensor) -> Tensor:
         """Generator's input of a latent: z [B, C, T] itself, or with the contour of its pitch (see pitch.py)."""
         return z if self.pitch is None else with_contour(z, self.pitch(z).spoken(), mask, self.data)
+
+    def _forward_with_teacher(self, text_ids: Tensor, text_lengths: Tensor, spec_lengths: Tensor, g: Tensor | None,
+                              targets: TeacherTargets) -> SynthesizerOutput:
+        """The pass that learns from a teacher's targets; in training, parts that are frozen are left out."""
+        def is_learned(*parts: nn.Module) -> bool:
+            return not torch.is_grad_enabled() or any(p.requires_grad for part in parts for p in part.parameters())
+
+        text_mask, spec_mask = (sequence_mask(lengths, n)[:, None].to(targets.z.dtype) for lengths, n in (
+            (text_lengths, text_ids.shape[1]), (spec_lengths, targets.z.shape[2])))
+        of_prior = of_flow = targets.z.new_zeros(())
+        of_durations = targets.z.new_zeros(len(text_ids))
+        if is_learned(self.enc_p, self.dp):
+            prior = self.enc_p(text_ids, text_lengths)
+            of_prior = prior_divergence(targets, prior)
+            durations = targets.durations[:, None].to(prior.mask.dtype)
+            of_durations = self.dp.teacher_loss(prior.hidden, prior.mask, durations, g) / text_mask.sum()
+        if is_learned(self.flow):
+            error = (self.flow.inverse(targets.z_p, spec_mask, g) - targets.z).float().square()  # [B, C, T]
+            of_flow = (error.mean(dim=1, keepdim=True) * spec_mask).sum() / spec_mask.sum()
+        starts = random_segment_starts(spec_lengths, self.segment_frames)
+        z, of_pitch = self._with_teacher_pitch(targets.z, spec_mask, targets.pitch)
+        return SynthesizerOutput(
+            wav_fake=self.dec(slice_segments(z, starts, self.segment_frames), g), segment_starts=starts,
+            durations=targets.durations, duration_loss=of_durations, text_mask=text_mask, spec_mask=spec_mask,
+            z=targets.z, z_p=None, prior_mean=None, prior_logstd=None, posterior_mean=None, posterior_logstd=None,
+            pitch_loss=of_pitch, teacher_prior=of_prior, teacher_flow=of_flow)
 
     @torch.no_grad()
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,

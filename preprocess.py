@@ -8,6 +8,7 @@
     python preprocess.py filelist mine.txt --out data/mine --rate 44100
     python preprocess.py espeak sentences.txt --out data/robot --voice en-us,en-gb --rate 16000
     python preprocess.py flite sentences.txt --out data/rms --voice rms --rate 16000
+    python preprocess.py voice texts.txt --out data/joe --voice en_joe
 
 Run it again after adding or repairing files: only new and changed files are converted. As published, it also cleans
 the text of filelists, writing a.txt.cleaned beside a.txt:
@@ -74,8 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--text_cleaners", nargs="+", default=["english_cleaners2"])
     parser.add_argument("--language", default=DataConfig().language, help="espeak-ng's name of it")
     parser.add_argument("--out_extension", default="cleaned")
-    commands = parser.add_subparsers(dest="command", metavar="{check,ljspeech,vctk,folder,filelist,espeak,flite}")
+    commands = parser.add_subparsers(dest="command", metavar="{check,ljspeech,vctk,folder,filelist,espeak,flite,voice}")
     _add_check(commands)
+    _add_voice(commands)
     shared = _shared_parser()
     for name, what in (("ljspeech", "folder with metadata.csv and wavs/"), ("vctk", "folder with txt/ and wav48/"),
                        ("folder", "folder of any known layout, or of audio with a transcript beside each"),
@@ -102,12 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command is None:
             if not args.filelists:
                 parser.error("no command; expected check, to examine a corpus, or ljspeech, vctk, folder, filelist, "
-                             "espeak or flite, to prepare one, or --filelists, to clean texts")
+                             "espeak, flite or voice, to prepare one, or --filelists, to clean texts")
             processor = text_processor(args.text_cleaners, args.language)
             clean_filelists(args.filelists, args.text_index, processor, args.out_extension)
             return 0
         if args.command == "check":
             return check(args)
+        if args.command == "voice":
+            return read(args)
         plan = _plan(args)
         if args.command == "espeak":
             return prepare(read_sentences(args.source, args.voice.split(","), args.wpm), plan)
@@ -120,6 +124,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for note in (*scan.notes, *(what for _, _, what in unlisted_audio(scan))):
             print(printable(note))
         return prepare(require_valid(scan), plan)
+
+
+def read(args: argparse.Namespace) -> int:
+    """Let a trained voice read texts into a corpus."""
+    from synthesis.reading import ReadingPlan, read_corpus  # only who names a voice waits for it
+
+    faults = [f"{name} must be {claim}" for name, is_fine, claim in _limits(args) if not is_fine]
+    if args.noise_scale is not None and args.noise_scale < 0:
+        faults.append("--noise_scale must be 0 or more")
+    if faults:
+        raise ValueError("\n".join(faults))
+    speakers = tuple(args.speaker.split(",")) if args.speaker else (None,)
+    return read_corpus(args.source, ReadingPlan(args.voice, args.out, speakers, args.noise_scale, args.validation,
+                                                args.test, args.jobs, args.engine))
 
 
 def check(args: argparse.Namespace) -> int:
@@ -239,8 +257,7 @@ def _shared_parser() -> argparse.ArgumentParser:
                         "cleaners and language unless options do, and checks texts against its symbol table")
     settings.add_arguments(parser)
     parser.add_argument("--rate", type=int, help=f"Hz (default: the configuration's, else {rules.rate})")
-    parser.add_argument("--validation", type=float, default=plan.validation, help="share (default %(default)s)")
-    parser.add_argument("--test", type=float, default=plan.test, help="share (default %(default)s)")
+    _add_shares(parser)
     parser.add_argument("--trim_db", type=float, default=rules.trim_db,
                         help="cut silence this far below the loudest part from both ends (default %(default)s)")
     parser.add_argument("--no_trim", "--no-trim", dest="trim_db", action="store_const", const=None)
@@ -255,10 +272,29 @@ def _shared_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_shares(parser: argparse.ArgumentParser) -> None:
+    for name in ("validation", "test"):
+        parser.add_argument(f"--{name}", type=float, default=getattr(PreparationPlan, name),
+                            help="share (default %(default)s)")
+
+
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="where they run: on this machine, or on "
                         "Ray, whose cluster RAY_ADDRESS names (default %(default)s)")
+
+
+def _add_voice(commands: argparse._SubParsersAction) -> None:
+    what = "file of one text a line, for a trained voice to read"
+    command = commands.add_parser("voice", help=what)
+    command.add_argument("source", type=Path, help=what)
+    command.add_argument("--out", type=Path, required=True, help="folder for wavs/, train.txt, val.txt")
+    command.add_argument("--voice", required=True, help="run, checkpoint, release, ONNX or Piper voice, or the name of "
+                         "a voice in voices/")
+    command.add_argument("--speaker", help="of a voice of several: one, or more with commas, who read all texts each")
+    command.add_argument("--noise_scale", type=float, help="variation of the sound (default: the voice's own)")
+    _add_shares(command)
+    _add_workers(command)
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -291,18 +327,23 @@ def _add_columns(command: argparse.ArgumentParser) -> None:
                          help="each folder of audio is a speaker, where nothing else names one")
 
 
+def _limits(args: argparse.Namespace) -> tuple[tuple[str, bool, str], ...]:
+    """Options of every corpus that is made: name, whether its value is valid, and what would be."""
+    return (("--jobs", args.jobs >= 1, "1 or more"),
+            ("--validation and --test", min(args.validation, args.test) >= 0 and args.validation + args.test < 1,
+             "0 or more and below 1 together"),
+            ("--out", "|" not in str(args.out), "a path without '|', which separates columns"))
+
+
 def _plan(args: argparse.Namespace) -> PreparationPlan:
     """A PreparationPlan from options and configuration; ValueError with all faults of the options."""
     is_given = args.config is not None or bool(args.overrides)
     data = (settings.load(args.config, args.overrides) if args.config else settings.from_dict({}, args.overrides)).data
     rate = args.rate or data.sampling_rate
     max_seconds = args.max_seconds if args.max_seconds is not None else data.max_wav_seconds
-    limits = (("--rate", rate >= 1000, "at least 1000 Hz"), ("--jobs", args.jobs >= 1, "1 or more"),
-              ("--validation and --test", min(args.validation, args.test) >= 0 and args.validation + args.test < 1,
-               "0 or more and below 1 together"),
+    limits = (*_limits(args), ("--rate", rate >= 1000, "at least 1000 Hz"),
               ("--trim_db", args.trim_db is None or args.trim_db > 0, "above 0; --no_trim cuts nothing"),
-              ("--min_seconds and --max_seconds", 0 < args.min_seconds < max_seconds, "above 0 and in order"),
-              ("--out", "|" not in str(args.out), "a path without '|', which separates columns"))
+              ("--min_seconds and --max_seconds", 0 < args.min_seconds < max_seconds, "above 0 and in order"))
     faults = [f"{name} must be {claim}" for name, is_fine, claim in limits if not is_fine]
     if faults:
         raise ValueError("\n".join(faults))

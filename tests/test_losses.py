@@ -221,7 +221,8 @@ def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
     """Two processes with two batches each; a process's gradient is the sum over its batches, then processes average."""
     names = list(TERMS)
     held = torch.tensor([[4.0, 40, 9], [2, 11, 7], [3, 35, 8], [1, 14, 1]])  # utterances, frames, tokens of each batch
-    kind_of = {"kl": 1, "duration": 2, "pitch": 1}  # column of `held`; all else is a mean over utterances
+    # Column of `held`; all else is a mean over utterances.
+    kind_of = {"kl": 1, "duration": 2, "pitch": 1, "teacher_prior": 2, "teacher_flow": 1}
     values = noise(4, len(names)).abs()
     expected = [(values[:, i] * held[:, kind_of.get(name, 0)]).sum() / held[:, kind_of.get(name, 0)].sum()
                 for i, name in enumerate(names)]
@@ -235,7 +236,7 @@ def test_losses_times_their_share_add_up_to_those_of_all_batches_together():
 
 
 WEIGHT_OF = {"mel": "c_mel", "kl": "c_kl", "duration": "c_dur", "adversarial": "c_adv", "features": "c_fm",
-             "stft": "c_stft", "pitch": "c_pitch"}
+             "stft": "c_stft", "pitch": "c_pitch", "teacher_prior": "c_teacher_prior", "teacher_flow": "c_teacher_flow"}
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -249,7 +250,8 @@ def test_each_weight_scales_its_own_term(term):
 
 def test_the_default_weights_are_the_published_ones():
     one, zero = torch.tensor(1.0), torch.tensor(0.0)  # of pitch the published generator hears nothing
-    assert GeneratorLosses(dict.fromkeys(TERMS, one) | {"pitch": zero}).total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
+    published = {name: one for name, term in TERMS.items() if not term.with_teacher}
+    assert GeneratorLosses(published | {"pitch": zero}).total(TrainConfig()) == 45 + 1 + 1 + 1 + 1
 
 
 def test_a_new_term_is_one_row(tiny_batch, monkeypatch):

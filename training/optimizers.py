@@ -156,7 +156,7 @@ class Updater:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int, is_updated: Tensor) -> None:
-    """Update the moving average of a model; with a smaller decay in the first steps.
+    """Update the moving average of what trains of a model; with a smaller decay in the first steps.
 
     Args:
         average: changed in place.
@@ -166,7 +166,7 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
         is_updated: scalar, 0 where the model was not updated, so that the average must not be either.
     """
     weight = (1 - min(decay, (1 + step) / (10 + step))) * is_updated.to(torch.float32)
-    kept, new = list(average.parameters()), list(model.parameters())
+    kept, new = zip(*((old, now) for old, now in zip(average.parameters(), model.parameters()) if now.requires_grad))
     difference = torch._foreach_sub(new, kept)
     torch._foreach_mul_(difference, weight)
     torch._foreach_add_(kept, difference)

@@ -46,6 +46,7 @@ from pitch import measure_pitch
 from training import distributed
 from training.augmentation import Augmenter
 from training.optimizers import Updater, discriminator_lr_factor, generator_lr_factor, update_average
+from training.teacher import Teacher
 from training.trainable import RowMask, select_trainable
 from utils import set_seed
 
@@ -56,7 +57,7 @@ logger = logging.getLogger("vits")
 
 @dataclass
 class TrainState:
-    """All that a step changes; each field is in the checkpoint but the last three, which follow from the others."""
+    """All that a step changes; each field is in the checkpoint but the last four, which follow from the others."""
 
     generator: SynthesizerTrn
     discriminators: Discriminators
@@ -70,6 +71,7 @@ class TrainState:
     bad_steps_in_a_row: int = 0  # whose loss or gradient was not finite, up to now
     new_rows: dict[str, list[int]] = field(default_factory=dict)  # of parameters that grew when fine-tuning began
     row_mask: RowMask | None = None
+    teacher: Teacher | None = None  # whose targets replace posterior and alignment search
     wrapped_generator: nn.Module | None = None
     wrapped_discriminators: nn.Module | None = None
 
@@ -287,18 +289,22 @@ class GeneratorPass(NamedTuple):
 def run_generator(state: TrainState, batch: Batch, index: int, config: Config) -> GeneratorPass:
     """One pass over a batch; the same `index` in the same step draws the same noise again."""
     set_seed(config.train.seed, state.step, distributed.rank(), index, state.rollbacks)
+    targets = None
+    if state.teacher is not None:
+        with record_function("teacher"):
+            batch, targets = state.teacher.batch_with_targets(batch, state.generator)
     with record_function("spectrograms"):
         spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     spec_lengths = batch.wav_lengths // config.data.hop_length
     pitch = None
-    if state.generator.pitch is not None:
+    if state.generator.pitch is not None and targets is None:
         with record_function("pitch"):
             pitch = measure_pitch(batch.wav, config.data)
     model = state.wrapped_generator if torch.is_grad_enabled() else state.generator
     model.train()
     with autocast(config.train, state.device):
         out = model(batch.text_ids, batch.text_lengths, spec, spec_lengths, batch.speaker_ids,
-                    alignment_prior(config.train, state.step), pitch)
+                    alignment_prior(config.train, state.step), pitch, targets)
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
     with record_function("losses"):

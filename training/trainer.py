@@ -58,6 +58,7 @@ from training.step import (
     new_state,
     train_step,
 )
+from training.teacher import Teacher
 from training.trackers import make_trackers
 from training.validation import ValidationMeters, validate
 from utils import check_trust, load_plugins, locked, set_up_logging, user_errors
@@ -148,9 +149,12 @@ def _alone_in(run_dir: Path) -> Iterator[None]:
 def begin(config: Config, run_dir: Path, device: torch.device,
           trust_plugins: bool = False) -> tuple[TrainState, Config, TextProcessor]:
     """The state that a run goes on from: its newest checkpoint's, or that of other weights, or step 0."""
-    config = resolve(config)
+    teacher = Teacher(config.train.teacher, device) if config.train.teacher else None
+    config = resolve(config if teacher is None else teacher.with_its_data(config))
     text = TextProcessor.from_config(config.data)
     networks = new_networks(config, len(text.symbols), device)
+    if teacher is not None:
+        teacher.check_and_leave_out(networks.generator, config)
     step = distributed.from_main(max(checkpoint.list_steps(run_dir), default=None))
     if step is not None:
         newest = checkpoint.path_of(run_dir, step)
@@ -179,6 +183,7 @@ def begin(config: Config, run_dir: Path, device: torch.device,
     else:
         config = _with_warm_up(config, 0)
         state = new_state(config, networks)
+    state.teacher = teacher
     return state, config, text
 
 
@@ -244,7 +249,7 @@ def _loop(state: TrainState, job: Job, run: Run, callbacks: Callbacks, writer: W
             callbacks.on_step(run, _report(state, batches, losses, state.step % train.log_interval == 0 or is_last))
             if state.step % train.eval_interval == 0 or is_last:
                 found = validate(state.speaking_model, job.valid_batches(), job.config, meters,
-                                 meters.is_full(state.step))
+                                 meters.is_full(state.step), state.teacher)
                 callbacks.on_validation(run, ValidationReport(state.step, *found))
                 values = {**dict.fromkeys(meters.names, math.nan), **found.values}  # some are not due each time
             # Within a streak nothing moves, and the checkpoint of before it is where a rollback wants to go.
@@ -339,6 +344,8 @@ def main(description: str, multispeaker: bool) -> None:
     parser.add_argument("-m", "--run", type=Path, help="folder of the run; default: runs/NAME of the configuration")
     parser.add_argument("--init-from", type=Path, metavar="SOURCE",
                         help="run, checkpoint or release folder whose weights a new run starts from")
+    parser.add_argument("--teacher", metavar="VOICE",
+                        help="voice that read the corpus (preprocess.py voice); the run learns from what it computed")
     parser.add_argument("--allow-partial", action="store_true",
                         help="start from it even where its weights do not fit; those start fresh")
     parser.add_argument("--profile", type=int, metavar="N", default=0,
@@ -363,6 +370,8 @@ def _run(args: argparse.Namespace, multispeaker: bool) -> None:
         overrides = list(args.overrides)
         if args.init_from is not None:
             overrides.append(f"train.init_from={args.init_from}")
+        if args.teacher is not None:
+            overrides.append(f"train.teacher={args.teacher}")
         if args.allow_partial:
             overrides.append("train.allow_partial=true")
         config = settings.load(args.config or run_dir / "config.json", overrides)

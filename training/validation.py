@@ -38,6 +38,7 @@ from text.utterances import ScriptReader, SentenceTokens, Silence
 from training import distributed
 from training.callbacks import SpokenSample, SpokenSentence
 from training.step import autocast, eagerly
+from training.teacher import Teacher
 from utils import set_seed
 
 logger = logging.getLogger("vits")
@@ -74,7 +75,8 @@ class Validation(NamedTuple):
 
 @torch.no_grad()
 def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config: Config,
-             meters: ValidationMeters | None = None, is_full: bool = False) -> Validation:
+             meters: ValidationMeters | None = None, is_full: bool = False,
+             teacher: Teacher | None = None) -> Validation:
     """Validate a model: losses and alignment health on held-out utterances, meters on the speech of a few of them.
 
     Args:
@@ -83,6 +85,7 @@ def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config
         config: the run's.
         meters: measure the speech; without them only losses and alignment health are measured.
         is_full: with the costly meters too.
+        teacher: of a run that learns from one; kl is then the divergence from its prior.
 
     Returns:
         the numbers, the same however many processes share the work: mel, L1 of log-mels of segments decoded from the
@@ -96,7 +99,7 @@ def validate(model: SynthesizerTrn, batches: Iterable[tuple[int, Batch]], config
         batch = batch.to(device)
         set_seed(config.train.seed, place)  # the same noise at every validation, in whatever process
         with eagerly(config.train), autocast(config.train, device):
-            numbers, aligned = _numbers(model, batch, config)
+            numbers, aligned = _numbers(model, batch, config, teacher)
         health += alignment.measure(aligned, batch, text, config.data)
         for i, number in enumerate([*numbers, 1.0]):
             sums[i] += number * len(batch.names)
@@ -130,20 +133,23 @@ def quality(values: Mapping[str, float], asked: Collection[str] = ()) -> float:
     return sum(found) / len(found) if found else math.nan
 
 
-def _numbers(model: SynthesizerTrn, batch: Batch, config: Config) -> tuple[tuple[float, ...], Aligned]:
+def _numbers(model: SynthesizerTrn, batch: Batch, config: Config,
+             teacher: Teacher | None) -> tuple[tuple[float, ...], Aligned]:
     """Of a batch: numbers in the order of `VALIDATED`, and what the alignment search found."""
     spec = spectrogram(batch.wav, config.data, batch.wav_lengths)
     frames = batch.wav_lengths // config.data.hop_length
-    out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids)
+    targets = None if teacher is None else teacher.targets(batch)
+    out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids, targets=targets)
     mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
     mel_fake = mel_spectrogram(out.wav_fake[:, 0].float(), config.data)
     prior = model.enc_p(batch.text_ids, batch.text_lengths)
     noise = 0.8 * torch.randn_like(prior.hidden[:, :2])
     predicted = model.predict_durations(prior, model.speaker_embedding(batch.speaker_ids), noise).ceil()
-    kl = kl_loss(out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)
+    kl = out.teacher_prior if targets is not None else kl_loss(
+        out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)
     numbers = (float(mel_loss(mel_real, mel_fake)), float(kl), float(out.duration_loss.sum()),
                float(predicted.sum() / frames.sum()))
-    return numbers, Aligned(out.z_p, prior, out.durations)
+    return numbers, Aligned(out.z_p if targets is None else targets.z_p, prior, out.durations)
 
 
 def _speak(model: SynthesizerTrn, batch: Batch, durations: Tensor, config: Config) -> list[SpokenSample]:
