@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config import DataConfig
 from text.cleaners import DROPPING, PHONEMIZING, get_cleaner
-from text.normalisation.unicode import unreadable_letters
+from text.normalisation.unicode import script_name, unreadable_letters
 from text.symbols import PUBLISHED, SymbolTable
 from text.words import is_said
 
@@ -133,7 +133,7 @@ class TextProcessor:
         if text.isascii() or PHONEMIZING.isdisjoint(self.cleaners):
             return ""
         language = self.language if not self.cleaners[0].startswith("english") else "en-us"
-        return ", ".join(f"{letters[:10]} ({script.capitalize()})" for script, letters
+        return ", ".join(f"{letters[:10]} ({script_name(script)})" for script, letters
                          in unreadable_letters(text, language).items())
 
     def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:

@@ -555,4 +555,4 @@ def test_every_kind_has_its_severity_and_says_what_to_do():
 def test_letters_of_an_unknown_script_are_found():
     data = DataConfig(text_cleaners=("normalised_espeak",), language="de", symbols="ipa", cleaned_text=False)
     found = checks._encode_block((data, ("Guten Tag.", "Hallo 世界.")))
-    assert not found[0].fault and found[1].kind == "unknown_script" and "世界 (Cjk)" in found[1].fault
+    assert not found[0].fault and found[1].kind == "unknown_script" and "世界 (CJK, Han characters)" in found[1].fault

@@ -97,7 +97,8 @@ def readings(text: str, language: str) -> list[Reading]:
     free = text
     has_digits = any(map(str.isnumeric, text))
     for recogniser, pattern in _recognisers(found):
-        if recogniser.has_digits and not has_digits:
+        if (recogniser.has_digits and not has_digits) or (
+                recogniser.needs and not re.search(recogniser.needs, text)):
             continue
         here = []
         for match in pattern.finditer(free):

@@ -301,6 +301,10 @@ class Language:
         return self.letters(word) if len(word) == 1 or (len(word) <= 4 and not re.search("[aeiouy]", word.lower())) \
             or word.lower() in ("www", "http", "https", "html", "php") else word
 
+    def port(self, digits: str) -> str:
+        """The number behind an address and a colon."""
+        return self.say(Number(digits))
+
     # Words
 
     def recognisers(self) -> tuple:

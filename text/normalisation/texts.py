@@ -69,17 +69,18 @@ def _operator(match: re.Match, p: Patterns) -> Value | None:
 
 
 MARKUP = (
-    Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False),
+    Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False,
+               needs="<"),
     Recogniser("sign", lambda p: r"</?[a-z][\w-]{0,30}(?:\s[^<>]{0,100})?/?>", lambda match, p: Words(match[0]),
-               has_digits=False),
-    Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False),
+               has_digits=False, needs="<"),
+    Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False, needs="&"),
     Recogniser("sign",
                lambda p: r"\[(?=[^\[\]]{1,200}\]\((?:https?:|/|#|mailto:))|\]\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)",
-               _tag, has_digits=False),
-    Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False),
+               _tag, has_digits=False, needs=r"\]\("),
+    Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False, needs="[#*+>]"),
     Recogniser("sign",
                lambda p: r"(?<![\w*_])(?:\*{1,3}|_{1,3}|`{1,3})(?=[^\W_])|(?<=[\w.,!?])(?:\*{1,3}|_{1,3}|`{1,3})"
-               r"(?![\w*_])", lambda match, p: Words(""), has_digits=False),
+               r"(?![\w*_])", lambda match, p: Words(""), has_digits=False, needs="[*_`]"),
 )
 OPERATORS = (
     Recogniser("sign",
