@@ -69,9 +69,10 @@ def _telephone_pattern(p: Patterns) -> str:
     american = rf"(?:\+?\d{{1,3}}{gap}?)?(?:\(\d{{3}}\){gap}?|\d{{3}}{gap})\d{{3}}[-. ]\d{{4}}(?:-\d{{1,4}})?"
     local = r"\d{3}-\d{4}"
     lettered = r"1-8\d\d(?:-[A-Z0-9]{1,9}){1,4}"
-    abroad = rf"\+\d{{1,3}}(?:{gap}{{1,2}}\(?\d{{1,12}}\)?){{1,6}}|\+\d{{7,15}}"
+    abroad = rf"\+\d{{1,3}}(?:(?:{gap}{{1,2}}|(?<=\)))\(?\d{{1,12}}\)?){{1,6}}|\+\d{{7,15}}"
     social = r"\d{3}-\d{2}-\d{4}"
     card = r"\d{4}(?:[- ]\d{4}){3}"
+    card += r"|97[89]-\d{1,5}-\d{1,7}-\d{1,7}-[\dX]"  # ISBN
     own = rf"|{p.language.telephone}" if p.language.telephone else ""
     return (rf"(?<![\w.,$€£-])(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
             rf"(?![.,:/]\d)")

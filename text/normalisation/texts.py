@@ -84,8 +84,8 @@ MARKUP = (
 )
 OPERATORS = (
     Recogniser("sign",
-               lambda p: rf"(?<=[\w)²³])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])(?=\s?\w{{1,9}}"
-               rf"\s?=))\s?(?=[\w(√π−-])" if p.language.operators else None,
+               lambda p: rf"(?<=[\w)²³\ue001])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])"
+               rf"(?=\s?\w{{1,9}}\s?=))\s?(?=[\w(√π−\ue001-])" if p.language.operators else None,
                _operator, has_digits=False),
 )
 ABBREVIATIONS = (Recogniser("abbreviation", _abbreviation_pattern, _abbreviation, has_digits=False),)
@@ -109,7 +109,7 @@ def _is_operation(match: re.Match) -> bool:
     sign = match["sign"] or match["tight"]
     if sign not in "-−–*/x":
         return True
-    left = re.search(r"(?:\d|(?<!\w)[^\W\d_]|[)²³])$", match.string[max(0, match.start() - 2):match.start()])
-    right = re.match(r"\d|[^\W\d_](?!\w)|[(√π]", match.string[match.end():match.end() + 2])
+    left = re.search(r"(?:[\d\ue001]|(?<!\w)[^\W\d_]|[)²³])$", match.string[max(0, match.start() - 2):match.start()])
+    right = re.match(r"[\d\ue001]|[^\W\d_](?!\w)|[(√π]", match.string[match.end():match.end() + 2])
     near = match.string[max(0, match.start() - 25):match.end() + 25]
     return bool(left and right and (sign in "*x−" or "=" in near))

@@ -277,10 +277,10 @@ class English(Language):
         return self.letters(word) if spelled else word
 
     def port(self, digits: str) -> str:
-        """Eighty eighty, four four three, three thousand."""
+        """Eighty eighty, three thousand."""
         if len(digits) == 4 and not digits.endswith("00") and digits[0] != "0":
             return f"{self.cardinal(int(digits[:2]))} {self._pair(int(digits[2:]))}"
-        return self.cardinal(int(digits)) if digits.endswith("00") else self.digits(digits)
+        return super().port(digits)
 
     # Words
 
