@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +24,8 @@ from text.words import is_said
 
 if TYPE_CHECKING:
     import numpy as np
+
+RARE = 20  # a symbol that training sees fewer times keeps an embedding that is nearly random
 
 # Unknown punctuation -> the most similar symbols, best first.
 NEAR_MARKS = {
@@ -260,6 +262,12 @@ class TextProcessor:
             raise ValueError(f"ids of this voice begin with {begin} ({self.begin_end[0]!r}) and end with {end} "
                              f"({self.begin_end[1]!r}); found {ids[:4]} ...; these were made without data.begin_end")
         return ids[1:last]
+
+
+def rare_symbols(counts: Mapping[str, int]) -> str:
+    """Symbols that a corpus has, but too seldom for a voice to learn them, with their counts; "" if there are none."""
+    rare = sorted((count, symbol) for symbol, count in counts.items() if 0 < count < RARE and not symbol.isspace())
+    return ", ".join(f"{symbol!r} {count}" for count, symbol in rare)
 
 
 def intersperse(ids: Sequence[int], blank: int) -> list[int]:
