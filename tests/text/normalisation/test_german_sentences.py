@@ -26,7 +26,7 @@ Der Blutdruck ist 120/80. | Der Blutdruck ist einhundertzwanzig zu achtzig.
 Der Maßstab ist 1:25.000. | Der Maßstab ist eins zu fünfundzwanzigtausend.
 Das Schuljahr 2019/2020 war schwer. | Das Schuljahr zweitausendneunzehn zweitausendzwanzig war schwer.
 Es steht in Nr. 4/2022. | Es steht in Nummer vier Schrägstrich zweitausendzweiundzwanzig.
-Schiller (* 1759; † 1805) schrieb. | Schiller (geboren siebzehnhundertneunundfünfzig; gestorben achtzehnhundertfünf) schrieb.
+Er (* 1759; † 1805) schrieb. | Er (geboren siebzehnhundertneunundfünfzig; gestorben achtzehnhundertfünf) schrieb.
 Rufen Sie 112 an. | Rufen Sie eins eins zwei an.
 Er zahlt unter 110 Euro. | Er zahlt unter einhundertzehn Euro.
 PLZ 10115 ist Berlin. | PLZ eins null eins eins fünf ist Berlin.
