@@ -161,8 +161,8 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
         removed = "; ".join(f"{len(sources)} {reason}" for reason, sources in left_out.items())
         raise ValueError(f"{filelist_path}: no utterance is left of {len(columns.numbers)}: {removed}")
     _report(filelist_path, audio.samples[kept], left_out, config)
-    if filelist_path == data.training_files:
-        _report_rare(filelist_path, columns.symbols, kept, text)
+    if os.fspath(filelist_path) == data.training_files:
+        _report_rare(filelist_path, columns.symbols, text)
     speaker_ids = columns.speaker_ids[kept] if config.multispeaker else None
     return UtteranceDataset(Entries(columns.wav_paths, columns.symbols, kept, audio.samples[kept], speaker_ids,
                                     folder, text.add_special_ids), data, left_out)
@@ -311,12 +311,9 @@ def _misfits(symbols: np.ndarray, samples: np.ndarray, data: DataConfig) -> dict
     return dict(sorted(found.items(), key=lambda item: item[1][0]))
 
 
-def _report_rare(filelist_path: str | os.PathLike, symbols: Ragged, rows: np.ndarray, text: TextProcessor) -> None:
+def _report_rare(filelist_path: str | os.PathLike, symbols: Ragged, text: TextProcessor) -> None:
     """Log the symbols that training sees too seldom to learn them."""
-    counts = np.zeros(len(text.symbols), np.int64)
-    for row in rows:
-        np.add.at(counts, symbols[row], 1)
-    if rare := rare_symbols(dict(zip(text.symbols.symbols, counts.tolist()))):
+    if rare := rare_symbols(dict(zip(text.symbols.symbols, symbols.counts(len(text.symbols)).tolist()))):
         logger.info("%s: symbols that occur fewer than %d times, and will sound badly: %s", filelist_path, RARE, rare)
 
 

@@ -222,8 +222,8 @@ def test_a_copy_that_is_not_in_place_speaks_from_an_empty_folder(tmp_path):
     assert (tmp_path / "empty" / "a.wav").stat().st_size > 1000
     start = "import sys, utils; sys.argv = sys.argv[1:]; utils.run_console_command()"
     assert "b.wav" in run("-c", start, "vits-synthesize", "Hello.", "-o", "b.wav")
-    done = subprocess.run([sys.executable, "-c", start, "vits-train", "-c", "configs/demo.json"], cwd=tmp_path / "empty",
-                          env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", start, "vits-train", "-c", "configs/demo.json"],
+                          cwd=tmp_path / "empty", env=environment, capture_output=True, text=True)
     assert done.returncode == 2 and "data/demo/train.txt" in done.stderr  # the configuration is found, no corpus
     for name in ("preprocess", "train", "train-ms", "evaluate", "export", "convert"):
         assert "usage:" in run("-c", start, f"vits-{name}", "--help")

@@ -1,6 +1,6 @@
 """Text as it is written -> text as it is read aloud, in any language: the engine, with data for languages.
 
-    normalise("Dr. Bell paid $3.50 on 3/5/2024.", "en")     # "Doctor Bell paid three dollars and fifty cents on ..."
+    normalise("Dr. Bell paid $3.50 on 3/5/2024.", "en")     # "doctor Bell paid three dollars and fifty cents on ..."
     readings("5 km", "de")                                  # [Reading(0, 4, "measure", "fünf Kilometer")]
 
 Recognisers (`numbers`, `dates`, `codes`, `texts`) find values of semiotic classes with their places; a language
