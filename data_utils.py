@@ -27,7 +27,7 @@ from audio.io import AudioError, WavInfo, read_wav, wav_info
 from config import Config, DataConfig
 from corpora.columns import AudioIndex, Entries, Ragged, index_path, read_index
 from corpora.filelists import FilelistError, filelist_rows, found_path, speaker_id
-from text import TextProcessor
+from text import RARE, TextProcessor, rare_symbols
 
 logger = logging.getLogger("vits")
 
@@ -161,6 +161,8 @@ def open_corpus(filelist_path: str | os.PathLike, config: Config, text: TextProc
         removed = "; ".join(f"{len(sources)} {reason}" for reason, sources in left_out.items())
         raise ValueError(f"{filelist_path}: no utterance is left of {len(columns.numbers)}: {removed}")
     _report(filelist_path, audio.samples[kept], left_out, config)
+    if os.fspath(filelist_path) == data.training_files:
+        _report_rare(filelist_path, columns.symbols, text)
     speaker_ids = columns.speaker_ids[kept] if config.multispeaker else None
     return UtteranceDataset(Entries(columns.wav_paths, columns.symbols, kept, audio.samples[kept], speaker_ids,
                                     folder, text.add_special_ids), data, left_out)
@@ -307,6 +309,12 @@ def _misfits(symbols: np.ndarray, samples: np.ndarray, data: DataConfig) -> dict
         if len(rows):
             found[reason] = rows
     return dict(sorted(found.items(), key=lambda item: item[1][0]))
+
+
+def _report_rare(filelist_path: str | os.PathLike, symbols: Ragged, text: TextProcessor) -> None:
+    """Log the symbols that training sees too seldom to learn them."""
+    if rare := rare_symbols(dict(zip(text.symbols.symbols, symbols.counts(len(text.symbols)).tolist()))):
+        logger.info("%s: symbols that occur fewer than %d times, and will sound badly: %s", filelist_path, RARE, rare)
 
 
 def _report(filelist_path: str | os.PathLike, samples: np.ndarray, left_out: dict[str, list[str]],

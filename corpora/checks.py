@@ -24,7 +24,7 @@ from corpora.parallel import run_map
 from corpora.preparation import FAST_TEMPO, IMPOSSIBLE_TEMPO, QUIET_PEAK, SILENT_PEAK
 from corpora.recordings import OUTLINE, VERSION, Measurements, Recording, measure
 from corpora.scan import CorpusScan, SourceUtterance, counted
-from text import TextProcessor
+from text import RARE, TextProcessor, rare_symbols
 from utils import write_text_atomic
 
 SEVERITIES = ("error", "warning", "note")  # unusable; probably wrong or harmful to quality; for information
@@ -32,6 +32,7 @@ _TEXTS_AT_ONCE = 256  # espeak-ng is started once for so many
 _FEWEST = 20  # utterances for an estimate of the usual tempo
 _LEAST_SPREAD = 0.02  # of the logarithm of the tempo: synthetic corpora have hardly any
 _SHOWN_TEXT = 60  # characters
+_ENOUGH_TEXTS = 200  # fewer have too little of every symbol
 
 
 class Kind(NamedTuple):
@@ -76,6 +77,7 @@ KINDS = {
                         "give the transcript as NAME.srt beside NAME.wav, by which it is cut"),
     "unconvertible": Kind("warning", "audio that can be read", "convert it, or remove it"),
     "unlike_text": Kind("warning", "what the trained voice expects of the text", "listen; correct the text"),
+    "rare_symbol": Kind("note", f"{RARE} of each symbol", "add sentences with them, or respell foreign words"),
     "channels": Kind("note", "1 channel", "prepare and --repair take the mean of the channels"),
     "coarse": Kind("note", "16 bits or more", "use the original if there is one"),
     "disguised": Kind("note", "an ending that names the format", "rename the file; it is read all the same"),
@@ -140,6 +142,7 @@ class TextEncoding(NamedTuple):
     symbols: int  # with blanks, begin and end
     fault: str
     kind: str  # of the fault
+    cleaned: str = ""  # as it is encoded
 
 
 def measure_all(scan: CorpusScan, limits: Limits, engine: str = "local", jobs: int = 1, journal: Path | None = None,
@@ -194,6 +197,9 @@ def check_corpus(scan: CorpusScan, sounds: Sequence[Measurements], limits: Limit
         folder = os.path.commonpath([os.path.dirname(source.place) for source in scan.sources])
         findings.append(Finding("no_text", folder or os.curdir, "", "", scan.no_text_message,
                                 KINDS["no_text"].expected))
+    if len(encodings) >= _ENOUGH_TEXTS and (rare := rare_symbols(Counter("".join(each.cleaned for each in encodings)))):
+        findings.append(Finding("rare_symbol", os.path.dirname(scan.sources[0].place) or os.curdir, "", "",
+                                f"symbols that occur fewer than {RARE} times: {rare}", KINDS["rare_symbol"].expected))
     findings += [Finding(kind, os.path.dirname(first), "", "", what, KINDS[kind].expected)
                  for kind, first, what in unlisted_audio(scan)]
     findings += [Finding(kind, source.place, source.origin, source.text, what, KINDS[kind].expected.format(**names),
@@ -459,6 +465,6 @@ def _encoded(encode: Callable[[str], list[int]], written: str, cleaned: str) -> 
     if not cleaned.strip():
         return TextEncoding(0, f"nothing is left of {_short(written)} after cleaning", "empty_text")
     try:
-        return TextEncoding(len(encode(cleaned)), "", "")
+        return TextEncoding(len(encode(cleaned)), "", "", cleaned)
     except ValueError as error:
         return TextEncoding(len(cleaned), str(error).partition("; ")[0], "unknown_symbol")

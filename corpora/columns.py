@@ -52,6 +52,13 @@ class Ragged:
         """Bytes of the data."""
         return self._flat.nbytes
 
+    def counts(self, n_values: int) -> np.ndarray:
+        """[n_values] how often each of the whole numbers below it occurs."""
+        found = np.zeros(n_values, np.int64)
+        for start in range(0, len(self._flat), 2**20):  # a block at a time, for bincount makes eight bytes of each
+            found += np.bincount(self._flat[start:start + 2**20], minlength=n_values)
+        return found
+
     def extend(self, flat: np.ndarray, row_lengths: np.ndarray) -> None:
         """Append rows that are concatenated in `flat`; rows returned earlier become invalid."""
         elements, rows = len(self._flat), len(self._ends)

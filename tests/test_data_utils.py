@@ -126,6 +126,18 @@ def test_what_does_not_fit_is_left_out_and_reported_by_reason(tmp_path, caplog):
     assert f"left out 1 that are longer than data.max_wav_seconds 2: {path}:2" in caplog.text
 
 
+def test_symbols_that_training_sees_too_seldom_are_logged(tmp_path, caplog):
+    write_sound(tmp_path / "a.wav")
+    path = write_list(tmp_path, *["a.wav|hello"] * 19, "a.wav|jell")
+    with caplog.at_level(logging.INFO, "vits"):
+        opened(path, config_of(training_files=str(path)))
+        rare = "symbols that occur fewer than 20 times, and will sound badly: 'j' 1, 'h' 19, 'o' 19"
+        assert f"{path}: {rare}" in caplog.text
+        caplog.clear()
+        opened(path, config_of(validation_files=str(path)))
+        assert "fewer than 20 times" not in caplog.text
+
+
 def test_as_many_frames_as_symbols_are_enough_and_one_less_is_not(tmp_path):
     for samples in (11 * 256, 11 * 256 - 1):
         write_wav(tmp_path / f"{samples}.wav", np.full(samples, 0.1, dtype=np.float32), RATE)

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import DataConfig
 from text.cleaners import DROPPING, PHONEMIZING, get_cleaner
-from text.normalisation.unicode import unreadable_letters
+from text.normalisation.unicode import script_name, unreadable_letters
 from text.symbols import PUBLISHED, SymbolTable
 from text.words import is_said
 
 if TYPE_CHECKING:
     import numpy as np
+
+RARE = 20  # a symbol that training sees fewer times keeps an embedding that is nearly random
 
 # Unknown punctuation -> the most similar symbols, best first.
 NEAR_MARKS = {
@@ -133,7 +135,7 @@ class TextProcessor:
         if text.isascii() or PHONEMIZING.isdisjoint(self.cleaners):
             return ""
         language = self.language if not self.cleaners[0].startswith("english") else "en-us"
-        return ", ".join(f"{letters[:10]} ({script.capitalize()})" for script, letters
+        return ", ".join(f"{letters[:10]} ({script_name(script)})" for script, letters
                          in unreadable_letters(text, language).items())
 
     def clean_each(self, lines: Sequence[str]) -> tuple[list[str], dict[int, str]]:
@@ -260,6 +262,12 @@ class TextProcessor:
             raise ValueError(f"ids of this voice begin with {begin} ({self.begin_end[0]!r}) and end with {end} "
                              f"({self.begin_end[1]!r}); found {ids[:4]} ...; these were made without data.begin_end")
         return ids[1:last]
+
+
+def rare_symbols(counts: Mapping[str, int]) -> str:
+    """Symbols that a corpus has, but too seldom for a voice to learn them, with their counts; "" if there are none."""
+    rare = sorted((count, symbol) for symbol, count in counts.items() if 0 < count < RARE and not symbol.isspace())
+    return ", ".join(f"{symbol!r} {count}" for count, symbol in rare)
 
 
 def intersperse(ids: Sequence[int], blank: int) -> list[int]:

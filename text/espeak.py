@@ -134,6 +134,10 @@ def _parted(numbers: str, fewest: int) -> str:
 
 def _readable(text: str) -> str:
     """A text without the characters that espeak-ng cannot process."""
+    if text.isascii():
+        return text.replace("\0", " ")
+    if not any(unicodedata.category(character) in ("So", "Cs", "Cc") for character in text):
+        return _LATIN_BETWEEN.sub(r" \1 ", text)  # the other pattern takes longer to make than a sentence to read
     return _LATIN_BETWEEN.sub(r" \1 ", _unreadable().sub(" ", text))
 
 

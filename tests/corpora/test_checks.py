@@ -299,6 +299,16 @@ def test_symbols_that_the_configurations_table_lacks_are_errors():
         ("unknown_symbol", "list.txt:2"), ("empty_text", "list.txt:3")]
 
 
+def test_symbols_that_are_too_rare_to_be_learnt_are_noted():
+    data = DataConfig(text_cleaners=("basic_cleaners",), symbols="characters", cleaned_text=False)
+    texts = [f"good words {'quite' if place < 3 else ''}" for place in range(200)]
+    for some, noted in ((texts, ["symbols that occur fewer than 20 times: 'e' 3, 'i' 3, 'q' 3, 't' 3, 'u' 3"]),
+                        (texts[:50], [])):
+        scan = of_texts(*some)
+        findings = check_corpus(scan, [heard(2.0, rate=22050)] * len(some), limits_of(data), encode_texts(scan, data))
+        assert [finding.found for finding in findings if finding.kind == "rare_symbol"] == noted
+
+
 def test_a_table_of_symbols_that_was_repaired_is_believed(tmp_path):
     table = write_list(tmp_path / "symbols.txt", *"abdeghiorsw .")
     data = DataConfig(text_cleaners=("basic_cleaners",), symbols=str(table), cleaned_text=False)
@@ -555,4 +565,4 @@ def test_every_kind_has_its_severity_and_says_what_to_do():
 def test_letters_of_an_unknown_script_are_found():
     data = DataConfig(text_cleaners=("normalised_espeak",), language="de", symbols="ipa", cleaned_text=False)
     found = checks._encode_block((data, ("Guten Tag.", "Hallo 世界.")))
-    assert not found[0].fault and found[1].kind == "unknown_script" and "世界 (Cjk)" in found[1].fault
+    assert not found[0].fault and found[1].kind == "unknown_script" and "世界 (CJK, Han characters)" in found[1].fault

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from text.english import normalise
 from text.normalisation import described_languages
+from text.normalisation import normalise as normalise_of
 from text.say_as import DATE_FORMATS, INTERPRETATIONS, respelled
 
 
@@ -88,6 +89,21 @@ def test_other_languages_get_parted_digits_and_whole_numbers(interpret_as, writt
 ])
 def test_a_text_is_written_out_in_german(interpret_as, written, words):
     assert respelled(written, interpret_as, language="de") == words
+
+
+@pytest.mark.parametrize("interpret_as, language, marked, plain", [
+    ("cardinal", "en-us", "1,234", "1,234"), ("number", "en-us", "-2.5", "-2.5"), ("ordinal", "en-us", "21", "21st"),
+    ("fraction", "en-us", "2 5/8", "2 5/8"), ("currency", "en-us", "$12.50", "$12.50"),
+    ("time", "en-us", "15:05", "15:05"), ("date", "en-us", "2024-03-05", "2024-03-05"),
+    ("telephone", "en-us", "555-1234", "555-1234"), ("digits", "en-us", "555 1234", "555-1234"),
+    ("characters", "en-us", "NYC", "N, Y, C"), ("spell-out", "en-us", "NYC", "N, Y, C"),
+    ("verbatim", "en-us", "NYC", "N, Y, C"),
+    ("cardinal", "de", "1.234,5", "1.234,5"), ("ordinal", "de", "21", "21. Mai"), ("fraction", "de", "3/4", "3/4"),
+    ("currency", "de", "12,50 €", "12,50 €"), ("time", "de", "15:05", "15:05"),
+    ("date", "de", "3. Mai 2024", "3. Mai 2024"), ("telephone", "de", "030 1234567", "030 1234567")])
+def test_marked_and_plain_text_are_said_alike(interpret_as, language, marked, plain):
+    assert respelled(marked, interpret_as, language=language).lower() == normalise_of(
+        plain, language).lower().removesuffix(" mai")
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -560,7 +560,7 @@ def test_digits_that_a_voice_drops_are_told():
 
 
 @pytest.mark.parametrize("language, text, letters", [
-    ("de", "Hallo 世界", "世界 .Cjk."), ("ja", "世界", "世界 .Cjk."), ("en-us", "Привет", "Приве")])
+    ("de", "Hallo 世界", "世界 .CJK, Han"), ("ja", "世界", "世界 .CJK, Han"), ("en-us", "Привет", "Приве")])
 def test_letters_of_a_script_that_espeak_cannot_read_are_told(language, text, letters):
     speaking = TextProcessor(("normalised_espeak",), language, SymbolTable.load("ipa"), False)
     with pytest.warns(UserWarning, match=letters):

@@ -17,6 +17,26 @@ from text.symbols import PUBLISHED, SymbolTable
 from text.utterances import LONGEST_UTTERANCE, ScriptReader, SentenceTokens, Silence, tokens_of_ids
 
 
+def words_with(lexicon, text, language="en-us"):
+    """Words of one sentence with their phonemes, by the cleaners that read numbers and acronyms aloud."""
+    speaking = TextProcessor(("normalised_espeak",), language, SymbolTable.load("ipa"), False)
+    [sentence] = [item for item in ScriptReader(speaking, lexicon=Lexicon(lexicon)).read(text)
+                  if isinstance(item, SentenceTokens)]
+    return dict(of_words(sentence))
+
+
+@pytest.mark.parametrize("entry, text, language", [
+    ({"NYC": "/nˈɪk/"}, "NYC is large", "en-us"), ({"km": "/klˈɪks/"}, "It is 7 km away", "en-us"),
+    ({"7 km": "/fˈɑːɹ/"}, "It is 7 km away", "en-us"), ({"read": "/ɹˈiːd/"}, "I have read it", "en-us"),
+    ({"NASA": "/nˈɑːsə/"}, "NASA said", "en-us"), ({"Dr.": "/dɹˈɪft/"}, "Dr. Bell came", "en-us"),
+    ({"EU": "/ˈɔø/"}, "Die EU tagt", "de"), ({"kg": "/kˈiːloː/"}, "Er kauft 3 kg Mehl", "de"),
+    ({"bzw.": "/bətsˈiː/"}, "Er kam bzw. ging", "de")])
+def test_an_entry_comes_before_acronyms_units_abbreviations_and_heteronyms(entry, text, language):
+    [(written, phonemes)] = entry.items()
+    assert words_with({}, text, language).get(written) != phonemes.strip("/")
+    assert words_with(entry, text, language)[written] == phonemes.strip("/")
+
+
 def processor(cleaners=("english_cleaners2",), language="en-us", add_blank=True):
     return TextProcessor(cleaners, language, SymbolTable.load(PUBLISHED), add_blank)
 

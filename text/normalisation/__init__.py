@@ -1,6 +1,6 @@
 """Text as it is written -> text as it is read aloud, in any language: the engine, with data for languages.
 
-    normalise("Dr. Bell paid $3.50 on 3/5/2024.", "en")     # "Doctor Bell paid three dollars and fifty cents on ..."
+    normalise("Dr. Bell paid $3.50 on 3/5/2024.", "en")     # "doctor Bell paid three dollars and fifty cents on ..."
     readings("5 km", "de")                                  # [Reading(0, 4, "measure", "fünf Kilometer")]
 
 Recognisers (`numbers`, `dates`, `codes`, `texts`) find values of semiotic classes with their places; a language
@@ -97,7 +97,8 @@ def readings(text: str, language: str) -> list[Reading]:
     free = text
     has_digits = any(map(str.isnumeric, text))
     for recogniser, pattern in _recognisers(found):
-        if recogniser.has_digits and not has_digits:
+        if (recogniser.has_digits and not has_digits) or (
+                recogniser.needs and not re.search(recogniser.needs, text)):
             continue
         here = []
         for match in pattern.finditer(free):

@@ -10,6 +10,8 @@ from text.normalisation.values import Electronic, Number, Roman, Serial, Telepho
 
 DOMAINS = ("com org net edu gov mil int info biz io ai app dev co uk us ca de at ch fr es it pt nl be pl ru se no dk "
            "fi cz sk hu ro gr tr ua eu cn jp kr in br mx ar au nz za ie tv me ly fm").split()
+FILES = ("js py ts css html json xml csv txt md pdf doc docx xls xlsx ppt pptx jpg jpeg png gif svg mp3 mp4 wav flac "
+         "ogg zip exe cpp sh ini log yaml yml toml").split()
 _LABEL = r"[^\W_](?:[\w-]{0,62}[^\W_])?"
 
 
@@ -19,7 +21,7 @@ def _address_pattern(p: Patterns) -> str:
     url = r"(?i:https?|ftp)://[^\s<>\"”’»)\]]{1,2000}"
     mail = rf"[\w.+-]{{1,64}}@{hosts}{tail}"
     known = rf"(?:{_LABEL}\.){{1,8}}(?i:{one_of(DOMAINS)})(?!\w){tail}"
-    name = r"[a-z][a-z0-9_-]{1,40}\.[a-z][a-z0-9]{1,3}(?![\w.@])"
+    name = rf"(?:[a-z][a-z0-9_-]{{1,40}}\.[a-z][a-z0-9]{{1,3}}|[\w-]{{1,40}}\.(?:{one_of(FILES)}))(?![\w@])(?!\.\w)"
     return rf"(?<![\w@.])(?P<net>{url}|{mail}|www\.{hosts}{tail}|{known})|(?<![\w@./])(?P<name>{name})"
 
 
@@ -32,6 +34,8 @@ def _address(match: re.Match, p: Patterns) -> Value | None:
     text = match["net"]
     if f"{text}." in p.language.abbreviations or text in p.language.abbreviations:
         return None
+    if re.fullmatch(r"[^\W_]+\.[A-Z][a-z]+", text):
+        return None  # a full stop without a space: "He left.No"
     if "@" not in text and "//" not in text and not text.lower().startswith("www.") and text[0].isupper() \
             and re.fullmatch(rf"\w+\.(?:{one_of(p.language.capital_words)})", text.upper()):
         return None  # a full stop without a space: "Go.It"
@@ -45,7 +49,7 @@ def _numbers_with_points(match: re.Match, p: Patterns) -> Value | None:
     if len(parts) == 4 and not match["version"]:
         said = f" {words['.']} ".join(map(p.language.digits, parts))
         if port:
-            said += f" {words['port']} " + p.language.say(Number(port[1:]))
+            said += f" {words['port']} {p.language.port(port[1:])}"
         return Words(said)
     if len(parts) == 2 and not match["version"]:
         return None
@@ -65,9 +69,10 @@ def _telephone_pattern(p: Patterns) -> str:
     american = rf"(?:\+?\d{{1,3}}{gap}?)?(?:\(\d{{3}}\){gap}?|\d{{3}}{gap})\d{{3}}[-. ]\d{{4}}(?:-\d{{1,4}})?"
     local = r"\d{3}-\d{4}"
     lettered = r"1-8\d\d(?:-[A-Z0-9]{1,9}){1,4}"
-    abroad = rf"\+\d{{1,3}}(?:{gap}{{1,2}}\(?\d{{1,12}}\)?){{1,6}}|\+\d{{7,15}}"
+    abroad = rf"\+\d{{1,3}}(?:(?:{gap}{{1,2}}|(?<=\)))\(?\d{{1,12}}\)?){{1,6}}|\+\d{{7,15}}"
     social = r"\d{3}-\d{2}-\d{4}"
     card = r"\d{4}(?:[- ]\d{4}){3}"
+    card += r"|97[89]-\d{1,5}-\d{1,7}-\d{1,7}-[\dX]"  # ISBN
     own = rf"|{p.language.telephone}" if p.language.telephone else ""
     return (rf"(?<![\w.,$€£-])(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
             rf"(?![.,:/]\d)")
@@ -135,7 +140,7 @@ def _serial(match: re.Match, p: Patterns) -> Value | None:
 
 
 ELECTRONIC = (
-    Recogniser("electronic", _address_pattern, _address, has_digits=False),
+    Recogniser("electronic", _address_pattern, _address, has_digits=False, needs=r"@|\.\w|//"),
     Recogniser("electronic", lambda p: r"(?<![\w.])(?P<version>(?i:v|version )\.?)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,5})"
                r"(?P<port>:\d{1,5})?(?![\w%])(?!\.\d)(?<!\d\.\d\d\d)" if p.language.words.get("port") else None,
                lambda match, p: _numbers_with_points(match, p) if _is_chain(match, p) else None),

@@ -21,21 +21,21 @@ def _numeric_pattern(p: Patterns) -> str:
 
 def _numeric(match: re.Match, p: Patterns) -> Value | None:
     if match["year"]:
-        return _checked(match["year"], int(match["m"]), int(match["d"]), False, match)
+        return _checked(match["year"], int(match["m"]), int(match["d"]), False, match, p)
     first, second = int(match["a"]), int(match["b"])
     order = "dmy" if match["sign"] == "." else p.language.date_order
     if len(match["y"]) == 2 and (match["sign"] == "." or len(match["a"]) < 2) and order == "mdy":
-        return None if match["sign"] == "." else _checked(match["y"], first, second, False, match)
+        return None if match["sign"] == "." else _checked(match["y"], first, second, False, match, p)
     if order == "mdy" and first <= 12:
-        return _checked(match["y"], first, second, False, match)
-    return _checked(match["y"], second, first, True, match) or (
-        _checked(match["y"], first, second, False, match) if match["sign"] != "." else None)
+        return _checked(match["y"], first, second, False, match, p)
+    return _checked(match["y"], second, first, True, match, p) or (
+        _checked(match["y"], first, second, False, match, p) if match["sign"] != "." else None)
 
 
-def _checked(year: str, month: int, day: int, day_first: bool, match: re.Match) -> Date | None:
+def _checked(year: str, month: int, day: int, day_first: bool, match: re.Match, p: Patterns) -> Date | None:
     if not (1 <= month <= 12 and 1 <= day <= max(30, MONTH_DAYS[month - 1])):
         return None
-    return Date(year, month, day, "", day_first, before(match), named=False)
+    return Date(year, month, day, "", day_first, before(match, p.language.between_days), named=False)
 
 
 def _day_month_pattern(p: Patterns) -> str:
@@ -51,7 +51,7 @@ def _day_month(match: re.Match, p: Patterns) -> Value | None:
     if name.islower() and name in p.language.month_words and not (match["year"] or _at_end(match)):
         return None
     date = Date(match["year"] or match["short"] or "", p.language.month_numbers[name.lower().rstrip(".")],
-                int(match["day"]), "", True, before(match))
+                int(match["day"]), "", True, before(match, p.language.between_days))
     if match["first"]:
         return Range(Date(day=int(match["first"]), day_first=True, before=date.before),
                      date)

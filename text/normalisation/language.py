@@ -57,6 +57,7 @@ class Language:
     date_of: ClassVar[str] = ""  # pattern between day and month: de
     month_words: ClassVar[frozenset[str]] = frozenset()  # months that are other words too, as written: may
     weekday_abbreviations: ClassVar[dict[str, str]] = {}  # lower case, without the point -> spoken
+    between_days: ClassVar[str] = ""  # pattern of what stands between a day and the word that inflects it
     decade_mark: ClassVar[str] = ""  # pattern behind a decade: s
     era_mark: ClassVar[str] = ""  # pattern behind a year: AD
     eras: ClassVar[dict[str, str]] = {}  # lower case, without points or spaces -> spoken
@@ -257,7 +258,8 @@ class Language:
         count = number if isinstance(number, int) else _plain_count(number)
         if unit in self.unit_words:
             return self.unit_words[unit][0 if count == 1 and isinstance(count, int) else 1]
-        return _unit_name(unit, count, str(self.locale))
+        name = _unit_name(unit, count, str(self.locale))
+        return re.sub(r"\d+", lambda match: self.cardinal(int(match[0])), name)  # liters per 100 kilometers
 
     # Codes
 
@@ -300,6 +302,10 @@ class Language:
         """A word of an address: by letters if it looks like an abbreviation."""
         return self.letters(word) if len(word) == 1 or (len(word) <= 4 and not re.search("[aeiouy]", word.lower())) \
             or word.lower() in ("www", "http", "https", "html", "php") else word
+
+    def port(self, digits: str) -> str:
+        """The number behind an address and a colon."""
+        return self.say(Number(digits))
 
     # Words
 
@@ -389,4 +395,4 @@ def _unit_name(unit: str, count: int | float, locale: str) -> str:
     """CLDR's long name without the number."""
     from babel.units import format_unit
 
-    return re.sub(r"[-\u2212]?\d[\d.,\u00a0\u202f']*", "", format_unit(count, unit, locale=locale)).strip()
+    return re.sub(r"[-\u2212]?\d[\d.,\u00a0\u202f']*", "", format_unit(count, unit, locale=locale), count=1).strip()

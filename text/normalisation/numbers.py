@@ -129,7 +129,8 @@ def _fraction(match: re.Match, p: Patterns) -> Value | None:
     if match["vulgar"]:
         return _vulgar_value(match["vulgar"], bool(match["sign"]))
     above, below = match["above"], re.sub(r"\D", "", match["below"])[:15]
-    if len(above) == 4 and len(below) == 2 and 1500 <= int(above) < 2100 and " " not in match[0]:
+    if len(above) == 4 and 1500 <= int(above) < 2100 and " " not in match[0] and (
+            len(below) == 2 or (len(below) == 4 and int(below) == int(above) + 1)):
         return Words(f"{p.language.year(above)} {p.language.year(below)}")  # a season: 1989/90
     return Fraction(int(above), int(below), int(match["whole"]) if match["whole"] else None, bool(match["sign"]))
 
@@ -183,9 +184,17 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     return Ordinal(int(digits), before(match))
 
 
-def before(match: re.Match) -> str:
-    """Up to two words before a match in lower case; "" if a mark or nothing stands there."""
-    found = re.search(r"(?:[^\W\d_]{1,20} )?[^\W\d_]{1,20} $", match.string[max(0, match.start() - 42):match.start()])
+def before(match: re.Match, skipped: str = "") -> str:
+    """Up to two words before a match in lower case; "" if a mark or nothing stands there.
+
+    Args:
+        match: of a value.
+        skipped: pattern of what may stand between those words and the value.
+    """
+    left = match.string[max(0, match.start() - 72):match.start()]
+    if skipped:
+        left = re.sub(rf"(?<!\S)(?:{skipped}){{1,4}}$", "", left)
+    found = re.search(r"(?:[^\W\d_]{1,20} )?[^\W\d_]{1,20} $", left[-42:])
     return found[0].strip().lower() if found else ""
 
 

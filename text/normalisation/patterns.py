@@ -36,7 +36,7 @@ class Patterns:
         self.whole = rf"(?:{groups}|\d+)"
         self.number = rf"(?:{self.whole}(?:{re.escape(language.decimal_mark)}\d+)?)"
         self.foreign = "," if language.decimal_mark == "." else "."
-        self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?![\d.,])|{self.number})"
+        self.amount = rf"(?:\d{{1,9}}[{self.foreign}]\d{{2}}(?!\d|[.,]\d)|{self.number})"
         short = language.scale_abbreviations
         words = one_of([*language.scales, *short])
         point = rf"(?:(?:{'|'.join(rf'(?<={re.escape(word)})' for word in short)})\.)?" if short else ""

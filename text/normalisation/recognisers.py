@@ -19,3 +19,4 @@ class Recogniser(NamedTuple):
     pattern: Callable[[Patterns], str | None]  # None: the language has nothing of the kind
     value: Callable[[re.Match, Patterns], Value | None]  # None: it is not what it looked like
     has_digits: bool = True  # a text without digits has none of these
+    needs: str = ""  # short pattern, without which a text has none of these, so that the long one need not be made

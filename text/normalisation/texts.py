@@ -69,22 +69,23 @@ def _operator(match: re.Match, p: Patterns) -> Value | None:
 
 
 MARKUP = (
-    Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False),
+    Recogniser("sign", lambda p: rf"</?(?i:{one_of(_TAGS)})(?:\s[^<>]{{0,300}})?\s?/?>", _tag, has_digits=False,
+               needs="<"),
     Recogniser("sign", lambda p: r"</?[a-z][\w-]{0,30}(?:\s[^<>]{0,100})?/?>", lambda match, p: Words(match[0]),
-               has_digits=False),
-    Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False),
+               has_digits=False, needs="<"),
+    Recogniser("sign", lambda p: r"&(?:#\d{1,6}|[A-Za-z]{2,8});", _entity, has_digits=False, needs="&"),
     Recogniser("sign",
                lambda p: r"\[(?=[^\[\]]{1,200}\]\((?:https?:|/|#|mailto:))|\]\((?:https?:|/|#|mailto:)[^\s()]{0,500}\)",
-               _tag, has_digits=False),
-    Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False),
+               _tag, has_digits=False, needs=r"\]\("),
+    Recogniser("sign", lambda p: r"(?m)^\s{0,9}(?:#{1,6}|[*+>])\s(?=\S)", _tag, has_digits=False, needs="[#*+>]"),
     Recogniser("sign",
                lambda p: r"(?<![\w*_])(?:\*{1,3}|_{1,3}|`{1,3})(?=[^\W_])|(?<=[\w.,!?])(?:\*{1,3}|_{1,3}|`{1,3})"
-               r"(?![\w*_])", lambda match, p: Words(""), has_digits=False),
+               r"(?![\w*_])", lambda match, p: Words(""), has_digits=False, needs="[*_`]"),
 )
 OPERATORS = (
     Recogniser("sign",
-               lambda p: rf"(?<=[\w)²³])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])(?=\s?\w{{1,9}}"
-               rf"\s?=))\s?(?=[\w(√π−-])" if p.language.operators else None,
+               lambda p: rf"(?<=[\w)²³\ue001])(?:\s(?P<sign>{one_of(p.language.operators)})|(?P<tight>[-−+])"
+               rf"(?=\s?\w{{1,9}}\s?=))\s?(?=[\w(√π−\ue001-])" if p.language.operators else None,
                _operator, has_digits=False),
 )
 ABBREVIATIONS = (Recogniser("abbreviation", _abbreviation_pattern, _abbreviation, has_digits=False),)
@@ -108,7 +109,7 @@ def _is_operation(match: re.Match) -> bool:
     sign = match["sign"] or match["tight"]
     if sign not in "-−–*/x":
         return True
-    left = re.search(r"(?:\d|(?<!\w)[^\W\d_]|[)²³])$", match.string[max(0, match.start() - 2):match.start()])
-    right = re.match(r"\d|[^\W\d_](?!\w)|[(√π]", match.string[match.end():match.end() + 2])
+    left = re.search(r"(?:[\d\ue001]|(?<!\w)[^\W\d_]|[)²³])$", match.string[max(0, match.start() - 2):match.start()])
+    right = re.match(r"[\d\ue001]|[^\W\d_](?!\w)|[(√π]", match.string[match.end():match.end() + 2])
     near = match.string[max(0, match.start() - 25):match.end() + 25]
     return bool(left and right and (sign in "*x−" or "=" in near))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
 
 # Marks of other scripts -> the mark that espeak-ng and the symbol tables know.
 MARKS = {
-    **dict.fromkeys("，、،﹐､፣߸", ","), **dict.fromkeys("。।॥۔።．｡។၊။", "."), **dict.fromkeys("！﹗", "!"),
+    **dict.fromkeys("，、،﹐､፣߸՝", ","), **dict.fromkeys("。।॥։۔።．｡។၊။", "."), **dict.fromkeys("！﹗", "!"),
     **dict.fromkeys("？؟﹖⸮፧", "?"), **dict.fromkeys("；؛﹔፤", ";"), **dict.fromkeys("：﹕፥", ":"),
 }
 # Kept as they are, for they have readings of their own: fractions, superscripts, signs of units and of music.
@@ -26,9 +25,14 @@ def composed(text: str, language: str = "") -> str:
     if text.isascii():
         return text if language.split("-")[0] != "el" else re.sub(r";(?=\s|$)", "?", text)
     text = unicodedata.normalize("NFC", text)
-    text = _special().sub(lambda match: _plain(match[0]), text)
-    if language.split("-")[0] == "el":
+    code = language.split("-")[0]
+    if code == "hy":  # its marks of questions and of calls stand within a word
+        text = re.sub("([\u055c\u055e])([^\u0589:.!?\u055c\u055e]{0,300})[\u0589:]?",
+                      lambda match: match[2] + ("?" if match[1] == "\u055e" else "!"), text)
+    text = text.translate({ord(each): _plain(each) for each in set(text) if not each.isascii() and _is_special(each)})
+    if code == "el":
         text = re.sub(r"[;\u037e](?=[\s»\")]|$)", "?", text)
+        text = re.sub(r"\s?\u00b7(?=\s)", ";", text)
     return text
 
 
@@ -45,14 +49,10 @@ def _plain(character: str) -> str:
     return unicodedata.normalize("NFKC", character)
 
 
-@cache
-def _special() -> re.Pattern:
-    """Every character that `composed` writes otherwise."""
-    wanted = [chr(code) for code in (*range(0x80, 0xd800), *range(0xf900, 0xfb50), *range(0xfe10, 0xfe70),
-                                     *range(0xff00, 0xfff0), *range(0x1d400, 0x1d800))
-              if (chr(code) in MARKS or chr(code) in "µ\u00ad\u200b\u2060‐‑" or _is_compatible(chr(code)))]
-    wanted.append("\ufeff")
-    return re.compile("[" + "".join(map(re.escape, wanted)) + "]")
+def _is_special(character: str) -> bool:
+    """Whether `composed` writes it otherwise."""
+    return character in MARKS or character in "µ\u00ad\u200b\u2060\ufeff‐‑" or (
+        (character < "\U00010000" or "\U0001d400" <= character < "\U0001d800") and _is_compatible(character))
 
 
 def _is_compatible(character: str) -> bool:
@@ -102,3 +102,8 @@ def unreadable_letters(text: str, language: str) -> dict[str, str]:
 
 def _script(letter: str) -> str:
     return unicodedata.name(letter, "UNKNOWN").partition(" ")[0].partition("-")[0]
+
+
+def script_name(script: str) -> str:
+    """As messages write it: Cyrillic; CJK, Han characters."""
+    return "CJK, Han characters" if script == "CJK" else script.capitalize()

@@ -96,6 +96,9 @@ KINDS = {
                 ("Nasa said NASA", "Nasa said Nasa"), ("two PCs", "two PCs"), ("HE SAID STOP", "he said stop"),
                 ("F. Scott", "F Scott"), ("J. K. Rowling", "JK Rowling"), ("Q&A", "Q and A"),
                 ("it was SO big", "it was so big")],
+    "months": [("Jan-Mar", "January to March"), ("May–July 2020", "May to July twenty twenty")],
+    "files": [("Node.js", "node dot JS"), ("see Notes.txt.", "see Notes dot TXT."), ("He left.No", "He left.No"),
+              ("127.0.0.1:8080", "one two seven dot zero dot zero dot one port eighty eighty")],
     "emoji": [("Hi 😀", "Hi grinning face")],
 }
 
@@ -110,6 +113,6 @@ def test_english_is_read_aloud(kind, written, said):
     ("the IT team", "ˈaɪ tˈiː"),
     ("in LA", "ˈɛl ˈeɪ"), ("NYC", "ˈɛn wˈaɪ sˈiː"), ("an NGO", "ˈɛn dʒˈiː ˈoʊ"),
     ("the WHO says", "dˈʌbəljˌuː ˈeɪtʃ ˈoʊ"), ("NASA said", "nˈæsɐ"),
-    ("A. A. Milne", "ˈeɪ ˈeɪ"), ("Polish", "pˈoʊlɪʃ")])
+    ("A. A. Milne", "ˈeɪ ˈeɪ"), ("Plan A works", "plˈæn ˈeɪ"), ("Read A Tale", "ɹˈiːd ɐ"), ("Polish", "pˈoʊlɪʃ"), ("Polish the table", "pˈɑːlɪʃ")])
 def test_letters_are_named_and_never_articles(written, phonemes):
     assert phonemes in normalised_espeak([written], "en-us")[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from text.abbreviations import TABLES
-from text.normalisation.language import Language
+from text.normalisation.language import Language, _num2words
 from text.normalisation.languages.de_words import (
     ABBREVIATIONS,
+    AT_THE_START,
     BEFORE_NAMES,
     BEFORE_NUMBERS,
     CAPITAL_WORDS,
@@ -20,7 +21,19 @@ from text.normalisation.languages.de_words import (
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Date, Fraction, Number, Range, Roman, Telephone, Time, Value, Words
+from text.normalisation.values import (
+    Date,
+    Fraction,
+    Measure,
+    Money,
+    Number,
+    Range,
+    Roman,
+    Telephone,
+    Time,
+    Value,
+    Words,
+)
 
 _FEMININE = frozenset((
     "duration-hour duration-minute duration-second duration-week mass-tonne length-mile mass-ounce volume-gallon "
@@ -39,6 +52,8 @@ class German(Language):
     weekday_abbreviations = {"mo": "Montag", "di": "Dienstag", "mi": "Mittwoch", "do": "Donnerstag", "fr": "Freitag",
                              "sa": "Samstag", "so": "Sonntag"}
     month_words = frozenset({"mo", "di", "mi", "do", "fr", "sa", "so"})
+    between_days = (r"(?:Mo|Di|Mi|Do|Fr|Sa|So)(?:\.|[a-zä]*tag|ttwoch|nnabend)?,? |"
+                    "(?:\ue001{2,3}|\\d{1,2}\\.),? (?:(?:und|oder|bis|sowie) )?")
     era_mark = r"v\.\s?Chr\.|n\.\s?Chr\."
     eras = {"vchr": "vor Christus", "nchr": "nach Christus"}
     time_mark = "Uhr|uhr"
@@ -62,12 +77,17 @@ class German(Language):
         "Std.": "duration-hour", "Std": "duration-hour", "Min.": "duration-minute", "Sek.": "duration-second",
         "sec": "duration-second", "ft": "length-foot", "lb": "mass-pound", "PS": "power-horsepower",
         "Mbit/s": "digital-megabit/duration-second", "\"": "length-inch", "mph": "speed-mile-per-hour",
-        "kn": "speed-knot", "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
+        "kn": "speed-knot",
+        "mAh": "mAh", "Ah": "Ah", "kWp": "kWp", "Bft": "Bft", "TL": "TL", "EL": "EL",
+        "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
     unit_words = {
         "electric-millivolt": ("Millivolt",) * 2, "electric-kilovolt": ("Kilovolt",) * 2,
         "sound-decibel": ("Dezibel",) * 2,
         "area-square-millimeter": ("Quadratmillimeter",) * 2, "volume-cubic-millimeter": ("Kubikmillimeter",) * 2,
-        "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2}
+        "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2,
+        "mAh": ("Milliamperestunde", "Milliamperestunden"), "Ah": ("Amperestunde", "Amperestunden"),
+        "kWp": ("Kilowatt Peak",) * 2, "Bft": ("Beaufort",) * 2, "TL": ("Teelöffel",) * 2, "EL": ("Esslöffel",) * 2,
+        "consumption-liter-per-100-kilometer": ("Liter auf einhundert Kilometer",) * 2}
     words = {
         "point": "Komma", "minus": "minus", "plus": "plus", "and": "und", "over": "durch", "to": "bis", "per": "pro",
         "power": "hoch", "score": "zu", "money and": "", "port": "Port", "version": "Version",
@@ -134,6 +154,10 @@ class German(Language):
         """Ein halb, drei Viertel, zweieinhalb."""
         minus = "minus " if value.negative else ""
         whole, above, below = value.whole, value.above, value.below
+        if whole is None and above > below >= 40:
+            return f"{minus}{self.cardinal(above)} zu {self.cardinal(below)}"  # blood pressure: 120/80
+        if whole is None and above < 1000 and 1900 <= below < 2100:
+            return f"{minus}{self.cardinal(above)} {self.words['/']} {self.year(str(below))}"  # issue 4/2022
         if (above, below) == (1, 2) and whole is not None:
             return f"{minus}{self.cardinal(whole).removesuffix('s') if whole == 1 else self.cardinal(whole)}einhalb"
         part = ("halb" if above == 1 else "Halbe") if below == 2 else self._part(below)
@@ -220,7 +244,14 @@ class German(Language):
             return None
         if word in BEFORE_NAMES and not re.match(r"\s+\w", after):
             return None
-        return self.abbreviations.get(word)
+        if word in ("med.", "phil.", "jur.") and match.string[:match.start()].endswith("Dr. "):
+            return word[:-1]
+        low = word.lower()
+        if word in self.abbreviations or word[0].islower():
+            return self.abbreviations.get(word) or self.abbreviations.get(low)
+        said = self.abbreviations.get(low)
+        is_start = low in AT_THE_START or " " in low or re.match(r"\s?[\d\ue001]", after)
+        return said[0].upper() + said[1:] if said and is_start else None
 
     def acronym(self, match: re.Match) -> str | None:
         """Capitals by their letters, if they are no word."""
@@ -249,7 +280,8 @@ def _ending(before: str) -> str:
 
 def _short_date(match: re.Match, p: Patterns) -> Value | None:
     """Am 5.11. without a year."""
-    return Date("", int(match["m"]), int(match["d"]), before=before(match), named=False)
+    return Date("", int(match["m"]), int(match["d"]), before=before(match, p.language.between_days),
+                named=False)
 
 
 def _decade(match: re.Match, p: Patterns) -> Value | None:
@@ -260,7 +292,51 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 def _one(match: re.Match, p: Patterns) -> Value | None:
     """1 before a noun is an article; its ending tells most feminine nouns."""
     noun = match["noun"]
-    return Words("eine" if noun.endswith(("e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur")) else "ein")
+    return Words("eine" if not noun.endswith("ee") and noun.endswith((
+        "e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur")) else "ein")
+
+
+def _times(match: re.Match, p: Patterns) -> Value | None:
+    """2x, 4 x: zweimal, viermal."""
+    said = p.language.cardinal(int(match["number"]))
+    return Words(f"{said.removesuffix('s') if said.endswith('eins') else said}mal")
+
+
+def _duration(match: re.Match, p: Patterns) -> Value | None:
+    """2:45:30 Stunden; 3:20 Minuten."""
+    units = ["hour", "minute", "second"][0 if match["unit"][0] in "Sh" else 1:]
+    counts = [int(match[group]) for group in "abc" if match[group]]
+    if len(counts) > len(units):
+        return None
+    return Words(" ".join(p.language.say(Measure(Number(str(count)), (f"duration-{unit}",)))
+                          for count, unit in zip(counts, units) if count))
+
+
+def _clock_before(match: re.Match, p: Patterns) -> Value | None:
+    return Time(int(match["hour"]), int(match["minute"]))
+
+
+def _weekday(match: re.Match, p: Patterns) -> Value | None:
+    return Words(p.language.weekday_abbreviations[match[0].lower().rstrip(".")])
+
+
+def _scale(match: re.Match, p: Patterns) -> Value | None:
+    """1:25.000."""
+    return Words(f"{p.language.cardinal(int(match['a']))} zu {p.language.say(p.read(match['b']))}")
+
+
+def _emergency(match: re.Match, p: Patterns) -> Value | None:
+    return Words(match["words"] + p.language.digits(match["digits"]))
+
+
+def _post_code(match: re.Match, p: Patterns) -> Value | None:
+    return Words(match["words"] + p.language.digits(match["digits"]))
+
+
+def _even_money(match: re.Match, p: Patterns) -> Value | None:
+    """5,- Euro."""
+    currency = p.language.currency_signs.get(match["currency"] or "€", match["currency"])
+    return Money(p.read(match["number"]), currency)
 
 
 def _street(match: re.Match, p: Patterns) -> Value | None:
@@ -274,7 +350,8 @@ _ARTICLES = frozenset((
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     """3. is the third before a word that begins no sentence, or behind an article."""
-    words, after = before(match), match.string[match.end():match.end() + 30].lstrip(" ")
+    words = before(match, p.language.between_days)
+    after = match.string[match.end():match.end() + 30].lstrip(" ")
     follows = re.match(r"[^\W\d_]+", after)
     is_starter = bool(follows) and follows[0][0].isupper() and follows[0].lower() in TABLES["de"].starters
     alone = not match.string[:match.start()][-3:].strip() and not after
@@ -288,6 +365,36 @@ def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recognise
 
 
 _OWN = (
+    _plain("duration", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>[0-5]\d)(?::(?P<c>[0-5]\d))?\s"
+           r"(?P<unit>Stunden|Std\.|h|Minuten|Min\.)(?!\w)", _duration),
+    _plain("score", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>\d{1,3}(?:\.\d{3}){1,3}|\d{4,9})(?![\w:])", _scale),
+    _plain("time", r"(?<![\w.,:])(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d)"
+           r"(?=\s(?:bis|und|oder)\s(?:ca\.\s)?\d{1,2}(?:[.:]\d\d)?\sUhr)", _clock_before),
+    _plain("money", r"(?<![\w.,:])(?P<number>\d{1,3}(?:\.\d{3}){1,3}|\d{1,9}),\s?[-–—]{1,2}"
+           r"(?!\d)(?:\s?(?P<currency>€|Euro|EUR|CHF|Franken|\$)(?!\w))?", _even_money),
+    _plain("date", r"(?<![\w.–-])(?:Mo|Di|Mi|Do|Fr|Sa|So)\.?"
+           r"(?=,?\s\d{1,2}(?:\.\d{1,2}\.|[.:]\d\d|\s?[-–]\s?\d|\sUhr))",
+           _weekday),
+    _plain("cardinal", r"(?<![\w.,])(?P<number>\d{1,3})\s?[x×](?=\s[^\W\d_]{2}|[.,;!?)]|$)", _times),
+    _plain("telephone", r"(?P<words>(?:[Rr]ufen Sie|[Nn]otruf|[Ww]ählen Sie|[Ww]ähle|[Rr]uft?)\s(?:die )?)"
+           r"(?P<digits>11[02567]|19222|116\d{3})(?![\w]|[.,]\d)", _emergency),
+    _plain("telephone", r"(?P<words>\bunter\s(?:der\s)?)(?P<digits>11[02567]|19222|116\d{3})(?=[.,;!?]?(?:\s|$))"
+           r"(?!\s[A-ZÄÖÜ€])", _emergency),
+    _plain("address", r"(?P<words>(?:PLZ:?|D-)\s?)(?P<digits>\d{5})(?!\w|[.,]\d)", _post_code),
+    _plain("address", r"(?P<words>(?:(?<=^)|(?<=, )|(?<=\n))|(?:in|aus|nach)\s)(?P<digits>\d{3}(?:\d[1-9]|[1-9]\d))"
+           r"(?=\s[A-ZÄÖÜ][a-zäöüß])(?!\s\w+en\b(?<!hen)(?<!gen))", _post_code),
+    _plain("sign", r"(?<=[(;,] )\*|(?<=\()\*(?=\s?(?:\d{1,2}\.\s?\S{1,10}\s?)?\d{3,4}\b)",
+           lambda match, p: Words("geboren")),
+    _plain("ordinal", r"(?<=\bzu )(?P<number>\d{1,2})\.(?=\s[a-zäöü])",
+           lambda match, p: Words(_num2words(int(match["number"]), "de", "ordinal").removesuffix("e"))),
+    _plain("time", r"(?<=\b[Uu]m )(?P<hour>[01]?\d|2[0-4])\s?h(?!\w)", lambda match, p: Time(int(match["hour"]))),
+    _plain("abbreviation", r"(?<=\d )S\.(?=\s[a-zäöü]|,|$)", lambda match, p: Words("Seiten")),
+    _plain("abbreviation", r"(?<=\d )ff?\.(?!\w)",
+           lambda match, p: Words("fortfolgende" if match[0] == "ff." else "folgende")),
+    _plain("abbreviation", r"(?<=\d )J\.(?=\s[a-zäöü]|,|$)",
+           lambda match, p: Words("Jahren" if re.search(r"(?i:\b(?:ab|seit|mit|unter|nach|vor|von))\s\d{1,4}\s$",
+                                                        match.string[max(0, match.start() - 14):match.start()])
+                                  else "Jahre")),
     _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
     _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
     _plain("cardinal",

@@ -7,7 +7,8 @@ _SPACED = {
     "u. U.": "unter Umständen", "o. ä.": "oder ähnliche", "o. Ä.": "oder Ähnliches", "u. ä.": "und ähnliche",
     "u. Ä.": "und Ähnliches", "s. o.": "siehe oben", "s. u.": "siehe unten", "z. T.": "zum Teil", "z. Zt.": "zurzeit",
     "z. Z.": "zurzeit", "z. Hd.": "zu Händen", "i. A.": "im Auftrag", "i. V.": "in Vertretung",
-    "m. E.": "meines Erachtens",
+    "m. E.": "meines Erachtens", "d. M.": "dieses Monats", "i. H. v.": "in Höhe von", "i. S. v.": "im Sinne von",
+    "p. a.": "pro Jahr", "zw.": "zwischen",
     "n. Chr.": "nach Christus", "v. Chr.": "vor Christus", "u. v. m.": "und vieles mehr", "a. D.": "außer Dienst",
     "v. a.": "vor allem", "d. J.": "dieses Jahres", "e. V.": "\ue000EV", "o. g.": "oben genannte", "i. e.": "das heißt",
     "u. s. w.": "und so weiter", "m. a. W.": "mit anderen Worten", "a. M.": "am Main", "b. w.": "bitte wenden"}
@@ -32,12 +33,22 @@ ABBREVIATIONS = {
     "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Std.": "Stunden", "Sek.": "Sekunden",
     "Min.": "Minuten", "Jan.": "Januar", "Feb.": "Februar", "Apr.": "April", "Aug.": "August",
     "Sept.": "September", "Okt.": "Oktober", "Nov.": "November", "Dez.": "Dezember", "Hbf": "Hauptbahnhof",
-    "Bhf": "Bahnhof", "Mrz.": "März", "vs.": "versus", "urspr.": "ursprünglich", "Mitt.": "Mitteilung", "Co.": "Co"}
-BEFORE_NUMBERS = frozenset("Art. Abs. S. Bd. Kap. Tab. Ziff. Nr. Nrn. Abb. Jg.".split())  # only before a number
+    "Bhf": "Bahnhof", "Mrz.": "März", "vs.": "versus", "urspr.": "ursprünglich", "Mitt.": "Mitteilung", "Co.": "Co",
+    "No.": "Nummer", "MwSt.": "Mehrwertsteuer", "Fa.": "Firma", "Fam.": "Familie", "Gebr.": "Gebrüder",
+    "Abt.": "Abteilung", "Stk.": "Stück", "Bsp.": "Beispiel", "Expl.": "Exemplare", "tgl.": "täglich",
+    "mtl.": "monatlich", "jährl.": "jährlich", "zzt.": "zurzeit", "ggü.": "gegenüber", "jew.": "jeweils",
+    "bes.": "besonders", "versch.": "verschiedene", "vorm.": "vormittags", "nachm.": "nachmittags",
+    "wöchentl.": "wöchentlich", "durchschn.": "durchschnittlich"}
+BEFORE_NUMBERS = frozenset("Art. Abs. S. Bd. Kap. Tab. Ziff. Nr. Nrn. Abb. Jg. No.".split())  # only before a number
+# Lower-case ones that begin a sentence too; others are capitalised only before a number: Max.
+AT_THE_START = frozenset((
+    "inkl. exkl. zzgl. abzgl. vgl. ca. ggf. evtl. bzgl. sog. insb. insbes. bspw. eigtl. einschl. lt. engl. frz. bzw. "
+    "zzt. jew. tgl. mtl. bes.").split())
 BEFORE_NAMES = frozenset("Fr. St. Hr. Hl. Ms. Mr. Mrs.".split())
 NUMBER_NOUNS = frozenset((
     "kapitel band teil akt szene buch abschnitt artikel klasse stufe phase typ tafel abbildung tabelle anhang gruppe "
-    "weltkrieg bezirk division liga satz paragraf paragraph rocky apollo etappe hartz staffel lektion").split())
+    "weltkrieg bezirk division liga satz paragraf paragraph rocky apollo etappe hartz staffel lektion "
+    "kap bd abs abb tab").split())
 NAME_HEADS = frozenset((
     "könig königin kaiser kaiserin papst zar herzog fürst ludwig friedrich wilhelm heinrich karl otto konrad johannes "
     "paul pius benedikt franz joseph elisabeth katharina maria peter alexander nikolaus georg gustav adolf philipp "

@@ -34,6 +34,7 @@ from text.normalisation.values import (
 )
 
 _MONTHS = ("January February March April May June July August September October November December").split()
+_SHORT_MONTH = "(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
 _SUFFIXES = {"1": "st", "2": "nd", "3": "rd"}
 
 
@@ -275,6 +276,12 @@ class English(Language):
             "www", "http", "https", "ftp", "html", "php", "io", "ai", "uk", "us", "eu", "de", "it", "ie", "au", "at")
         return self.letters(word) if spelled else word
 
+    def port(self, digits: str) -> str:
+        """Eighty eighty, three thousand."""
+        if len(digits) == 4 and not digits.endswith("00") and digits[0] != "0":
+            return f"{self.cardinal(int(digits[:2]))} {self._pair(int(digits[2:]))}"
+        return super().port(digits)
+
     # Words
 
     def recognisers(self) -> tuple:
@@ -424,8 +431,19 @@ def _slashes(match: re.Match, p) -> Value | None:
     return Words((" " if match[0].lower() == "and/or" else " slash ").join(words))
 
 
-def _signs_of(name: str, pattern: str, value, has_digits: bool = True) -> Recogniser:
-    return Recogniser(name, lambda p: pattern, value, has_digits)
+def _letter_a(match: re.Match, p) -> Value | None:
+    """A capital within a sentence is the letter: Plan A; a title may begin with the article."""
+    return Words(p.language.letters("A"))
+
+
+def _months(match: re.Match, p) -> Value | None:
+    numbers = p.language.month_numbers
+    first, last = (p.language.month_names[numbers[match[name].lower()]] for name in ("first", "last"))
+    return Words(f"{first} to {last}")
+
+
+def _signs_of(name: str, pattern: str, value, has_digits: bool = True, needs: str = "") -> Recogniser:
+    return Recogniser(name, lambda p: pattern, value, has_digits, needs)
 
 
 _STREET_NAMES = "|".join(sorted(STREETS, key=len, reverse=True))
@@ -435,13 +453,16 @@ _OWN = (
               p: None if match["street"].isupper()
               else _street(match, p)),
     _signs_of("address", rf"(?<=,\s)(?P<state>{'|'.join(STATES)})(?:(?P<comma>,?)\s(?P<zip>\d{{5}}(?:-\d{{4}})?)(?!\d)|"
-              rf"(?=[.,;!?]|$)(?P<none>))", _state, has_digits=False),
+              rf"(?=[.,;!?]|$)(?P<none>))", _state, has_digits=False, needs=r",\s[A-Z]{2}"),
     _signs_of("measure", r"(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})(?:\s?(?:[\"”″]|''))?(?![\w])",
               _feet),
     _signs_of("date", r"(?<![\w.])(?:(?P<q>[1-4])Q(?P<y>\d{2}|20\d\d)|Q(?P<q2>[1-4])[\s-](?P<y2>20\d\d))(?!\w)",
               _quarter),
     _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name,
               has_digits=False),
+    _signs_of("acronym", r"(?<=[a-z] )A(?=[.,;:!?)\"]|$| [a-z])", _letter_a, has_digits=False, needs="[a-z] A"),
+    _signs_of("range", rf"(?<![\w.-])(?P<first>{_SHORT_MONTH})\.?\s?[-–—]\s?(?P<last>{_SHORT_MONTH})(?![\w-])\.?",
+              _months, has_digits=False, needs="[a-z.] ?[-–—] ?[A-Z]"),
     _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)", _emergency),
     Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})"
                rf"(?P<scale>k|M|mn|bn|tn){END}", _scaled),

@@ -76,6 +76,7 @@ OTHERS = {
     "minute": (("mˈɪnɪt", "maɪnˈuːt"), "very extremely",
                "detail details quantities quantity amounts particles traces differences changes inspection fragments"),
     "content": (("kˈɑːntɛnt", "kəntˈɛnt"), "am feel felt feels seem seemed seems quite perfectly", "to with"),
+    "polish": (("pˈoʊlɪʃ", "pˈɑːlɪʃ"), "", "the your my his her our their it them up off these those"),
     "dove": (("dˈʌv", "dˈoʊv"), "",
              "in into off under down for deep deeper headfirst right straight through"),
     "read": (("ɹˈiːd", "ɹˈɛd"),
