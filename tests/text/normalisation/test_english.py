@@ -113,6 +113,7 @@ def test_english_is_read_aloud(kind, written, said):
     ("the IT team", "ˈaɪ tˈiː"),
     ("in LA", "ˈɛl ˈeɪ"), ("NYC", "ˈɛn wˈaɪ sˈiː"), ("an NGO", "ˈɛn dʒˈiː ˈoʊ"),
     ("the WHO says", "dˈʌbəljˌuː ˈeɪtʃ ˈoʊ"), ("NASA said", "nˈæsɐ"),
-    ("A. A. Milne", "ˈeɪ ˈeɪ"), ("Plan A works", "plˈæn ˈeɪ"), ("Read A Tale", "ɹˈiːd ɐ"), ("Polish", "pˈoʊlɪʃ"), ("Polish the table", "pˈɑːlɪʃ")])
+    ("A. A. Milne", "ˈeɪ ˈeɪ"), ("Plan A works", "plˈæn ˈeɪ"), ("Read A Tale", "ɹˈiːd ɐ"),
+    ("Polish", "pˈoʊlɪʃ"), ("Polish the table", "pˈɑːlɪʃ")])
 def test_letters_are_named_and_never_articles(written, phonemes):
     assert phonemes in normalised_espeak([written], "en-us")[0]
