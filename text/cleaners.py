@@ -138,12 +138,15 @@ def normalised(lines: list[str], language: str) -> list[str]:
 def normalised_espeak(lines: list[str], language: str) -> list[str]:
     """`normalised`, then phonemes as of `espeak`; marks of every script, brackets and dashes are pauses."""
     from text.normalisation import normalise_for_espeak
+    from text.normalisation.unicode import stretches
 
-    spoken = [normalise_for_espeak(line, language) for line in lines]
-    phonemes = phonemize([_with_pauses(line) for line, _ in spoken], language,
+    parts = [stretches(line, language) for line in lines]
+    spoken = [normalise_for_espeak(part, language) for line in parts for part in line]
+    phonemes = phonemize([_with_pauses(text) for text, _ in spoken], language,
                          split=functools.partial(split_at_pauses, language=language))
-    return [_with_pronounced(_collapse(line).strip(), len(text.split()), known)
-            for line, (text, known) in zip(phonemes, spoken)]
+    said = iter([_with_pronounced(_collapse(part).strip(), len(text.split()), known)
+                 for part, (text, known) in zip(phonemes, spoken)])
+    return [" ".join(filter(None, [next(said) for _ in line])) for line in parts]
 
 
 def _with_pronounced(phonemes: str, n_words: int, known: list[Any]) -> str:

@@ -16,17 +16,19 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from text import marks
 from text.abbreviations import ORDINAL_LANGUAGES, TABLES, Rules
 
 LONGEST = 5000  # characters; the default limit, so that text without any mark is still split
 
-FULL_STOPS = "。！？｡।॥؟۔։።፧፨။។"  # they end a sentence whatever follows, with or without a space
+# They end a sentence whatever follows, with or without a space.
+FULL_STOPS = marks.FULL_STOPS + "".join(sorted(set(marks.EXCLAMATIONS + marks.QUESTIONS) - set("‼⁇⁈⁉‽")))
 MARKS = frozenset(".!?…‼⁇⁈⁉‽．\u037e" + FULL_STOPS)  # U+037E is the Greek question mark
 CLOSERS = "\"'”’“‘»«›‹)]}」』）】》〉］｝｣"  # behind a mark without a space each of them closes, „so“ and »so« too
 COMMAS = frozenset(",;:،؛、，；：")  # behind the closing quote: the sentence goes on
 BULLETS = frozenset("-–*+•‣◦▪●")
 LINE_BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
-VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяіїєαεηιουω")
+VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяіїєαεηιουωաեէըիոօևაეიოუ")
 WORD_LENGTH = 24  # characters; no word that begins sentences is longer
 
 # What closes or repeats a mark, without a space or as a group of its own: 'no.' Then | « Non. » Puis | so . . . Then
@@ -213,10 +215,10 @@ class SentenceSplitter:
         lower = first.islower()
         if lower and closed:
             return 0, False  # "Stop!" he said
-        marks = [character for character in tail if character in MARKS]
-        if any(character not in ".…．" for character in marks):
+        found = [character for character in tail if character in MARKS]
+        if any(character not in ".…．" for character in found):
             return len(tail), not lower or not self._first_letter.isupper()  # Yahoo! in; text all in lower case
-        if "…" in marks or len(marks) > 1:
+        if "…" in found or len(found) > 1:
             return len(tail), not lower
         return len(tail), self._point_ends_sentence(first, word)
 
@@ -360,7 +362,8 @@ def _looks_shortened(word: str) -> bool:
     """Whether a word is short, not all in capitals, and without a vowel: Kfz, Blvd."""
     if not (1 < len(word) <= 5 and word.isalpha() and word.lower() != word.upper() and not word.isupper()):
         return False
-    return not VOWELS & set(unicodedata.normalize("NFD", word.lower()))
+    letters = unicodedata.normalize("NFD", word.lower())
+    return max(letters) < "\u1100" and not VOWELS & set(letters)  # above are syllables, as of Cherokee
 
 
 def _is_ascii_word(character: str) -> bool:

@@ -8,13 +8,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from text import marks
+
 # Marks of other scripts -> the mark that espeak-ng and the symbol tables know.
 MARKS = {
-    **dict.fromkeys("，、،﹐､፣߸՝", ","), **dict.fromkeys("。।॥։۔።．｡។၊။", "."), **dict.fromkeys("！﹗", "!"),
-    **dict.fromkeys("？؟﹖⸮፧", "?"), **dict.fromkeys("；؛﹔፤", ";"), **dict.fromkeys("：﹕፥", ":"),
+    **dict.fromkeys(marks.COMMAS, ","), **dict.fromkeys(marks.FULL_STOPS + marks.WIDE_POINTS, "."),
+    **dict.fromkeys(marks.EXCLAMATIONS, "!"), **dict.fromkeys(marks.QUESTIONS, "?"),
+    **dict.fromkeys(marks.SEMICOLONS, ";"), **dict.fromkeys(marks.COLONS, ":"),
+    **dict.fromkeys(marks.WORD_DIVIDERS, ""),
 }
+# A wide point, comma or colon that belongs to a number: ３．５, １，０００, １２：３０.
+_WITHIN_NUMBERS = re.compile(r"(?<=\d)(?:[．﹒：](?=\d)|，(?=\d{3}(?!\d)))")
+_ARMENIAN = ("hy", "hyw")
+_ALWAYS = re.escape(marks.FULL_STOPS)
+_STRETCH = re.compile(f"[^{_ALWAYS}]*(?:[{_ALWAYS}][\\s{_ALWAYS}]*[”’»›)\\]}}」』）】》〉］｝｣]*|$)")
 # Kept as they are, for they have readings of their own: fractions, superscripts, signs of units and of music.
-_KEPT = frozenset("½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞²³¹⁰⁴⁵⁶⁷⁸⁹⁻⁺ªº™℠…‼⁇⁈⁉№\u00a0\u202f\u2009\u2007´¨¯¸˘˙˚˛˜˝")
+_KEPT = frozenset("½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞²³¹⁰⁴⁵⁶⁷⁸⁹⁻⁺ªº™℠…№\u00a0\u202f\u2009\u2007´¨¯¸˘˙˚˛˜˝")
 
 
 def composed(text: str, language: str = "") -> str:
@@ -26,7 +35,9 @@ def composed(text: str, language: str = "") -> str:
         return text if language.split("-")[0] != "el" else re.sub(r";(?=\s|$)", "?", text)
     text = unicodedata.normalize("NFC", text)
     code = language.split("-")[0]
-    if code == "hy":  # its marks of questions and of calls stand within a word
+    text = _WITHIN_NUMBERS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    if code in _ARMENIAN:  # marks of questions and of calls stand within a word; a colon is written as a full stop
+        text = re.sub(r":(?=\s|$)", "\u0589", text)
         text = re.sub("([\u055c\u055e])([^\u0589:.!?\u055c\u055e]{0,300})[\u0589:]?",
                       lambda match: match[2] + ("?" if match[1] == "\u055e" else "!"), text)
     text = text.translate({ord(each): _plain(each) for each in set(text) if not each.isascii() and _is_special(each)})
@@ -36,9 +47,16 @@ def composed(text: str, language: str = "") -> str:
     return text
 
 
+def stretches(text: str, language: str) -> list[str]:
+    """A text cut behind full stops that are no points, for no abbreviation and no number has one: `։`, `।`, `。`."""
+    if language.split("-")[0] in _ARMENIAN:
+        text = re.sub(r":(?=\s|$)", "\u0589", text)
+    return [text] if text.isascii() else [found for found in _STRETCH.findall(text) if found] or [text]
+
+
 def _plain(character: str) -> str:
     mark = MARKS.get(character)
-    if mark:
+    if mark is not None:
         return mark + " "
     if character == "µ":
         return "μ"

@@ -153,9 +153,26 @@ def test_marks_inside_numbers_reach_espeak(name, written, phonemes):
 def test_marks_of_every_script_are_pauses_and_questions():
     for name, written, marks in (("ja", "はい、そうですか？", ",?"),
                                  ("ar", "نعم، كيف؟", ",?"), ("hi", "ठीक है। हाँ", "."),
+                                 ("hy", "Նա տանն է։ Հետո եկավ: Դու՞ ես։", "..?"),
+                                 ("hyw", "Լավ եմ։ Դու՞ ես։", ".?"), ("hi", "वह न। आप॥ क। ख", "..."),
+                                 ("am", "ሰላም፡ነው፣ አዎ። አይ፧", ",.?"), ("my", "ပါ။ ဟုတ်", "."), ("he", "שלום׃ טוב", "."),
+                                 ("ta", "நான்। நான்", "."), ("cmn", "你好。３．５，好‼", ".,!"),
+                                 ("en-us", "No։ And a。 But U.S. law", ".."),
                                  ("el", "πού είσαι;", "?"), ("de", "Er kam (leise) an – und ging.", ",,,.")):
         said = cleaners.normalised_espeak([written], name)[0]
         assert "".join(mark for mark in said if mark in ",.?!") == marks, said
+
+
+def test_every_mark_that_ends_a_sentence_in_some_script_is_a_plain_one():
+    """One of each range of Unicode's Sentence_Terminal, and those within ASCII."""
+    for mark in "։۔܀܂।॥၊။።፨᙮᠃᠉᥄᥅᪨᪫᭚᭟᰻᱾᱿‼‽⸼⹓。꓿꘎꛳꡶꣎꤯꧉꩝꫰꯫﹒！．？｡\U00011047\U000110c1\U00016af5\U0001da88":
+        assert composed("a" + mark + "b") in ("a. b", "a! b", "a? b"), hex(ord(mark))
+
+
+@pytest.mark.parametrize("written, plain", [("３．５", "3.5"), ("１，０００", "1,000"), ("１２：３０", "12:30"),
+                                            ("３，好", "3, 好")])
+def test_wide_marks_within_numbers_belong_to_them(written, plain):
+    assert composed(written) == plain
 
 
 def test_composed_and_decomposed_text_have_the_same_phonemes():
