@@ -275,6 +275,8 @@ class DataConfig:
     mel_fmin: float = setting(0.0, "lower end of the mel bands", "Hz", least=0, most=math.inf)
     mel_fmax: float | None = setting(None, "upper end of the mel bands, at most half the sampling rate; null: that",
                                      "Hz", above=0, most=math.inf)
+    rare_symbols: tuple[str, ...] = setting((), "symbols that training saw fewer than 20 times, so that speaking warns "
+                                            "of them; written at the start of a run", entries=65_536)
     add_blank: bool = setting(True, "a blank symbol between any two symbols")
     begin_end: tuple[str, str] | None = setting(None, "symbols before and behind every text, where the voice was "
                                                 "trained with them")

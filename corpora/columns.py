@@ -109,6 +109,10 @@ class Entries(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def symbol_counts(self, n_symbols: int) -> np.ndarray:
+        """[n_symbols] how often each row of the table occurs in all lines, also those that are not trained on."""
+        return self._symbols.counts(n_symbols)
+
     def __getitem__(self, index: int) -> Entry:
         row = int(self._rows[index])
         text_ids = np.array(self._add_special_ids(self._symbols[row].tolist()), np.int32)

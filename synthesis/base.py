@@ -16,6 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,11 @@ class BaseVoice(ABC):
     @abstractmethod
     def _decode(self, latent: SentenceLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
         """Latent to samples, a chunk at a time, float32 [S of the chunk]; of no frames, one chunk of no samples."""
+
+    @cached_property
+    def _warned(self) -> set[str]:
+        """Symbols of which the voice has warned."""
+        return set()
 
     @property
     def sample_rate(self) -> int:
@@ -366,6 +372,10 @@ class BaseVoice(ABC):
             names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(sentence.unknown))
             warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, replaced by what comes "
                           f"nearest: {names}", stacklevel=3)
+        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
+            self._warned.update(rare)  # once of each
+            warnings.warn(f"the voice has hardly heard {', '.join(map(repr, rare))} in training, so they may sound "
+                          "badly; respell such words, best in a lexicon", stacklevel=3)
 
 
 def find_voice(run: str | Path | None = None) -> Path:

@@ -90,6 +90,7 @@ class TextProcessor:
     symbols: SymbolTable
     add_blank: bool  # id 0 before, between and after the symbols
     begin_end: tuple[str, str] | None = None  # symbols before and after all these
+    rare: frozenset[str] = frozenset()  # symbols that training hardly saw
 
     def __post_init__(self) -> None:
         for name in self.cleaners:
@@ -103,7 +104,7 @@ class TextProcessor:
     def from_config(cls, data: DataConfig) -> TextProcessor:
         """The processor of a configuration; raises ValueError for an unknown cleaner or a bad table."""
         return cls(tuple(data.text_cleaners), data.language, SymbolTable.load(data.symbols), data.add_blank,
-                   data.begin_end)
+                   data.begin_end, frozenset(data.rare_symbols))
 
     def clean(self, lines: list[str]) -> list[str]:
         """Written lines -> as many lines of symbols, through all cleaners in order. Give many lines at once."""
@@ -177,6 +178,18 @@ class TextProcessor:
         if unknown:
             raise UnknownSymbolError(cleaned, unknown, self.symbols.name)
         return self.add_special_ids([ids[symbol] for symbol in cleaned])
+
+    def rare_in(self, ids: Iterable[int]) -> list[str]:
+        """Symbols of encoded text that training hardly saw, in order of their first occurrence."""
+        if not self.rare:
+            return []
+        return [symbol for symbol in dict.fromkeys(self.symbols.symbols[each] for each in ids) if symbol in self.rare]
+
+    def hardly_seen(self, counts: Sequence[int]) -> tuple[str, ...]:
+        """Symbols that a corpus has fewer than RARE times, or never, by the counts of the table's rows."""
+        special = {" ", *(self.begin_end or ()), *("" if self.symbols.pad.isalpha() else self.symbols.pad)}
+        seen = {symbol: counts[row] for symbol, row in self.symbols.ids.items()}
+        return tuple(symbol for symbol, count in seen.items() if count < RARE and symbol not in special)
 
     def encode_all(self, cleaned: Sequence[str]) -> EncodedTexts:
         """Ids of many cleaned texts, ten times faster than `encode`; errors are returned, not raised."""

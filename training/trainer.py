@@ -30,7 +30,7 @@ from commons import choose_device
 from config import Config
 from corpora.filelists import fill_speakers
 from corpora.loader import WorkersDied
-from data_utils import Batch, open_corpus
+from data_utils import Batch, UtteranceDataset, open_corpus
 from text import SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
@@ -106,8 +106,11 @@ def fit(config: Config, run_dir: Path, device: torch.device, callbacks: Sequence
         if has_log:
             set_up_logging(run_dir / "train.log", distributed.is_main())
         state, config, text = begin(config, run_dir, device, trust_plugins)
-        job = Job(config, run_dir, device, open_corpus(config.data.training_files, config, text),
-                  open_corpus(config.data.validation_files, config, text), stop, callbacks)
+        train_set = open_corpus(config.data.training_files, config, text)
+        if state.step == 0:
+            config = _with_rare_symbols(config, train_set, text)
+        job = Job(config, run_dir, device, train_set, open_corpus(config.data.validation_files, config, text), stop,
+                  callbacks)
         _announce(state, job)
         if state.step >= job.total_steps:
             logger.info("nothing to do: the run is at step %d of %d; raise train.total_steps to go on", state.step,
@@ -162,6 +165,8 @@ def begin(config: Config, run_dir: Path, device: torch.device,
         began_from = payload["config"]["train"].get("init_from")
         _check_beginning(began_from, config.train.init_from, run_dir)
         config = settings.replace(config, "train", {"init_from": began_from})
+        config = settings.replace(config, "data", {
+            "rare_symbols": tuple(payload["config"]["data"].get("rare_symbols", ()))})  # older runs have none
         with checkpoint.fitting(newest, payload["config"], config):
             checkpoint.load_state(networks.generator, payload["generator"], newest, "generator")
             state = new_state(config, networks, payload.get("new_rows"))
@@ -178,9 +183,11 @@ def begin(config: Config, run_dir: Path, device: torch.device,
         logger.info("starting from %s at its step %d\n%s", start.source, start.step, start.table())
         for warning in start.warnings:
             logger.warning("%s", warning)
+        config = settings.replace(config, "data", {"rare_symbols": _unknown_to(weights, text)})
         config = _with_warm_up(config, 0 if start.has_discriminators else WARM_UP_OF_NEW_DISCRIMINATORS)
         state = new_state(config, networks, start.new_rows)
     else:
+        config = settings.replace(config, "data", {"rare_symbols": text.symbols.symbols})
         config = _with_warm_up(config, 0)
         state = new_state(config, networks)
     state.teacher = teacher
@@ -200,6 +207,20 @@ def resolve(config: Config) -> Config:
     if isinstance(config.data.symbols, str) and Path(config.data.symbols).is_file():
         config = settings.replace(config, "data", {"symbols": table.symbols})
     return fill_speakers(config)
+
+
+def _unknown_to(weights: checkpoint.Weights, text: TextProcessor) -> tuple[str, ...]:
+    """Symbols that the voice a run starts from lacks, or hardly saw itself."""
+    source = settings.from_dict(weights.config).data
+    known = set(SymbolTable.load(source.symbols).ids) - set(source.rare_symbols)
+    return tuple(symbol for symbol in text.symbols.symbols if symbol not in known)
+
+
+def _with_rare_symbols(config: Config, train_set: UtteranceDataset, text: TextProcessor) -> Config:
+    """The configuration with the symbols that the corpus hardly has, among those that the weights do not know yet."""
+    rare = text.hardly_seen(train_set.entries.symbol_counts(len(text.symbols)).tolist())
+    unknown = set(config.data.rare_symbols)
+    return settings.replace(config, "data", {"rare_symbols": tuple(each for each in rare if each in unknown)})
 
 
 def _with_warm_up(config: Config, steps: int | None) -> Config:
@@ -333,7 +354,7 @@ def _changes(before: dict[str, Any], config: Config) -> str:
     after = settings.to_dict(config)
     changed = [f"{section}.{key}: {before.get(section, {}).get(key)} -> {value}"
                for section, values in after.items() for key, value in values.items()
-               if before.get(section, {}).get(key) != value and key not in ("symbols", "speakers")]
+               if before.get(section, {}).get(key) != value and key not in ("symbols", "speakers", "rare_symbols")]
     return f"; changed since: {', '.join(changed)}" if changed else ""
 
 

@@ -57,6 +57,17 @@ def test_the_same_seed_gives_the_same_sound_and_another_seed_another(voice):
     assert np.isfinite(first.samples).all() and np.abs(first.samples).max() <= 1
 
 
+def test_of_a_symbol_that_training_hardly_saw_the_voice_warns_once(run):
+    voice = Voice.load(run, "cpu", ["data.rare_symbols=[\"d\",\"m\"]"])
+    with pytest.warns(UserWarning, match="has hardly heard 'd' in training"):
+        voice.speak("abc def", seed=1)
+    with pytest.warns(UserWarning, match="has hardly heard 'm' in training"):
+        voice.speak("def jkl mno def", seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        voice.speak("def mno", seed=1)
+
+
 def test_durations_add_up_to_the_sound(voice):
     audio = voice.speak("abc def ghi", seed=3)
     assert len(audio.durations) == len(audio.text_ids) == 2 * len("abc def ghi") + 1

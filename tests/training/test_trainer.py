@@ -557,3 +557,23 @@ def test_a_batch_that_cannot_fit_is_named_before_the_first_step(tiny_corpus, tmp
     with pytest.raises(memory.MemoryShortage, match="the largest batch does not fit into the memory of cpu: 3 utter"):
         trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
     assert trainer.fit(with_corpus(tiny_corpus, ("train.memory_probe=false",)), tmp_path / "run", CPU).step == 4
+
+
+def test_symbols_that_training_hardly_sees_stay_with_the_run_and_its_release(tiny_corpus, tmp_path):
+    more = tmp_path / "more.txt"
+    more.write_text(tiny_corpus["train"].read_text() * 2)
+    config = with_corpus({**tiny_corpus, "train": more})
+    trainer.fit(config, tmp_path / "first", CPU)
+    rare = set(settings.load(tmp_path / "first" / "config.json").data.rare_symbols)
+    assert {"z", "m"} <= rare and not rare & set(" _abc")
+    publishing.publish(tmp_path / "first", tmp_path / "release")
+    assert set(settings.load(tmp_path / "release" / "config.json").data.rare_symbols) == rare
+    further = settings.replace(config, "train", {"init_from": str(tmp_path / "release")})
+    trainer.fit(settings.replace(further, "data", {"training_files": str(tiny_corpus["train"])}), tmp_path / "second",
+                CPU)  # its own corpus has all letters 10 times, but the release knows some
+    assert set(settings.load(tmp_path / "second" / "config.json").data.rare_symbols) == rare
+    older = state_of(tmp_path / "first")
+    del older["config"]["data"]["rare_symbols"]  # a checkpoint from before there was such a list
+    checkpoint.save(tmp_path / "first", 4, older)
+    trainer.fit(settings.replace(config, "train", {"total_steps": 5}), tmp_path / "first", CPU)
+    assert settings.load(tmp_path / "first" / "config.json").data.rare_symbols == ()
