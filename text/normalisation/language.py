@@ -258,8 +258,16 @@ class Language:
         count = number if isinstance(number, int) else _plain_count(number)
         if unit in self.unit_words:
             return self.unit_words[unit][0 if count == 1 and isinstance(count, int) else 1]
-        name = _unit_name(unit, count, str(self.locale))
+        key = (unit, self.locale.plural_form(count))
+        if key not in self._unit_names:
+            self._unit_names[key] = _unit_name(unit, count, str(self.locale))
+        name = self._unit_names[key]
         return re.sub(r"\d+", lambda match: self.cardinal(int(match[0])), name)  # liters per 100 kilometers
+
+    @cached_property
+    def _unit_names(self) -> dict[tuple[str, str], str]:
+        """CLDR's, by unit and plural form."""
+        return {}
 
     # Codes
 
@@ -390,7 +398,6 @@ def _num2words(number: int, code: str, kind: str) -> str:
     return num2words(number, to=kind, lang=code)
 
 
-@lru_cache(maxsize=1024)
 def _unit_name(unit: str, count: int | float, locale: str) -> str:
     """CLDR's long name without the number."""
     from babel.units import format_unit

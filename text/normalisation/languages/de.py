@@ -116,6 +116,15 @@ class German(Language):
 
     # Numbers
 
+    def cardinal(self, number: int) -> str:
+        """Thousands apart, for num2words takes long: einhunderteintausend."""
+        thousands, rest = divmod(number, 1000)
+        if not 0 < thousands < 1000:
+            return super().cardinal(number)
+        said = super().cardinal(thousands)
+        said = said.removesuffix("s") if thousands % 100 == 1 else said
+        return f"{said}tausend{super().cardinal(rest) if rest else ''}"
+
     def ordinal(self, number: int, before: str = "") -> str:
         """With the ending that the article or preposition before it wants: der dritte, am dritten, dritter."""
         stem = super().ordinal(number).removesuffix("e")

@@ -142,7 +142,11 @@ class English(Language):
 
     def cardinal(self, number: int) -> str:
         """Without commas, hyphens and the British and."""
-        return _plain(_num2words(number, "en", "cardinal"))
+        thousands, rest = divmod(number, 1000)
+        if not 0 < thousands < 1000:
+            return _plain(_num2words(number, "en", "cardinal"))
+        said = f"{self.cardinal(thousands)} thousand"  # apart, for num2words takes long
+        return f"{said} {self.cardinal(rest)}" if rest else said
 
     def ordinal(self, number: int, before: str = "") -> str:
         """Without commas, hyphens and the British and."""
