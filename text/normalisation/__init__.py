@@ -38,6 +38,11 @@ _OWN_MARKS = {ord(mark): " " for mark in (SPELLED, PHONEMES, "\ue001")}  # from 
 _PHONEMES = re.compile(f"{PHONEMES}([^{PHONEMES}]*){PHONEMES}")
 CLAIMED = "\ue001"  # stands in the place of what one recogniser has taken, so that no later one reads across it
 
+# Languages without data whose decimal mark is a comma; there, espeak-ng names the point of a time: 14.30.
+_COMMA_LANGUAGES = frozenset("af az ba be bg bs ca cs da el et eo eu fi gl hr hu hy hyw id is ka kk ky lb lt lv mk nb "
+                             "nn no ro sk sl sq sr tk tr tt uk uz vi".split())
+_CLOCK = re.compile(r"(?<![\w.,:/-])([01]?\d|2[0-3])\.([0-5]\d)(?![\w/]|[.,:]\d|\s?[%‰°€$£])")
+
 
 class Reading(NamedTuple):
     """A stretch of a text and the words that say it."""
@@ -83,6 +88,8 @@ def spoken_text(text: str, language: str) -> str:
     text = composed(text, language).translate(_OWN_MARKS)
     found = language_of(language)
     if found is None:
+        if language.split("-")[0] in _COMMA_LANGUAGES:
+            text = _CLOCK.sub(r"\1 \2", text)
         return re.sub(r"(?<=\d)[\u00a0\u202f\u2009\u2007](?=\d{3}(?!\d))", "", text)  # espeak-ng reads each group
     return " ".join(found.finish(_joined(text, readings(text, language))).split())
 
@@ -112,6 +119,7 @@ def readings(text: str, language: str) -> list[Reading]:
         if here:
             taken += here
             free = _masked(free, here)
+            has_digits = has_digits and any(map(str.isnumeric, free))
     return sorted(taken)
 
 

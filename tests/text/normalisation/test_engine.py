@@ -120,8 +120,16 @@ def test_a_language_has_what_the_engine_asks_for(code):
 
 
 def test_a_language_without_data_is_left_to_espeak():
-    assert language_of("nb") is None and normalise("kl. 14.30, 1. mai", "nb") == "kl. 14.30, 1. mai"
+    assert language_of("nb") is None and normalise("kl. 1.5, 1. mai", "nb") == "kl. 1.5, 1. mai"
     assert normalise("10\u202f000\u00a0000", "xx") == "10000000"
+
+
+@pytest.mark.parametrize("name, written, plain", [
+    ("nb", "kl. 16.45.", "kl. 16 45."), ("fi", "klo 9.05", "klo 9 05"), ("hu", "7.15-kor", "7 15-kor"),
+    ("da", "12.40 og 24.60", "12 40 og 24.60"), ("cs", "2.50 €, 01.05.2024, 3.500", "2.50 €, 01.05.2024, 3.500"),
+    ("ja", "16.45", "16.45")])
+def test_where_the_decimal_mark_is_a_comma_a_point_parts_hours_from_minutes(name, written, plain):
+    assert normalise(written, name) == plain
 
 
 # Unicode
