@@ -30,6 +30,7 @@ from formats.import_helpers import check_fits, check_tensors, placeholder, publi
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from text import TextProcessor
+from text.normalisation import reads_numbers
 from text.symbols import SymbolTable, builtin_tables
 from utils import write_text_atomic
 
@@ -244,11 +245,14 @@ def _text(folder: Path, n_rows: int) -> tuple[dict[str, Any], list[str]]:
     phonemizes = described.get("phonemize", True)
     cleaners = described.get("text_cleaners") or (["english_cleaners2"] if phonemizes else
                                                   ["mms_cleaners"] if described.get("normalize", True) else [])
+    if cleaners == ["mms_cleaners"] and not described.get("text_cleaners") and reads_numbers(
+            described.get("language") or "", vocabulary):
+        cleaners = ["normalised", *cleaners]  # it says digits as words, which it would leave out
     if phonemizes:
         notes.append("its tokenizer gives text to espeak-ng unchanged; here english_cleaners2 first writes out "
                      "abbreviations and lowercases")
     if described.get("is_uroman"):
-        cleaners = ["uroman", *cleaners]
+        cleaners = [*cleaners[:-1], "uroman", *cleaners[-1:]]
         notes.append("its texts were romanised before training (is_uroman): the cleaner uroman does it with the "
                      "library of that name, pip install uroman")
     return {"symbols": _known_table(symbols), "text_cleaners": cleaners, "add_blank": described.get("add_blank", True),

@@ -4,7 +4,8 @@
     imported.notes                                  # such as that texts must be romanised first (uroman)
 
 A line of vocab.txt is a symbol, its number the id. Row 0 is the blank and may also be a letter. Texts are lowercased,
-and characters that are not in vocab.txt are dropped.
+and characters that are not in vocab.txt are dropped. Where it has no digits, numbers are written as words before, in
+the languages of text.normalisation (data.text_cleaners begins with normalised).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import checkpoint
 from checkpoint import CheckpointError
 from formats import FormatError, ImportedVoice, published
 from formats.import_helpers import placeholder, read_json
+from text.normalisation import reads_numbers
 from text.symbols import SymbolTable
 
 VOCABULARY = "vocab.txt"
@@ -53,10 +55,11 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     if not isinstance(data, dict):
         raise FormatError(f"{files.config} has no section data; expected the config.json of an MMS voice")
     language = files.generator.resolve().parent.name
-    data.update(symbols=symbols_of(vocabulary), text_cleaners=["mms_cleaners"], language=language)
+    data.update(symbols=symbols_of(vocabulary), language=language)
+    data["text_cleaners"] = [*(["normalised"] if reads_numbers(language, data["symbols"]) else []), "mms_cleaners"]
     is_romanised = str(data.get("training_files", "")).endswith(ROMANISED[0])
     if is_romanised:
-        data["text_cleaners"].insert(0, "uroman")
+        data["text_cleaners"].insert(-1, "uroman")
     imported = published.read_files(files, tree)
     return imported._replace(notes=imported.notes + (ROMANISED[1],) * is_romanised)
 

@@ -335,9 +335,9 @@ def test_a_run_or_release_of_this_project_is_told_to_be_used_as_it_is(tmp_path):
 # MMS.
 
 
-def mms_folder(folder, training_files="train.ltr"):
-    published_folder(folder, (f"data.symbols={json.dumps(LETTERS)}",), parts=("G",))
-    (folder / "vocab.txt").write_text("\n".join(LETTERS) + "\n", encoding="utf-8")
+def mms_folder(folder, training_files="train.ltr", symbols=LETTERS):
+    published_folder(folder, (f"data.symbols={json.dumps(symbols)}",), parts=("G",))
+    (folder / "vocab.txt").write_text("\n".join(symbols) + "\n", encoding="utf-8")
     tree = json.loads((folder / "config.json").read_text())
     tree["data"] |= {"text_cleaners": ["transliteration_cleaners"], "training_files": training_files}
     tree["data"].pop("symbols")
@@ -359,6 +359,27 @@ def test_an_mms_voice_reads_lower_case_letters_of_its_vocabulary_and_drops_the_r
     assert len(Voice.load(tmp_path / "voice", "cpu").speak("Kick back, hello!", seed=1).samples) > 0
 
 
+@pytest.mark.parametrize("language, symbols, cleaners", [
+    ("deu", LETTERS, ("normalised", "mms_cleaners")), ("deu", [*LETTERS, "5"], ("mms_cleaners",)),
+    ("ron", LETTERS, ("mms_cleaners",))])
+def test_an_mms_voice_without_digits_reads_numbers_as_words(tmp_path, language, symbols, cleaners):
+    folder = tmp_path / language
+    folder.mkdir()
+    mms_folder(folder, symbols=symbols)
+    text = TextProcessor.from_config(formats.read(folder).config.data)
+    assert text.cleaners == cleaners
+    if "normalised" in cleaners:
+        assert text.clean(["Um 14:30 Uhr."]) == ["um vierzehn uhr dreiig"]  # LETTERS has no ß
+
+
+def test_a_tokenizer_of_letters_without_digits_reads_numbers_as_words(tmp_path):
+    formats.write("huggingface", tiny_weights((f"data.symbols={json.dumps(LETTERS)}",)), tmp_path)
+    for language, cleaners in (("deu", ("normalised", "uroman", "mms_cleaners")), ("ron", ("uroman", "mms_cleaners"))):
+        tokenizer = {"phonemize": False, "is_uroman": True, "language": language}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+        assert formats.read(tmp_path).config.data.text_cleaners == cleaners
+
+
 def test_a_voice_of_romanised_texts_says_so(tmp_path):
     mms_folder(tmp_path, "train.uroman")
     assert any("romanised before training" in note for note in formats.read(tmp_path).notes)
@@ -370,7 +391,7 @@ def test_a_voice_of_romanised_texts_reads_any_script(tmp_path):
     folder.mkdir()
     mms_folder(folder, "train.uroman")
     text = TextProcessor.from_config(formats.read(folder).config.data)
-    assert text.cleaners == ("uroman", "mms_cleaners")
+    assert text.cleaners == ("normalised", "uroman", "mms_cleaners")
     assert text.clean(["\u043a\u0438\u043a"]) == ["kik"]  # Cyrillic
 
 

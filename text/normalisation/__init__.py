@@ -26,6 +26,7 @@ text first needs them. `tests/text/normalisation/` has a table of sentences for 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,9 @@ _OWN_MARKS = {ord(mark): " " for mark in (SPELLED, PHONEMES, "\ue001")}  # from 
 _PHONEMES = re.compile(f"{PHONEMES}([^{PHONEMES}]*){PHONEMES}")
 CLAIMED = "\ue001"  # stands in the place of what one recogniser has taken, so that no later one reads across it
 
+# Codes of the languages that have data, as MMS's voices name theirs.
+_ISO_639_3 = {"eng": "en", "deu": "de", "spa": "es", "fra": "fr", "ita": "it", "nld": "nl", "pol": "pl", "por": "pt",
+              "rus": "ru", "swe": "sv"}
 # Languages without data whose decimal mark is a comma; there, espeak-ng names the point of a time: 14.30.
 _COMMA_LANGUAGES = frozenset("af az ba be bg bs ca cs da el et eo eu fi gl hr hu hy hyw id is ka kk ky lb lt lv mk nb "
                              "nn no ro sk sl sq sr tk tr tt uk uz vi".split())
@@ -128,6 +132,11 @@ def language_of(name: str) -> Language | None:
     return _language(name.lower().replace("_", "-"))
 
 
+def reads_numbers(name: str, symbols: Iterable[str]) -> bool:
+    """Whether a voice of letters needs the cleaner `normalised`: it has no digits, and the language has data."""
+    return language_of(name) is not None and not any(map(str.isdecimal, symbols))
+
+
 def described_languages() -> list[str]:
     """Codes of the languages that have data."""
     return sorted(path.stem for path in (Path(__file__).parent / "languages").glob("[a-z][a-z].py"))
@@ -136,6 +145,7 @@ def described_languages() -> list[str]:
 @lru_cache(maxsize=64)
 def _language(name: str) -> Language | None:
     code = name.split("-")[0]
+    code = _ISO_639_3.get(code, code)
     if not re.fullmatch("[a-z]{2,3}", code) or code not in described_languages():
         return None
     return import_module(f"text.normalisation.languages.{code}").LANGUAGE(name)
