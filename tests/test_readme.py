@@ -158,7 +158,7 @@ def test_every_row_of_the_command_table_runs(clone, tmp_path):
                "FOLDER\\|LIST [-m RUN]": "LIST"}
     for shown, meant in options.items():
         rows = [row.replace(shown, meant) for row in rows]
-    assert len(rows) == 8
+    assert len(rows) == 9
     rows = [row for row in rows if " flite " not in row or shutil.which("flite")]
     for row in rows:
         for name, value in fill.items():

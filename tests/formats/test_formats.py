@@ -374,10 +374,10 @@ def test_an_mms_voice_without_digits_reads_numbers_as_words(tmp_path, language, 
 
 def test_a_tokenizer_of_letters_without_digits_reads_numbers_as_words(tmp_path):
     formats.write("huggingface", tiny_weights((f"data.symbols={json.dumps(LETTERS)}",)), tmp_path)
-    for language, cleaners in (("deu", ("normalised", "uroman", "mms_cleaners")), ("ron", ("uroman", "mms_cleaners"))):
+    for language, expected in (("deu", ("normalised", "uroman", "mms_cleaners")), ("ron", ("uroman", "mms_cleaners"))):
         tokenizer = {"phonemize": False, "is_uroman": True, "language": language}
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer))
-        assert formats.read(tmp_path).config.data.text_cleaners == cleaners
+        assert formats.read(tmp_path).config.data.text_cleaners == expected
 
 
 def test_a_voice_of_romanised_texts_says_so(tmp_path):
