@@ -374,8 +374,8 @@ class BaseVoice(ABC):
                           f"nearest: {names}", stacklevel=3)
         if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
             self._warned.update(rare)  # once of each
-            warnings.warn(f"the voice has hardly heard {', '.join(map(repr, rare))} in training, so they may sound "
-                          "badly; respell such words, best in a lexicon", stacklevel=3)
+            warnings.warn(f"{', '.join(map(repr, rare))} are rare in the voice's training texts and may sound wrong; "
+                          "respell such words, best in a lexicon", stacklevel=3)
 
 
 def find_voice(run: str | Path | None = None) -> Path:

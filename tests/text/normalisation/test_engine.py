@@ -80,7 +80,8 @@ HOSTILE = ["1", "1.", "(", "1,1,1,", ".", "5 ", "1-", "1/", "1:", "A.", "$1", "a
 MODULES = [normalisation, numbers, dates, codes, texts, language, patterns]
 
 
-@pytest.mark.parametrize("name", ["en", "de", "es", "ru"])
+@pytest.mark.parametrize("name", [
+    "en", "de", *(pytest.param(name, marks=pytest.mark.slow) for name in ("es", "ru"))])
 def test_twice_the_text_is_twice_the_work(name, monkeypatch):
     steps = {}
     for cache in (normalisation._language, normalisation._patterns, normalisation._recognisers):
