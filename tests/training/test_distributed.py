@@ -58,7 +58,7 @@ def corpus(tmp_path_factory):
     return lists
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def found(request, tmp_path_factory, corpus):
     """What each of 2 and of 3 processes wrote."""
     out = tmp_path_factory.mktemp(f"{request.param}_processes")

@@ -210,6 +210,7 @@ class Heard(Callback):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_equals_an_unbroken_one(tiny_corpus, tmp_path):
     """With SIGKILL at whatever step it is at, mostly while it saves, and another number of workers each time."""
     (tmp_path / "heard.py").write_text(HEARD)
