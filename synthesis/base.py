@@ -374,7 +374,7 @@ class BaseVoice(ABC):
                           f"nearest: {names}", stacklevel=3)
         if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
             self._warned.update(rare)  # once of each
-            warnings.warn(f"{', '.join(map(repr, rare))} are rare in the voice's training texts and may sound wrong; "
+            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare))}; "
                           "respell such words, best in a lexicon", stacklevel=3)
 
 

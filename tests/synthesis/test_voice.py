@@ -59,9 +59,9 @@ def test_the_same_seed_gives_the_same_sound_and_another_seed_another(voice):
 
 def test_of_a_symbol_that_training_hardly_saw_the_voice_warns_once(run):
     voice = Voice.load(run, "cpu", ["data.rare_symbols=[\"d\",\"m\"]"])
-    with pytest.warns(UserWarning, match="'d' are rare in the voice's training texts"):
+    with pytest.warns(UserWarning, match="rare in the voice's training texts, and may sound wrong: 'd'; respell"):
         voice.speak("abc def", seed=1)
-    with pytest.warns(UserWarning, match="'m' are rare in the voice's training texts"):
+    with pytest.warns(UserWarning, match="rare in the voice's training texts, and may sound wrong: 'm'; respell"):
         voice.speak("def jkl mno def", seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
