@@ -25,7 +25,7 @@ from audio.resampling import resample
 from commons import choose_device
 from config import Config
 from mel_processing import mel_spectrogram, spectrogram
-from models import SynthesizerTrn
+from models import NO_POSTERIOR, SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import in_phase
 from synthesis.base import (
@@ -164,6 +164,8 @@ class Voice(BaseVoice):
     def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
                 durations: Sequence[int] | None) -> TorchLatent:
         """The sentence's latent; of several candidates the one whose sound fits its text best."""
+        if options.candidates > 1 and self.model.enc_q is None:  # before anything is synthesized
+            raise ValueError(NO_POSTERIOR)
 
         def score(latent: TorchLatent) -> float:
             wav = torch.from_numpy(next(self._decode(latent, WHOLE)))

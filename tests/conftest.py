@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import config
 from audio.io import write_wav
 from data_utils import Batch
 
 ROOT = Path(__file__).parents[1]
+
+# Property tests try the same examples in every run, so that a change fails by its own fault;
+# `pytest --hypothesis-profile=default` tries fresh ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 # Shells let what they start in the background ignore Ctrl-C, and the commands that are tested would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
