@@ -324,7 +324,8 @@ class _Answer:
         if isinstance(text, str):
             wants_ssml = is_ssml(text) if self.request.is_ssml is None else self.request.is_ssml
             if wants_ssml and not is_ssml(text):
-                raise RequestError(f"the text begins with {text[:20]!r}; expected <speak>, as it is to be SSML", "input")
+                raise RequestError(f"the text begins with {text[:20]!r}; expected <speak>, since it is to be SSML",
+                                   "input")
             if wants_ssml or "[[" in text:
                 self.voice.check_markup(text)
             text = text if wants_ssml else [text]

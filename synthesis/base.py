@@ -228,7 +228,8 @@ class BaseVoice(ABC):
         """
         return self._stream(text, self._options(options, changes), chunks)
 
-    def _stream(self, text: str | Iterable[str | None], options: SynthesisOptions, chunks: ChunkSizes) -> Iterator[Audio]:
+    def _stream(self, text: str | Iterable[str | None], options: SynthesisOptions,
+                chunks: ChunkSizes) -> Iterator[Audio]:
         seed = secrets.randbits(62) if options.seed is None else options.seed
         number = 0
         for item in self._read(text, options):

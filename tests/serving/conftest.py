@@ -1,6 +1,7 @@
 """A voice without a network for the tests of the server: tones, as long as the text; and the engine of several."""
 
 import asyncio
+import json
 import threading
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from serving.voices import Voices
 from synthesis.base import BaseVoice, SentenceLatent
 from synthesis.chunking import plan_chunks
-from text import TextProcessor
 from tests.conftest import tiny
+from text import TextProcessor
 
 FRAMES_A_TOKEN = 4
 
@@ -19,8 +20,8 @@ class ToneVoice(BaseVoice):
     """Every token is four frames of a tone whose pitch is the token's id; the seed sets its phase."""
 
     def __init__(self, speakers=()):
-        names = [f"data.speakers={list(speakers)}".replace("'", '"'), f"data.n_speakers={len(speakers)}", "model.gin_channels=4"]
-        self.config = tiny(tuple(names) if speakers else ())
+        several = (f"data.speakers={json.dumps(speakers)}", f"data.n_speakers={len(speakers)}", "model.gin_channels=4")
+        self.config = tiny(several if speakers else ())
         self.text = TextProcessor.from_config(self.config.data)
         self.gate = threading.Event()  # what it decodes waits for it
         self.gate.set()
