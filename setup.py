@@ -31,7 +31,7 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in pa
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
             "resemblyzer>=0.1.4", "jiwer>=4.0", "setuptools<82"]
 
-SERVE = ["aiohttp>=3.13", "prometheus-client>=0.22"]
+SERVE = ["aiohttp>=3.14", "prometheus-client>=0.22"]
 
 # Programs of others that speak with our files, and what tests them.
 CLIENTS = ["onnx>=1.23", "onnxruntime>=1.23", "transformers>=5.20", "piper-tts>=1.8", "sherpa-onnx>=2.0", "pytest>=9.0",

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from audio.encoders import StreamEncoder
 from audio.resampling import StreamResampler
 from formats import FormatError
 from serving.errors import BusyError, RequestError, TooLongError
@@ -291,7 +292,7 @@ class _Answer:
         self.work_seconds = 0.0
         self.awaits_text = False
         self._chunks = self._spoken(found, chunks)
-        self._encoder = None if request.format is None else encoder_of(request.format, self.rate)
+        self._encoder = None if request.format is None else StreamEncoder(request.format, self.rate)
         self._resampler = (None if self.rate == self.voice.sample_rate
                            else StreamResampler(self.voice.sample_rate, self.rate))
         self._taken = self._given = 0  # samples of the voice; of the answer
@@ -371,13 +372,6 @@ class _Answer:
         """A place in the voice's samples as one in the answer's."""
         rate = self.voice.sample_rate
         return (sample * self.rate + rate // 2) // rate
-
-
-def encoder_of(kind: str, sample_rate: int) -> Any:
-    """An encoder of sound to bytes, piece by piece."""
-    from audio.encoders import StreamEncoder
-
-    return StreamEncoder(kind, sample_rate)
 
 
 def _outcome(error: BaseException) -> str:

@@ -61,7 +61,7 @@ async def speech(request: web.Request) -> web.StreamResponse:
                 await send(request, response, data)
             await response.write_eof()
         except (RequestError, FormatError) as error:
-            logger.warning("%s ends early: %s", request["id"], type(error).__name__)
+            logger.warning("%s ends early: %s", request[shared.REQUEST_ID], type(error).__name__)
             if has_events and isinstance(error, RequestError):
                 await send(request, response, _event({"type": "error", **error_body(error)}))
             break_off(request)

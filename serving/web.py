@@ -47,6 +47,7 @@ class WebOptions:
 
 ENGINE = web.AppKey("engine", Engine)
 OPTIONS = web.AppKey("options", WebOptions)
+REQUEST_ID = web.RequestKey("id", str)
 
 
 def open_to_all(handler: Handler) -> Handler:
@@ -196,13 +197,13 @@ def middlewares(access: Access, observe: Callable[[str, int], None]) -> list[Han
     @web.middleware
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request gets an answer, in the shape of errors where it is one, and a line in the log."""
-        request["id"] = f"req_{secrets.token_hex(12)}"
+        request[REQUEST_ID] = f"req_{secrets.token_hex(12)}"
         started = time.monotonic()
         response = await _without_errors(request, handler)
         resource = request.match_info.route.resource
         route = "unknown" if resource is None else resource.canonical
         observe(route, response.status)
-        logger.info("%s %s %s %d, %.2f s", request["id"], request.method, printable(route), response.status,
+        logger.info("%s %s %s %d, %.2f s", request[REQUEST_ID], request.method, printable(route), response.status,
                     time.monotonic() - started)
         return response
 
@@ -225,8 +226,8 @@ def headers_of(access: Access) -> Callable[[web.Request, web.StreamResponse], Aw
     """A function that adds what every response has: its request's id, and leave for pages of the admitted origin."""
 
     async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
-        if "id" in request:
-            response.headers["X-Request-Id"] = request["id"]
+        if REQUEST_ID in request:
+            response.headers["X-Request-Id"] = request[REQUEST_ID]
         if access.allows_origin(request.headers.get("Origin")):
             response.headers["Access-Control-Allow-Origin"] = access.options.cors
             response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, X-Sample-Rate"
@@ -250,6 +251,6 @@ async def _without_errors(request: web.Request, handler: Handler) -> web.StreamR
     except ConnectionError:
         raise
     except Exception:
-        logger.exception("%s failed", request["id"])
+        logger.exception("%s failed", request[REQUEST_ID])
         return error_response(with_status(500, f"the server failed; its log names the request {request['id']}",
                                           "server_error"))
