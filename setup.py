@@ -101,6 +101,7 @@ setup(
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
+        "aac": ["av>=15"],  # .aac files and streams
         "ray": ["ray>=2.60"],
         "serve": SERVE,
         "uroman": ["uroman>=1.3.1"],

@@ -147,18 +147,22 @@ def wav_writer(path: str | os.PathLike, sampling_rate: int,
     try:
         with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", sampling_rate, 1, subtype,
                                                                  format=audio_format) as file:
-            yield lambda samples: file.write(_writable(samples, subtype, path))
+            yield lambda samples: file.write(writable(samples, path, subtype))
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
 
 
-def _writable(samples: np.ndarray, subtype: str, path: Path) -> np.ndarray:
-    """Samples as libsndfile takes them; AudioError for what is not one channel of finite floats."""
+def writable(samples: np.ndarray, place: object, subtype: str = "FLOAT") -> np.ndarray:
+    """Samples [S] as libsndfile takes them for a subtype, clipped.
+
+    Raises:
+        AudioError: what is at `place` is not one channel of finite floats.
+    """
     array = np.asarray(samples)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
-        raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
+        raise AudioError(f"{place}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
     if not np.isfinite(array).all():
-        raise AudioError(f"{path}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
+        raise AudioError(f"{place}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
     return _whole_numbers(array, subtype) if subtype in _WHOLE_NUMBERS else array.clip(-1, 1)
 
 
