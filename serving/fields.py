@@ -111,9 +111,9 @@ def speech_request(fields: Fields, text: str | TextFeed, default_format: str = "
     """
     kind = fields.choice("response_format", FORMATS, default_format)
     numbers = {name: value for name in NUMBERS if (value := fields.number(name)) is not None}
-    speed, seed = fields.number("speed", SLOWEST, FASTEST), fields.whole("seed")
+    speaker, speed, seed = fields.speaker(), fields.number("speed", SLOWEST, FASTEST), fields.whole("seed")
     try:
-        options = SynthesisOptions(speaker=fields.speaker(), speed=speed, seed=seed, **numbers)
+        options = SynthesisOptions(speaker=speaker, speed=speed, seed=seed, **numbers)
     except ValueError as error:  # its message begins with the field
         field = next((name for name in (*NUMBERS, "seed") if str(error).startswith(name)), None)
         raise RequestError(str(error), field) from None

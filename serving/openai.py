@@ -65,6 +65,8 @@ async def speech(request: web.Request) -> web.StreamResponse:
             if has_events and isinstance(error, RequestError):
                 await send(request, response, _event({"type": "error", **error_body(error)}))
             break_off(request)
+        except ConnectionError:  # the client has left, or takes nothing
+            break_off(request)
     return response
 
 

@@ -97,6 +97,8 @@ async def read_body(request: web.Request) -> bytes:
     """
     options = request.app[OPTIONS]
     try:
+        if (request.content_length or 0) > options.body_bytes:
+            raise web.HTTPRequestEntityTooLarge(options.body_bytes, request.content_length)
         return await asyncio.wait_for(request.read(), options.read_seconds)
     except web.HTTPRequestEntityTooLarge:
         raise with_status(413, f"the request has more than {options.body_bytes} bytes; send the text in parts",
@@ -252,5 +254,5 @@ async def _without_errors(request: web.Request, handler: Handler) -> web.StreamR
         raise
     except Exception:
         logger.exception("%s failed", request[REQUEST_ID])
-        return error_response(with_status(500, f"the server failed; its log names the request {request['id']}",
-                                          "server_error"))
+        return error_response(with_status(500, "the server failed; its log has the reason under "
+                                               f"{request[REQUEST_ID]}", "server_error"))

@@ -41,7 +41,8 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     conversation = _Conversation(request, socket)
     try:
-        await conversation.run()
+        with contextlib.suppress(ConnectionError):  # the client has left, or takes nothing
+            await conversation.run()
     finally:
         await conversation.cancel()
     return socket
