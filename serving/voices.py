@@ -146,5 +146,6 @@ def locale_of(language: str) -> str:
 
     language, _, rest = language.replace("_", "-").partition("-")
     country = next((part.upper() for part in rest.split("-") if len(part) == 2), "")
+    language = get_global("language_aliases").get(language, language)
     likely = get_global("likely_subtags").get(language, "")
     return f"{language}_{country or (likely.split('_')[-1] if '_' in likely else language.upper())}"

@@ -240,7 +240,7 @@ def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
     assert done.returncode == 0 and soundfile.info(tmp_path / "bob.wav").frames > 0, done.stderr
 
 
-COMMANDS = ["train", "train_ms", "synthesize", "preprocess", "evaluate", "export", "convert"]
+COMMANDS = ["train", "train_ms", "synthesize", "preprocess", "evaluate", "export", "convert", "serve"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -16,8 +16,8 @@ pytest.importorskip("prometheus_client")
 
 from serving import app
 from serving.engine import Engine
-from serving.web import WebOptions
 from serving.voices import Voices
+from serving.web import WebOptions
 from synthesis.base import BaseVoice, SentenceLatent
 from synthesis.chunking import plan_chunks
 from tests.conftest import tiny

@@ -37,7 +37,7 @@ def decoded(data, kind, rate=8000):
             frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
             return np.concatenate(frames), file.streams.audio[0].rate
     with soundfile.SoundFile(io.BytesIO(data)) as file:
-        file.seekable = lambda: False  # soundfile seeks after each read, which a stream without a length does not survive
+        file.seekable = lambda: False  # soundfile would seek after each read
         blocks = []
         while not blocks or len(blocks[-1]):
             blocks.append(file.read(1000))
