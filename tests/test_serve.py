@@ -57,10 +57,10 @@ def refused(monkeypatch, capsys, arguments):
     return error
 
 
-def test_it_speaks_without_torch_ends_what_is_open_on_sigterm_and_closes(monkeypatch):
+def test_it_speaks_without_torch_ends_what_is_open_on_sigterm_and_closes():
     pytest.importorskip("aiohttp")
-    process = subprocess.Popen([sys.executable, "-c", WITHOUT_TORCH, "-m", "en_rms", "--port", "0"], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", WITHOUT_TORCH, "-m", "en_rms", "--port", "0"], cwd=ROOT,
+                               text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         ready, advice = process.stdout.readline(), process.stdout.readline()
         assert "with en_rms" in ready and "--host 0.0.0.0" in advice
