@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import ClientConnectionError, web
 
 from serving.engine import Engine
 from serving.errors import KeyRefusedError, RateError, RequestError
@@ -126,14 +126,19 @@ async def in_time(request: web.Request, work: Awaitable[None]) -> None:
     """Await a write; a client that takes nothing within the time loses its connection.
 
     Raises:
-        ConnectionResetError: so it did.
+        ConnectionError: so it did, or it has left.
     """
-    try:
-        await asyncio.wait_for(work, request.app[OPTIONS].stall_seconds)
-    except asyncio.TimeoutError:
+    def give_up() -> None:
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError("the client takes no data") from None
+
+    timer = asyncio.get_running_loop().call_later(request.app[OPTIONS].stall_seconds, give_up)
+    try:
+        await work
+    except ClientConnectionError as error:
+        raise ConnectionResetError(str(error)) from None
+    finally:
+        timer.cancel()
 
 
 async def send(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
