@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from audio.encoders import FORMATS, StreamEncoder
+from audio.io import read_wav, wav_info
 from audio.resampling import at_rate
 
 RATE = 22050
@@ -99,6 +100,14 @@ def test_a_rate_that_the_format_lacks_becomes_the_next(name, rate, stored):
     found, found_rate = decoded(name, b"".join(encoded(name, voiced(0.3, rate), rate)))
     assert found_rate == StreamEncoder(name, rate).sampling_rate == stored
     assert len(found) >= 0.3 * stored
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "opus", "mp3"])
+def test_a_saved_stream_is_read_as_a_file(tmp_path, name):
+    (tmp_path / "a").write_bytes(b"".join(encoded(name, voiced())))
+    read, rate = read_wav(tmp_path / "a")
+    assert len(read) == len(decoded(name, (tmp_path / "a").read_bytes())[0])
+    assert wav_info(tmp_path / "a") == (len(read), rate)
 
 
 def test_the_end_comes_once():
