@@ -19,6 +19,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import functools
 import heapq
 import itertools
 import os
@@ -37,7 +38,7 @@ from formats import FormatError
 from serving.errors import BusyError, RequestError, TooLongError
 from serving.voices import Found, Voices
 from synthesis.base import TEXT_ERRORS, Audio, NothingToSayError, SynthesisOptions
-from synthesis.chunking import DEFAULT_CHUNKS, ChunkSizes
+from synthesis.chunking import DEFAULT_CHUNKS, ChunkSizes, calibrated_chunks
 from synthesis.timings import Timings
 from text.markup import is_ssml
 from utils import PackageError
@@ -142,22 +143,23 @@ class Engine:
     """Voices, worker threads, and the queue of pieces before them. All methods belong to one event loop."""
 
     def __init__(self, voices: Voices, limits: Limits | None = None, workers: int | None = None,
-                 chunks: ChunkSizes = DEFAULT_CHUNKS) -> None:
+                 chunks: ChunkSizes | None = None) -> None:
         """Engine that has not started.
 
         Args:
             voices: that it speaks with.
             limits: what it takes.
             workers: threads, each of which computes a piece at a time; None: as many as cores.
-            chunks: sizes of pieces.
+            chunks: sizes of pieces; None: as `start` measures for each voice.
         """
         self.voices = voices
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()) or 1
-        self.chunks = chunks
+        self.chunks = {name: chunks or DEFAULT_CHUNKS for name in voices.voices}
         self.is_ready = False
         self.on_spoken: list[Callable[[Spoken], None]] = []  # called at the end of every request
         self.open_requests = 0
+        self._measures_chunks = chunks is None
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="speak")
         self._free_workers = self.workers
         self._queue: list[tuple[float, int, asyncio.Future]] = []  # a heap: time of need, order of arrival, turn
@@ -177,10 +179,12 @@ class Engine:
         return self.workers - self._free_workers
 
     async def start(self) -> None:
-        """Speak once in every voice, as the first sentence takes longer; then the engine is ready."""
-        for name in self.voices.voices:
+        """Measure the sizes of pieces, and speak once in every voice, as the first time takes longer."""
+        for name, voice in self.voices.voices.items():
+            if self._measures_chunks:
+                self.chunks[name] = await self._turn(0.0, functools.partial(calibrated_chunks, voice))
             with contextlib.suppress(*TEXT_ERRORS):
-                await self._turn(0.0, _Answer(SpeechRequest("1, 2."), self.voices.find(name), self.chunks).next)
+                await self._turn(0.0, _Answer(SpeechRequest("1, 2."), self.voices.find(name), self.chunks[name]).next)
         self.is_ready = True
 
     async def stop(self, grace: float = 30.0) -> None:
@@ -203,7 +207,7 @@ class Engine:
         needed = arrival  # when the client runs out of sound
         answer = None
         try:
-            answer = _Answer(request, found, self.chunks)
+            answer = _Answer(request, found, self.chunks[found.name])
             while (piece := await self._turn(needed, answer.next)) is not None:
                 if answer.awaits_text:
                     await request.text.wait()

@@ -19,7 +19,7 @@ from serving.engine import Engine
 from serving.voices import Voices
 from serving.web import WebOptions
 from synthesis.base import BaseVoice, SentenceLatent
-from synthesis.chunking import plan_chunks
+from synthesis.chunking import DEFAULT_CHUNKS, plan_chunks
 from tests.conftest import tiny
 from text import TextProcessor
 
@@ -88,7 +88,7 @@ class RunningServer:
         self.voices = voices
 
         async def begin():
-            self.engine = Engine(voices, limits, workers)
+            self.engine = Engine(voices, limits, workers, DEFAULT_CHUNKS)
             await self.engine.start()
             return await app.start(self.engine, options or WebOptions(port=0))
 

@@ -9,7 +9,7 @@ import pytest
 from serving.engine import Engine, Limits, SpeechRequest, TextFeed
 from serving.errors import BusyError, RequestError, TooLongError, UnknownVoiceError
 from synthesis.base import SynthesisOptions
-from synthesis.chunking import ChunkSizes
+from synthesis.chunking import DEFAULT_CHUNKS, ChunkSizes
 from tests.serving.conftest import run
 
 TEXT = "Abc def. Ghi, jkl mno! Is that so?"
@@ -84,6 +84,7 @@ def test_wrong_requests_are_refused_before_anything_is_computed(voices, tones, r
     assert not tones.decoded and not engine.open_requests
 
 
+@pytest.mark.filterwarnings("ignore:not in the voice")
 def test_markup_can_be_switched_off(voices):
     assert len(answer(Engine(voices), "<speak> abc", is_ssml=False))
 
@@ -157,8 +158,9 @@ def test_closing_stops_the_work_at_the_next_piece_and_frees_the_worker(voices, t
 def test_a_stopping_engine_ends_what_is_open_and_takes_nothing_new(voices, tones):
     async def work():
         engine = Engine(voices)
+        assert not engine.is_ready
         await engine.start()
-        assert engine.is_ready
+        assert engine.is_ready and engine.chunks.keys() == {"one", "two"} and DEFAULT_CHUNKS != engine.chunks["one"]
         tones.gate.clear()
         task = asyncio.create_task(collected(engine, SpeechRequest(TEXT)))
         await until(lambda: engine.busy_workers)
