@@ -32,7 +32,7 @@ from synthesis.speakers import find_speaker
 from synthesis.timings import TimedLabel, Timings
 from text import TextProcessor
 from text.lexicon import Lexicon
-from text.markup import MarkupError
+from text.markup import MarkupError, TextSpan, check_phonemes, is_ssml, parse_inline, parse_ssml
 from text.prosody import Prosody
 from text.utterances import ScriptReader, SentenceTokens, Silence, tokens_of_ids
 
@@ -203,20 +203,33 @@ class BaseVoice(ABC):
             raise NothingToSayError(text)
         return Audio.joined(parts)
 
-    def stream(self, text: str | Iterable[str], options: SynthesisOptions | None = None,
+    def check_markup(self, text: str) -> None:
+        """Check SSML, or [[phonemes]], of a whole text, of which `stream` finds the faults only when it is there.
+
+        Raises:
+            MarkupError: the first fault, with its place.
+        """
+        segments = parse_ssml(text, self.text.language) if is_ssml(text) else parse_inline(text)
+        for each in segments:
+            if isinstance(each, TextSpan):
+                self._check_speaker(each.prosody.speaker, each.place)
+                check_phonemes(each.phonemes or "", self.text.symbols.ids, each.place)
+
+    def stream(self, text: str | Iterable[str | None], options: SynthesisOptions | None = None,
                chunks: ChunkSizes = DEFAULT_CHUNKS, **changes: Any) -> Iterator[Audio]:
         """Synthesize a text in chunks, each yielded as soon as it is decoded; joined they equal `speak`'s audio.
 
         Args:
             text: as for `speak`, or pieces of text in order, e.g. from a language model: a sentence is synthesized as
-                soon as it is complete.
+                soon as it is complete. A piece may be None, "no text yet", which yields a chunk of no samples.
             options: as for `speak`. Best of several candidates, and a changed pitch, need each sentence whole.
             chunks: how many frames are decoded at a time.
             changes: as for `speak`.
         """
         return self._stream(text, self._options(options, changes), chunks)
 
-    def _stream(self, text: str | Iterable[str], options: SynthesisOptions, chunks: ChunkSizes) -> Iterator[Audio]:
+    def _stream(self, text: str | Iterable[str | None], options: SynthesisOptions,
+                chunks: ChunkSizes) -> Iterator[Audio]:
         seed = secrets.randbits(62) if options.seed is None else options.seed
         number = 0
         for item in self._read(text, options):
@@ -270,13 +283,13 @@ class BaseVoice(ABC):
                 spoken.append(error)
         return spoken
 
-    def _read(self, text: str | Iterable[str], options: SynthesisOptions) -> Iterator[SentenceTokens | Silence]:
+    def _read(self, text: str | Iterable[str | None], options: SynthesisOptions) -> Iterator[SentenceTokens | Silence]:
         """A text as sentences with the options' speed, volume, pitch and speaker, and the pauses between them."""
         reader = ScriptReader(self.text, options.max_characters or self.config.data.max_text_len,
                               options.sentence_pause, options.paragraph_pause, options.lexicon)
         for item in reader.read(text):
             if isinstance(item, SentenceTokens):
-                self._check_speaker(item)
+                self._check_speaker(item.speaker, item.place)
                 self._warn_of_unknown(item)
                 item = item.within(options.prosody)
             yield item
@@ -356,16 +369,16 @@ class BaseVoice(ABC):
                                       bookmarks=tuple(TimedLabel(name, 0, 0) for name in silence.bookmarks))
         return Audio(np.zeros(n_samples, np.float32), self.sample_rate, np.empty(0, np.int64), (), timings)
 
-    def _check_speaker(self, sentence: SentenceTokens) -> None:
+    def _check_speaker(self, speaker: str | int | None, place: str) -> None:
         """Raise MarkupError, with the place, for a <voice> that this voice does not have."""
-        if sentence.speaker is None:
+        if speaker is None:
             return
         try:
             if not self.config.multispeaker:
                 raise ValueError("this voice has one speaker; leave the <voice> element out")
-            find_speaker(sentence.speaker, self.speakers)
+            find_speaker(speaker, self.speakers)
         except ValueError as error:
-            raise MarkupError(f"{sentence.place}: <voice name={sentence.speaker!r}>: {error}") from None
+            raise MarkupError(f"{place}: <voice name={speaker!r}>: {error}") from None
 
     def _warn_of_unknown(self, sentence: SentenceTokens) -> None:
         if sentence.unknown:

@@ -129,8 +129,9 @@ def test_a_stream_joined_is_what_is_spoken_whole(voice, chunks):
     assert_same(Audio.joined(list(voice.stream(LONG, seed=4, chunks=chunks))), whole)
 
 
-def test_from_two_graphs_the_first_piece_comes_before_the_rest_is_decoded(solo, monkeypatch):
-    voice, decoded = OnnxVoice.load(solo / "split"), []
+@pytest.mark.parametrize("form", ["whole", "split"])
+def test_the_first_piece_comes_before_the_rest_is_decoded(solo, monkeypatch, form):
+    voice, decoded = OnnxVoice.load(solo / form), []
 
     class Watched:
         def __init__(self, session):
