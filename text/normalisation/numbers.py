@@ -96,7 +96,8 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
     unit = match["unit"] or ""
     if len(unit) == 1 and unit.isalpha() and not match["per"]:
         allowed = p.language.loose_units if match["space"] else p.language.tight_units
-        if unit not in allowed or match["space"] == "-":
+        tied = match["space"] == "-" and not re.match("-[A-ZÄÖÜ]", match.string[match.end():match.end() + 2])
+        if unit not in allowed or tied:
             return None
     negative = bool(match["sign"])
     if match["above"]:
