@@ -61,8 +61,9 @@ def _tag(match: re.Match, p: Patterns) -> Value | None:
     sign = p.language.words["hashtag" if match["sign"] == "#" else "@"]
     name = match["name"]
     said = name
-    if re.search("[0-9._]", name):
-        said = p.language.say(Electronic(name) if re.search("[._]", name) else Serial(name))
+    if match["sign"] == "@" or re.search("[0-9._]", name):
+        is_code = name.isalnum() and not name.isalpha()
+        said = p.language.say(Serial(name) if is_code else Electronic(name))
     return Words(f"{sign} {said}")
 
 

@@ -161,14 +161,19 @@ def _weekdays(match: re.Match, p: Patterns) -> Value | None:
     if not last and (match[0][0].islower()
                      or (first in p.language.month_words and match.string[match.end():match.end() + 1] != ",")):
         return None
-    return Words(f"{names[first]} {p.language.words['to']} {names[last]}" if last else names[first])
+    if not last:
+        return Words(names[first])
+    return Words(p.language.weekday_range(names[first], names[last]) if not match["word"] else
+                 f"{names[first]} {match['word']} {names[last]}")
 
 
 def _weekday_pattern(p: Patterns) -> str | None:
     if not p.language.weekday_abbreviations:
         return None
     name = rf"(?i:{one_of(p.language.weekday_abbreviations)})"
-    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?[\w\ue001]|$))"
+    joint = r"(?:\s?[-–—]\s?|\s(?P<word>au|al|a|à|tot|bis|till|do)\s)"
+    return (rf"(?<![\w.])(?P<first>{name})(?:\.?{joint}(?P<last>{name})(?!\w)\.?|"
+            r"\.(?=,?\s?[\w\ue001]|$))")
 
 
 def _decade(match: re.Match, p: Patterns) -> Value | None:
