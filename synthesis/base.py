@@ -16,7 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +169,6 @@ class BaseVoice(ABC):
     @abstractmethod
     def _decode(self, latent: SentenceLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
         """Latent to samples, a chunk at a time, float32 [S of the chunk]; of no frames, one chunk of no samples."""
-
-    @cached_property
-    def _warned(self) -> set[str]:
-        """Symbols of which the voice has warned."""
-        return set()
 
     @property
     def sample_rate(self) -> int:
@@ -385,10 +380,18 @@ class BaseVoice(ABC):
             names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(sentence.unknown))
             warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, replaced by what comes "
                           f"nearest: {names}", stacklevel=3)
-        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
-            self._warned.update(rare)  # once of each
-            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare))}; "
-                          "respell such words, best in a lexicon", stacklevel=3)
+        warned = _warned_of(self.text.rare)
+        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in warned]:
+            warned.update(rare)  # once of each in a process
+            more = f" and {len(rare) - 12} more" if len(rare) > 12 else ""
+            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare[:12]))}"
+                          f"{more}; respell such words, best in a lexicon", stacklevel=3)
+
+
+@cache
+def _warned_of(rare: frozenset[str]) -> set[str]:
+    """Symbols of which a voice with these rare symbols has warned."""
+    return set()
 
 
 def find_voice(run: str | Path | None = None) -> Path:

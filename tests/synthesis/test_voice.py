@@ -1,5 +1,6 @@
 """A trained voice speaks: reproducibly, as told, and with clear words when it cannot."""
 
+import json
 import math
 import tracemalloc
 import warnings
@@ -66,6 +67,14 @@ def test_of_a_symbol_that_training_hardly_saw_the_voice_warns_once(run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         voice.speak("def mno", seed=1)
+        Voice.load(run, "cpu", ["data.rare_symbols=[\"d\",\"m\"]"]).speak("def mno", seed=1)
+
+
+def test_the_warning_of_many_rare_symbols_is_one_line(run):
+    rare = "abcdefghijklmnop"
+    voice = Voice.load(run, "cpu", [f"data.rare_symbols={json.dumps(list(rare))}"])
+    with pytest.warns(UserWarning, match="'k', 'l' and 3 more; respell such words"):
+        voice.speak("abc def ghi jkl mno", seed=1)
 
 
 def test_durations_add_up_to_the_sound(voice):
