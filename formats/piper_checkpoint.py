@@ -37,7 +37,7 @@ PAD, BEGIN, END = "_", "^", "$"
 _PATHS = [(pure, f"{module}.{name}") for module in ("pathlib", "pathlib._local")
           for name, pure in (("PosixPath", pathlib.PurePosixPath), ("PurePosixPath", pathlib.PurePosixPath),
                              ("WindowsPath", pathlib.PureWindowsPath), ("PureWindowsPath", pathlib.PureWindowsPath))]
-_CLEANERS = {"espeak": ("espeak", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
+_CLEANERS = {"espeak": ("espeak_clauses", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
 
 
 def recognises(path: Path) -> bool:
