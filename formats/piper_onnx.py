@@ -22,7 +22,7 @@ from torch import Tensor
 import config as settings
 from formats import FormatError, ImportedVoice
 from formats import piper_checkpoint as piper
-from formats.import_helpers import check_fits, model_sizes, placeholder, published_names, read_json
+from formats.import_helpers import check_fits, model_sizes, placeholder, published_names, read_json, with_peak_gain
 from utils import import_package
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
                  "creates; until then there are no --candidates, no conversion and no alignment")
     imported = ImportedVoice(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
     check_fits(imported, str(file))
-    return imported
+    return with_peak_gain(imported)
 
 
 class _Weights:

@@ -49,7 +49,8 @@ def ids_as_piper(text: str) -> list[list[int]]:
     phonemize_espeak, phoneme_ids = (pytest.importorskip(f"piper.{name}") for name in ("phonemize_espeak",
                                                                                        "phoneme_ids"))
     sentences = phonemize_espeak.EspeakPhonemizer().phonemize("en-us", text)
-    return [phoneme_ids.phonemes_to_ids([each for each in sentence if each != "ʲ"]) for sentence in sentences if sentence]
+    sentences = [[phoneme for phoneme in sentence if phoneme != "ʲ"] for sentence in sentences]
+    return [phoneme_ids.phonemes_to_ids(sentence) for sentence in sentences if sentence]
 
 
 @pytest.fixture(scope="module")
