@@ -27,6 +27,7 @@ from text import TextProcessor
 # Dilations of residual blocks are not in any shape; these are the customary ones.
 DILATIONS = {"1": lambda n_kernels: ((1, 3, 5),) * n_kernels,
              "2": lambda n_kernels: ((1, 2), (2, 6), (3, 12))[:n_kernels]}
+_WEIGHT_NORMED = re.compile(r"dec\.(ups|resblocks)\..*|.*\.enc\.((in|res_skip)_layers\.\d+|cond_layer)")
 _SHOWN = 6  # keys, in a message
 _NUMBERS = ("1 2 3 4 5.", "11 12 13 14 15.", "100, 200, 300.")  # of some seconds of speech
 _SILENT = 1e-3  # a peak below is no speech
@@ -68,6 +69,19 @@ def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name = name.replace(new, published)
         named[name] = tensor.float() if tensor.is_floating_point() else tensor
     return named
+
+
+def weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with folded weights split into direction and norm, for layers with weight norm in training."""
+    normed = {}
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        if leaf == "weight" and _WEIGHT_NORMED.fullmatch(module):
+            normed[f"{module}.weight_v"] = tensor
+            normed[f"{module}.weight_g"] = tensor.flatten(1).norm(dim=1).reshape(-1, *[1] * (tensor.dim() - 1))
+        else:
+            normed[name] = tensor
+    return normed
 
 
 def placeholder(row: int) -> str:
