@@ -439,6 +439,8 @@ class SpeakingConfig:
     noise_scale_duration: float = setting(0.8, "how much the rhythm varies, with the stochastic duration predictor",
                                           least=0)
     speed: float = setting(1.0, "2 is twice as fast", above=0)
+    gain_db: float = setting(0.0, "decibels added to what the network gives; if not 0, peaks above 0.8 are limited "
+                             "smoothly; measured when a Piper voice is imported, for Piper's level", least=-24, most=24)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""

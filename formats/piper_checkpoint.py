@@ -29,6 +29,7 @@ from formats.import_helpers import (
     published_names,
     read_json,
     speaker_names,
+    with_peak_gain,
 )
 
 PAD, BEGIN, END = "_", "^", "$"
@@ -37,7 +38,7 @@ PAD, BEGIN, END = "_", "^", "$"
 _PATHS = [(pure, f"{module}.{name}") for module in ("pathlib", "pathlib._local")
           for name, pure in (("PosixPath", pathlib.PurePosixPath), ("PurePosixPath", pathlib.PurePosixPath),
                              ("WindowsPath", pathlib.PureWindowsPath), ("PureWindowsPath", pathlib.PureWindowsPath))]
-_CLEANERS = {"espeak": ("espeak", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
+_CLEANERS = {"espeak": ("espeak_clauses", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
 
 
 def recognises(path: Path) -> bool:
@@ -90,7 +91,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, notes=tuple(notes),
                              step=content.get("global_step", 0) // 2)
     check_fits(imported, str(file))
-    return imported
+    return with_peak_gain(imported)
 
 
 def _load(file: Path) -> Any:

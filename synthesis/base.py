@@ -294,7 +294,7 @@ class BaseVoice(ABC):
         options = merged_options(options, changes)
         defaults = dataclasses.asdict(self.config.speaking)
         return dataclasses.replace(options, **{name: value for name, value in defaults.items()
-                                               if getattr(options, name) is None})
+                                               if getattr(options, name, "not an option") is None})
 
     def speak_ids(self, ids: Sequence[int], options: SynthesisOptions | None = None, *,
                   durations: Sequence[int] | None = None, **changes: Any) -> Audio:
@@ -336,9 +336,9 @@ class BaseVoice(ABC):
         yield from self._finished(latent, self._decode(latent, WHOLE if is_whole else chunks))
 
     def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
-        """Decoded samples of one sentence -> Audio with its pitch, volume and timings."""
+        """Decoded samples of one sentence -> Audio with the voice's level, and pitch, volume and timings."""
         changed = with_volume_and_pitch(decoded, latent.sentence, latent.frames, self.config.data.hop_length,
-                                        self.sample_rate)
+                                        self.sample_rate, self.config.speaking.gain_db)
         for number, samples in enumerate(changed):
             yield self._audio(samples, None if number else latent)
 

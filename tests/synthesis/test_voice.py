@@ -338,6 +338,20 @@ def test_volume_is_applied_to_its_words_without_a_click(voice):
     assert np.abs(streamed.samples - quiet.samples).max() < 1e-5
 
 
+def test_a_voices_own_gain_raises_its_level_and_limits_its_peaks_in_pieces_as_in_the_whole(run, voice):
+    plain, loud = voice.speak(LONG, seed=3), Voice.load(run, "cpu", ["speaking.gain_db=24"])
+    gain = 0.5 / np.abs(plain.samples).max()  # up to here nothing is limited
+    quiet = Voice.load(run, "cpu", [f"speaking.gain_db={20 * np.log10(gain)}"]).speak(LONG, seed=3)
+    assert np.allclose(quiet.samples, gain * plain.samples, atol=1e-6)
+    whole = loud.speak(LONG, seed=3, volume_db=20.0)
+    assert 0.9 < np.abs(whole.samples).max() <= 1 and whole.timings == plain.timings
+    over = np.abs(plain.samples) * 10 ** (44 / 20) > 0.8
+    assert over.any() and (np.abs(whole.samples[over]) > 0.8 - 1e-6).all()
+    assert np.allclose(whole.samples[~over], plain.samples[~over] * 10 ** (44 / 20), atol=1e-6)
+    streamed = Audio.joined(list(loud.stream(LONG, seed=3, volume_db=20.0)))
+    assert np.abs(streamed.samples - whole.samples).max() < 1e-4
+
+
 def test_pitch_changes_the_sound_and_keeps_the_times(voice):
     plain, high = (voice.speak("abc def ghi", seed=3, pitch_semitones=pitch) for pitch in (0, 3))
     assert high.timings == plain.timings and len(high.samples) == len(plain.samples)
