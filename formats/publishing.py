@@ -54,7 +54,8 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     config = settings.from_dict(weights.config)
     # Synthesis needs none of these, and paths of the training machine are private.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
-    config = settings.replace(config, "train", {"init_from": None, "teacher": None, "own_latent": False, "callbacks": ()})
+    config = settings.replace(config, "train", {"init_from": None, "teacher": None, "own_latent": False,
+                                                "callbacks": ()})
     if config.model.plugins:
         logger.warning("the voice needs %s to load; distribute these files with %s", ", ".join(config.model.plugins),
                        folder)
