@@ -89,7 +89,7 @@ def placeholder(row: int) -> str:
     return chr(_PLACEHOLDERS + row)
 
 
-def speaker_names(ids: Mapping[str, int], n_speakers: int) -> tuple[str, ...]:
+def complete_names(ids: Mapping[str, int], n_speakers: int) -> tuple[str, ...]:
     """Speakers' names by id; empty unless each id from 0 to n_speakers - 1 has exactly one."""
     by_id = {number: name for name, number in ids.items()}
     is_complete = sorted(by_id) == list(range(n_speakers)) and len(ids) == n_speakers

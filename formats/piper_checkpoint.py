@@ -24,11 +24,11 @@ from formats import FormatError, ImportedVoice
 from formats.import_helpers import (
     check_fits,
     check_tensors,
+    complete_names,
     model_sizes,
     placeholder,
     published_names,
     read_json,
-    speaker_names,
     with_peak_gain,
 )
 
@@ -179,7 +179,7 @@ def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: M
             "hop_length": hyper.get("hop_length", described.get("hop_length", 256)),
             "win_length": hyper.get("win_length", 1024), "n_mel_channels": hyper.get("mel_channels", 80),
             "mel_fmin": hyper.get("mel_fmin", 0.0), "mel_fmax": hyper.get("mel_fmax"), "n_speakers": n_speakers,
-            "speakers": speaker_names(described.get("speaker_id_map") or {}, n_speakers)}
+            "speakers": complete_names(described.get("speaker_id_map") or {}, n_speakers)}
 
 
 def speaking_of(described: Mapping[str, Any]) -> dict[str, float]:
