@@ -124,6 +124,7 @@ setup(
         **DATA,
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
+        "serving.page": ["*.html", "*.js", "*.css"],
         "evaluation.report": ["*.css", "*.js", "templates/*.html"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.

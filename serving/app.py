@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from serving import openai, websocket
+from serving import openai, page, websocket
 from serving.engine import Engine
 from serving.metrics import Metrics
 from serving.web import ENGINE, OPTIONS, Access, WebOptions, headers_of, middlewares, open_to_all
@@ -32,6 +32,7 @@ def make_app(engine: Engine, options: WebOptions | None = None) -> web.Applicati
     app.router.add_get("/metrics", metrics_page)
     openai.add_routes(app)
     websocket.add_routes(app)
+    page.add_routes(app)
     return app
 
 
