@@ -16,7 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +170,6 @@ class BaseVoice(ABC):
     def _decode(self, latent: SentenceLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
         """Latent to samples, a chunk at a time, float32 [S of the chunk]; of no frames, one chunk of no samples."""
 
-    @cached_property
-    def _warned(self) -> set[str]:
-        """Symbols of which the voice has warned."""
-        return set()
-
     @property
     def sample_rate(self) -> int:
         """Sampling rate of the audio, in Hz."""
@@ -299,7 +294,7 @@ class BaseVoice(ABC):
         options = merged_options(options, changes)
         defaults = dataclasses.asdict(self.config.speaking)
         return dataclasses.replace(options, **{name: value for name, value in defaults.items()
-                                               if getattr(options, name) is None})
+                                               if getattr(options, name, "not an option") is None})
 
     def speak_ids(self, ids: Sequence[int], options: SynthesisOptions | None = None, *,
                   durations: Sequence[int] | None = None, **changes: Any) -> Audio:
@@ -341,9 +336,9 @@ class BaseVoice(ABC):
         yield from self._finished(latent, self._decode(latent, WHOLE if is_whole else chunks))
 
     def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
-        """Decoded samples of one sentence -> Audio with its pitch, volume and timings."""
+        """Decoded samples of one sentence -> Audio with the voice's level, and pitch, volume and timings."""
         changed = with_volume_and_pitch(decoded, latent.sentence, latent.frames, self.config.data.hop_length,
-                                        self.sample_rate)
+                                        self.sample_rate, self.config.speaking.gain_db)
         for number, samples in enumerate(changed):
             yield self._audio(samples, None if number else latent)
 
@@ -385,10 +380,18 @@ class BaseVoice(ABC):
             names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(sentence.unknown))
             warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, replaced by what comes "
                           f"nearest: {names}", stacklevel=3)
-        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
-            self._warned.update(rare)  # once of each
-            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare))}; "
-                          "respell such words, best in a lexicon", stacklevel=3)
+        warned = _warned_of(self.text.rare)
+        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in warned]:
+            warned.update(rare)  # once of each in a process
+            more = f" and {len(rare) - 12} more" if len(rare) > 12 else ""
+            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare[:12]))}"
+                          f"{more}; respell such words, best in a lexicon", stacklevel=3)
+
+
+@cache
+def _warned_of(rare: frozenset[str]) -> set[str]:
+    """Symbols of which a voice with these rare symbols has warned."""
+    return set()
 
 
 def find_voice(run: str | Path | None = None) -> Path:

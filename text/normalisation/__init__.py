@@ -76,6 +76,7 @@ def normalise(text: str, language: str) -> str:
 
 def normalise_for_espeak(text: str, language: str) -> tuple[str, list[Pronounced]]:
     """As `normalise`, with acronyms written so that espeak-ng names their letters; and words that it may misread."""
+    language = of_espeak(language)
     found = language_of(language)
     spoken = spoken_text(text, language)
     parts = _PHONEMES.split(found.speakable(spoken) if found else spoken)
@@ -125,6 +126,11 @@ def readings(text: str, language: str) -> list[Reading]:
             free = _masked(free, here)
             has_digits = has_digits and any(map(str.isnumeric, free))
     return sorted(taken)
+
+
+def of_espeak(name: str) -> str:
+    """The language tag of espeak-ng's name: its "pt" is spoken in Portugal, as a code alone it is Brazil's too."""
+    return "pt-pt" if name == "pt" else name
 
 
 def language_of(name: str) -> Language | None:

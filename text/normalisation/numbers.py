@@ -56,7 +56,9 @@ def _money(match: re.Match, p: Patterns) -> Value | None:
 
 def _money_behind_pattern(p: Patterns) -> str:
     units = one_of([*p.language.currency_signs, *p.language.currency_codes])
-    return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})(?P<scale>{p.scale})?[\s{SPACES}-]?"
+    letters = one_of(p.language.scale_letters)
+    return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})"
+            rf"(?P<scale>{p.scale}|\s?{letters}(?=[€$£]))?[\s{SPACES}-]?"
             rf"(?P<currency>{units})(?!\w)(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
@@ -96,7 +98,8 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
     unit = match["unit"] or ""
     if len(unit) == 1 and unit.isalpha() and not match["per"]:
         allowed = p.language.loose_units if match["space"] else p.language.tight_units
-        if unit not in allowed or match["space"] == "-":
+        tied = match["space"] == "-" and not re.match("-[A-ZÄÖÜ]", match.string[match.end():match.end() + 2])
+        if unit not in allowed or tied:
             return None
     negative = bool(match["sign"])
     if match["above"]:
@@ -213,6 +216,12 @@ def _cardinal(match: re.Match, p: Patterns) -> Value | None:
     return number
 
 
+def _thousands(match: re.Match, p: Patterns) -> Value | None:
+    """10k, 1,5k."""
+    number = p.read(match["number"])
+    return Number(str(int(f"{number.whole}{number.fraction.ljust(3, '0')}")))
+
+
 def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
     """3.14 where decimals have a comma: a time of day where the language writes them so."""
     whole, fraction = match["whole"], match["fraction"]
@@ -234,6 +243,8 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction, needs=rf"[/⁄
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
+    Recogniser("cardinal", lambda p: rf"{START}(?P<number>\d{{1,6}}(?:{re.escape(p.language.decimal_mark)}\d{{1,3}})?)k"
+               r"(?!\w)", _thousands, needs=r"\dk"),
     Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}})"
                rf"{END}(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
     Recogniser("ordinal",

@@ -33,6 +33,10 @@ class Patterns:
         self.language = language
         marks = re.escape(language.group_marks) + SPACES
         groups = rf"\d{{1,3}}(?:(?:[{marks}]| (?=\d{{3}}(?!\d)))\d{{3}}){{1,8}}(?!\d)"
+        other = re.escape(language.decimal_mark)  # 1.000.000 where thousands have commas, 1,000,000 where points
+        groups += rf"|\d{{1,3}}(?:{other}\d{{3}}){{2,8}}(?!\d|{other})"
+        if "," in language.group_marks:
+            groups += r"|\d{1,2}(?:,\d\d){1,5},\d{3}(?![\d,])"  # Indian: 12,34,567
         self.whole = rf"(?:{groups}|\d+)"
         self.number = rf"(?:{self.whole}(?:{re.escape(language.decimal_mark)}\d+)?)"
         self.foreign = "," if language.decimal_mark == "." else "."
@@ -65,7 +69,8 @@ class Patterns:
     def read(self, text: str, negative: bool = False, scale: str = "") -> Number:
         """The number that `number` matched."""
         foreign = re.fullmatch(rf"\d{{1,9}}[{self.foreign}]\d\d", text)
-        whole, mark, fraction = text.partition(self.foreign if foreign else self.language.decimal_mark)
+        decimal_mark = self.foreign if foreign else self.language.decimal_mark
+        whole, mark, fraction = text.partition(decimal_mark) if text.count(decimal_mark) == 1 else (text, "", "")
         digits = "".join(str(int(each)) for each in whole if each.isdecimal())
         return Number(digits, fraction, negative, scale, len(digits) == 4 and digits == whole and not mark)
 
