@@ -16,7 +16,7 @@ from synthesis import Voice
 from synthesis import voice as synthesis
 from synthesis.noise import SeededNoise
 from synthesis.rescoring import text_likelihood
-from synthesis.streaming import DEFAULT_CHUNKS, ChunkSizes
+from synthesis.streaming import DEFAULT_CHUNKS, ChunkSizes, LayerStates
 from synthesis.voice import Audio, SynthesisOptions
 from tests.conftest import tiny, with_corpus, write_corpus
 from text import TextProcessor
@@ -230,8 +230,13 @@ def test_ids_are_streamed_too(voice):
 
 def test_the_first_piece_comes_before_the_rest_is_decoded(voice, monkeypatch):
     decoded = []
-    decode = voice.model.dec.forward
-    monkeypatch.setattr(voice.model.dec, "forward", lambda z, g=None: decoded.append(z.shape[2]) or decode(z, g))
+    conv = LayerStates.conv
+
+    def counted(states, layer, x):
+        decoded.extend([x.shape[2]] if layer is voice.model.dec.conv_pre else [])
+        return conv(states, layer, x)
+
+    monkeypatch.setattr(LayerStates, "conv", counted)
     stream = voice.stream("abc def ghi jkl mno pqr stu vwx yz " * 4, seed=1, speed=0.2, max_characters=500)
     first = next(stream)
     assert len(decoded) == 1 and len(first.samples) == DEFAULT_CHUNKS.first * 64
