@@ -398,4 +398,5 @@ def _as_request_error(error: BaseException) -> BaseException:
     """A user's mistake as RequestError; another error as it is."""
     if isinstance(error, RequestError | FormatError) or not isinstance(error, ValueError):
         return error
-    return RequestError(str(error), "input" if isinstance(error, TEXT_ERRORS) else None)
+    code = "nothing_to_say" if isinstance(error, NothingToSayError) else None
+    return RequestError(str(error), "input" if isinstance(error, TEXT_ERRORS) else None, code)
