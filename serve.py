@@ -54,8 +54,8 @@ def parse_arguments() -> argparse.Namespace:
                          "server, e.g. behind a proxy, while it listens on this machine only")
     network.add_argument("--wyoming-port", type=int, metavar="PORT", help="of Wyoming, for Home Assistant (default "
                          "10200, and none with a key, as it has none; 0: none)")
-    network.add_argument("--mary-port", type=int, metavar="PORT", help="of MaryTTS (default 59125, and none with a key; "
-                         "0: none)")
+    network.add_argument("--mary-port", type=int, metavar="PORT", help="of MaryTTS (default 59125, and none with a "
+                         "key; 0: none)")
     network.add_argument("--zeroconf", action="store_true", help="announce Wyoming in the local network (pip install "
                          "zeroconf)")
     limits = parser.add_argument_group("limits")
