@@ -18,6 +18,7 @@ from serving.wav_routes import form_of, voice_of_language, wanted, whole_wav
 from serving.web import ENGINE, OPTIONS, Access, WebOptions, headers_of, middlewares, open_to_all
 
 PORT = 59125
+DEFAULT_NAMES = ("", "cmu-slt-hsmm")  # the second is what clients send where no voice was chosen
 
 
 def make_app(engine: Engine, options: WebOptions) -> web.Application:
@@ -43,7 +44,9 @@ async def process(request: web.Request) -> web.StreamResponse:
             if values.get(name, expected[0]) not in expected:
                 raise RequestError(f"{name} is {values[name][:40]!r}; expected {' or '.join(expected)}", name)
         engine = request.app[ENGINE]
-        name = values.get("VOICE") or voice_of_language(engine, values.get("LOCALE"))
+        name = values.get("VOICE", "")
+        if name in DEFAULT_NAMES and name not in engine.voices.voices:
+            name = voice_of_language(engine, values.get("LOCALE"))
         speech = wanted(engine, values.get("INPUT_TEXT"), name)
         if values.get("INPUT_TYPE") == "SSML":
             speech = dataclasses.replace(speech, is_ssml=True)

@@ -83,7 +83,7 @@ def test_nothing_to_speak_is_an_empty_file(server):
 FORM = "INPUT_TYPE=TEXT&OUTPUT_TYPE=AUDIO&AUDIO=WAVE_FILE&LOCALE=en_US&INPUT_TEXT="
 
 
-@pytest.mark.parametrize("voice", ["", "&VOICE=one", "&VOICE=two/ann"])
+@pytest.mark.parametrize("voice", ["", "&VOICE=cmu-slt-hsmm", "&VOICE=one", "&VOICE=two/ann"])
 def test_marytts(mary_server, voice):
     assert length(mary_server.ask("GET", f"/process?{FORM}Abc%20def.{voice}")) == N_SAMPLES
     no_type = {"Content-Type": ""}  # as speak2mary sends it
