@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import warnings
@@ -112,7 +113,8 @@ async def serve(engine: Engine, args: argparse.Namespace) -> None:
 
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C ends at once
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
     options = web_options(args)
     listeners = [await app.start(engine, options)]
     try:

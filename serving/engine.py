@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from audio.encoders import StreamEncoder
+from audio.encoders import StreamEncoder, format_of, rate_within
 from audio.resampling import StreamResampler
 from formats import FormatError
 from serving.errors import BusyError, RequestError, TooLongError
@@ -63,7 +63,7 @@ class SpeechRequest:
     voice: str | None = None  # as `Voices.find` takes it; None: the default one
     options: SynthesisOptions = field(default_factory=SynthesisOptions)  # speaker, speed, seed, pauses ...
     is_ssml: bool | None = None  # None: where the text begins with <speak>
-    sample_rate: int | None = None  # Hz; None: the voice's
+    sample_rate: int | None = None  # Hz; None: the voice's; the next one above where the format lacks it
     format: str | None = None  # of `Piece.data`: wav, pcm, mp3, opus, flac, aac; None: no data
 
     def __post_init__(self) -> None:
@@ -293,10 +293,12 @@ class _Answer:
         self.voice = found.voice
         self.request = request
         self.rate = request.sample_rate or self.voice.sample_rate
+        if request.format is not None:
+            self.rate = rate_within(format_of(request.format), self.rate)
         self.work_seconds = 0.0
         self.awaits_text = False
         self._chunks = self._spoken(found, chunks)
-        self._encoder = None if request.format is None else StreamEncoder(request.format, self.rate)
+        self._encoder = None if request.format is None else _encoder(request.format, self.rate)
         self._resampler = (None if self.rate == self.voice.sample_rate
                            else StreamResampler(self.voice.sample_rate, self.rate))
         self._taken = self._given = 0  # samples of the voice; of the answer
@@ -378,6 +380,13 @@ class _Answer:
         return (sample * self.rate + rate // 2) // rate
 
 
+def _encoder(kind: str, sample_rate: int) -> StreamEncoder:
+    try:
+        return StreamEncoder(kind, sample_rate)
+    except PackageError as error:
+        raise RequestError(str(error), "response_format", "not_installed") from None
+
+
 def _outcome(error: BaseException) -> str:
     """How a request ended by an error."""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
@@ -389,6 +398,4 @@ def _as_request_error(error: BaseException) -> BaseException:
     """A user's mistake as RequestError; another error as it is."""
     if isinstance(error, RequestError | FormatError) or not isinstance(error, ValueError):
         return error
-    if isinstance(error, PackageError):
-        return RequestError(str(error), code="not_installed")
     return RequestError(str(error), "input" if isinstance(error, TEXT_ERRORS) else None)

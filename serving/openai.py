@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from audio.encoders import FORMATS as ENCODINGS
 from formats import FormatError
 from serving import web as shared
 from serving.engine import Piece
@@ -25,8 +26,6 @@ from serving.voices import locale_of
 from serving.web import ENGINE, break_off, error_body, open_to_all, read_fields, send
 from utils import logger
 
-MEDIA_TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
-               "pcm": "audio/pcm"}
 MODEL = {"id": "vits", "object": "model", "created": 1764460800, "owned_by": "vits"}
 
 
@@ -51,7 +50,7 @@ async def speech(request: web.Request) -> web.StreamResponse:
         first = await anext(pieces)  # what is wrong with the request shows here
         rate = first.sample_rate
         response = web.StreamResponse(headers={
-            "Content-Type": "text/event-stream" if has_events else MEDIA_TYPES[wanted.format],
+            "Content-Type": "text/event-stream" if has_events else ENCODINGS[wanted.format].media_type,
             "X-Sample-Rate": str(rate), "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         shared.bound_buffers(request)
         await response.prepare(request)

@@ -30,6 +30,7 @@ from utils import PackageError
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
 
+from formats import quantisation  # noqa: E402
 from formats.graph import Graph, open_session  # noqa: E402
 from formats.quantisation import quantised  # noqa: E402
 
@@ -375,6 +376,31 @@ def test_narrow_weights_make_a_smaller_file_of_nearly_the_same_sound(tmp_path, k
     ids, still = np.arange(20)[None], np.float32([0, 1, 0])
     feeds = {"text_ids": ids, "scales": still, "given_durations": np.full((1, 20), 3)}
     assert np.abs(run(file, feeds)["wav"] - run(tmp_path / "voice.onnx", feeds)["wav"]).max() > 0
+
+
+def test_8_bits_are_computed_in_flow_and_first_stages_alone(tmp_path):
+    import onnx
+
+    onnx_voice.write(untrained("model.filter_channels=512", "model.hidden_channels=64"), tmp_path)
+    wide = onnx.load(tmp_path / "voice.onnx")
+    chosen = quantisation._narrow_nodes(wide.graph)
+    layers = [node for node in wide.graph.node if node.op_type in ("Conv", "MatMul", "ConvTranspose")]
+    kinds = {node.name: i for i, node in enumerate(layers)}
+    ups = [i for i, node in enumerate(layers) if node.op_type == "ConvTranspose"]
+    places = [kinds[name] for name in chosen]
+    assert places and max(places) < ups[-quantisation.WIDE_STAGES] and min(places) > 0
+    [file] = quantised(tmp_path / "voice.onnx", "int8-static").files
+    still = {"text_ids": np.arange(20)[None], "scales": np.float32([0, 1, 0])}
+    assert np.array_equal(run(file, still)["durations"], run(tmp_path / "voice.onnx", still)["durations"])
+
+
+def test_a_voice_that_8_bits_change_too_much_is_refused_with_what_to_take(tmp_path, monkeypatch):
+    onnx_voice.write(untrained("model.hidden_channels=64"), tmp_path)
+    monkeypatch.setattr(quantisation, "MAX_STATIC_NATS", 1e-6)
+    with pytest.raises(FormatError, match=r"voice.int8-static.onnx is not written: .* nats, and more than 1e-06 .*"
+                                          r"take --quantise int8, .* or fp16"):
+        quantised(tmp_path / "voice.onnx", "int8-static")
+    assert not (tmp_path / "voice.int8-static.onnx").exists()
 
 
 @pytest.mark.parametrize("kind", ["fp16", "int8"])

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -98,6 +99,18 @@ def test_samples_are_the_same_for_a_seed_and_options_change_them(server):
 def test_ssml_is_spoken(server):
     status, _, data = server.speak(input="<speak>Abc def.<break time='500ms'/>Ghi.</speak>", response_format="wav")
     assert status == 200 and len(decoded(data, "wav")[0]) > 4000
+
+
+def test_a_rate_that_a_format_lacks_becomes_the_next_one_and_is_named(server):
+    status, headers, data = server.speak(input=TEXT, response_format="opus", sample_rate=22_050, seed=3)
+    assert status == 200 and headers["X-Sample-Rate"] == "24000" and decoded(data, "opus")[1] in (24_000, 48_000)
+
+
+def test_a_format_whose_package_is_missing_is_400(server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    status, error = error_of(server.speak(input=TEXT, response_format="aac"))
+    assert status == 400 and error["param"] == "response_format" and error["code"] == "not_installed"
+    assert "pip install" in error["message"] or "does not load" in error["message"]
 
 
 def events(server, **fields):
