@@ -115,17 +115,18 @@ def test_sentences_of_several_clients_interleave_and_a_new_client_comes_first(vo
 
 def test_where_all_are_late_a_new_client_waits_for_one_piece_of_each_at_most(voices, tones, monkeypatch):
     async def work():
-        engine = Engine(voices, workers=1)
+        engine = Engine(voices, workers=1, chunks=ChunkSizes(10**6, 10**6))
         decode, quick = tones._decode, SynthesisOptions(speed=6)
 
         def slow(latent, chunks):
             for samples in decode(latent, chunks):
-                time.sleep(2 * len(samples) / 8000)  # takes longer than it sounds
+                time.sleep(0.5 * len(samples) / 8000)  # four clients take twice as long as it sounds
                 yield samples
 
         monkeypatch.setattr(tones, "_decode", slow)
-        late = [asyncio.create_task(collected(engine, SpeechRequest(f"Be {name}. " * 2, options=quick))) for name in "abcd"]
-        await until(lambda: len(tones.decoded) > 5)
+        texts = [f"Be {name}. " * 6 for name in "abcd"]
+        late = [asyncio.create_task(collected(engine, SpeechRequest(text, options=quick))) for text in texts]
+        await until(lambda: len(tones.decoded) > 12)
         before = len(tones.decoded)
         new = asyncio.create_task(collected(engine, SpeechRequest("New.", options=quick)))
         await asyncio.gather(new, *late)
