@@ -211,13 +211,12 @@ class Engine:
             while (piece := await self._turn(needed, answer.next)) is not None:
                 if answer.awaits_text:
                     await request.text.wait()
-                    needed = max(needed, clock())
                     continue
                 if spoken.first_seconds is None:
                     spoken.first_seconds = clock() - arrival
-                    needed = clock()
-                needed += len(piece.samples) / piece.sample_rate
-                spoken.audio_seconds += len(piece.samples) / piece.sample_rate
+                seconds = len(piece.samples) / piece.sample_rate
+                needed = max(needed, clock()) + seconds  # one that is late is no more urgent than a new one
+                spoken.audio_seconds += seconds
                 if spoken.audio_seconds > self.limits.seconds:
                     raise TooLongError(f"the answer has more than {self.limits.seconds:g} seconds of sound; send the "
                                        "text in parts", "input")
