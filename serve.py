@@ -1,11 +1,12 @@
-"""Speech for other programs: a server that speaks as OpenAI's does, with a WebSocket for language models.
+"""Speech for other programs: a server that speaks as OpenAI's does, as Home Assistant asks (Wyoming), and on a page.
 
     python serve.py                                  # all voices of voices/, on http://127.0.0.1:8080
     python serve.py -m en_rms -m runs/vctk --port 9000
     VITS_API_KEY=secret python serve.py --host 0.0.0.0
     curl -s http://127.0.0.1:8080/v1/audio/speech -d '{"input": "Hello.", "response_format": "wav"}' | aplay
 
-Voices with an ONNX graph do without torch. The packages of the server: pip install aiohttp prometheus-client
+Wyoming is on port 10200, MaryTTS on 59125, the page at /. Voices with an ONNX graph do without torch. The packages of
+the server: pip install aiohttp prometheus-client
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import config as settings
 from utils import import_package, set_up_logging, user_errors
@@ -50,6 +52,12 @@ def parse_arguments() -> argparse.Namespace:
     network.add_argument("--cors", metavar="ORIGIN", help="pages of this origin may use the server; * for all")
     network.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name of this "
                          "server, e.g. behind a proxy, while it listens on this machine only")
+    network.add_argument("--wyoming-port", type=int, metavar="PORT", help="of Wyoming, for Home Assistant (default "
+                         "10200, and none with a key, as it has none; 0: none)")
+    network.add_argument("--mary-port", type=int, metavar="PORT", help="of MaryTTS (default 59125, and none with a "
+                         "key; 0: none)")
+    network.add_argument("--zeroconf", action="store_true", help="announce Wyoming in the local network (pip install "
+                         "zeroconf)")
     limits = parser.add_argument_group("limits")
     limits.add_argument("--workers", type=int, help="threads that compute (default: one a core)")
     limits.add_argument("--requests", type=int, default=64, help="open at once; more get 503 (default 64)")
@@ -82,8 +90,11 @@ def check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise ValueError(f"--{name} is {value:g}; expected more than 0")
-    if not 0 <= args.port < 65536:
-        raise ValueError(f"--port is {args.port}; expected 0 to 65535")
+    for name in ("port", "wyoming_port", "mary_port"):
+        if not 0 <= (getattr(args, name) or 0) < 65536:
+            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; expected 0 to 65535")
+    if args.zeroconf and args.wyoming_port == 0:
+        raise ValueError("--zeroconf announces Wyoming, and --wyoming-port is 0; give it a port")
     for alias in args.alias:
         if not all(alias.partition("=")):
             raise ValueError(f"--alias is {alias!r}; expected NAME=VOICE, such as alloy=en_joe")
@@ -118,14 +129,44 @@ async def serve(engine: Engine, args: argparse.Namespace) -> None:
     options = web_options(args)
     listeners = [await app.start(engine, options)]
     try:
+        lines = await start_others(engine, options, args, listeners)
         await engine.start()
-        print(greeting(engine, options, listeners[0].port), flush=True)
+        print("\n".join([greeting(engine, options, listeners[0].port), *lines]), flush=True)
         await ended.wait()
         print(f"stopping; open requests have {args.grace:g} s to end", flush=True)
         await engine.stop(args.grace)
     finally:
         for listener in listeners:
             await listener.close()
+
+
+async def start_others(engine: Engine, options: WebOptions, args: argparse.Namespace,
+                       listeners: list) -> list[str]:
+    """Listen for Wyoming and MaryTTS; returns a line on each. A default port that is taken is no error."""
+    from serving import app, mary, wyoming
+
+    async def start_mary(port: int) -> Any:
+        of_mary = dataclasses.replace(options, port=port)
+        return await app.listen(mary.make_app(engine, of_mary), of_mary)
+
+    async def start_wyoming(port: int) -> Any:
+        return await wyoming.start(engine, wyoming.WyomingOptions(
+            options.host, port, stall_seconds=options.stall_seconds, announce=args.zeroconf))
+
+    lines = []
+    for name, given, port, start in (("Wyoming", args.wyoming_port, wyoming.PORT, start_wyoming),
+                                     ("MaryTTS", args.mary_port, mary.PORT, start_mary)):
+        if given == 0 or given is None and options.key is not None:
+            continue
+        try:
+            listeners.append(await start(given or port))
+            lines.append(f"{name} on {options.host}:{listeners[-1].port}")
+        except OSError as error:
+            if given is not None or args.zeroconf and name == "Wyoming":
+                raise
+            lines.append(f"no {name}: port {port} cannot be opened ({error.strerror or error}); choose one by "
+                         f"--{'mary' if name == 'MaryTTS' else 'wyoming'}-port")
+    return lines
 
 
 def greeting(engine: Engine, options: WebOptions, port: int) -> str:

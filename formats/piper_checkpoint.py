@@ -33,6 +33,7 @@ from formats.import_helpers import (
 )
 
 PAD, BEGIN, END = "_", "^", "$"
+MAX_TEXT_LEN = 400  # symbols; Piper does not split sentences, whose longest are about this long
 # Lightning pickles the paths of its command line; these classes replace them and touch no disk. Nothing else but
 # tensors, numbers, strings and containers is unpickled.
 _PATHS = [(pure, f"{module}.{name}") for module in ("pathlib", "pathlib._local")
@@ -175,6 +176,7 @@ def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: M
     reads = "enc_q.pre.weight"  # of the spectrogram; a graph that only speaks has none, and Piper's is 1024 by default
     return {"text_cleaners": _CLEANERS.get(described.get("phoneme_type", "espeak"), ("decomposed",)),
             "language": language, "begin_end": (BEGIN, END), "sampling_rate": sampling_rate,
+            "max_text_len": MAX_TEXT_LEN,
             "filter_length": 2 * (generator[reads].shape[1] - 1) if reads in generator else 1024,
             "hop_length": hyper.get("hop_length", described.get("hop_length", 256)),
             "win_length": hyper.get("win_length", 1024), "n_mel_channels": hyper.get("mel_channels", 80),

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 PARTS = ("enc_p", "flow", "dp", "dec", "emb_g")
 NORM = re.compile(r".*\.norm(s|_layers)?_\d(\.\d+)?")  # modules of the published layer norm
-MAX_TEXT_LEN = 400  # symbols; Piper does not split sentences, whose longest are about this long
 TRAINED = 1.2  # an embedding row is untrained if its norm is at most this many times that of rows without symbols
 
 _SHOWN = 12  # symbols, in a note
@@ -100,7 +99,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
         notes.append(f"it was not trained on {shown}: these are left out of the symbol table, and replaced in texts "
                      "by the nearest symbols")
     data = piper.data_of(described, {"hop_length": math.prod(sizes["upsample_rates"])}, generator, described_at)
-    tree = {"data": data | {"symbols": symbols, "max_text_len": MAX_TEXT_LEN}, "model": sizes,
+    tree = {"data": data | {"symbols": symbols}, "model": sizes,
             "speaking": piper.speaking_of(described)}
     notes += piper.notes_of(tree["data"], described)
     notes.append("the file only speaks: it has no posterior encoder and no discriminators, which further training "

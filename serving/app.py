@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from serving import openai, page, websocket
+from serving import openai, page, wav_routes, websocket
 from serving.engine import Engine
 from serving.metrics import Metrics
 from serving.web import ENGINE, OPTIONS, Access, WebOptions, headers_of, middlewares, open_to_all
@@ -33,6 +33,7 @@ def make_app(engine: Engine, options: WebOptions | None = None) -> web.Applicati
     openai.add_routes(app)
     websocket.add_routes(app)
     page.add_routes(app)
+    wav_routes.add_routes(app)
     return app
 
 
@@ -78,7 +79,12 @@ async def start(engine: Engine, options: WebOptions) -> Listener:
     Raises:
         OSError: the port is taken, or the host is none of this machine's.
     """
-    runner = web.AppRunner(make_app(engine, options), access_log=None, handler_cancellation=True,
+    return await listen(make_app(engine, options), options)
+
+
+async def listen(app: web.Application, options: WebOptions) -> Listener:
+    """Listen with any application; see `start`."""
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True,
                            keepalive_timeout=options.read_seconds, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, options.host, options.port)

@@ -211,13 +211,12 @@ class Engine:
             while (piece := await self._turn(needed, answer.next)) is not None:
                 if answer.awaits_text:
                     await request.text.wait()
-                    needed = max(needed, clock())
                     continue
                 if spoken.first_seconds is None:
                     spoken.first_seconds = clock() - arrival
-                    needed = clock()
-                needed += len(piece.samples) / piece.sample_rate
-                spoken.audio_seconds += len(piece.samples) / piece.sample_rate
+                seconds = len(piece.samples) / piece.sample_rate
+                needed = max(needed, clock()) + seconds  # one that is late is no more urgent than a new one
+                spoken.audio_seconds += seconds
                 if spoken.audio_seconds > self.limits.seconds:
                     raise TooLongError(f"the answer has more than {self.limits.seconds:g} seconds of sound; send the "
                                        "text in parts", "input")
@@ -398,4 +397,5 @@ def _as_request_error(error: BaseException) -> BaseException:
     """A user's mistake as RequestError; another error as it is."""
     if isinstance(error, RequestError | FormatError) or not isinstance(error, ValueError):
         return error
-    return RequestError(str(error), "input" if isinstance(error, TEXT_ERRORS) else None)
+    code = "nothing_to_say" if isinstance(error, NothingToSayError) else None
+    return RequestError(str(error), "input" if isinstance(error, TEXT_ERRORS) else None, code)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import numpy as np
 import pytest
@@ -110,6 +111,28 @@ def test_sentences_of_several_clients_interleave_and_a_new_client_comes_first(vo
     assert "Late." in tones.decoded[before : before + 4]
     assert {"Long one.", "Other."} <= set(tones.decoded[:6])
     assert tones.decoded[-1] != "Late."
+
+
+def test_where_all_are_late_a_new_client_waits_for_one_piece_of_each_at_most(voices, tones, monkeypatch):
+    async def work():
+        engine = Engine(voices, workers=1, chunks=ChunkSizes(10**6, 10**6))
+        decode, quick = tones._decode, SynthesisOptions(speed=6)
+
+        def slow(latent, chunks):
+            for samples in decode(latent, chunks):
+                time.sleep(0.5 * len(samples) / 8000)  # four clients take twice as long as it sounds
+                yield samples
+
+        monkeypatch.setattr(tones, "_decode", slow)
+        texts = [f"Be {name}. " * 6 for name in "abcd"]
+        late = [asyncio.create_task(collected(engine, SpeechRequest(text, options=quick))) for text in texts]
+        await until(lambda: len(tones.decoded) > 12)
+        before = len(tones.decoded)
+        new = asyncio.create_task(collected(engine, SpeechRequest("New.", options=quick)))
+        await asyncio.gather(new, *late)
+        return tones.decoded[before:]
+
+    assert run(work()).index("New.") <= 5
 
 
 def test_more_requests_than_the_limit_get_a_time_to_wait(voices, tones):

@@ -82,6 +82,8 @@ def test_joined_pieces_equal_the_whole(generator, chunks):
 
 @torch.no_grad()
 def test_no_frame_goes_through_a_layer_twice(generator, monkeypatch):
+    if type(generator) not in streaming._DECODERS:
+        pytest.skip("its layers keep no states: neighbouring frames are decoded again")
     z, g, _ = latent(200)
     z, columns = heard(generator, z), {}
 

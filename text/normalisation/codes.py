@@ -77,7 +77,8 @@ def _telephone_pattern(p: Patterns) -> str:
     card = r"\d{4}(?:[- ]\d{4}){3}"
     card += r"|97[89]-\d{1,5}-\d{1,7}-\d{1,7}-[\dX]"  # ISBN
     own = rf"|{p.language.telephone}" if p.language.telephone else ""
-    return (rf"(?<![\w.,$€£-])(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
+    return (rf"(?=[\d+(])(?<![\w.,$€£-])"
+            rf"(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
             rf"(?![.,:/]\d)")
 
 

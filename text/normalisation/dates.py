@@ -43,7 +43,7 @@ def _day_month_pattern(p: Patterns) -> str:
     words = p.language
     of = rf"(?:{words.date_of}\s)?" if words.date_of else ""
     day = rf"(?:(?P<first>{_DAY})(?:{words.day_mark}){DASH})?(?P<day>{_DAY})(?:{words.day_mark})"
-    return (rf"(?<![\w.,:/])(?<![-–]){day}[-\s]?{of}(?P<month>{p.month})"
+    return (rf"(?=\d)(?<![\w.,:/])(?<![-–]){day}[-\s]?{of}(?P<month>{p.month})"
             rf"(?:,?[-\s]{of}(?P<year>{_YEAR})|\s?['’](?P<short>\d\d))?{END}(?![:.,]\d)")
 
 
@@ -125,7 +125,7 @@ def _time_pattern(p: Patterns) -> str:
     zones = p.language.zones
     pointed = one_of(".".join(zone) for zone in zones)
     zone = rf"(?:\s?(?P<zone>{one_of(zones)}|(?i:{pointed}\.?))(?!\w))?" if zones else "(?P<zone>)"
-    return rf"(?<![\w:.,/$€£-])(?<!\d[ ]){_time_piece(p)}{zone}"
+    return rf"(?=\d)(?<![\w:.,/$€£-])(?<!\d[ ]){_time_piece(p)}{zone}"
 
 
 def _time(match: re.Match, p: Patterns) -> Value | None:
@@ -141,7 +141,7 @@ def _iso_time(match: re.Match, p: Patterns) -> Value | None:
 
 def _time_range_pattern(p: Patterns) -> str:
     bare = r"(?P<bare>[01]?\d|2[0-4])(?:[:.](?P<bare_m>[0-5]\d))?"
-    return (rf"(?<![\w:.,/$€£-])(?:(?:{_time_piece(p, '_a')}|{bare})\s?[-–—]\s?{_time_piece(p, '_b')})")
+    return (rf"(?=\d)(?<![\w:.,/$€£-])(?:(?:{_time_piece(p, '_a')}|{bare})\s?[-–—]\s?{_time_piece(p, '_b')})")
 
 
 def _time_range(match: re.Match, p: Patterns) -> Value | None:

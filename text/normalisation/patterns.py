@@ -14,16 +14,26 @@ from text.normalisation.units import SYMBOLS
 from text.normalisation.values import Number
 
 SPACES = "\u00a0\u202f\u2009\u2007"  # that part thousands and never break
-START = r"(?<![\w.])(?<!\d[,:/])"  # where a number may begin
+# Where a number may begin. The look at the next character comes first, for it fails fastest.
+START = r"(?=[\d½])(?<![\w.])(?<!\d[,:/])"
+AMOUNT = r"(?=[-−–\d.,¼½¾⅐-⅟↉])"  # before SIGN and a number, for the same reason
 SIGN = r"(?:(?<![^\s(\[{\"'“„:=])(?P<sign>[-−–])\s?)?"
 END = r"(?!\w)"
 DASH = r"\s?[-–—]\s?"
 
 
 def one_of(words: Iterable[str]) -> str:
-    """An alternation, longest first; matches nothing if there are none."""
-    words = sorted(set(words), key=lambda word: (-len(word), word))
-    return "(?:" + "|".join(map(re.escape, words)) + ")" if words else "(?!)"
+    """An alternation, longest first; matches nothing if there are none.
+
+    Words of one first letter share it, for an alternation of hundreds is slow.
+    """
+    words = sorted(filter(None, set(words)), key=lambda word: (-len(word), word))
+    if len(words) < 8:
+        return "(?:" + "|".join(map(re.escape, words)) + ")" if words else "(?!)"
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[0], []).append(re.escape(word[1:]))
+    return "(?:" + "|".join(f"{re.escape(first)}(?:{'|'.join(found)})" for first, found in rests.items()) + ")"
 
 
 class Patterns:

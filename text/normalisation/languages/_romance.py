@@ -99,5 +99,6 @@ def _half(match: re.Match, p: Patterns) -> Value | None:
     return Words(said) if said else None
 
 
-HALF = Recogniser("fraction", lambda p: rf"{START}(?:1/2|½)(?=\s(?P<noun>(?!de[ils]?\b|da |do |d[eo]s\b|des\b|della\b)"
+HALF = Recogniser("fraction", lambda p: rf"{START}(?<!\d\s)(?:1/2|½)"
+                  rf"(?=\s(?P<noun>(?!de[ils]?\b|da |do |d[eo]s\b|des\b|della\b)"
                   r"[a-zà-ÿ]{3,30})(?!\w))", _half, needs="1/2|½")

@@ -415,12 +415,12 @@ def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recognise
 
 
 _OWN = (
-    _plain("duration", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>[0-5]\d)(?::(?P<c>[0-5]\d))?\s"
+    _plain("duration", r"(?=\d)(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>[0-5]\d)(?::(?P<c>[0-5]\d))?\s"
            r"(?P<unit>Stunden|Std\.|h|Minuten|Min\.)(?!\w)", _duration),
-    _plain("score", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>\d{1,3}(?:\.\d{3}){1,3}|\d{4,9})(?![\w:])", _scale),
-    _plain("time", r"(?<![\w.,:])(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d)"
+    _plain("score", r"(?=\d)(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>\d{1,3}(?:\.\d{3}){1,3}|\d{4,9})(?![\w:])", _scale),
+    _plain("time", r"(?=\d)(?<![\w.,:])(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d)"
            r"(?=\s(?:bis|und|oder)\s(?:ca\.\s)?\d{1,2}(?:[.:]\d\d)?\sUhr)", _clock_before),
-    _plain("money", r"(?<![\w.,:])(?P<number>\d{1,3}(?:\.\d{3}){1,3}|\d{1,9}),\s?[-–—]{1,2}"
+    _plain("money", r"(?=\d)(?<![\w.,:])(?P<number>\d{1,3}(?:\.\d{3}){1,3}|\d{1,9}),\s?[-–—]{1,2}"
            r"(?!\d)(?:\s?(?P<currency>€|Euro|EUR|CHF|Franken|\$)(?!\w))?", _even_money),
     _plain("money", r"(?<!\w)(?P<currency>€|EUR|CHF|Fr\.)\s?(?P<number>\d{1,3}(?:[.'’]\d{3}){1,3}|\d{1,9})[.,]"
            r"[-–—]{1,2}(?!\w)", _even_money),
@@ -428,13 +428,13 @@ _OWN = (
            rf"\.\s?[JFMASOND][a-zä])|\s(?:[+&/]|und|oder)\s{_SHORT_DAY}(?!\w))", _weekday),
     _plain("telephone", r"(?<![\w-])(?P<letters>[A-ZÄÖÜ]{1,3}-[A-Z]{1,2})\s?(?P<digits>[1-9]\d{0,3})(?!\w|[.,]\d)",
            _plate),
-    _plain("range", r"(?<![\w.,])(?P<a>3[01]|[12]\d|0?[1-9])\.\s?[-–]\s?(?P<d>3[01]|[12]\d|0?[1-9])\.\s?"
+    _plain("range", r"(?=\d)(?<![\w.,])(?P<a>3[01]|[12]\d|0?[1-9])\.\s?[-–]\s?(?P<d>3[01]|[12]\d|0?[1-9])\.\s?"
            r"(?P<m>1[0-2]|0?[1-9])\.(?P<y>\d{4}|\d\d)?(?!\d)", _days),
-    _plain("measure", r"(?<![\w.,])(?P<number>\d{1,9})\s?%(?P<end>ig(?:e[nmrs]?)?)(?!\w)", lambda match, p: Words(
+    _plain("measure", r"(?=\d)(?<![\w.,])(?P<number>\d{1,9})\s?%(?P<end>ig(?:e[nmrs]?)?)(?!\w)", lambda match, p: Words(
         f"{p.language.cardinal(int(match['number']))}prozent{match['end']}")),
     _plain("measure", r"(?:(?<=\bpro )|(?<=\bje ))(?:kg|km|m²|qm|kWh|min|Min\.|Std\.|ml|cm|[ghlt])(?!\w)", _unit_alone,
            has_digits=False),
-    _plain("cardinal", r"(?<![\w.,])(?P<number>\d{1,3})\s?[x×](?=\s[^\W\d_]{2}|[.,;!?)]|$)", _times),
+    _plain("cardinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,3})\s?[x×](?=\s[^\W\d_]{2}|[.,;!?)]|$)", _times),
     _plain("telephone", r"(?P<words>(?:[Rr]ufen Sie|[Nn]otruf|[Ww]ählen Sie|[Ww]ähle|[Rr]uft?)\s(?:die )?)"
            r"(?P<digits>11[02567]|19222|116\d{3})(?![\w]|[.,]\d)", _emergency),
     _plain("telephone", r"(?P<words>\bunter\s(?:der\s)?)(?P<digits>11[02567]|19222|116\d{3})(?=[.,;!?]?(?:\s|$))"
@@ -454,13 +454,14 @@ _OWN = (
            lambda match, p: Words("Jahren" if re.search(r"(?i:\b(?:ab|seit|mit|unter|nach|vor|von))\s\d{1,4}\s$",
                                                         match.string[max(0, match.start() - 14):match.start()])
                                   else "Jahre")),
-    _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
-    _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
+    _plain("date", r"(?=\d)(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
+    _plain("date", r"(?=\d)(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
     _plain("cardinal",
            r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{1,30})\b)"
            "(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
     _plain("address", r"\b[A-ZÄÖÜ][a-zäöüß-]{2,30}str\.|\bStr\.", _street, has_digits=False),
-    _plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)(?!\s?(?:Uhr|Mio|Mrd)\b)",
+    _plain("ordinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)"
+                      r"(?!\s?(?:Uhr|Mio|Mrd)\b)",
            lambda match, p: None if re.match(rf"\s?{p.month}", match.string[match.end():match.end() + 12])
            else _ordinal(match, p)),
 )

@@ -99,7 +99,7 @@ def _plural_number(match: re.Match, p) -> Value | None:
     said = p.language.cardinal(int(match["number"]))
     if match["end"] == "s":
         return Words(said[:-1] + "ies" if said.endswith("y") else said + ("es" if said.endswith("x") else "s"))
-    return Words(said + ("rs" if said.endswith("e") else "ers"))
+    return Words(said + match["end"].removeprefix("e" if said.endswith("e") else ""))
 
 
 def _military(match: re.Match, p) -> Value | None:
@@ -172,13 +172,14 @@ def _signs_of(name: str, pattern: str, value, has_digits: bool = True, needs: st
 
 _STREET_NAMES = "|".join(sorted(STREETS, key=len, reverse=True))
 ENGLISH = (
-    _signs_of("address", rf"(?<![\w.,$€£])(?P<number>\d{{1,5}})(?P<name>(?:\s[A-Z][\w'’.-]{{0,20}}){{1,3}}?)\s"
+    _signs_of("address", rf"(?=\d)(?<![\w.,$€£])(?P<number>\d{{1,5}})(?P<name>(?:\s[A-Z][\w'’.-]{{0,20}}){{1,3}}?)\s"
               rf"(?P<street>(?i:{_STREET_NAMES})\b\.?)(?!\s?\w*['’])", lambda match,
               p: None if match["street"].isupper()
               else _street(match, p)),
     _signs_of("address", rf"(?<=,\s)(?P<state>{'|'.join(STATES)})(?:(?P<comma>,?)\s(?P<zip>\d{{5}}(?:-\d{{4}})?)(?!\d)|"
               rf"(?=[.,;!?]|$)(?P<none>))", _state, has_digits=False, needs=r",\s[A-Z]{2}"),
-    _signs_of("measure", r"(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})(?:\s?(?:[\"”″]|''))?(?![\w])",
+    _signs_of("measure", r"(?=\d)(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})"
+                         r"(?:\s?(?:[\"”″]|''))?(?![\w])",
               _feet),
     _signs_of("date", r"(?<![\w.])(?:(?P<q>[1-4])Q(?P<y>\d{2}|20\d\d)|Q(?P<q2>[1-4])[\s-](?P<y2>20\d\d))(?!\w)",
               _quarter),
@@ -194,10 +195,10 @@ ENGLISH = (
               r"(?!\w|\s?[–—-]|\.\s?[–—-]))", lambda match, p: Words(
                   p.language.weekday_abbreviations[(match["day"] or match["day2"]).lower()])),
     _signs_of("time", r"(?<!\w)(?P<hour>[01]\d|2[0-4])(?P<minute>[0-5]\d)(?=\s(?:hours|hrs)\b)", _military),
-    _signs_of("duration", r"(?<![\w.,])(?:(?P<h>\d{1,3})\s?h(?:rs?)?\s?)?(?P<m>[0-5]?\d)\s?m(?:ins?)?"
+    _signs_of("duration", r"(?=\d)(?<![\w.,])(?:(?P<h>\d{1,3})\s?h(?:rs?)?\s?)?(?P<m>[0-5]?\d)\s?m(?:ins?)?"
               r"(?:\s?(?P<s>[0-5]?\d)\s?s(?:ecs?)?)?(?!\w)", _duration),
-    _signs_of("time", r"(?<![\w.,:])(?P<first>\d{2,3}):(?P<last>[0-5]\d)(?![\w:])", _minutes),
-    _signs_of("measure", r"(?<![\w.,:/$£€])(?P<a>\d{1,5}(?:\.\d{1,3})?)\s?[x×]\s?(?P<b>\d{1,5}(?:\.\d{1,3})?)"
+    _signs_of("time", r"(?=\d)(?<![\w.,:])(?P<first>\d{2,3}):(?P<last>[0-5]\d)(?![\w:])", _minutes),
+    _signs_of("measure", r"(?=\d)(?<![\w.,:/$£€])(?P<a>\d{1,5}(?:\.\d{1,3})?)\s?[x×]\s?(?P<b>\d{1,5}(?:\.\d{1,3})?)"
               r"(?:\s?[x×]\s?(?P<c>\d{1,5}(?:\.\d{1,3})?))?(?!\w(?<!m)|\s?=|\.\d)(?!m\w{2})", _size),
     _signs_of("measure", r"(?:(?<=\d[\"″])|(?<=\d[ -]ft)|(?<=\dft)|(?<=\d in)|(?<=\d[ -]cm)|(?<=\dcm)|(?<=\dmm)|"
               r"(?<=\d mm)|(?<=\d m)|(?<=\dm))\s?[x×]\s?(?=\d)", lambda match, p: Words("by"), needs="[x×]"),
@@ -206,15 +207,16 @@ ENGLISH = (
     _signs_of("date", r"(?<!\w)FY\s?(?P<year>20\d\d|\d\d)(?!\w)", _fiscal_year, needs="FY"),
     _signs_of("abbreviation", r"(?<![\w.])c\.\s?(?=\d{3,4}(?!\d))", lambda match, p: Words("circa ")),
     _signs_of("abbreviation", r"(?<![\w.])[Ee]xp\.?(?=:?\s(?:date\s)?\d)", lambda match, p: Words("expires")),
-    _signs_of("date", r"(?<![\w/.,])(?P<first>0\d)/(?P<last>\d\d)(?![\w/]|\.\d)", _expiry),
-    _signs_of("cardinal", r"(?<![\w.,$£€'’-])(?P<number>[1-9]\d\d|\d\d(?=er))(?P<end>s|ers)(?!\w)", _plural_number),
+    _signs_of("date", r"(?=\d)(?<![\w/.,])(?P<first>0\d)/(?P<last>\d\d)(?![\w/]|\.\d)", _expiry),
+    _signs_of("cardinal", r"(?=\d)(?<![\w.,$£€'’-])(?P<number>[1-9]\d\d|\d\d(?=er))(?P<end>s|ers?)(?!\w)",
+              _plural_number),
     _signs_of("version", r"(?:(?<=Python )|(?<=PHP )|(?<=Node )|(?<=iOS )|(?<=macOS )|(?<=Android )|(?<=Ubuntu )|"
               r"(?<=Java )|(?<=Ruby )|(?<=Go ))(?P<whole>\d{1,3})\.(?P<part>\d\d)(?![\w%]|\.\d)", _software),
     _signs_of("measure", r"(?<=\bper )(?:kg|km|lb|oz|ft|mi|gal|hr|min|sec|ml|sq ft|kWh|m²|cm)(?!\w)", _unit_alone,
               has_digits=False, needs=r"\bper "),
-    _signs_of("measure", r"(?<![\w.,])(?P<number>\d{1,5}\.\d{1,3})s(?!\w)", lambda match, p: Measure(
+    _signs_of("measure", r"(?=\d)(?<![\w.,])(?P<number>\d{1,5}\.\d{1,3})s(?!\w)", lambda match, p: Measure(
         p.read(match["number"]), ("duration-second",))),
-    _signs_of("cardinal", r"(?<![\w.,])(?P<number>\d{1,5}(?:\.\d{1,3})?)[x×](?=\s[a-z]{2}|[.,;!?)](?!\d))",
+    _signs_of("cardinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,5}(?:\.\d{1,3})?)[x×](?=\s[a-z]{2}|[.,;!?)](?!\d))",
               lambda match, p: Words(f"{p.language.say(p.read(match['number']))} times")),
     _signs_of("sign", r"(?<=\d)!(?=\s?[=+*/×÷-])", lambda match, p: Words(" factorial"), needs=r"\d!"),
     _signs_of("cardinal", r"(?:(?<=\b[Aa] )|(?<=\bthe ))(?P<number>5|10)[kK](?!\w)", _race),

@@ -212,7 +212,7 @@ def _zone_shift(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     hours("horas|hs|h"),
-    plain("time", r"(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d))\s?"
+    plain("time", r"(?=\d)(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d))\s?"
           r"h(?:s|oras)?(?!\w)",
           lambda match, p: Time(int(match["alone"] or match["hour"]), int(match["minute"] or 0))),
     HALF,

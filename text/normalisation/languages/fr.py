@@ -192,7 +192,7 @@ _OWN = (
     plain("abbreviation", r"(?<=[IVX]e )s\.(?!\w)", lambda match, p: Words("siècle"), has_digits=False),
     plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>ers?|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})"
           r"(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
-    Recogniser("date", lambda p: r"(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"
+    Recogniser("date", lambda p: r"(?=\d)(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"
                rf"(?=\s(?i:{one_of(p.language.month_names.values())})\b)", _days),
 )
 LANGUAGE = French

@@ -162,10 +162,11 @@ def _half_day(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b",
+    plain("time", r"(?=\d)(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)"
+                  r"\s?da (?P<part>tarde|noite)\b",
           _half_day),
     hours("horas|hs|h"),
-    plain("score", r"(?<![\w.,:/])(?P<first>\d{1,2})\s?x\s?(?P<last>\d{1,2})(?!\w|[.,]\d|\s?=|\s?(?:cm|m|mm)\b)",
+    plain("score", r"(?=\d)(?<![\w.,:/])(?P<first>\d{1,2})\s?x\s?(?P<last>\d{1,2})(?!\w|[.,]\d|\s?=|\s?(?:cm|m|mm)\b)",
           lambda match, p: Words(f"{p.language.cardinal(int(match['first']))} a "
                                  f"{p.language.cardinal(int(match['last']))}")),
     HALF,
