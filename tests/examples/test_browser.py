@@ -104,6 +104,7 @@ def test_it_speaks_in_the_browser_as_natively_and_without_a_network(browser, ser
     until(browser, lambda: browser.find_element("id", "speak").is_enabled())
     browser.find_element("id", "speak").click()
     until(browser, lambda: browser.find_element("id", "status").text == "Spoken.")
+    assert not [each for each in browser.get_log("browser") if each["source"] == "security"]
     assert browser.find_element("id", "download").is_displayed() and not browser.find_element("id", "error").text
 
 

@@ -10,6 +10,7 @@ let voice, context, run = 0;
 
 async function speak() {
   stop("");
+  at("error").textContent = "";
   const own = run, rate = voice.about.sampling_rate, made = [];
   context = new AudioContext({ sampleRate: rate });
   context.resume();
@@ -49,7 +50,6 @@ function stop(message) {
   context = null;
   at("stop").disabled = true;
   at("status").textContent = message;
-  at("error").textContent = "";
 }
 
 function wavOf(pieces, rate) {
