@@ -23,7 +23,7 @@ import monotonic_align
 from attentions import Encoder
 from commons import expand_tokens, random_segment_starts, sequence_mask, slice_segments
 from config import Config, ModelConfig
-from generators import GENERATORS, HifiGanGenerator, IstftGenerator
+from generators import GENERATORS, HifiGanStack, IstftGenerator
 from modules import (
     ConvFlow,
     DilatedDepthSeparableConv,
@@ -297,6 +297,7 @@ class SynthesizerOutput(NamedTuple):
     pitch_loss: Tensor  # scalar, 0 for a generator that takes no pitch
     teacher_prior: Tensor | None = None  # scalar, see `prior_divergence`; None without a teacher, as the next
     teacher_flow: Tensor | None = None  # scalar, mean squared error of the flow's latent of the teacher's z_p
+    bands_fake: Tensor | None = None  # [B, N, segment samples / N], of a generator that has `pqmf`
 
 
 def prior_divergence(targets: TeacherTargets, prior: Prior) -> Tensor:
@@ -418,9 +419,10 @@ class SynthesizerTrn(nn.Module):
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         with record_function("generator"):
             z, of_pitch = self._with_teacher_pitch(posterior.z, posterior.mask, pitch)
-            wav_fake = self.dec(slice_segments(z, starts, self.segment_frames), g)
+            wav_fake, bands_fake = self._decode_segments(z, starts, g)
         return SynthesizerOutput(
             wav_fake=wav_fake,
+            bands_fake=bands_fake,
             segment_starts=starts,
             durations=durations,
             duration_loss=duration_loss,
@@ -433,6 +435,13 @@ class SynthesizerTrn(nn.Module):
             posterior_mean=posterior.mean,
             posterior_logstd=posterior.logstd,
             pitch_loss=of_pitch)
+
+    def _decode_segments(self, z: Tensor, starts: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Waveform of segments of z, and their bands from a generator that has them."""
+        segments = slice_segments(z, starts, self.segment_frames)
+        if hasattr(self.dec, "pqmf"):
+            return self.dec(segments, g, with_bands=True)
+        return self.dec(segments, g), None
 
     def _with_teacher_pitch(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
         """Generator's input with the recording's pitch, and the loss of the pitch that is predicted from z."""
@@ -466,8 +475,9 @@ class SynthesizerTrn(nn.Module):
             of_flow = (error.mean(dim=1, keepdim=True) * spec_mask).sum() / spec_mask.sum()
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         z, of_pitch = self._with_teacher_pitch(targets.z, spec_mask, targets.pitch)
+        wav_fake, bands_fake = self._decode_segments(z, starts, g)
         return SynthesizerOutput(
-            wav_fake=self.dec(slice_segments(z, starts, self.segment_frames), g), segment_starts=starts,
+            wav_fake=wav_fake, bands_fake=bands_fake, segment_starts=starts,
             durations=targets.durations, duration_loss=of_durations, text_mask=text_mask, spec_mask=spec_mask,
             z=targets.z, z_p=None, prior_mean=None, prior_logstd=None, posterior_mean=None, posterior_logstd=None,
             pitch_loss=of_pitch, teacher_prior=of_prior, teacher_flow=of_flow)
@@ -642,8 +652,8 @@ def bake_speaker(model: SynthesizerTrn, speaker_id: int) -> SynthesizerTrn:
             for layer, condition in zip(part.in_layers, part.cond_layer(g)[0, :, 0].chunk(part.n_layers)):
                 layer.bias.add_(condition)
             del part.cond_layer
-    if isinstance(baked.dec, (HifiGanGenerator, IstftGenerator)):
-        first = baked.dec.conv_pre if isinstance(baked.dec, HifiGanGenerator) else baked.dec.embed
+    if isinstance(baked.dec, (HifiGanStack, IstftGenerator)):
+        first = baked.dec.conv_pre if isinstance(baked.dec, HifiGanStack) else baked.dec.embed
         first.bias.add_(baked.dec.cond(g)[0, :, 0])
         del baked.dec.cond
     if isinstance(baked.dp, StochasticDurationPredictor):

@@ -21,7 +21,16 @@ from torch import nn
 from attentions import Encoder, RelativeAttention
 from formats import FormatError
 from formats.graph import Graph, Value
-from generators import HarmonicGenerator, HifiGanGenerator, IstftGenerator, IstftHead
+from generators import (
+    HarmonicGenerator,
+    HifiGanStack,
+    InverseStft,
+    IstftGenerator,
+    IstftHead,
+    IstftHifiGanGenerator,
+    MultiBandGenerator,
+    MultiStreamGenerator,
+)
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
 from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
 from pitch import (
@@ -91,8 +100,12 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
     Raises:
         FormatError: the generator is a plugin's.
     """
-    if isinstance(model.dec, HifiGanGenerator):
-        return _hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, IstftHifiGanGenerator):
+        return _istft_hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, HifiGanStack):
+        x, share = _hifigan_stack(graph, model.dec, z, speaker)
+        conv = model.dec.conv_post
+        return graph.op("Tanh", graph.conv(x, conv, weight=conv.weight * share, rows=1)).reshaped(1, 1, -1)
     if isinstance(model.dec, HarmonicGenerator):
         channels = [model.dec.embed.in_channels, N_CONTOUR]
         z, contour = z.split(channels, axis=1)
@@ -100,8 +113,8 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
         return _overlap_add(graph, model.dec, hidden, _harmonics(graph, model.dec, hidden, contour))
     if isinstance(model.dec, IstftGenerator):
         return _overlap_add(graph, model.dec, _convnext(graph, model.dec, z, speaker))
-    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected hifigan, istft or "
-                      "harmonic")
+    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected one of "
+                      "generators.py")
 
 
 def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
@@ -316,7 +329,8 @@ def _wavenet(graph: Graph, wavenet: WaveNet, x: Value, speaker: Value | None) ->
     return skips
 
 
-def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value | None) -> Value:
+def _hifigan_stack(graph: Graph, generator: HifiGanStack, z: Value, speaker: Value | None) -> tuple[Value, float]:
+    """[1, C, T] -> [1, width, 1, steps], and a factor that the next layer's weights take."""
     x = graph.conv(z, generator.conv_pre)
     if speaker is not None:
         x = x + graph.conv(speaker, generator.cond)
@@ -330,9 +344,42 @@ def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value
         for other in outputs[1:]:
             x = x + other
         share = 1 / generator.n_kernels
-    x = graph.op("LeakyRelu", x, alpha=0.01)
-    x = graph.op("Tanh", graph.conv(x, generator.conv_post, weight=generator.conv_post.weight * share, rows=1))
-    return x.reshaped(1, 1, -1)
+    return graph.op("LeakyRelu", x, alpha=0.01), share
+
+
+def _istft_hifigan(graph: Graph, generator: IstftHifiGanGenerator, z: Value, speaker: Value | None) -> Value:
+    """[1, C, T] -> [1, 1, S]: one inverse STFT, or one for each band and a filter that joins them."""
+    x, share = _hifigan_stack(graph, generator, z, speaker)
+    x = graph.op("Concat", x.part([1], [2], 3), x, axis=3)  # one reflected step
+    layer, istft = generator.output_layer, generator.istft
+    x = graph.conv(x, layer, weight=layer.weight * share, rows=1)
+    n_bands = layer.out_channels // (2 * istft.n_bins)
+    bands = _inverse_stft(graph, istft, x.reshaped(n_bands, 2 * istft.n_bins, -1)).reshaped(1, n_bands, -1)
+    if isinstance(generator, MultiBandGenerator):
+        return _joined_bands(graph, bands, generator.pqmf.synthesis_filter)
+    if isinstance(generator, MultiStreamGenerator):
+        return _joined_bands(graph, bands, generator.multistream_conv_post.weight[0])
+    return bands
+
+
+def _inverse_stft(graph: Graph, istft: InverseStft, x: Value) -> Value:
+    """[N, 2F, frames] -> [N, 1, (frames - 1) * hop]."""
+    log_magnitude, turned = x.split([istft.n_bins] * 2, axis=1)
+    magnitude = graph.op("Exp", graph.op("Min", log_magnitude, istft.MAX_LOG_MAGNITUDE))
+    phase = graph.op("Sin", turned) * math.pi
+    spectrum = graph.op("Concat", magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase), axis=1)
+    sizes = {"strides": [istft.hop_length], "pads": [istft.n_fft // 2] * 2, "kernel_shape": [istft.n_fft]}
+    ones = graph.op("Expand", np.ones((1, 1, 1), np.float32),
+                    graph.op("Concat", [1, 1], graph.size(x, 2), axis=0))  # [1, 1, frames]
+    return (graph.op("ConvTranspose", spectrum, istft.basis, **sizes)
+            / graph.op("ConvTranspose", ones, istft.squared_window, **sizes))
+
+
+def _joined_bands(graph: Graph, bands: Value, filters: torch.Tensor) -> Value:
+    """`generators.join_bands`: [1, N, S / N] -> [1, 1, S]."""
+    n_bands, length = filters.shape
+    return graph.op("ConvTranspose", bands, n_bands * filters.flip(-1)[:, None], strides=[n_bands],
+                    pads=[length // 2] * 2, output_padding=[n_bands - 1], kernel_shape=[length])
 
 
 def _residual_block(graph: Graph, block: ResBlock1 | ResBlock2, x: Value) -> Value:

@@ -98,7 +98,7 @@ def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
     content = _load(files.generator)
     if not is_generator(content):
         raise FormatError(f"{files.generator} holds a model of {', '.join(list(content['model'])[:4]) or 'nothing'}; "
-                          "expected a generator, with enc_p.emb.weight and dec.conv_pre.weight")
+                          "expected a generator, with enc_p.emb.weight and dec.conv_pre.weight or weight_v")
     _check_parts(content["model"], config, files)
     networks = {"generator": content}
     if files.discriminators is not None:
@@ -153,7 +153,8 @@ def find(path: Path, config: Path | None) -> Files:
 def is_generator(content: Any) -> bool:
     """Whether the content of a file is that of a published generator."""
     model = content.get("model") if isinstance(content, dict) else None
-    return isinstance(model, dict) and "enc_p.emb.weight" in model and "dec.conv_pre.weight" in model
+    return (isinstance(model, dict) and "enc_p.emb.weight" in model
+            and any(f"dec.conv_pre.{name}" in model for name in ("weight", "weight_v")))
 
 
 def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
@@ -181,6 +182,8 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
             unknown += [f"{section}.{key}" for key in names if key not in fine]
         else:
             unknown.append(section)
+    if kept.get("model", {}).get("mb_istft_vits") is True:
+        kept["model"]["pqmf"] = "published"
     config = settings.from_dict(kept)
     try:
         check_inside(config.data.symbols, source)
@@ -275,6 +278,8 @@ def _load(file: Path) -> dict[str, Any]:
             f"a {type(content).__name__}")
         raise FormatError(f"{file} holds {found}; expected a dict of model, iteration, optimizer and learning_rate")
     check_tensors(content["model"], file)
+    # A constant of MS-iSTFT-VITS, which is no parameter: zeros between the samples of each stream.
+    content["model"].pop("dec.updown_filter", None)
     return content
 
 

@@ -41,6 +41,14 @@ TINY = {
 }
 
 
+# The tiny configuration with an inverse STFT behind HiFi-GAN's stack; 2 * 2 * 4 * 4 samples a frame as well.
+BANDS = ("model.upsample_rates=[2,2]", "model.upsample_kernel_sizes=[4,6]")
+ISTFT_HIFIGAN = ("model.generator=istft_hifigan", "model.upsample_rates=[4,4]", "model.upsample_kernel_sizes=[8,4]")
+MULTIBAND = ("model.generator=multiband", *BANDS, "train.fft_sizes=[96,43]", "train.hop_sizes=[8,3]",
+             "train.win_lengths=[38,15]")
+MULTISTREAM = ("model.generator=multistream", *BANDS)
+
+
 def tiny(overrides: tuple[str, ...] = ()) -> config.Config:
     """The tiny configuration with overrides such as "model.generator=istft"."""
     return config.from_dict(TINY, overrides)

@@ -16,12 +16,13 @@ from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, diagon
 from pitch import N_CONTOUR, Pitch
 from synthesis.noise import SeededNoise
 from synthesis.streaming import decode_batch
-from tests.conftest import tiny
+from tests.conftest import MULTIBAND, tiny
 
 N_VOCAB = 40
 VOICES = {"one voice": (), "three voices": ("data.n_speakers=3", "model.gin_channels=6")}
 KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
          (*itertools.product(("hifigan", "istft"), ("stochastic", "deterministic")), ("harmonic", "deterministic"))]
+KINDS.append((*MULTIBAND, "model.duration_predictor=stochastic"))
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 
@@ -84,8 +85,9 @@ def test_the_training_pass_has_the_shapes_that_it_promises(kind, voices, tiny_ba
     for value in (out.z, out.z_p, out.prior_mean, out.prior_logstd, out.posterior_mean, out.posterior_logstd):
         assert value.shape == (3, channels, frames)
         assert not (value * (1 - out.spec_mask)).any()
-    *values, teacher_prior, teacher_flow = out
+    *values, teacher_prior, teacher_flow, bands = out
     assert all(torch.isfinite(value).all() for value in values)
+    assert (bands is not None) == ("model.generator=multiband" in kind)
     assert teacher_prior is None and teacher_flow is None  # there is no teacher
 
 

@@ -311,8 +311,9 @@ def run_generator(state: TrainState, batch: Batch, index: int, config: Config) -
         wav_fake = out.wav_fake.float()
         mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
         mel_fake = mel_spectrogram(wav_fake[:, 0], config.data)
+        bands_real = None if out.bands_fake is None else state.generator.dec.pqmf.analysis(wav_real)
         return GeneratorPass(wav_fake, wav_real, reconstruction_terms(
-            ReconstructionInputs(out, wav_real, wav_fake, mel_real, mel_fake, config.train)))
+            ReconstructionInputs(out, wav_real, wav_fake, mel_real, mel_fake, config.train, bands_real)))
 
 
 def discriminator_half(state: TrainState, batches: Sequence[Batch], scales: Sequence[LossScale],

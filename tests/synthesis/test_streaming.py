@@ -22,6 +22,12 @@ KINDS = {
                                        resblock_dilation_sizes=((1, 3, 5),)),
     "istft": ModelConfig(**SMALL, generator="istft", istft_channels=16, istft_layers=3),
     "istft, short windows": ModelConfig(**SMALL, generator="istft", istft_channels=16, istft_layers=1),
+    "istft_hifigan": ModelConfig(**SMALL, generator="istft_hifigan", upsample_initial_channel=16,
+                                 upsample_rates=(8, 4), upsample_kernel_sizes=(16, 12)),
+    "multiband": ModelConfig(**SMALL, generator="multiband", upsample_initial_channel=16, upsample_rates=(4, 4),
+                             upsample_kernel_sizes=(16, 16)),
+    "multistream": ModelConfig(**SMALL, generator="multistream", resblock="2", upsample_initial_channel=16,
+                               upsample_rates=(4, 4), upsample_kernel_sizes=(4, 8)),
     "harmonic": ModelConfig(**SMALL, generator="harmonic", istft_channels=16, istft_layers=3),
     "harmonic, one layer": ModelConfig(**SMALL, generator="harmonic", istft_channels=16, istft_layers=1),
 }
@@ -29,7 +35,7 @@ DATA = {"istft, short windows": DataConfig(filter_length=512, win_length=512, ho
 
 
 def hop_of(model, data):
-    return data.hop_length if model.generator != "hifigan" else int(torch.tensor(model.upsample_rates).prod())
+    return model.samples_of_frame or data.hop_length
 
 
 @pytest.fixture(params=KINDS, scope="module")
