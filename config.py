@@ -41,7 +41,7 @@ RETIRED = {
     "data.max_wav_value": "audio is read as floats in [-1, 1] whatever its format",
 }
 
-# Published key -> (our key, how its value translates); a value that is not there changes nothing.
+# Published key -> (our key, how true and false translate); one that is not there changes nothing.
 RENAMED = {
     "train.fp16_run": ("train.precision", {True: "fp16", False: "fp32"}),
     "model.use_sdp": ("model.duration_predictor", {True: "stochastic", False: "deterministic"}),
@@ -50,6 +50,13 @@ RENAMED = {
     "model.mb_istft_vits": ("model.generator", {True: "multiband"}),
     "model.ms_istft_vits": ("model.generator", {True: "multistream"}),
     "model.istft_vits": ("model.generator", {True: "istft_hifigan"}),
+    # VITS2 of p0p4k.
+    "model.use_mel_posterior_encoder": ("model.posterior_input", {True: "mel", False: "linear"}),
+    "data.use_mel_posterior_encoder": ("model.posterior_input", {True: "mel", False: "linear"}),
+    "model.use_transformer_flows": ("model.flow_transformer", {False: "none"}),
+    "model.transformer_flow_type": ("model.flow_transformer", {}),
+    "model.use_spk_conditioned_encoder": ("model.speaker_in_text_encoder", {True: True, False: False}),
+    "model.use_noise_scaled_mas": ("train.mas_noise_scale", {True: 0.01, False: 0.0}),
     "model.subbands": ("model.subbands", {}),  # false where there are none
 }
 
@@ -178,6 +185,12 @@ class ScheduleSettings:
     alignment_prior_steps: int = setting(0, "in which a diagonal prior fades from the alignment search", "steps",
                                          least=0)
     alignment_prior_weight: float = setting(1.0, "weight of that prior at step 0", least=0)
+    mas_noise_scale: float = setting(0.0, "noise on the scores of the alignment search at step 0, over their standard "
+                                     "deviation, as in VITS2, where it is 0.01", least=0)
+    mas_noise_decay: float = setting(2e-6, "what that noise loses in each step", least=0)
+    mas_noise_over: str = setting("valid", "scores whose deviation that is: valid, each utterance's own; or padded, "
+                                  "all of a batch, padding too, as published code takes it",
+                                  choices=("valid", "padded"))
 
 
 @dataclass(frozen=True)
@@ -347,6 +360,13 @@ class ModelConfig:
     flow_couplings: int = setting(4, "coupling layers of the flow", above=0, most=64)
     flow_layers: int = setting(4, "WaveNet layers in each coupling", above=0, most=32)
     wavenet_kernel_size: int = setting(5, "of posterior encoder and flow; odd", above=0, most=255)
+    posterior_input: str = setting("linear", "spectrogram that the posterior encoder is given: linear, or mel as in "
+                                   "VITS2", choices=("linear", "mel"))
+    speaker_in_text_encoder: bool = setting(False, "the text encoder is given the speaker, as in VITS2")
+    flow_transformer: str = setting("none", "transformer in each coupling of the flow, as in VITS2: none, pre_conv, "
+                                    "pre_conv2", choices=("none", "pre_conv", "pre_conv2"))
+    p_dropout_flow: float = setting(0.0, "dropout of the flow's transformers; above 0 training's flow has no exact "
+                                    "inverse", least=0, below=1)
     duration_predictor: str = setting("stochastic", "stochastic, deterministic, or one of your own")
     duration_channels: int = setting(256, "width of the deterministic predictor", "channels", above=0, most=8192)
     duration_flows: int = setting(4, "flows of the stochastic duration predictor", above=0, most=64)
@@ -536,6 +556,11 @@ class Config:
     def spec_channels(self) -> int:
         """Bins of the linear spectrogram."""
         return self.data.filter_length // 2 + 1
+
+    @property
+    def posterior_channels(self) -> int:
+        """Channels of the posterior encoder's input."""
+        return self.data.n_mel_channels if self.model.posterior_input == "mel" else self.spec_channels
 
     @property
     def segment_frames(self) -> int:
@@ -748,12 +773,14 @@ def _translate(flat: dict[str, Any]) -> dict[str, Any]:
     for key, value in flat.items():
         if key in RETIRED:
             logger.warning("%s is retired and ignored: %s", key, RETIRED[key])
-        elif key not in RENAMED or not isinstance(value, bool):
+        elif key not in RENAMED:
             translated[key] = value
-    for key in sorted((key for key in flat if key in RENAMED and isinstance(flat[key], bool)), key=order.index):
-        new_key, values = RENAMED[key]
-        if flat[key] in values:
-            translated.setdefault(new_key, values[flat[key]])
+    for key in sorted(set(flat) & set(RENAMED), key=order.index):
+        (new_key, values), value = RENAMED[key], flat[key]
+        if not isinstance(value, bool):
+            translated.setdefault(new_key, value)
+        elif value in values:
+            translated.setdefault(new_key, values[value])
     return translated
 
 

@@ -32,7 +32,16 @@ from generators import (
     MultiStreamGenerator,
 )
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
-from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
+from modules import (
+    LEAKY_SLOPE,
+    ConvFlow,
+    DilatedDepthSeparableConv,
+    LayerNorm,
+    ResBlock1,
+    ResBlock2,
+    ResidualCouplingLayer,
+    WaveNet,
+)
 from pitch import (
     HIGHEST,
     HIGHEST_HARMONIC,
@@ -77,7 +86,7 @@ class LatentValues(NamedTuple):
 
 def latent_of(graph: Graph, model: SynthesizerTrn, inputs: SynthesisInputs) -> LatentValues:
     """Text to latent: text encoder, durations, prior, flow."""
-    hidden = text_encoder(graph, model.enc_p, inputs.text_ids)  # [1, L, H]
+    hidden = text_encoder(graph, model.enc_p, inputs.text_ids, inputs.speaker)  # [1, L, H]
     frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, inputs), MAX_LOG_DURATION))
     # The only node of this kind: Piper's tools find the durations by it.
     durations = graph.op("Ceil", frames * inputs.length_scale)  # [1, L, 1]
@@ -117,10 +126,10 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
                       "generators.py")
 
 
-def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
-    """Ids [1, L] to hidden sequence [1, L, H]."""
+def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value, speaker: Value | None = None) -> Value:
+    """Ids [1, L], speaker [1, G, 1] to hidden sequence [1, L, H]."""
     x = graph.op("Gather", encoder.emb.weight * encoder.scale, text_ids)
-    return _transformer(graph, encoder.encoder, x, graph.size(text_ids, 1))
+    return _transformer(graph, encoder.encoder, x, graph.size(text_ids, 1), speaker)
 
 
 def token_of_frame(graph: Graph, durations: Value) -> Value:
@@ -136,12 +145,15 @@ def token_of_frame(graph: Graph, durations: Value) -> Value:
     return graph.op("Min", tokens, graph.size(ends, 0) - 1)
 
 
-def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value) -> Value:
+def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value, speaker: Value | None = None) -> Value:
     """[1, L, H] -> [1, L, H]; n_tokens is L in a list."""
     layers = zip(encoder.attn_layers, encoder.norm_layers_1, encoder.ffn_layers, encoder.norm_layers_2)
     first = encoder.attn_layers[0]
-    indices = _relative_indices(graph, first.n_heads, first.window, n_tokens)
-    for attention, norm_1, feed_forward, norm_2 in layers:
+    indices = None if first.window is None else _relative_indices(graph, first.n_heads, first.window, n_tokens)
+    for i, (attention, norm_1, feed_forward, norm_2) in enumerate(layers):
+        if i == encoder.speaker_layer and encoder.is_conditioned and speaker is not None:
+            to_width = encoder.spk_emb_linear
+            x = x + graph.linear(speaker.reshaped(1, 1, -1), to_width.weight, to_width.bias)
         x = _norm(graph, norm_1, x + _attention(graph, attention, x, indices))
         hidden = graph.conv(x.transposed(0, 2, 1), feed_forward.conv_1, padding=feed_forward.padding)
         hidden = graph.conv(graph.op("Relu", hidden), feed_forward.conv_2, padding=feed_forward.padding)
@@ -165,7 +177,7 @@ def _relative_indices(graph: Graph, n_heads: int, window: int, n_tokens: Value) 
     return _RelativeIndices(offset + (by_head + beyond), column + (by_head + np.arange(2 * window + 1)))
 
 
-def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _RelativeIndices) -> Value:
+def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _RelativeIndices | None) -> Value:
     """[1, L, H] -> [1, L, H]."""
     n_heads, window = attention.n_heads, attention.window
     channels = attention.conv_o.out_channels // n_heads
@@ -175,13 +187,16 @@ def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _R
     heads = graph.linear(x, weight, bias).reshaped(-1, 3 * n_heads, channels).transposed(1, 0, 2)  # [3N, L, D]
     query, key, value = heads.split([n_heads] * 3, axis=0)
 
-    offset_keys = nn.functional.pad(attention.emb_rel_k[0].mT, (1, 1))  # [D, 2W + 3], zeros outside the window
     scores = query @ key.transposed(0, 2, 1)
-    scores = scores + graph.op("GatherElements", query @ offset_keys, indices.scores, axis=2)
+    if indices is not None:
+        offset_keys = nn.functional.pad(attention.emb_rel_k[0].mT, (1, 1))  # [D, 2W + 3], zeros outside the window
+        scores = scores + graph.op("GatherElements", query @ offset_keys, indices.scores, axis=2)
     weights = graph.op("Softmax", scores, axis=-1)  # [N, L, L]
-    padded = graph.op("Pad", weights, [0, 0, window, 0, 0, window])
-    by_offset = graph.op("GatherElements", padded, indices.weights, axis=2)  # [N, L, 2W + 1]
-    mixed = weights @ value + by_offset @ attention.emb_rel_v[0]  # [N, L, D]
+    mixed = weights @ value  # [N, L, D]
+    if indices is not None:
+        padded = graph.op("Pad", weights, [0, 0, window, 0, 0, window])
+        by_offset = graph.op("GatherElements", padded, indices.weights, axis=2)  # [N, L, 2W + 1]
+        mixed = mixed + by_offset @ attention.emb_rel_v[0]
     mixed = mixed.transposed(1, 0, 2).reshaped(1, -1, n_heads * channels)
     return graph.linear(mixed, attention.conv_o.weight, attention.conv_o.bias)
 
@@ -298,7 +313,7 @@ def flow_inverse(graph: Graph, model: SynthesizerTrn, z_p: Value, speaker: Value
     kept, moved, turned = *z_p.split([half, half], axis=1), False
     for coupling in reversed(couplings):
         kept, moved, turned = moved, kept, not turned
-        hidden = graph.conv(kept, coupling.pre, weight=coupling.pre.weight.flip(INPUTS if turned else ()))
+        hidden = _coupling_input(graph, coupling, kept, turned)
         hidden = _wavenet(graph, coupling.enc, hidden, speaker)
         shift = graph.conv(hidden, coupling.post, weight=coupling.post.weight.flip(OUTPUTS if turned else ()),
                            bias=coupling.post.bias.flip(OUTPUTS if turned else ()))
@@ -308,6 +323,22 @@ def flow_inverse(graph: Graph, model: SynthesizerTrn, z_p: Value, speaker: Value
         return z
     order = np.concatenate([np.arange(half)[::-1], half + np.arange(half)[::-1]])
     return graph.op("Gather", z, order, axis=1)
+
+
+def _coupling_input(graph: Graph, coupling: ResidualCouplingLayer, kept: Value, turned: bool) -> Value:
+    """What a coupling's WaveNet is given, of the half that it keeps, which may be turned around: -> [1, H, T]."""
+    transformer = coupling.pre_transformer
+    if transformer is None:
+        return graph.conv(kept, coupling.pre, weight=coupling.pre.weight.flip(INPUTS if turned else ()))
+
+    def transformed(x: Value) -> Value:
+        out = _transformer(graph, transformer, x.transposed(0, 2, 1), graph.size(x, 2))
+        return x + out.transposed(0, 2, 1)
+
+    if turned:
+        kept = graph.op("Gather", kept, np.arange(coupling.pre.in_channels)[::-1].copy(), axis=1)
+    hidden = graph.conv(kept if coupling.is_behind else transformed(kept), coupling.pre)
+    return transformed(hidden) if coupling.is_behind else hidden
 
 
 def _wavenet(graph: Graph, wavenet: WaveNet, x: Value, speaker: Value | None) -> Value:

@@ -159,7 +159,7 @@ def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2
     noise = torch.randn(1, 2, ids.shape[1], generator=random)
     g = model.speaker_embedding(torch.tensor([len(voice.speakers) - 1]))
     with torch.inference_mode():
-        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]), g)
         predicted = model.predict_durations(prior, g, scales[1] * noise)
         length_scale = 2 * ids.shape[1] / predicted.sum()  # 2 frames on average, even if untrained
         durations = torch.ceil(predicted * length_scale)

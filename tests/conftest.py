@@ -49,6 +49,12 @@ MULTIBAND = ("model.generator=multiband", *BANDS, "train.fft_sizes=[96,43]", "tr
 MULTISTREAM = ("model.generator=multistream", *BANDS)
 
 
+# Of VITS2, but for its duration discriminator; the speaker reaches the text encoder of several voices.
+VITS2 = ("model.posterior_input=mel", "model.flow_transformer=pre_conv", "model.speaker_in_text_encoder=true",
+         "model.p_dropout_flow=0", "train.mas_noise_scale=0.01")
+VITS2_STANDARD = (*VITS2, "model.flow_transformer=pre_conv2")
+
+
 def tiny(overrides: tuple[str, ...] = ()) -> config.Config:
     """The tiny configuration with overrides such as "model.generator=istft"."""
     return config.from_dict(TINY, overrides)

@@ -16,13 +16,14 @@ from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, diagon
 from pitch import N_CONTOUR, Pitch
 from synthesis.noise import SeededNoise
 from synthesis.streaming import decode_batch
-from tests.conftest import MULTIBAND, tiny
+from tests.conftest import MULTIBAND, VITS2, VITS2_STANDARD, tiny
 
 N_VOCAB = 40
 VOICES = {"one voice": (), "three voices": ("data.n_speakers=3", "model.gin_channels=6")}
 KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
          (*itertools.product(("hifigan", "istft"), ("stochastic", "deterministic")), ("harmonic", "deterministic"))]
-KINDS.append((*MULTIBAND, "model.duration_predictor=stochastic"))
+KINDS += [(*MULTIBAND, "model.duration_predictor=stochastic"),
+          (*VITS2, "model.duration_predictor=deterministic"), (*VITS2_STANDARD, "model.duration_predictor=stochastic")]
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 

@@ -238,6 +238,11 @@ def alignment_prior(train: TrainConfig, step: int) -> float:
     return train.alignment_prior_weight * max(0.0, 1 - step / train.alignment_prior_steps)
 
 
+def alignment_noise(train: TrainConfig, step: int) -> float:
+    """Scale of the noise on the alignment search's scores at this step, falling to 0."""
+    return max(0.0, train.mas_noise_scale - train.mas_noise_decay * step)
+
+
 def adversarial_factor(train: TrainConfig, step: int) -> float:
     """Factor on the adversarial terms while the discriminators warm up, growing linearly to 1."""
     if not train.discriminator_warmup_steps:
@@ -304,7 +309,8 @@ def run_generator(state: TrainState, batch: Batch, index: int, config: Config) -
     model.train()
     with autocast(config.train, state.device):
         out = model(batch.text_ids, batch.text_lengths, spec, spec_lengths, batch.speaker_ids,
-                    alignment_prior(config.train, state.step), pitch, targets)
+                    alignment_prior(config.train, state.step), pitch, targets,
+                    alignment_noise(config.train, state.step))
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
     with record_function("losses"):

@@ -16,7 +16,7 @@ from formats import FormatError, onnx_network, onnx_voice, piper_voice, sherpa
 from generators import GENERATORS
 from models import DURATION_PREDICTORS, SynthesizerTrn
 from synthesis.streaming import ChunkSizes, plan_chunks
-from tests.conftest import ISTFT_HIFIGAN, MULTIBAND, MULTISTREAM, tiny
+from tests.conftest import ISTFT_HIFIGAN, MULTIBAND, MULTISTREAM, VITS2, VITS2_STANDARD, tiny
 from tests.golden import golden
 from text import TextProcessor
 from transforms import inverse_spline
@@ -37,6 +37,8 @@ KINDS = {
     "istft_hifigan": (*ISTFT_HIFIGAN, "model.duration_predictor=deterministic"),
     "several speakers, multiband": (*SPEAKERS, *MULTIBAND, "model.duration_predictor=deterministic"),
     "multistream": (*MULTISTREAM, "model.duration_predictor=deterministic"),
+    "VITS2": (*VITS2, "model.flow_couplings=3"),
+    "several speakers, VITS2 standard": (*SPEAKERS, *VITS2_STANDARD, "model.n_layers=3", "model.flow_couplings=3"),
     "an odd number of couplings": ("model.flow_couplings=3",),
     "an even kernel of the feed-forward layers": ("model.kernel_size=4",),
     "several speakers": SPEAKERS,

@@ -16,7 +16,7 @@ from formats import FormatError, torchscript
 from formats.onnx_voice import load_voice
 from generators import GENERATORS
 from models import SynthesizerTrn
-from tests.conftest import MULTIBAND, MULTISTREAM, ROOT, tiny
+from tests.conftest import MULTIBAND, MULTISTREAM, ROOT, VITS2, tiny
 from text import TextProcessor
 
 SPEAKERS = ("data.n_speakers=3", "model.gin_channels=8", 'data.speakers=["anna","ben","cleo"]')
@@ -37,7 +37,8 @@ def untrained(*overrides: str) -> Weights:
 
 @pytest.mark.parametrize("overrides", [
     (), (*SPEAKERS, "model.generator=istft", "model.duration_predictor=deterministic"), ("model.generator=harmonic",),
-    MULTIBAND, MULTISTREAM], ids=["one", "several", "harmonic", "multiband", "multistream"])
+    MULTIBAND, MULTISTREAM, (*SPEAKERS, *VITS2)],
+    ids=["one", "several", "harmonic", "multiband", "multistream", "VITS2"])
 def test_texts_of_any_length_are_said_to_the_bit_as_torch_says_them(tmp_path, overrides):
     weights = untrained(*overrides)
     written = torchscript.write(weights, tmp_path)
