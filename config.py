@@ -259,6 +259,8 @@ class FinetuningSettings:
     init_from: str | None = setting(None, "run, checkpoint or release folder whose weights a new run starts from")
     teacher: str | None = setting(None, "voice that read the corpus (preprocess.py voice), whose durations, prior and "
                                   "latent are learned from directly")
+    own_latent: bool = setting(False, "with train.teacher: the generator decodes the student's own latent, of the "
+                               "teacher's noise and durations, so that all parts learn together")
     allow_partial: bool = setting(False, "start from it even where its weights do not fit")
     init_speaker: str | int | None = setting(None, "which of several voices a model of one voice starts from")
     trainable: tuple[str, ...] = setting(("*",), "patterns of generator parameters that train; new_rows: only what is "
@@ -277,6 +279,9 @@ class TrainConfig(FinetuningSettings, ValidationSettings, CheckpointSettings, Lo
         for name in ("lr_schedule", "discriminator_lr_schedule"):
             if getattr(self, name) in ("cosine", "linear") and self.total_steps is None:
                 faults.append(f"train.{name} is {getattr(self, name)!r} without train.total_steps, which it runs over")
+        if self.own_latent and self.teacher is None:
+            faults.append("train.own_latent is true without train.teacher, whose noise it is a latent of; name the "
+                          "teacher, or set train.own_latent=false")
         if self.c_stft and not self.stft_sizes:
             faults.append("train.c_stft is given, train.stft_sizes is empty; it must have one or more sizes")
         bands = (self.fft_sizes, self.hop_sizes, self.win_lengths)
@@ -501,6 +506,8 @@ class SpeakingConfig:
     noise_scale_duration: float = setting(0.8, "how much the rhythm varies, with the stochastic duration predictor",
                                           least=0)
     speed: float = setting(1.0, "2 is twice as fast", above=0)
+    gain_db: float = setting(0.0, "decibels added to what the network gives; if not 0, peaks above 0.8 are limited "
+                             "smoothly; measured when a Piper voice is imported, for Piper's level", least=-24, most=24)
 
     def faults(self) -> list[str]:
         """What is wrong within this section, one sentence each."""

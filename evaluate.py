@@ -66,6 +66,9 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--cheap", action="store_true",
                      help="without slow meters: sentence, words, quality (DNSMOS), speaker, whisper")
     how.add_argument("--measures", nargs="+", metavar="NAME", help="only these meters or measures, e.g. world wer")
+    how.add_argument("--listener", default="auto", metavar="NAME",
+                     help="what transcribes: whisper, pocketsphinx, the folder of a Whisper model converted for "
+                          "faster-whisper, or auto (default): Whisper where it is installed")
     how.add_argument("--seed", type=int, default=1234, help="the same seed, the same sound (default 1234)")
     how.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that measure (default 1)")
     how.add_argument("--device", default="auto", help="of the voice: auto (default), cpu, cuda, mps")
@@ -127,9 +130,11 @@ def name_voices(args: argparse.Namespace) -> None:
 def options_of(args: argparse.Namespace) -> EvaluationOptions:
     """The arguments as options of the evaluation."""
     from evaluation.evaluator import EvaluationOptions
+    from evaluation.listeners import LISTENERS
     from evaluation.measurement import choose_meters
 
-    return EvaluationOptions(args.seed, choose_meters(args.measures, args.cheap), args.jobs)
+    model = args.listener if Path(args.listener).is_dir() and args.listener not in LISTENERS else None
+    return EvaluationOptions(args.seed, choose_meters(args.measures, args.cheap, args.listener), args.jobs, model)
 
 
 def load_voice(path: Path, args: argparse.Namespace) -> tuple[BaseVoice, VoiceInfo]:
@@ -302,7 +307,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def describe_comparison(a: Scorecard, b: Scorecard) -> str:
     """Format the comparison of two scorecards as text: a line a measure."""
-    from evaluation.report.comparison import compare_voices, format_p, signed
+    from evaluation.report.comparison import compare_voices, format_p, listener_note, signed
     from evaluation.report.html import number
 
     rows = [["", "A", "B", "B better by", "95 % interval", "p after Holm", "texts", "in words"]]
@@ -311,7 +316,8 @@ def describe_comparison(a: Scorecard, b: Scorecard) -> str:
         found = ["-"] * 4 if gain is None else [signed(gain.mean), f"{signed(gain.low)} to {signed(gain.high)}",
                                                 format_p(row.p_value), str(gain.count)]
         rows.append([row.measure.heading, number(row.a), number(row.b), *found, row.wording])
-    return "\n".join([f"A is {a.title}, B is {b.title}", "", *format_table(rows)])
+    note = listener_note(a, b)
+    return "\n".join([f"A is {a.title}, B is {b.title}", "", *format_table(rows), *["", note] * bool(note)])
 
 
 def show_progress(args: argparse.Namespace) -> None:

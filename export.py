@@ -2,6 +2,7 @@
 
     python export.py -m runs/demo -o demo_voice --data "LJ Speech" --licence "public domain"     # a release
     python export.py -m runs/demo -o demo_voice --with-discriminators        # for further training
+    python export.py -m runs/student_text --generator-from runs/student_sound -o student   # one voice of two runs
     python export.py -m runs/demo -o demo_voice --half --with onnx --quantise int8     # small, runs without torch
     python export.py -m runs/demo --to huggingface -o demo_hf --zip                    # and demo_hf.zip
     python export.py -m runs/demo --to onnx -o demo_onnx --quantise fp16 int8          # and quantised copies
@@ -41,6 +42,7 @@ def export(args: argparse.Namespace) -> ExportResult:
         ValueError: the format cannot hold this voice, or the discriminators.
     """
     import checkpoint  # seconds of imports, once the arguments are right
+    from formats.publishing import joined
     from synthesis.base import find_voice
 
     if args.words is not None and args.to != "sherpa-onnx":
@@ -50,6 +52,8 @@ def export(args: argparse.Namespace) -> ExportResult:
     if args.with_discriminators and info is not None and not info.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
     weights = formats.read_weights(find_voice(args.run), args.raw)
+    if args.generator_from is not None:
+        weights = joined(weights, formats.read_weights(find_voice(args.generator_from), args.raw))
     checkpoint.config_of(weights, (), args.trust_plugins)  # also loads, or refuses, its plugins
     if args.with_discriminators and weights.discriminators is None:
         raise ValueError(f"{weights.source} has no discriminators; take the run, or leave --with-discriminators out")
@@ -106,6 +110,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write; made if needed")
     parser.add_argument("--with-discriminators", action="store_true",
                         help="also write the discriminators, for further training")
+    parser.add_argument("--generator-from", type=Path, metavar="RUN", help="the generator and the discriminators of "
+                        "another voice that decodes the same latent; see docs/guide/student.md")
     parser.add_argument("--raw", action="store_true",
                         help="weights of the last step, not their moving average; with --to published they match the "
                              "moments, for further training there")

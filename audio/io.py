@@ -28,6 +28,7 @@ _BLOCK = 1 << 18  # samples read at a time, so that a header's claim never sizes
 _FIXED_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "ULAW": 1, "ALAW": 1}  # bytes
 _WHOLE_NUMBERS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # bits
 _WARM_UP = 1 << 14  # samples before a place that are decoded too: MP3 and Opus need what came before
+_MOST_FRAMES = 1 << 60  # more stand for an unknown length
 _RATES = (100, 1_000_000)  # Hz; what lies beyond is damage
 _LOUDEST = 100.0  # a float sample beyond it is damage, or a whole number that was not scaled to [-1, 1]
 UNREADABLE_ENDINGS = (".m4a", ".webm", ".aac", ".wma", ".mp4", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".m4b", ".ac3",
@@ -147,18 +148,22 @@ def wav_writer(path: str | os.PathLike, sampling_rate: int,
     try:
         with atomic_path(path) as temporary, soundfile.SoundFile(temporary, "w", sampling_rate, 1, subtype,
                                                                  format=audio_format) as file:
-            yield lambda samples: file.write(_writable(samples, subtype, path))
+            yield lambda samples: file.write(writable(samples, path, subtype))
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} cannot be written: {error}; is its folder writable and the disk not full?") from None
 
 
-def _writable(samples: np.ndarray, subtype: str, path: Path) -> np.ndarray:
-    """Samples as libsndfile takes them; AudioError for what is not one channel of finite floats."""
+def writable(samples: np.ndarray, place: object, subtype: str = "FLOAT") -> np.ndarray:
+    """Samples [S] as libsndfile takes them for a subtype, clipped.
+
+    Raises:
+        AudioError: what is at `place` is not one channel of finite floats.
+    """
     array = np.asarray(samples)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.floating):
-        raise AudioError(f"{path}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
+        raise AudioError(f"{place}: expected floats of shape [S], found {array.dtype} {list(array.shape)}")
     if not np.isfinite(array).all():
-        raise AudioError(f"{path}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
+        raise AudioError(f"{place}: {int((~np.isfinite(array)).sum())} of {len(array)} samples are not finite")
     return _whole_numbers(array, subtype) if subtype in _WHOLE_NUMBERS else array.clip(-1, 1)
 
 
@@ -181,8 +186,9 @@ def opened(path: str | os.PathLike) -> soundfile.SoundFile:
         raise AudioError(f"{path} {_absence(Path(path))}")
     try:
         file = soundfile.SoundFile(path)
-        if file.format == "MP3":
-            # After each read soundfile seeks to where it is already, from where this decoder is silent for 0.2 seconds.
+        if file.format == "MP3" or file.frames > _MOST_FRAMES:
+            # After each read soundfile seeks to where it is, from where MP3's decoder is silent for 0.2 seconds,
+            # and which fails in a FLAC stream of unknown length.
             file.seekable = lambda: False
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{path} {_other_content(Path(path)) or _unreadable(error)}") from None

@@ -1,4 +1,4 @@
-"""Output encoding: bit depth, sampling rate, loudness, as a file or as raw samples to a pipe.
+"""Output encoding: bit depth, sampling rate, loudness, as a file or to a pipe.
 
     wanted = OutputFormat(bits=24, sample_rate=48000, loudness=-16)
     wanted.save("hello.flac", samples, 22050)
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audio.io import Wav, quantised, wav_writer
+from audio.encoders import StreamEncoder, check_bits, format_of, rate_within
+from audio.io import Wav, wav_writer
 from audio.loudness import at_loudness
 from audio.resampling import StreamResampler, at_rate
 from utils import atomic_path, drop_output
 
-FLOAT = "float"  # for `bits`: 32-bit floats instead of whole numbers
-BITS = (16, 24, 32, FLOAT)
-
-_SUBTYPES = {".wav": {16: "PCM_16", 24: "PCM_24", 32: "PCM_32", FLOAT: "FLOAT"},
-             ".flac": {16: "PCM_16", 24: "PCM_24"},
-             ".ogg": dict.fromkeys(BITS, "VORBIS"), ".opus": dict.fromkeys(BITS, "OPUS"),
-             ".raw": dict.fromkeys(BITS), ".pcm": dict.fromkeys(BITS)}
-_OPUS_HZ = (8000, 12000, 16000, 24000, 48000)  # no other rates are in Opus
 _SAMPLES_AT_ONCE = 1 << 18
 
 
@@ -43,7 +35,7 @@ class OutputFormat:
     loudness: float | None = None  # LUFS (-23 in broadcasting, -16 for podcasts); None leaves the voice's
 
     def __post_init__(self) -> None:
-        _check_bits(self.bits)
+        check_bits(self.bits)
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 384_000:
             raise ValueError(f"the sampling rate is {self.sample_rate} Hz; expected 1000 to 384000, such as 48000")
         if self.loudness is not None and not -70 <= self.loudness <= 0:
@@ -66,8 +58,8 @@ def save(path: str | os.PathLike, samples: np.ndarray, sample_rate: int, bits: i
     """Write a file whole or not at all; folders are made.
 
     Args:
-        path: .wav, .flac (16 or 24 bits), .ogg (Vorbis), .opus (which resamples to the next of its own five rates),
-            .raw or .pcm (samples without a header, as `to_pcm`).
+        path: .wav, .flac (16 or 24 bits), .ogg (Vorbis), .opus, .mp3, .aac (with the package av), .raw or .pcm (samples
+            without a header). Where a format lacks the rate, its next higher one is taken.
         samples: [S]; what lies beyond [-1, 1] is clipped.
         sample_rate: Hz.
         bits: 16, 24, 32 or "float".
@@ -86,80 +78,46 @@ def writing(path: str | os.PathLike, sample_rate: int,
             bits: int | str = 16) -> Iterator[Callable[[np.ndarray], object]]:
     """Context with a function that writes the next [S] samples of a file, for constant memory; see `save`."""
     path = Path(path)
-    ending = path.suffix.lower()
-    _check_bits(bits)
-    if ending not in _SUBTYPES:
-        raise ValueError(f"{path}: {path.suffix or 'no ending'} names no format to save; expected one of "
-                         f"{' '.join(_SUBTYPES)}")
-    if bits not in _SUBTYPES[ending]:
-        raise ValueError(f"{path}: {ending} holds {' or '.join(map(str, _SUBTYPES[ending]))} bits, not {bits}; choose "
-                         "one of these, or .wav")
-    subtype = _SUBTYPES[ending][bits]
-    if subtype is None:
+    ending = path.suffix.lower()[1:]
+    try:
+        found = format_of(ending, bits)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if ending in ("raw", "pcm", "aac"):  # not libsndfile's
+        encoder = StreamEncoder(ending, sample_rate, bits)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            yield lambda samples: file.write(to_pcm(samples, bits))
+            yield lambda samples: file.write(encoder.write(samples))
+            file.write(encoder.finish())
         return
-    if subtype != "OPUS" or sample_rate in _OPUS_HZ:
-        with wav_writer(path, sample_rate, subtype) as write:
+    rate = rate_within(found, sample_rate)
+    with wav_writer(path, rate, found.subtypes[bits]) as write:
+        if rate == sample_rate:
             yield write
-        return
-    changer = StreamResampler(sample_rate, next((rate for rate in _OPUS_HZ if rate > sample_rate), _OPUS_HZ[-1]))
-    with wav_writer(path, changer.to_hz, subtype) as write:
+            return
+        changer = StreamResampler(sample_rate, rate)
         yield lambda samples: write(changer.push(samples))
         write(changer.finish())
 
 
-def to_pcm(samples: np.ndarray, bits: int | str = 16) -> bytes:
-    """Little-endian signed whole numbers of 16, 24 or 32 bits, clipped; or 32-bit floats as they are.
+class PipeWriter:
+    """Writer of encoded sound, flushed at once, to a stream such as `sys.stdout.buffer` that its reader may close."""
 
-    Raises:
-        ValueError: no such bits, or samples are not finite.
-    """
-    _check_bits(bits)
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"samples {list(samples.shape)} to write raw: expected finite numbers of shape [S]")
-    if bits == FLOAT:
-        return samples.astype("<f4").tobytes()
-    numbers = quantised(samples, bits)
-    if bits == 24:
-        return numbers.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()  # the highest byte is only a sign
-    return numbers.astype(f"<i{bits // 8}").tobytes()
-
-
-def wav_header(sample_rate: int, bits: int | str = 16) -> bytes:
-    """Header of a mono wav of unknown length, for pipes: it tells players rate and bits."""
-    _check_bits(bits)
-    width = 4 if bits == FLOAT else bits // 8  # bytes
-    unknown = 0xFFFFFFFF
-    layout = struct.pack("<HHIIHH", 3 if bits == FLOAT else 1, 1, sample_rate, sample_rate * width, width, 8 * width)
-    return (b"RIFF" + struct.pack("<I", unknown) + b"WAVEfmt " + struct.pack("<I", len(layout)) + layout
-            + b"data" + struct.pack("<I", unknown))
-
-
-class RawWriter:
-    """Writer of raw samples, flushed at once, to a stream such as `sys.stdout.buffer` that its reader may close."""
-
-    def __init__(self, stream: BinaryIO, bits: int | str = 16, header_rate: int | None = None):
-        """Write nothing yet.
-
-        Args:
-            stream: opened for bytes.
-            bits: 16, 24, 32 or "float".
-            header_rate: begin with the header of a wav of this rate in Hz.
-        """
-        _check_bits(bits)
+    def __init__(self, stream: BinaryIO, encoder: StreamEncoder):
+        """Write nothing yet; the stream is opened for bytes."""
         self.stream = stream
-        self.bits = bits
+        self.encoder = encoder
         self.is_open = True
-        self._head = b"" if header_rate is None else wav_header(header_rate, bits)
 
     def write(self, samples: np.ndarray) -> bool:
         """Write and flush [S] samples; False once the reader has closed the stream."""
-        if not self.is_open:
-            return False
-        rest = memoryview(self._head + to_pcm(samples, self.bits))
-        self._head = b""
+        return self.is_open and self._write(self.encoder.write(samples))
+
+    def finish(self) -> bool:
+        """Write and flush the end of the sound; False once the reader has closed the stream."""
+        return self.is_open and self._write(self.encoder.finish())
+
+    def _write(self, encoded: bytes) -> bool:
+        rest = memoryview(encoded)
         try:
             while rest:  # an unbuffered stream may take only part
                 rest = rest[self.stream.write(rest):]
@@ -168,8 +126,3 @@ class RawWriter:
             self.is_open = False
             drop_output(self.stream)
         return self.is_open
-
-
-def _check_bits(bits: int | str) -> None:
-    if bits not in BITS:
-        raise ValueError(f"{bits!r} bits; expected one of {' '.join(map(str, BITS))}")

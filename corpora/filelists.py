@@ -117,11 +117,6 @@ def found_path(wav_path: str, folder: str) -> str:
     return beside if os.path.lexists(beside) else wav_path
 
 
-def speaker_names(lines: Sequence[Line]) -> tuple[str, ...]:
-    """The speakers' names of the lines, sorted; empty if all are whole numbers, which are ids already."""
-    return _names_only(line.speaker for line in lines if line.speaker is not None)
-
-
 def speaker_id(speaker: str, names: Sequence[str], n_speakers: int) -> int:
     """The id of a speaker: its index in `names`, or, if `names` is empty, the number itself.
 
@@ -210,6 +205,7 @@ def _row_fault(columns: list[str], layout: tuple[str, ...]) -> str:
 
 
 def _names_only(speakers: Iterable[str]) -> tuple[str, ...]:
+    """The names, sorted; empty if all are whole numbers, which are ids already."""
     names = set(speakers)
     return () if all(_is_id(name) for name in names) else tuple(sorted(names))
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import multiprocessing
 import signal
@@ -69,6 +70,8 @@ class _WorkerPool:
     def __init__(self, loader: DataLoader):
         others = set(multiprocessing.active_children())
         handler = _child_handler()
+        if loader.num_workers:
+            loader.multiprocessing_context = _context_without_locks()
         self._batches = iter(loader)
         self._workers = [child for child in multiprocessing.active_children() if child not in others]
         self.death = ""  # process and reason
@@ -105,8 +108,8 @@ class _WorkerPool:
         """End all worker processes."""
         if self._has_died():
             self._kill()
-        # Ending a DataLoader takes locks that it shares with its workers. A worker that was killed while it held a lock
-        # never releases it, so this runs in a thread, which is abandoned if it does not return.
+        # Ending a DataLoader may wait for ever: for a queue's lock that a worker held when it was killed, or for the
+        # rest of its message. So this runs in a thread, which is abandoned if it does not return.
         batches = [self._batches]
         del self._batches
         ending = threading.Thread(target=batches.clear, daemon=True)
@@ -118,6 +121,31 @@ class _WorkerPool:
         for worker in self._workers:
             worker.kill()
             worker.join()
+
+
+class _Flag:
+    """What a DataLoader uses of an Event, without its lock: a worker that is killed while it holds one never lets go.
+
+    A DataLoader asks the event that ends its workers before each batch, and in the main process when one has died.
+    """
+
+    def __init__(self) -> None:
+        self._value = multiprocessing.RawValue("b", 0)
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return bool(self._value.value)
+
+    def set(self) -> None:
+        """Set it, for good."""
+        self._value.value = 1
+
+
+def _context_without_locks() -> multiprocessing.context.BaseContext:
+    """The context of the default start method, with `_Flag` for Event."""
+    context = copy.copy(multiprocessing.get_context(multiprocessing.get_start_method()))
+    context.Event = _Flag
+    return context
 
 
 def _child_handler() -> Callable | int | None:

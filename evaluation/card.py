@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from checkpoint import Weights
-from evaluation.scorecard import Interval, Scorecard
+from evaluation.scorecard import AS_RECORDED, Interval, Scorecard
 from formats.onnx_voice import LoadedVoice
 
 CARD_MARKER = "<!-- voice card by export.py -->"  # cards without it are not overwritten
@@ -150,12 +150,14 @@ def _measures(scores: Scorecard | None, step: int) -> list[str]:
         cells = ["-" if each is None else _interval(each) for each in found]
         unit = f", {measure.unit}" if measure.unit else ""
         if any(cell != "-" for cell in cells):
-            rows.append([f"{measure.title}{unit} ({measure.better} is better)", *cells])
+            better = measure.better if measure.better == AS_RECORDED else f"{measure.better} is better"
+            rows.append([f"{measure.title}{unit} ({better})", *cells])
     when = f"Of step {scores.step}" if scores.step is not None else "Of a step that is not known"
     other = f", while these weights are of step {step}" if scores.step not in (None, step) else ""
     items = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else "0"
+    transcribed = f" Words by {scores.listener}." if scores.listener else ""
     return [table(["measure", *conditions], rows),
-            f"{when}{other}. Means with their 95 % bootstrap intervals over {items} texts."]
+            f"{when}{other}. Means with their 95 % bootstrap intervals over {items} texts.{transcribed}"]
 
 
 def _interval(found: Interval) -> str:

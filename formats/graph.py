@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -74,11 +75,18 @@ class Value:
 
 
 class Graph:
-    """Nodes, weights, inputs and outputs of an ONNX graph, and their file."""
+    """Nodes, weights, inputs and outputs of an ONNX graph, and their file.
 
-    def __init__(self) -> None:
+    With a model whose parameters require gradients, a weight that is computed from parameters is named by their names
+    in the state dict, joined by +, and its node by their module: `/dec/ups.0/ConvTranspose`.
+    """
+
+    def __init__(self, model: nn.Module | None = None) -> None:
         self.n_nodes = 0
+        self.named: dict[str, Tensor] = {}  # weights computed from parameters, by name
+        self._parameters = {} if model is None else {id(each): name for name, each in model.named_parameters()}
         self._nodes: list[onnx.NodeProto] = []
+        self._node_names: set[str] = set()
         self._weights: list[onnx.TensorProto] = []
         self._shared: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -104,17 +112,20 @@ class Graph:
         """Add a node with several outputs."""
         inputs = [self.value(operand).name for operand in operands]
         names = [f"{kind}_{self.n_nodes}" if n_outputs == 1 else f"{kind}_{self.n_nodes}_{i}" for i in range(n_outputs)]
-        self._add(kind, inputs, names, attributes)
+        self._add(kind, inputs, names, attributes, self._node_name(kind, inputs))
         return [Value(self, name) for name in names]
 
     def value(self, operand: Operand) -> Value:
         """An operand as a Value: numbers and tensors become float32 or int64 weights."""
         if isinstance(operand, Value):
             return operand
-        if isinstance(operand, Tensor):
-            operand = operand.detach().numpy()
-        array = np.asarray(operand)
+        name = self._weight_name(operand) if isinstance(operand, Tensor) else ""
+        array = operand.detach().numpy() if isinstance(operand, Tensor) else np.asarray(operand)
         array = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64).reshape(array.shape)
+        if name:
+            self.named[name] = operand
+            self._weights.append(_tensor(name, array))
+            return Value(self, name)
         content = array.tobytes() if array.nbytes <= SHARED_BYTES else b""
         key = (array.dtype.str, array.shape, content)
         if content and key in self._shared:
@@ -127,7 +138,7 @@ class Graph:
 
     def linear(self, x: Value, weight: Tensor, bias: Tensor | None) -> Value:
         """Linear layer: x [1, T, C], weight [C', C] or [C', C, 1] of a convolution -> [1, T, C']."""
-        product = x @ weight.detach().reshape(weight.shape[:2]).T
+        product = x @ weight.reshape(weight.shape[:2]).T
         return product if bias is None else product + bias
 
     def conv(self, x: Value, layer: nn.Conv1d | nn.ConvTranspose1d, weight: Tensor | None = None,
@@ -180,9 +191,35 @@ class Graph:
         write_bytes_atomic(path, model.SerializeToString())
         return path
 
-    def _add(self, kind: str, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any]) -> None:
-        self._nodes.append(_onnx().helper.make_node(kind, inputs, outputs, **attributes))
+    def _add(self, kind: str, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any],
+             name: str = "") -> None:
+        self._nodes.append(_onnx().helper.make_node(kind, inputs, outputs, name=name or None, **attributes))
         self.n_nodes += 1
+
+    def _weight_name(self, tensor: Tensor) -> str:
+        """The names of the parameters that a tensor is computed from; "" if there are none."""
+        found, waiting, seen = [], [tensor.grad_fn], set()
+        if tensor.grad_fn is None:
+            found = [tensor]
+        while waiting:
+            if (function := waiting.pop()) is None or function in seen:
+                continue
+            seen.add(function)
+            found += [function.variable] if hasattr(function, "variable") else []
+            waiting += [each for each, _ in reversed(function.next_functions)]
+        name = "+".join(self._parameters[id(each)] for each in found if id(each) in self._parameters)
+        return name if name not in self.named else f"{name}#{len(self.named)}"
+
+    def _node_name(self, kind: str, inputs: Sequence[str]) -> str:
+        """`/module/kind` of a node that takes a named weight; "" for others."""
+        weight = next((name for name in inputs if name in self.named), "")
+        module = weight.partition("+")[0].rpartition(".")[0]
+        path = re.sub(r"\.(?=\D)", "/", module)
+        name = f"/{path}/{kind}" if module else ""
+        if name in self._node_names and name:
+            name += f"_{self.n_nodes}"
+        self._node_names.add(name)
+        return name
 
 
 def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:

@@ -240,8 +240,8 @@ def _stochastic_durations(graph: Graph, predictor: StochasticDurationPredictor, 
     for coupling in reversed([flow for flow in predictor.flows[2:] if isinstance(flow, ConvFlow)]):
         kept, moved = second, first
         first, second = kept, _conv_flow_inverse(graph, coupling, kept, moved, condition)
-    affine = predictor.flows[0]
-    return (second - float(affine.m[0])) * math.exp(-float(affine.logs[0]))  # behind one more flip
+    mean, logstd = (graph.value(each).part([0], [1], 0) for each in (predictor.flows[0].m, predictor.flows[0].logs))
+    return (second - mean) / graph.op("Exp", logstd)  # behind one more flip
 
 
 def _separable_convs(graph: Graph, stack: DilatedDepthSeparableConv, x: Value) -> Value:
@@ -432,8 +432,7 @@ def _convnext(graph: Graph, generator: IstftGenerator, z: Value, speaker: Value 
     for block in generator.blocks:
         out = graph.conv(x.transposed(0, 2, 1), block.depthwise).transposed(0, 2, 1)
         out = graph.linear(_norm(graph, block.norm, out), block.expand.weight, block.expand.bias)
-        x = x + graph.linear(graph.gelu(out), block.project.weight * block.scale[:, None],
-                             block.project.bias * block.scale)
+        x = x + graph.linear(graph.gelu(out), block.project.weight, block.project.bias) * block.scale
     return _norm(graph, generator.final_norm, x)
 
 

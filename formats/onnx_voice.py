@@ -11,14 +11,19 @@ Only `text_ids` [1, L] is required. Optional inputs: `scales` (noise_scale, leng
 `given_durations` [1, L], which may also cover only a beginning; with all noise given the output is torch's. The output
 `predicted_durations` [1, L] does not depend on `given_durations`. A graph of several speakers also has the output
 `speaker` [1, G, 1], the embedding in use, from which mixes are made. `voice.json` is the voice's configuration with its
-symbols; the graphs' metadata has sample_rate, hop_length, n_speakers and context_frames.
+symbols; the graphs' metadata has it too, and sample_rate, hop_length, n_speakers and context_frames.
+
+    imported = read(Path("folder/voice.onnx"), config=None)              # the voice again, without what only trains it
+
+A weight is named by the parameters that it is computed from, which is so for the forms `piper` and `sherpa-onnx` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -28,16 +33,22 @@ import checkpoint
 import config as settings
 from checkpoint import Weights
 from config import Config
-from formats import ExportResult
+from formats import ExportResult, FormatError, ImportedVoice
 from formats.graph import Graph, Value, open_session
+from formats.import_helpers import weight_normed
 from formats.onnx_network import LatentValues, SynthesisInputs, latent_of, waveform_of
 from models import SynthesizerTrn
 from modules import fold_weight_norm
 from pitch import N_CONTOUR
 from text import TextProcessor
+from utils import import_package
+
+if TYPE_CHECKING:
+    import onnx
 
 # Shapes: L tokens, T frames, S samples, C latent channels, G speaker channels.
 
+CONFIG = "config"  # key of the metadata: the configuration as JSON
 SCALES = (0.667, 1.0, 0.8)  # noise_scale, length_scale, noise_scale_duration
 
 
@@ -52,6 +63,125 @@ class LoadedVoice(NamedTuple):
     def speakers(self) -> tuple[str, ...]:
         """Names by id; numbers where training had no names; empty for one voice."""
         return self.config.speaker_names
+
+
+def recognises(path: Path) -> bool:
+    """Whether an ONNX file, or the only one of a folder, has a configuration of this project inside."""
+    file = find_graph(path)
+    if file is None or file.suffix != ".onnx" or checkpoint.is_release(path / checkpoint.MODEL_FILE):
+        return False
+    try:
+        return CONFIG in _metadata(load_graph(file, external=False))
+    except FormatError:
+        return False
+
+
+def read(path: Path, config: Path | None) -> ImportedVoice:
+    """Read a voice from one of this project's ONNX files, or from two for streaming; not from an int8-static one.
+
+    Args:
+        path: voice.onnx, a copy of it in fewer bits, encoder.onnx, decoder.onnx, or the .onnx of another form; or a
+            folder with no other .onnx.
+        config: replaces the configuration in the file.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        FormatError: the file was not written by this version, or its weights are not those of its configuration.
+    """
+    path = find_graph(path) or path
+    pair = [path.with_name(name) for name in ("encoder.onnx", "decoder.onnx")]
+    models = [load_graph(file) for file in (pair if path in pair else [path])]
+    described = _metadata(models[0]).get(CONFIG)
+    if described is None and config is None:
+        raise FormatError(f"{path} has no configuration inside; expected an ONNX file that python export.py wrote, in "
+                          "this version")
+    found = settings.load(config) if config else settings.from_dict(json.loads(described))
+    text = TextProcessor.from_config(found.data)
+    model = SynthesizerTrn(len(text.symbols), found).eval()
+    model.leave_out(())  # what only trains it
+    fold_weight_norm(model)
+    stored = {name: array for each in models for name, array in _stored(each.graph).items()}
+    _set_weights(LoadedVoice(found, text, model), stored, path)
+    generator = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    note = "the file only speaks: it has no posterior encoder and no discriminators, which further training creates"
+    return ImportedVoice(found, weight_normed(generator), notes=(note,))
+
+
+def _set_weights(voice: LoadedVoice, stored: Mapping[str, np.ndarray], source: Path) -> None:
+    """Set a model's parameters to those whose graph has the stored weights.
+
+    A number of a graph is one parameter times a constant, plus a constant. So the graphs of all zeros and of all ones
+    have these constants, and a gradient brings each number back to its parameter. What no graph contains stays 1.
+
+    Raises:
+        FormatError: a weight is missing, or has another shape.
+    """
+    parameters = list(voice.model.parameters())
+    graphs = []
+    for value in (0.0, 1.0):
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.fill_(value)
+        graphs.append({name: tensor + 0 for name, tensor in _graph(voice).named.items()})
+    zeros, ones = graphs
+    wrong = [name for name, tensor in ones.items() if name not in stored or stored[name].size != tensor.numel()]
+    if wrong:
+        raise FormatError(f"{source} has no weight {wrong[0]} of {ones[wrong[0]].numel()} numbers (and lacks "
+                          f"{len(wrong) - 1} others); expected all of its configuration, in fp32, fp16 or int8: export "
+                          "it again")
+    factors = {name: (tensor - zeros[name]).detach() for name, tensor in ones.items()}
+    shifted = {name: torch.from_numpy(stored[name].astype(np.float32)).reshape(ones[name].shape) - zeros[name].detach()
+               for name in ones}
+
+    def gathered(numbers: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
+        total = sum((ones[name] * each).sum() for name, each in numbers.items())
+        return torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
+
+    solved = list(zip(parameters, gathered(shifted), gathered(factors)))
+    with torch.no_grad():
+        for parameter, sums, squares in solved:
+            if sums is not None:
+                parameter.copy_(torch.where(squares > 0, sums / squares, parameter))
+
+
+def _stored(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Weights of a graph by name, widened where they are stored in fewer bits."""
+    to_array = import_package("onnx.numpy_helper", beside="protobuf", install="onnx").to_array
+    found = {tensor.name: to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Cast", "Mul") and all(name in found for name in node.input):
+            arrays = [found[name].astype(np.float32) for name in node.input]
+            found[node.output[0]] = arrays[0] * arrays[1] if node.op_type == "Mul" else arrays[0]
+    return found
+
+
+def find_graph(path: Path) -> Path | None:
+    """The file itself, or the only .onnx of a folder; None if there are several or none."""
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.onnx"))
+    return files[0] if len(files) == 1 else None
+
+
+def load_graph(file: Path, external: bool = True) -> onnx.ModelProto:
+    """Load an ONNX graph, with weights that lie in other files beside it if `external`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is no ONNX file, or a damaged one.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}; expected an ONNX graph")
+    onnx = import_package("onnx", beside="protobuf", otherwise="export the voice's checkpoint")
+    try:
+        return onnx.load(file, load_external_data=external)
+    except Exception as error:  # protobuf has exceptions of its own
+        raise FormatError(f"{file} cannot be read as ONNX ({type(error).__name__}: {str(error)[:80]}); its "
+                          f"{file.stat().st_size} bytes are truncated or no ONNX graph: fetch it again") from None
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, str]:
+    return {each.key: each.value for each in model.metadata_props}
 
 
 class Probe(NamedTuple):
@@ -71,12 +201,7 @@ def write(weights: Weights, folder: Path, streaming: bool = False) -> ExportResu
     voice = load_voice(weights)
     if streaming:
         return _write_streaming(voice, folder)
-    graph = Graph()
-    latent = latent_of(graph, voice.model, _inputs(graph, voice))
-    graph.output("wav", waveform_of(graph, voice.model, latent.z, latent.speaker), np.float32, [1, 1, "samples"])
-    _write_durations(graph, latent)
-    if latent.speaker is not None:
-        graph.output("speaker", latent.speaker, np.float32, [1, voice.config.model.gin_channels, 1])
+    graph = _graph(voice)
     file = graph.save(folder / "voice.onnx", metadata_of(voice))
     session = open_session(file)
 
@@ -88,13 +213,24 @@ def write(weights: Weights, folder: Path, streaming: bool = False) -> ExportResu
     return ExportResult([file, write_config(voice, folder)], (*checks, *sizes(file, graph)))
 
 
+def _graph(voice: LoadedVoice) -> Graph:
+    """Text ids to waveform."""
+    graph = Graph(voice.model)
+    latent = latent_of(graph, voice.model, _inputs(graph, voice))
+    graph.output("wav", waveform_of(graph, voice.model, latent.z, latent.speaker), np.float32, [1, 1, "samples"])
+    _write_durations(graph, latent)
+    if latent.speaker is not None:
+        graph.output("speaker", latent.speaker, np.float32, [1, voice.config.model.gin_channels, 1])
+    return graph
+
+
 def _write_streaming(voice: LoadedVoice, folder: Path) -> ExportResult:
     """Write encoder.onnx (ids to z, durations and speaker), decoder.onnx (frames of z to their samples) and voice.json.
 
     A frame's samples depend on `context_frames` on either side: see `synthesis.chunking.plan_chunks`.
     """
     channels = voice.config.model.inter_channels + (N_CONTOUR if voice.model.pitch is not None else 0)
-    encoder, decoder = Graph(), Graph()
+    encoder, decoder = Graph(voice.model), Graph(voice.model)
     latent = latent_of(encoder, voice.model, _inputs(encoder, voice))
     encoder.output("z", latent.z, np.float32, [1, channels, "frames"])
     _write_durations(encoder, latent)
@@ -125,25 +261,29 @@ def load_voice(weights: Weights) -> LoadedVoice:
     text = TextProcessor.from_config(config.data)
     model = checkpoint.network_of(weights, config)
     fold_weight_norm(model)
-    return LoadedVoice(config, text, model.eval().requires_grad_(False))
+    return LoadedVoice(config, text, model.eval())
 
 
 def metadata_of(voice: LoadedVoice) -> dict[str, str]:
     """Metadata of the graphs."""
     return {"format": "vits-onnx", "version": "1", "sample_rate": str(voice.config.data.sampling_rate),
             "hop_length": str(voice.config.data.hop_length), "n_speakers": str(max(1, len(voice.speakers))),
-            "context_frames": str(voice.model.dec.context_frames), "n_symbols": str(len(voice.text.symbols))}
+            "context_frames": str(voice.model.dec.context_frames), "n_symbols": str(len(voice.text.symbols)),
+            CONFIG: json.dumps(settings.to_dict(_public_config(voice)), ensure_ascii=False)}
 
 
 def write_config(voice: LoadedVoice, folder: Path) -> Path:
     """Write voice.json: the configuration with its symbols and without the paths of the training."""
+    path = folder / "voice.json"
+    settings.save(_public_config(voice), path)
+    return path
+
+
+def _public_config(voice: LoadedVoice) -> Config:
     config = settings.replace(voice.config, "data", {
         "training_files": "", "validation_files": "", "symbols": voice.text.symbols.symbols,
         "speakers": voice.speakers})
-    config = settings.replace(config, "train", {"init_from": None, "callbacks": ()})
-    path = folder / "voice.json"
-    settings.save(config, path)
-    return path
+    return settings.replace(config, "train", {"init_from": None, "callbacks": ()})
 
 
 def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2])) -> Probe:

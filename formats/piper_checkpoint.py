@@ -24,20 +24,22 @@ from formats import FormatError, ImportedVoice
 from formats.import_helpers import (
     check_fits,
     check_tensors,
+    complete_names,
     model_sizes,
     placeholder,
     published_names,
     read_json,
-    speaker_names,
+    with_peak_gain,
 )
 
 PAD, BEGIN, END = "_", "^", "$"
+MAX_TEXT_LEN = 400  # symbols; Piper does not split sentences, whose longest are about this long
 # Lightning pickles the paths of its command line; these classes replace them and touch no disk. Nothing else but
 # tensors, numbers, strings and containers is unpickled.
 _PATHS = [(pure, f"{module}.{name}") for module in ("pathlib", "pathlib._local")
           for name, pure in (("PosixPath", pathlib.PurePosixPath), ("PurePosixPath", pathlib.PurePosixPath),
                              ("WindowsPath", pathlib.PureWindowsPath), ("PureWindowsPath", pathlib.PureWindowsPath))]
-_CLEANERS = {"espeak": ("espeak", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
+_CLEANERS = {"espeak": ("espeak_clauses", "decomposed"), "text": ("decomposed",)}  # phoneme_type -> ours
 
 
 def recognises(path: Path) -> bool:
@@ -90,7 +92,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     imported = ImportedVoice(settings.from_dict(tree), generator, discriminators, notes=tuple(notes),
                              step=content.get("global_step", 0) // 2)
     check_fits(imported, str(file))
-    return imported
+    return with_peak_gain(imported)
 
 
 def _load(file: Path) -> Any:
@@ -174,11 +176,12 @@ def data_of(described: Mapping[str, Any], hyper: Mapping[str, Any], generator: M
     reads = "enc_q.pre.weight"  # of the spectrogram; a graph that only speaks has none, and Piper's is 1024 by default
     return {"text_cleaners": _CLEANERS.get(described.get("phoneme_type", "espeak"), ("decomposed",)),
             "language": language, "begin_end": (BEGIN, END), "sampling_rate": sampling_rate,
+            "max_text_len": MAX_TEXT_LEN,
             "filter_length": 2 * (generator[reads].shape[1] - 1) if reads in generator else 1024,
             "hop_length": hyper.get("hop_length", described.get("hop_length", 256)),
             "win_length": hyper.get("win_length", 1024), "n_mel_channels": hyper.get("mel_channels", 80),
             "mel_fmin": hyper.get("mel_fmin", 0.0), "mel_fmax": hyper.get("mel_fmax"), "n_speakers": n_speakers,
-            "speakers": speaker_names(described.get("speaker_id_map") or {}, n_speakers)}
+            "speakers": complete_names(described.get("speaker_id_map") or {}, n_speakers)}
 
 
 def speaking_of(described: Mapping[str, Any]) -> dict[str, float]:

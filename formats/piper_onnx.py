@@ -22,16 +22,23 @@ from torch import Tensor
 import config as settings
 from formats import FormatError, ImportedVoice
 from formats import piper_checkpoint as piper
-from formats.import_helpers import check_fits, model_sizes, placeholder, published_names, read_json
+from formats.import_helpers import (
+    check_fits,
+    model_sizes,
+    placeholder,
+    published_names,
+    read_json,
+    weight_normed,
+    with_peak_gain,
+)
+from formats.onnx_voice import find_graph, load_graph
 from utils import import_package
 
 if TYPE_CHECKING:
     import onnx
 
 PARTS = ("enc_p", "flow", "dp", "dec", "emb_g")
-WEIGHT_NORMED = re.compile(r"dec\.(ups|resblocks)\..*|.*\.enc\.((in|res_skip)_layers\.\d+|cond_layer)")
 NORM = re.compile(r".*\.norm(s|_layers)?_\d(\.\d+)?")  # modules of the published layer norm
-MAX_TEXT_LEN = 400  # symbols; Piper does not split sentences, whose longest are about this long
 TRAINED = 1.2  # an embedding row is untrained if its norm is at most this many times that of rows without symbols
 
 _SHOWN = 12  # symbols, in a note
@@ -46,11 +53,11 @@ class Convolution(NamedTuple):
 
 def recognises(path: Path) -> bool:
     """Whether an ONNX file, or the only .onnx of a folder, has the inputs of Piper's graphs."""
-    file = _find_graph(path)
+    file = find_graph(path)
     if file is None or file.suffix != ".onnx":
         return False
     try:
-        return _is_piper(_load(file))
+        return _is_piper(load_graph(file))
     except FormatError:
         return False
 
@@ -67,10 +74,10 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
         FormatError: it is no graph of Piper, or its weights cannot be found in it.
         PackageError: onnx is not installed, or does not load.
     """
-    file = _find_graph(path)
+    file = find_graph(path)
     if file is None:
         raise FileNotFoundError(f"no single .onnx in {path}; expected a Piper voice: VOICE.onnx with VOICE.onnx.json")
-    model = _load(file)
+    model = load_graph(file)
     if not _is_piper(model):
         taken = ", ".join(given.name for given in model.graph.input)
         raise FormatError(f"{file} takes {taken}; expected a graph of Piper, which takes input, input_lengths, scales "
@@ -82,7 +89,7 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     if "enc_p.emb.weight" not in tensors:
         raise FormatError(f"{file} has no weights that are named as in a VITS state dict; expected a graph that Piper "
                           "exported from its training")
-    generator = _weight_normed(tensors)
+    generator = weight_normed(tensors)
     sizes = _sizes(generator, weights.convolutions, str(file))
     rows = generator["enc_p.emb.weight"]
     symbols, notes = piper.symbols_of(described, len(rows), described_at)
@@ -92,14 +99,14 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
         notes.append(f"it was not trained on {shown}: these are left out of the symbol table, and replaced in texts "
                      "by the nearest symbols")
     data = piper.data_of(described, {"hop_length": math.prod(sizes["upsample_rates"])}, generator, described_at)
-    tree = {"data": data | {"symbols": symbols, "max_text_len": MAX_TEXT_LEN}, "model": sizes,
+    tree = {"data": data | {"symbols": symbols}, "model": sizes,
             "speaking": piper.speaking_of(described)}
     notes += piper.notes_of(tree["data"], described)
     notes.append("the file only speaks: it has no posterior encoder and no discriminators, which further training "
                  "creates; until then there are no --candidates, no conversion and no alignment")
     imported = ImportedVoice(settings.from_dict(tree), generator, None, notes=tuple(notes), **_model_card(file))
     check_fits(imported, str(file))
-    return imported
+    return with_peak_gain(imported)
 
 
 class _Weights:
@@ -181,19 +188,6 @@ def _module_of(node: onnx.NodeProto) -> str:
     return ".".join(node.name.strip("/").split("/")[:-1]) if node.name.startswith("/") else ""
 
 
-def _weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with folded weights split into direction and norm, for layers with weight norm in training."""
-    normed = {}
-    for name, tensor in tensors.items():
-        module, _, leaf = name.rpartition(".")
-        if leaf == "weight" and WEIGHT_NORMED.fullmatch(module):
-            normed[f"{module}.weight_v"] = tensor
-            normed[f"{module}.weight_g"] = tensor.flatten(1).norm(dim=1).reshape(-1, *[1] * (tensor.dim() - 1))
-        else:
-            normed[name] = tensor
-    return normed
-
-
 def _sizes(generator: Mapping[str, Tensor], convolutions: Mapping[str, Convolution], source: str) -> dict[str, Any]:
     """The model section: sizes from the tensors, rates and dilations from the graph."""
     sizes = model_sizes(generator, source)
@@ -249,35 +243,11 @@ def inputs_of(file: Path) -> list[str]:
     Raises:
         FormatError: it is no ONNX file, or a damaged one.
     """
-    return [given.name for given in _load(file).graph.input]
-
-
-def _load(file: Path) -> onnx.ModelProto:
-    """Load an ONNX graph.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        FormatError: it is no ONNX file, or a damaged one.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}; expected an ONNX graph")
-    onnx = import_package("onnx", beside="protobuf", otherwise="export the voice's checkpoint")
-    try:
-        return onnx.load(file)
-    except Exception as error:  # protobuf has exceptions of its own
-        raise FormatError(f"{file} cannot be read as ONNX ({type(error).__name__}: {str(error)[:80]}); its "
-                          f"{file.stat().st_size} bytes are truncated or no ONNX graph: fetch it again") from None
+    return [given.name for given in load_graph(file).graph.input]
 
 
 def _is_piper(model: onnx.ModelProto) -> bool:
     return {"input", "input_lengths", "scales"} <= {given.name for given in model.graph.input}
-
-
-def _find_graph(path: Path) -> Path | None:
-    if not path.is_dir():
-        return path
-    files = sorted(path.glob("*.onnx"))
-    return files[0] if len(files) == 1 else None
 
 
 def _find_config(file: Path) -> Path:

@@ -65,7 +65,7 @@ def write_graph(voice: LoadedVoice, file: Path, metadata: Mapping[str, str]) -> 
 
 
 def _graph(voice: LoadedVoice) -> Graph:
-    graph = Graph()
+    graph = Graph(voice.model)
     ids = graph.input("input", np.int64, [1, "tokens"])
     lengths = graph.input("input_lengths", np.int64, [1])
     noise_scale, length_scale, noise_scale_duration = graph.input("scales", np.float32, [3]).split([1, 1, 1], axis=0)

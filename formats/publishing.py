@@ -23,6 +23,8 @@ from utils import staged
 logger = logging.getLogger("vits")
 
 LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
+GENERATOR_PARTS = ("dec.", "pitch.")  # beginnings of the names of what turns a latent into sound
+GENERATOR_SETTINGS = ("generator", "resblock", "upsample_", "istft_", "plugins")  # beginnings, in the model section
 
 
 def publish(source: Path, folder: Path, with_discriminators: bool = False) -> list[Path]:
@@ -52,7 +54,8 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
     config = settings.from_dict(weights.config)
     # Synthesis needs none of these, and paths of the training machine are private.
     config = settings.replace(config, "data", {"training_files": "", "validation_files": ""})
-    config = settings.replace(config, "train", {"init_from": None, "teacher": None, "callbacks": ()})
+    config = settings.replace(config, "train", {"init_from": None, "teacher": None, "own_latent": False,
+                                                "callbacks": ()})
     if config.model.plugins:
         logger.warning("the voice needs %s to load; distribute these files with %s", ", ".join(config.model.plugins),
                        folder)
@@ -65,6 +68,29 @@ def publish_weights(weights: Weights, folder: Path, kind: torch.dtype = torch.fl
             _write_tensors(made / checkpoint.DISCRIMINATORS_FILE, weights.discriminators, weights.step,
                            torch.float16 if kind == torch.int8 else kind)
     return [folder / name for name in names]
+
+
+def joined(text_side: Weights, sound: Weights) -> Weights:
+    """One voice of two that decode the same latent: text encoder, flow and durations of one, generator of the other.
+
+    Step, training settings and discriminators are those of the generator's.
+
+    Raises:
+        ValueError: their latents, frames, symbols or speakers differ.
+    """
+    configs = [settings.from_dict(weights.config) for weights in (text_side, sound)]
+    for section, name in (("model", "inter_channels"), ("model", "gin_channels"), ("data", "sampling_rate"),
+                          ("data", "hop_length"), ("data", "filter_length"), ("data", "n_speakers")):
+        values = [getattr(getattr(config, section), name) for config in configs]
+        if values[0] != values[1]:
+            raise ValueError(f"{section}.{name} is {values[0]} in {text_side.source} and {values[1]} in "
+                             f"{sound.source}; only voices that learned from one teacher can be joined")
+    tensors, generator = ({name: tensor for name, tensor in weights.generator.items()
+                           if name.startswith(GENERATOR_PARTS) == is_sound}
+                          for weights, is_sound in ((text_side, False), (sound, True)))
+    model = {name: value for name, value in sound.config["model"].items() if name.startswith(GENERATOR_SETTINGS)}
+    config = {**sound.config, "data": text_side.config["data"], "model": {**text_side.config["model"], **model}}
+    return sound._replace(config=config, generator=tensors | generator)
 
 
 def check_release_folder(folder: Path) -> None:

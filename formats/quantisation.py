@@ -3,8 +3,9 @@
     quantised(Path("folder/voice.onnx"), "int8").checks     # "voice.int8.onnx: 29.2 MB, ...; mel differs by 0.021 nats"
 
 onnxruntime converts the weights of "fp16" and "int8" to fp32 when it opens the file: smaller files, the same speed and
-memory afterwards. With "int8-static" it computes in 8 bits: faster on processors with instructions for that, and less
-exact, because activations are rounded too, in ranges that a few texts give.
+memory afterwards. With "int8-static" it computes flow and the first half of the generator in 8 bits: faster on
+processors with instructions for that, and less exact, because activations are rounded too, in ranges that sentences
+give. Text encoder, durations and the last stages stay wide: 8 bits there change the timing and make the sound rough.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ from config import DataConfig
 from formats import ExportResult, FormatError, publishing
 from formats.graph import open_session
 from mel_processing import mel_spectrogram
+from text import TextProcessor
+from text.utterances import ScriptReader, SentenceTokens
 from utils import atomic_path, write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -31,7 +35,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 KINDS = ("fp16", "int8", "int8-static")
-N_CALIBRATING = 4  # texts for the ranges of activations
+N_CALIBRATING, N_MEASURED = 8, 4  # sentences: for the ranges of activations, and for the deviation
+MAX_STATIC_NATS = 0.4  # log-mel difference up to which int8-static is written; docs/reference/formats.md
+WIDE_STAGES = 1  # last upsampling stages of a generator that stay wide
+SENTENCES = Path(__file__).parents[1] / "filelists"  # test_sentences_LANGUAGE.txt, lines of kind|text
 LEAST_NUMBERS = 1024  # of a weight that is worth it
 OUTPUT_AXIS = {"Conv": 0, "MatMul": 1}  # of the weights that become int8: each output has a scale of its own
 
@@ -46,7 +53,8 @@ def quantised(path: Path, kind: str) -> ExportResult:
 
     Raises:
         FileNotFoundError: there is no such file.
-        FormatError: an unknown kind, or a file of another format.
+        FormatError: an unknown kind, a file of another format, or a voice that 8 bits change by more than
+            MAX_STATIC_NATS.
     """
     if kind not in KINDS:
         raise FormatError(f"unknown kind of quantisation {kind!r}; expected {', '.join(KINDS)}")
@@ -59,13 +67,29 @@ def quantised(path: Path, kind: str) -> ExportResult:
         raise FormatError(f"{path} takes {', '.join(given.name for given in model.graph.input)}; expected a voice.onnx "
                           "that python export.py --to onnx wrote")
     file = path.with_suffix(f".{kind}.onnx")
+    data = settings.load(path.with_name("voice.json")).data
+    texts = _sentence_feeds(open_session(path), data, N_MEASURED + N_CALIBRATING * (kind == "int8-static"))
+    measuring = texts[:N_MEASURED]
     if kind == "int8-static":
         with atomic_path(file) as temporary:
-            _write_static(path, temporary)
+            _write_static(path, temporary, texts[N_MEASURED:])
+            _check_deviation(_mel_distance(path, temporary, measuring, data), file)
     else:
         _narrow(model.graph, kind)
         write_bytes_atomic(file, model.SerializeToString())
-    return ExportResult([file], _measured(path, file, settings.load(path.with_name("voice.json")).data))
+    return ExportResult([file], _measured(path, file, measuring, data))
+
+
+def _check_deviation(distance: float, file: Path) -> None:
+    """Check the log-mel difference of a graph that computes in 8 bits.
+
+    Raises:
+        FormatError: it is above MAX_STATIC_NATS.
+    """
+    if distance > MAX_STATIC_NATS:
+        raise FormatError(f"{file.name} is not written: computing this voice in 8 bits changes its log-mel by "
+                          f"{distance:.2f} nats, and more than {MAX_STATIC_NATS} is rough to the ear; take --quantise "
+                          "int8, a quarter of the size with the sound of fp32, or fp16")
 
 
 def _narrow(graph: onnx.GraphProto, kind: str) -> None:
@@ -133,24 +157,51 @@ def share_weights(path: Path, model_file: Path) -> str:
     return f"{path.name} takes {n_shared / 1e6:.1f} MB of its weights from {model_file.name} beside it"
 
 
-def _write_static(path: Path, file: Path) -> None:
-    """Write a graph whose large layers compute in 8 bits, calibrated on texts of random symbols."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    session = open_session(path)
+def _write_static(path: Path, file: Path, texts: Sequence[dict[str, np.ndarray]]) -> None:
+    """Write a graph that computes flow and first half of the generator in 8 bits, calibrated on inputs of the graph."""
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Texts(CalibrationDataReader):
         """Inputs of the calibration, one text after the other, then None."""
 
         def __init__(self) -> None:
-            self.left = [_feeds(session, seed) for seed in range(1, N_CALIBRATING + 1)]
+            self.left = list(texts)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return self.left.pop() if self.left else None
 
+    model = onnx.load(path)
+    narrow = _narrow_nodes(model.graph)
     with _quiet():
-        quantize_static(path, file, Texts(), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(OUTPUT_AXIS),
-                        per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        quantize_static(model, file, Texts(), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(OUTPUT_AXIS),
+                        nodes_to_quantize=narrow, per_channel=True, activation_type=QuantType.QUInt8,
+                        weight_type=QuantType.QInt8)
+
+
+def _narrow_nodes(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes between the prior's noise and the last stages of the generator; all nodes get a name.
+
+    The noise marks where the text side ends: neither text encoder nor durations depend on it. Stages begin at
+    transposed convolutions; a generator without them has one, whose last layer stays wide.
+    """
+    behind, found, stages = {"prior_noise"}, [], 0
+    for i, node in enumerate(graph.node):
+        node.name = node.name or f"node_{i}"
+        if behind.isdisjoint(node.input):
+            continue
+        behind.update(node.output)
+        stages += node.op_type == "ConvTranspose"
+        if node.op_type in OUTPUT_AXIS:
+            found.append((node.name, stages))
+    if not stages:
+        return [name for name, _ in found[:-1]]
+    return [name for name, stage in found if stage <= stages - WIDE_STAGES]
 
 
 @contextlib.contextmanager
@@ -168,30 +219,65 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _measured(path: Path, file: Path, data: DataConfig) -> tuple[str, ...]:
+def _measured(path: Path, file: Path, texts: Sequence[dict[str, np.ndarray]], data: DataConfig) -> tuple[str, ...]:
     """Size, time to open, real-time factor and mel distance of both."""
-    lines, mels = [], []
+    lines = []
     for each in (path, file):
         begin = time.perf_counter()
         session = open_session(each)
         opened = time.perf_counter()
-        feeds = _feeds(session)
-        session.run(["wav"], feeds)  # the first run allocates memory
+        session.run(["wav"], texts[0])  # the first run allocates memory
         begun = time.perf_counter()
-        [wav] = session.run(["wav"], feeds)
+        [wav] = session.run(["wav"], texts[0])
         factor = (time.perf_counter() - begun) / (wav.shape[2] / data.sampling_rate)
-        mels.append(mel_spectrogram(torch.from_numpy(wav[:, 0]), data))
         lines.append(f"{each.name}: {each.stat().st_size / 1e6:.1f} MB, opens in {opened - begin:.2f} s, real-time "
                      f"factor {factor:.3f}")
-    return (*lines, f"log-mel differs by {float((mels[0] - mels[1]).abs().mean()):.3f} nats on average")
+    return (*lines, f"log-mel differs by {_mel_distance(path, file, texts, data):.3f} nats on average")
 
 
-def _feeds(session: onnxruntime.InferenceSession, seed: int = 0) -> dict[str, np.ndarray]:
-    """The same text, noise and durations for every graph: 50 symbols of 4 frames."""
+def _mel_distance(path: Path, file: Path, texts: Sequence[dict[str, np.ndarray]], data: DataConfig) -> float:
+    """Mean difference of the log-mels of two graphs in nats, with the same durations and noise."""
+    sessions, distances = (open_session(path), open_session(file)), []
+    for feeds in texts:
+        mels = [mel_spectrogram(torch.from_numpy(each.run(["wav"], feeds)[0][:, 0]), data) for each in sessions]
+        distances.append(float((mels[0] - mels[1]).abs().mean()))
+    return float(np.mean(distances))
+
+
+def _sentence_feeds(session: onnxruntime.InferenceSession, data: DataConfig, count: int) -> list[dict[str, np.ndarray]]:
+    """Inputs of the graph for different sentences, at the pace that the graph predicts.
+
+    Texts are the test sentences of the voice's language; random symbols where the project has none, or the voice's
+    cleaners are not installed.
+    """
+    random = np.random.default_rng(0)
     optional = {each.name: each for each in session.get_overridable_initializers()}
-    random = np.random.default_rng(seed)
-    channels = optional["prior_noise"].shape[1]
-    n_symbols = int(session.get_modelmeta().custom_metadata_map.get("n_symbols", 8))
-    ids = random.integers(0, n_symbols, (1, 50)) if seed else np.arange(50)[None] % 8
-    return {"text_ids": ids, "given_durations": np.full((1, 50), 4),
-            "prior_noise": random.standard_normal((1, channels, 200), dtype=np.float32)}
+    feeds = []
+    for ids in _test_ids(data, count):
+        given = {"text_ids": np.asarray(ids, np.int64)[None]}  # [1, L]
+        if "duration_noise" in optional:
+            given["duration_noise"] = random.standard_normal((1, 2, len(ids)), dtype=np.float32)
+        [durations] = session.run(["durations"], given)
+        shape = (1, optional["prior_noise"].shape[1], int(durations.sum()))
+        feeds.append({"text_ids": given["text_ids"], "given_durations": durations,
+                      "prior_noise": random.standard_normal(shape, dtype=np.float32)})
+    return feeds
+
+
+def _test_ids(data: DataConfig, count: int) -> list[Sequence[int]]:
+    """Token ids of `count` test sentences, or of random symbols."""
+    processor = TextProcessor.from_config(data)
+    path = SENTENCES / f"test_sentences_{data.language.partition('-')[0]}.txt"
+    found: list[Sequence[int]] = []
+    if path.is_file():
+        lines = (line.partition("|") for line in path.read_text(encoding="utf-8").splitlines())
+        reader = ScriptReader(processor, data.max_text_len)
+        with warnings.catch_warnings(), contextlib.suppress(ImportError, RuntimeError, ValueError):
+            warnings.simplefilter("ignore")  # of symbols that the voice lacks
+            found = [item.ids for kind, _, text in lines if kind.strip() in ("question", "number", "sentence")
+                     for item in reader.read(text.strip()) if isinstance(item, SentenceTokens)]
+    if len(found) < count:
+        random = np.random.default_rng(1)
+        found += [processor.add_special_ids(random.integers(0, len(processor.symbols), 50).tolist())
+                  for _ in range(count - len(found))]
+    return found[:count]

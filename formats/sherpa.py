@@ -88,7 +88,7 @@ def _write_tokens(ids: Mapping[str, int], folder: Path) -> Path:
 
 def _graph(voice: LoadedVoice) -> Graph:
     """The graph; sherpa-onnx passes inputs by position."""
-    graph = Graph()
+    graph = Graph(voice.model)
     ids = graph.input("x", np.int64, [1, "tokens"])
     lengths = graph.input("x_length", np.int64, [1])
     scales = [graph.input(name, np.float32, [1]) for name in ("noise_scale", "length_scale", "noise_scale_w")]

@@ -39,6 +39,7 @@ def write(weights: Weights, folder: Path) -> ExportResult:
         FormatError: a part of the voice, of a plugin, cannot be traced.
     """
     voice = load_voice(weights)
+    voice.model.requires_grad_(False)
     program = traced(voice)
     file = folder / FILE
     content = program.save_to_buffer({name: value.encode() for name, value in metadata_of(voice).items()})

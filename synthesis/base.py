@@ -16,7 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from synthesis.speakers import find_speaker
 from synthesis.timings import TimedLabel, Timings
 from text import TextProcessor
 from text.lexicon import Lexicon
-from text.markup import MarkupError
+from text.markup import MarkupError, TextSpan, check_phonemes, is_ssml, parse_inline, parse_ssml
 from text.prosody import Prosody
 from text.utterances import ScriptReader, SentenceTokens, Silence, tokens_of_ids
 
@@ -170,11 +170,6 @@ class BaseVoice(ABC):
     def _decode(self, latent: SentenceLatent, chunks: ChunkSizes) -> Iterator[np.ndarray]:
         """Latent to samples, a chunk at a time, float32 [S of the chunk]; of no frames, one chunk of no samples."""
 
-    @cached_property
-    def _warned(self) -> set[str]:
-        """Symbols of which the voice has warned."""
-        return set()
-
     @property
     def sample_rate(self) -> int:
         """Sampling rate of the audio, in Hz."""
@@ -203,20 +198,33 @@ class BaseVoice(ABC):
             raise NothingToSayError(text)
         return Audio.joined(parts)
 
-    def stream(self, text: str | Iterable[str], options: SynthesisOptions | None = None,
+    def check_markup(self, text: str) -> None:
+        """Check SSML, or [[phonemes]], of a whole text, of which `stream` finds the faults only when it is there.
+
+        Raises:
+            MarkupError: the first fault, with its place.
+        """
+        segments = parse_ssml(text, self.text.language) if is_ssml(text) else parse_inline(text)
+        for each in segments:
+            if isinstance(each, TextSpan):
+                self._check_speaker(each.prosody.speaker, each.place)
+                check_phonemes(each.phonemes or "", self.text.symbols.ids, each.place)
+
+    def stream(self, text: str | Iterable[str | None], options: SynthesisOptions | None = None,
                chunks: ChunkSizes = DEFAULT_CHUNKS, **changes: Any) -> Iterator[Audio]:
         """Synthesize a text in chunks, each yielded as soon as it is decoded; joined they equal `speak`'s audio.
 
         Args:
             text: as for `speak`, or pieces of text in order, e.g. from a language model: a sentence is synthesized as
-                soon as it is complete.
+                soon as it is complete. A piece may be None, "no text yet", which yields a chunk of no samples.
             options: as for `speak`. Best of several candidates, and a changed pitch, need each sentence whole.
             chunks: how many frames are decoded at a time.
             changes: as for `speak`.
         """
         return self._stream(text, self._options(options, changes), chunks)
 
-    def _stream(self, text: str | Iterable[str], options: SynthesisOptions, chunks: ChunkSizes) -> Iterator[Audio]:
+    def _stream(self, text: str | Iterable[str | None], options: SynthesisOptions,
+                chunks: ChunkSizes) -> Iterator[Audio]:
         seed = secrets.randbits(62) if options.seed is None else options.seed
         number = 0
         for item in self._read(text, options):
@@ -270,13 +278,13 @@ class BaseVoice(ABC):
                 spoken.append(error)
         return spoken
 
-    def _read(self, text: str | Iterable[str], options: SynthesisOptions) -> Iterator[SentenceTokens | Silence]:
+    def _read(self, text: str | Iterable[str | None], options: SynthesisOptions) -> Iterator[SentenceTokens | Silence]:
         """A text as sentences with the options' speed, volume, pitch and speaker, and the pauses between them."""
         reader = ScriptReader(self.text, options.max_characters or self.config.data.max_text_len,
                               options.sentence_pause, options.paragraph_pause, options.lexicon)
         for item in reader.read(text):
             if isinstance(item, SentenceTokens):
-                self._check_speaker(item)
+                self._check_speaker(item.speaker, item.place)
                 self._warn_of_unknown(item)
                 item = item.within(options.prosody)
             yield item
@@ -286,7 +294,7 @@ class BaseVoice(ABC):
         options = merged_options(options, changes)
         defaults = dataclasses.asdict(self.config.speaking)
         return dataclasses.replace(options, **{name: value for name, value in defaults.items()
-                                               if getattr(options, name) is None})
+                                               if getattr(options, name, "not an option") is None})
 
     def speak_ids(self, ids: Sequence[int], options: SynthesisOptions | None = None, *,
                   durations: Sequence[int] | None = None, **changes: Any) -> Audio:
@@ -328,9 +336,9 @@ class BaseVoice(ABC):
         yield from self._finished(latent, self._decode(latent, WHOLE if is_whole else chunks))
 
     def _finished(self, latent: SentenceLatent, decoded: Iterable[np.ndarray]) -> Iterator[Audio]:
-        """Decoded samples of one sentence -> Audio with its pitch, volume and timings."""
+        """Decoded samples of one sentence -> Audio with the voice's level, and pitch, volume and timings."""
         changed = with_volume_and_pitch(decoded, latent.sentence, latent.frames, self.config.data.hop_length,
-                                        self.sample_rate)
+                                        self.sample_rate, self.config.speaking.gain_db)
         for number, samples in enumerate(changed):
             yield self._audio(samples, None if number else latent)
 
@@ -356,26 +364,34 @@ class BaseVoice(ABC):
                                       bookmarks=tuple(TimedLabel(name, 0, 0) for name in silence.bookmarks))
         return Audio(np.zeros(n_samples, np.float32), self.sample_rate, np.empty(0, np.int64), (), timings)
 
-    def _check_speaker(self, sentence: SentenceTokens) -> None:
+    def _check_speaker(self, speaker: str | int | None, place: str) -> None:
         """Raise MarkupError, with the place, for a <voice> that this voice does not have."""
-        if sentence.speaker is None:
+        if speaker is None:
             return
         try:
             if not self.config.multispeaker:
                 raise ValueError("this voice has one speaker; leave the <voice> element out")
-            find_speaker(sentence.speaker, self.speakers)
+            find_speaker(speaker, self.speakers)
         except ValueError as error:
-            raise MarkupError(f"{sentence.place}: <voice name={sentence.speaker!r}>: {error}") from None
+            raise MarkupError(f"{place}: <voice name={speaker!r}>: {error}") from None
 
     def _warn_of_unknown(self, sentence: SentenceTokens) -> None:
         if sentence.unknown:
             names = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in dict.fromkeys(sentence.unknown))
             warnings.warn(f"not in the voice's symbol table {self.text.symbols.name!r}, replaced by what comes "
                           f"nearest: {names}", stacklevel=3)
-        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in self._warned]:
-            self._warned.update(rare)  # once of each
-            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare))}; "
-                          "respell such words, best in a lexicon", stacklevel=3)
+        warned = _warned_of(self.text.rare)
+        if rare := [symbol for symbol in self.text.rare_in(sentence.ids) if symbol not in warned]:
+            warned.update(rare)  # once of each in a process
+            more = f" and {len(rare) - 12} more" if len(rare) > 12 else ""
+            warnings.warn(f"rare in the voice's training texts, and may sound wrong: {', '.join(map(repr, rare[:12]))}"
+                          f"{more}; respell such words, best in a lexicon", stacklevel=3)
+
+
+@cache
+def _warned_of(rare: frozenset[str]) -> set[str]:
+    """Symbols of which a voice with these rare symbols has warned."""
+    return set()
 
 
 def find_voice(run: str | Path | None = None) -> Path:

@@ -3,8 +3,8 @@
     voice = OnnxVoice.load("demo_onnx")            # a folder, or one of its .onnx files with voice.json beside it
     voice.speak("Good morning.", seed=1).save("good_morning.wav")
 
-A seed gives the same sound as by `synthesis.Voice`: the noise is the same, an input of the graph. A folder that holds
-encoder.onnx and decoder.onnx streams: the first chunk of a sentence is ready before the others are decoded.
+A seed gives the same sound as by `synthesis.Voice`: the noise is the same, an input of the graph. The graph is cut into
+encoder and decoder when it is opened, so that the first chunk of a sentence is ready before the others are decoded.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import config as settings
 from audio.io import other_content
 from config import Config
 from formats import FormatError
+from formats.onnx_parts import encoder_and_decoder
 from synthesis import noise
 from synthesis.base import BaseVoice, SentenceLatent, SynthesisOptions
 from synthesis.chunking import ChunkSizes, plan_chunks
@@ -118,8 +119,8 @@ class OnnxVoice(BaseVoice):
                 raise FileNotFoundError(f"no {file}; such files are written by python export.py -m RUN --to onnx -o "
                                         "FOLDER")
         config = _description(folder / DESCRIPTION_FILE, overrides)
-        sessions = [_session(file, threads) for file in files]
-        _check(files[0], sessions[0], config.multispeaker, "z" if len(files) > 1 else "wav")
+        sessions = [each for file in files for each in _sessions(file, threads, is_whole=len(files) == 1)]
+        _check(files[0], sessions[0], config.multispeaker, "z" if len(sessions) > 1 else "wav")
         return cls(config, *sessions)
 
     def _latent(self, sentence: SentenceTokens, seed: int, options: SynthesisOptions,
@@ -278,8 +279,8 @@ def _check(path: Path, session: InferenceSession, multispeaker: bool, output: st
                           "onnx wrote")
 
 
-def _session(path: Path, threads: int | None) -> InferenceSession:
-    """An ONNX file, ready to run."""
+def _sessions(path: Path, threads: int | None, is_whole: bool) -> list[InferenceSession]:
+    """An ONNX file, ready to run; the graph of a whole voice as encoder and decoder, if it can be cut."""
     onnxruntime = import_package("onnxruntime", otherwise="let -m name a run, a checkpoint or a "
                                                            "release, which torch runs")
     if not path.stat().st_size:
@@ -297,8 +298,12 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if threads is None else threads
     options.log_severity_level = 3  # errors only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn a core each
+    # Where a part of a release finds the release's weights.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
+    parts = encoder_and_decoder(path.read_bytes()) if is_whole else None
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return [onnxruntime.InferenceSession(each, options, providers=["CPUExecutionProvider"])
+                for each in parts or [str(path)]]
     except Exception as error:  # it has exceptions of its own, which share no other ancestor
         raise FormatError(f"{path} is no ONNX graph that onnxruntime {onnxruntime.__version__} can open "
                           f"({str(error).splitlines()[0]}); write it again by python export.py --to onnx") from None

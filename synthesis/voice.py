@@ -20,6 +20,7 @@ from torch import Tensor
 
 import checkpoint
 import formats
+import utils
 from audio.io import read_wav
 from audio.resampling import resample
 from commons import choose_device
@@ -99,6 +100,8 @@ class Voice(BaseVoice):
         """Sentences of similar length in a batch; one after the other if there are several candidates."""
         if options.candidates > 1:
             return super()._speak_all(texts, options, seeds, batch_size)
+        if self.device.type == "cpu" and batch_size > 1:
+            utils.keep_freed_memory()  # clearing the pages of each batch anew took more time than the batch
         parts: list[list[Audio | None] | ValueError] = []
         wanted: list[tuple[int, int, SentenceTokens, int]] = []  # text, its part, sentence, seed
         for place, text in enumerate(texts):

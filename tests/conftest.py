@@ -1,6 +1,7 @@
 """What tests share: a configuration of the smallest sizes that make sense, a batch for it, and a corpus to train on."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -113,3 +114,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings in {folder}; set VITS_SHARED_DATA to a folder that has them")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a window, and without a profile."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    from selenium.webdriver.chrome.service import Service
+
+    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    quiet = ("--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+             "--disable-component-update --disable-sync --mute-audio").split()
+    for argument in (*quiet, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    started = webdriver.Chrome(options=options, service=Service(driver))
+    yield started
+    started.quit()

@@ -18,6 +18,7 @@ import convert
 import evaluate
 import export
 import preprocess
+import serve
 import synthesize
 from docs import settings
 from tests.conftest import ROOT
@@ -28,7 +29,8 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CON
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 GUIDES = [name for name in TEXTS if name.startswith("docs/guide/")]
 FILE_ENDINGS = {"py", "log", "onnx", "txt", "json", "jsonl", "md", "safetensors"}  # `train.py` is no setting
-OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py", "evaluate.py"}
+OUR_COMMANDS = {"train.py", "train_ms.py", "synthesize.py", "export.py", "convert.py", "preprocess.py", "evaluate.py",
+                "serve.py"}
 OTHERS_WORDS = ("...: No space left on device", "Root Cause (first observed failure)", "rank",
                 "Connection closed by peer")  # the system's and torchrun's
 
@@ -88,7 +90,7 @@ def parsed(script, arguments, monkeypatch):
         trainer.main("", multispeaker=script == "train_ms.py")
         return caught[0]
     return {"export.py": export, "convert.py": convert, "synthesize.py": synthesize,
-            "evaluate.py": evaluate}[script].parse_arguments()
+            "evaluate.py": evaluate, "serve.py": serve}[script].parse_arguments()
 
 
 def configured(script, args):

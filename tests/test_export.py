@@ -62,6 +62,28 @@ def test_a_release_sounds_like_its_run_to_the_bit(run, released):
     assert Voice.load(released, "cpu").speakers == ("alice", "bob")
 
 
+def test_one_voice_of_two_has_the_latent_of_one_and_the_generator_of_the_other(tmp_path, monkeypatch, capsys):
+    text_side = tiny_weights(("model.hidden_channels=8",))
+    sound = tiny_weights(("model.generator=harmonic", "model.istft_channels=8"), with_discriminators=True)
+    for name, weights in (("text_side", text_side), ("sound", sound)):
+        publishing.publish_weights(weights, tmp_path / name)
+    monkeypatch.setattr("sys.argv", ["export.py", "-m", str(tmp_path / "text_side"), "--generator-from",
+                                     str(tmp_path / "sound"), "-o", str(tmp_path / "joined"), "--with-discriminators"])
+    command.main()
+    joined = checkpoint.read_weights(tmp_path / "joined")
+    for name, tensor in joined.generator.items():
+        source = sound if name.startswith(("dec.", "pitch.")) else text_side
+        assert torch.equal(tensor, source.generator[name]), name
+    assert set(joined.discriminators) == set(sound.discriminators) and joined.step == sound.step
+    assert Voice.load(tmp_path / "joined", "cpu").speak("abc", seed=1).samples.any()
+
+
+def test_voices_of_two_latents_are_not_joined(tmp_path):
+    text_side, sound = tiny_weights(()), tiny_weights(("model.inter_channels=4",))
+    with pytest.raises(ValueError, match="model.inter_channels is .* learned from one teacher"):
+        publishing.joined(text_side, sound)
+
+
 def test_a_release_holds_published_names_as_fp32_and_says_what_it_is(run, released):
     payload = checkpoint.load(checkpoint.newest(run))
     with safe_open(released / "model.safetensors", framework="pt") as file:

@@ -22,7 +22,7 @@ OWNERS = {
     r"\btorch\.(save|load)\(|^\s*(import|from) safetensors\b": {"checkpoint"},
     r"\btorch\.autocast\(": {"training/step"},
     r"\bGradScaler\b": {"training/optimizers"},
-    r"^\s*(import|from) (soundfile|wave|scipy\.io)\b|\btorchaudio\.(load|save)\b": {"audio/io"},
+    r"^\s*(import|from) (soundfile|wave|scipy\.io|av)\b|\btorchaudio\.(load|save)\b": {"audio/io", "audio/encoders"},
     r"^\s*(import|from) phonemizer\b": {"text"},
     r"^\s*(import|from) (onnx|onnxruntime)\b": {"formats", "synthesis/onnx"},
     r"^\s*(import|from) (http\.server|flask|fastapi|aiohttp|starlette)\b": {"serving"},

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 RARE = 20  # a symbol that training sees fewer times keeps an embedding that is nearly random
+ENOUGH = 10_000  # symbols of a corpus, about 200 sentences: in a smaller one most symbols are rare
 
 # Unknown punctuation -> the most similar symbols, best first.
 NEAR_MARKS = {

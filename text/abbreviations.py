@@ -41,7 +41,7 @@ TABLES = {
         "etc",
         "st mt ft ste inc ltd co corp bros jr sr esq al a.m p.m u.s u.s.a u.k u.n e.u d.c b.c a.d ph.d m.d b.a m.a "
         "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri ave blvd rd hwy dept univ "
-        "assn est cont oz lb lbs hr hrs min ed eds trans",
+        "assn est cont oz lb lbs mi hr hrs min ed eds trans",
         "a after all also although an and another are as at be because before both but by can could did do does "
         "during each even every for from had has have he her here his how however i if in is it its just last let "
         "like many maybe meanwhile more most my neither never next no nobody none nor not now of on once one only or "

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from text.espeak import phonemize, split_at_pauses
+from text.espeak import phonemize, phonemize_clauses, split_at_pauses
 
 Cleaner = Callable[[list[str], str], list[str]]
 
@@ -26,7 +26,8 @@ CLEANERS: dict[str, Cleaner] = {}  # filled by @cleaner
 DROPPING = frozenset({"mms_cleaners"})
 
 # Cleaners that ask espeak-ng, which names the letters of scripts that a language has no rules for.
-PHONEMIZING = frozenset({"espeak", "normalised_espeak", "english_espeak", "english_cleaners", "english_cleaners2"})
+PHONEMIZING = frozenset({"espeak", "espeak_clauses", "normalised_espeak", "english_espeak", "english_cleaners",
+                         "english_cleaners2"})
 
 # The table of the published cleaners, misspelling included: models were trained on what it sounds like.
 PUBLISHED_ABBREVIATIONS = {
@@ -84,6 +85,12 @@ def english(lines: list[str], language: str) -> list[str]:
 def espeak(lines: list[str], language: str) -> list[str]:
     """Phonemes of the language, with stress and punctuation."""
     return [_collapse(line).strip() for line in phonemize(lines, language)]
+
+
+@cleaner("espeak_clauses")
+def espeak_clauses(lines: list[str], language: str) -> list[str]:
+    """Phonemes as Piper's voices were trained on: espeak-ng reads marks too, and ends each clause with one."""
+    return [_collapse(line) for line in phonemize_clauses(lines, language)]
 
 
 @cleaner("mms_cleaners")

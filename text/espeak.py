@@ -35,6 +35,10 @@ _MARKS = re.compile(r'((?:(?<!\s)\s+)?(?:[;:!?¡¿—…"«»“”]|(?<![0-9])[
 _OF_OTHERS = r"[^\x00-\u024f\u2000-\u206f\s]"
 _LATIN_BETWEEN = re.compile(rf"(?<={_OF_OTHERS})([A-Za-z\u00c0-\u024f]+)(?={_OF_OTHERS})")
 
+# The mark that ended a clause, the first of several, and what espeak-ng reads after it to find the end.
+_CLAUSE_END = re.compile(r"(\.{2,}|[,.:;!?…—–])[,.:;!?…—–'\"”’»)\]}]*(?:\s+\S)?\s*$")
+_LANGUAGE_SWITCH = re.compile(r"\([^)]+\)")  # around words that espeak-ng reads in another language
+
 # Numbers parted by commas alone, in which each comma is a pause ("7,8,9"). Thousands ("1,000", "12,34,567") are not,
 # nor is one comma where it can be a decimal one ("3,5" in German).
 _COMMAS = re.compile(r"(?<![0-9,])[0-9]+(?:,[0-9]+)+")
@@ -105,14 +109,53 @@ def phonemize(lines: list[str], language: str, with_stress: bool = True, preserv
     return phonemes
 
 
-def split_at_pauses(line: str, language: str) -> list[str]:
-    """Text and marks in turn; a point that ends no sentence, and a colon between digits, belong to the text."""
+def phonemize_clauses(lines: list[str], language: str) -> list[str]:
+    """Phonemes in IPA as Piper's voices were trained on: espeak-ng divides a line, each clause ends with one mark.
+
+    espeak-ng reads abbreviations, times and addresses with their marks, and leaves quotes and brackets out. A point
+    that ends a clause but no sentence ("Dr. Smith") is left out too.
+
+    Args:
+        lines: any text; pictographs become spaces.
+        language: espeak-ng's name.
+
+    Raises:
+        ValueError: espeak-ng has no such language.
+    """
+    with _ENGINE:
+        return [_joined_clauses(_readable(line), language) for line in lines]
+
+
+def _joined_clauses(line: str, language: str) -> str:
+    ends, end, phonemes = _sentence_ends(line, language), 0, ""
+    for text, spoken in _speaker().clauses(line, language):
+        end += len(text)
+        mark = ""
+        if found := _CLAUSE_END.search(text):
+            ends_sentence = end - len(text) + found.start() in ends
+            mark = found[1]
+            if len(mark) > 1 or mark in "—–…":  # the one pause that Piper's voices have for these
+                mark = "." if ends_sentence else ";"
+            elif mark == "." and not ends_sentence:
+                mark = ""
+        phonemes += _LANGUAGE_SWITCH.sub("", spoken) + mark + " "
+    return phonemes.strip()
+
+
+def _sentence_ends(line: str, language: str) -> set[int]:
+    """Indices of the marks that end the sentences of a line with points."""
     ends: set[int] = set()
-    for sentence in split_sentences(line, language) if "." in line else ():
+    for sentence in split_sentences(line, language) if "." in line or "…" in line else ():
         place = sentence.end - 1
         while place >= 0 and not line[place].isalnum() and place not in ends:
             ends.add(place)
             place -= 1
+    return ends
+
+
+def split_at_pauses(line: str, language: str) -> list[str]:
+    """Text and marks in turn; a point that ends no sentence, and a colon between digits, belong to the text."""
+    ends = _sentence_ends(line, language)
     pieces, here = [], 0
     for match in _MARKS.finditer(line):
         mark = match[0].strip()
@@ -267,6 +310,7 @@ class _Speaker:
     RATE = 1  # espeakRATE
     UTF8 = 1  # espeakCHARS_UTF8
     CHARACTERS = 1  # POS_CHARACTER
+    IPA = 2  # espeakPHONEMES_IPA
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -280,6 +324,8 @@ class _Speaker:
         self._library.espeak_Synth.argtypes = [
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
             ctypes.c_void_p, ctypes.c_void_p]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
         self._samples = bytearray()
         callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
         self._callback = callback_type(self._receive)  # espeak-ng keeps only a pointer; this keeps it alive
@@ -290,11 +336,30 @@ class _Speaker:
             self._samples += ctypes.string_at(wav, 2 * n_samples)
         return 0  # go on
 
-    def speak(self, text: str, voice: str, words_per_minute: int) -> bytes:
-        """int16 samples of one text."""
+    def clauses(self, text: str, voice: str) -> Iterator[tuple[str, str]]:
+        """Clauses of a text: the characters that espeak-ng took for each, and its phonemes in IPA.
+
+        It takes a character more than a clause has, where it needs that to find the end.
+        """
+        self._set_voice(voice)
+        data = text.encode()
+        held = ctypes.create_string_buffer(data)
+        start, taken = ctypes.addressof(held), 0
+        place = ctypes.c_void_p(start)
+        while place.value is not None:
+            phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(place), self.UTF8, self.IPA)
+            end = len(data) if place.value is None else place.value - start
+            yield data[taken:end].decode(), (phonemes or b"").decode()
+            taken = end
+
+    def _set_voice(self, voice: str) -> None:
         names = (voice, _identifier(voice))  # it expects file names, which differ from some languages' names
         if all(self._library.espeak_SetVoiceByName(name.encode()) != 0 for name in names):
             raise ValueError(f"espeak-ng has no voice {voice!r}{_nearest_languages(voice, _languages())}")
+
+    def speak(self, text: str, voice: str, words_per_minute: int) -> bytes:
+        """int16 samples of one text."""
+        self._set_voice(voice)
         self._library.espeak_SetParameter(self.RATE, words_per_minute, 0)
         self._samples.clear()
         data = _readable(text).encode() + b"\0"

@@ -36,7 +36,7 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3
 _SEPARATOR = re.compile(r"(?<![^\S\n])[^\S\n]*\t[^\S\n]*|  +")
 
 
-class Entry(NamedTuple):
+class Pronunciation(NamedTuple):
     """The pronunciation of a word: phonemes or a respelling."""
 
     phonemes: str | None
@@ -114,7 +114,7 @@ class Lexicon:
         if done < len(tokens):
             yield stretch._replace(text="".join(tokens[done:]))
 
-    def _longest(self, tokens: list[str], start: int) -> tuple[int, Entry | None]:
+    def _longest(self, tokens: list[str], start: int) -> tuple[int, Pronunciation | None]:
         """The longest entry that begins with a token, and the index behind it."""
         node, found, end = self._root, None, start
         for index in range(start, len(tokens)):
@@ -131,7 +131,7 @@ class Lexicon:
     def _add_all(self, rows: Iterable[tuple[str, str, str]]) -> None:
         """Add rows of (place, word, pronunciation); raises one ValueError for all faults."""
         self._root = _Node()
-        self._entries: list[Entry] = []
+        self._entries: list[Pronunciation] = []
         faults = []
         for place, word, said in rows:
             try:
@@ -163,10 +163,10 @@ class _Node:
 
     def __init__(self) -> None:
         self.followers: dict[str, _Node] = {}
-        self.entries: dict[str | None, Entry] = {}  # those that end here: as written, or None for any case
+        self.entries: dict[str | None, Pronunciation] = {}  # those that end here: as written, or None for any case
 
 
-def _entry(said: str, place: str) -> Entry:
+def _entry(said: str, place: str) -> Pronunciation:
     """Parse a pronunciation."""
     said = " ".join(said.split())
     for opening, closing in (("[[", "]]"), ("/", "/")):
@@ -179,11 +179,11 @@ def _entry(said: str, place: str) -> Entry:
         phonemes = from_ipa(inner) if opening == "/" else inner
         if not phonemes:
             raise ValueError(f"the pronunciation {said!r} has no phonemes; write {opening}phonemes{closing}")
-        return Entry(phonemes, None, place)
+        return Pronunciation(phonemes, None, place)
     if not said:
         raise ValueError("there is no pronunciation; write the word, a tab or two spaces, and then [[phonemes]], /IPA/ "
                          "or a respelling")
-    return Entry(None, said, place)
+    return Pronunciation(None, said, place)
 
 
 def _rows(source: str, path: Path) -> Iterator[tuple[str, str, str]]:

@@ -94,6 +94,9 @@ class Silence(NamedTuple):
     bookmarks: tuple[str, ...] = ()  # SSML's marks before it
 
 
+AWAITED = Silence(0.0)  # given out where more text is awaited, so that the caller need not wait with it
+
+
 @dataclass(frozen=True)
 class ScriptReader:
     """Reader of texts as sentences of one voice's tokens."""
@@ -114,12 +117,13 @@ class ScriptReader:
         wanted = max(SYMBOLS_OF_A_CHARACTER * (self.max_characters or LONGEST), SHORTEST_LIMIT)
         return min(wanted, LONGEST_UTTERANCE)
 
-    def read(self, source: str | Iterable[str]) -> Iterator[SentenceTokens | Silence]:
+    def read(self, source: str | Iterable[str | None]) -> Iterator[SentenceTokens | Silence]:
         """Sentences and the pauses between them, in order.
 
         Args:
             source: SSML if it begins with <speak>; else plain text, in which [[these]] are phonemes. Pieces of plain
-                text if it is no str: a sentence is yielded as soon as it is complete.
+                text if it is no str: a sentence is yielded as soon as it is complete, and for None, which stands for
+                text that has not arrived, `AWAITED`.
 
         Raises:
             MarkupError: SSML that is wrong, or phonemes outside the voice's symbols, with the place.
@@ -130,6 +134,9 @@ class ScriptReader:
             if isinstance(item, _PauseBetween):
                 waiting = item if waiting is None or waiting.is_join else waiting
                 continue
+            if item is AWAITED:
+                yield item
+                continue
             if isinstance(item, SentenceTokens) and waiting is not None:  # an explicit pause replaces it
                 if waiting.is_join:
                     item = replace(item, silence_before=waiting.seconds)
@@ -138,7 +145,7 @@ class ScriptReader:
             waiting = None
             yield item
 
-    def _items(self, source: str | Iterable[str]) -> Iterator[SentenceTokens | Silence | _PauseBetween]:
+    def _items(self, source: str | Iterable[str | None]) -> Iterator[SentenceTokens | Silence | _PauseBetween]:
         if isinstance(source, str):
             if is_ssml(source):
                 yield from self._read_segments(parse_ssml(source, self.processor.language))
@@ -148,6 +155,9 @@ class ScriptReader:
                 return
         splitter = SentenceSplitter(self.processor.language, self.max_characters)
         for piece in [source] if isinstance(source, str) else source:
+            if piece is None:
+                yield AWAITED
+                continue
             for start in range(0, len(piece), 10_000):  # so that the first sentence of a book need not wait for it
                 for sentence in splitter.feed(piece[start : start + 10_000]):
                     yield from self._read_plain(sentence)

@@ -33,7 +33,7 @@ _LENGTHS = frozenset("ːˑ")  # part of what is before, as accents are
 _VOWELS = str.maketrans(dict.fromkeys("aeiouyæɑɒɐəɚɜɝɛɪɔʊʌɨʉɯɤøœɶɵɘɞᵻ", "a"))
 
 
-class Word(NamedTuple):
+class AlignedWord(NamedTuple):
     """A written word and its span in the cleaned text."""
 
     text: str  # as written, with no surrounding punctuation
@@ -63,7 +63,7 @@ def written_words(text: str) -> list[tuple[int, int]]:
 
 
 def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]],
-                joined: Sequence[tuple[int, int]] = ()) -> list[Word]:
+                joined: Sequence[tuple[int, int]] = ()) -> list[AlignedWord]:
     """Where each word of a text stands in the text that the cleaners made of it.
 
     The spans are in order and do not overlap, and everything in the cleaned text that is neither white space nor
@@ -82,7 +82,7 @@ def align_words(text: str, cleaned: str, clean: Callable[[list[str]], list[str]]
     sounds = _sounds(cleaned)
     if not spans and sounds and text.strip():
         start = len(text) - len(text.lstrip())
-        return [Word(text.strip(), start, start + len(text.strip()), sounds[0].place, sounds[-1].place + 1)]
+        return [AlignedWord(text.strip(), start, start + len(text.strip()), sounds[0].place, sounds[-1].place + 1)]
     if not spans:
         return []
     units = _units(spans, joined)
@@ -266,7 +266,7 @@ def _without_scraps(owners: list[int], groups: list[list[_Sound]]) -> list[int]:
     return owners
 
 
-def _with_places(text: str, spans: list[tuple[int, int]], owners: list[int], sounds: list[_Sound]) -> list[Word]:
+def _with_places(text: str, spans: list[tuple[int, int]], owners: list[int], sounds: list[_Sound]) -> list[AlignedWord]:
     """The words with their spans in the cleaned text, from first to last sound."""
     places: dict[int, list[int]] = {}
     for owner, sound in zip(owners, sounds):
@@ -275,5 +275,5 @@ def _with_places(text: str, spans: list[tuple[int, int]], owners: list[int], sou
     for number, (start, end) in enumerate(spans):
         own = places.get(number)
         cleaned_start, here = (own[0], own[-1] + 1) if own else (here, here)
-        words.append(Word(text[start:end], start, end, cleaned_start, here))
+        words.append(AlignedWord(text[start:end], start, end, cleaned_start, here))
     return words

@@ -164,7 +164,7 @@ def start_from(generator: SynthesizerTrn, discriminators: Discriminators, weight
                  tuple(_warn(old, config, matches)))
 
 
-def speaker_names(data: DataConfig) -> tuple[str, ...]:
+def speakers_by_id(data: DataConfig) -> tuple[str, ...]:
     """Names by id; numbers for those that have none."""
     return (*data.speakers, *(str(i) for i in range(len(data.speakers), data.n_speakers)))
 
@@ -215,7 +215,7 @@ def _match_rows(weights: Weights, old: Config, config: Config) -> dict[str, RowM
     matches = {SYMBOL_ROWS: match_symbols(old_symbols, SymbolTable.load(config.data.symbols))}
     sizes = {SYMBOL_ROWS: len(old_symbols)}
     if old.multispeaker and config.multispeaker:
-        matches[SPEAKER_ROWS] = match_speakers(speaker_names(old.data), speaker_names(config.data))
+        matches[SPEAKER_ROWS] = match_speakers(speakers_by_id(old.data), speakers_by_id(config.data))
         sizes[SPEAKER_ROWS] = old.data.n_speakers
     for name, size in sizes.items():
         if name in weights.generator and len(weights.generator[name]) != size:
@@ -278,7 +278,7 @@ def _absent_parts(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
 
 def _baked(weights: Weights, old: Config, config: Config) -> dict[str, Tensor]:
     """The source's state dict with the chosen one of its speakers in the biases."""
-    names = speaker_names(old.data)
+    names = speakers_by_id(old.data)
     chosen = config.train.init_speaker
     if chosen not in names:
         found = "is not given" if chosen is None else f"is {chosen!r}"

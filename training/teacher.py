@@ -78,7 +78,7 @@ class Teacher:
     def batch_with_targets(self, batch: Batch, generator: SynthesizerTrn) -> tuple[Batch, TeacherTargets]:
         """The batch with its targets; cut to what the segments need where nothing but the generator of sound trains."""
         others = (generator.enc_p, generator.dp, generator.flow)
-        if any(p.requires_grad for part in others for p in part.parameters()):
+        if generator.own_latent or any(p.requires_grad for part in others for p in part.parameters()):
             return batch, self.targets(batch)
         hop = generator.hop_length
         frames = min(generator.segment_frames + 2 * MARGIN, batch.wav.shape[1] // hop)

@@ -31,7 +31,7 @@ from config import Config
 from corpora.filelists import fill_speakers
 from corpora.loader import WorkersDied
 from data_utils import Batch, UtteranceDataset, open_corpus
-from text import SymbolTable, TextProcessor
+from text import ENOUGH, SymbolTable, TextProcessor
 from text.symbols import check_inside
 from training import distributed, finetuning, memory
 from training.bad_steps import BadSteps, NonFiniteStreak, roll_back
@@ -217,8 +217,12 @@ def _unknown_to(weights: checkpoint.Weights, text: TextProcessor) -> tuple[str, 
 
 
 def _with_rare_symbols(config: Config, train_set: UtteranceDataset, text: TextProcessor) -> Config:
-    """The configuration with the symbols that the corpus hardly has, among those that the weights do not know yet."""
-    rare = text.hardly_seen(train_set.entries.symbol_counts(len(text.symbols)).tolist())
+    """The configuration with the symbols that the corpus hardly has, among those that the weights do not know yet.
+
+    There are none for a run that starts from nothing with a small corpus, which has few of any symbol.
+    """
+    counts = train_set.entries.symbol_counts(len(text.symbols)).tolist()
+    rare = text.hardly_seen(counts) if config.train.init_from or sum(counts) >= ENOUGH else ()
     unknown = set(config.data.rare_symbols)
     return settings.replace(config, "data", {"rare_symbols": tuple(each for each in rare if each in unknown)})
 

@@ -299,7 +299,12 @@ class ValidationMeters:
         recordings = reference_recordings(self.config, speakers) if is_needed else {}
         absent: dict[str, str] = {}
         for name in names:
-            meters, why = open_meters([name], MeterContext(self.config.data.language, candidates, recordings))
+            self._meters[name] = None
+            try:
+                meters, why = open_meters([name], MeterContext(self.config.data.language, candidates, recordings))
+            except RuntimeError as error:  # the run is worth more, and the other processes wait
+                logger.error("validation goes on without the meter %s", name, exc_info=error)
+                continue
             self._meters[name] = meters[0] if meters else None
             absent |= why
         if absent:

@@ -3,7 +3,8 @@
     rows = compare_voices(card_a, card_b)
     rows[0].wording                             # "B is better", "A is better", "no difference shown"
 
-Speed and memory depend on the machine: they are shown, and voices are not compared by them.
+Speed and memory depend on the machine: they are shown, and voices are not compared by them. Words that different
+recognisers transcribed are not compared at all.
 """
 
 from __future__ import annotations
@@ -18,10 +19,20 @@ from evaluation.report.charts import bar
 from evaluation.report.grades import as_cost
 from evaluation.report.html import macro, number
 from evaluation.report.sections import measure_head, same_item
-from evaluation.scorecard import OF_THE_MACHINE, VOICE, Item, Measure, Scorecard, is_number
+from evaluation.scorecard import (
+    AS_RECORDED,
+    OF_THE_MACHINE,
+    VOICE,
+    WORD_MEASURES,
+    Item,
+    Measure,
+    Scorecard,
+    is_number,
+)
 
 SIGNIFICANT = 0.05  # p below this, after Holm's correction for the number of measures
 A_BETTER, B_BETTER, NOT_SHOWN = WORDINGS = ("A is better", "B is better", "no difference shown")
+A_HIGHER, B_HIGHER = ("A is higher", "B is higher")  # of measures of which neither direction is better
 MACHINE = "of the machine, not tested"
 
 
@@ -31,7 +42,7 @@ class Compared(NamedTuple):
     measure: Measure
     a: float  # means over the shared items
     b: float
-    difference: statistics.Difference | None  # of costs, above 0 where B is better; None for OF_THE_MACHINE
+    difference: statistics.Difference | None  # of costs, above 0 where B is better, or higher; None for OF_THE_MACHINE
     p_value: float = 1.0  # after Holm's correction
 
     @property
@@ -41,7 +52,10 @@ class Compared(NamedTuple):
             return MACHINE
         if not self.p_value < SIGNIFICANT:
             return NOT_SHOWN
-        return B_BETTER if self.difference.mean > 0 else A_BETTER
+        is_b = self.difference.mean > 0
+        if self.measure.better == AS_RECORDED:
+            return B_HIGHER if is_b else A_HIGHER
+        return B_BETTER if is_b else A_BETTER
 
 
 def shared_items(a: Scorecard, b: Scorecard) -> list[Item]:
@@ -50,10 +64,16 @@ def shared_items(a: Scorecard, b: Scorecard) -> list[Item]:
 
 
 def compare_voices(a: Scorecard, b: Scorecard) -> list[Compared]:
-    """Compare the voices of two scorecards by each measure that both have on two or more shared items."""
+    """Compare the voices of two scorecards by each measure that both have on two or more shared items.
+
+    Words are left out where the recognisers differ: see `listener_note`.
+    """
     ids = [item.id for item in shared_items(a, b)]
     tested, machine = [], []
+    left_out = WORD_MEASURES if listener_note(a, b) else ()
     for measure in a.measures:
+        if measure.name in left_out:
+            continue
         values_a, values_b = a.values(VOICE, measure.name), b.values(VOICE, measure.name)
         pairs = [(values_a[i], values_b[i]) for i in ids if is_number(values_a.get(i)) and is_number(values_b.get(i))]
         sides = [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
@@ -69,6 +89,19 @@ def compare_voices(a: Scorecard, b: Scorecard) -> list[Compared]:
     return [row._replace(p_value=p_value) for row, p_value in zip(tested, corrected)] + machine
 
 
+def listener_note(a: Scorecard, b: Scorecard) -> str:
+    """Why the word errors of two scorecards are not compared; "" if they are, or neither has any."""
+    if a.listener == b.listener and not (a.listener == "" and _has_words(a) and _has_words(b)):
+        return ""
+    names = [card.listener or ("an unrecorded listener" if _has_words(card) else "none") for card in (a, b)]
+    return (f"word errors are not compared: A was transcribed by {names[0]}, B by {names[1]}; evaluate both again with "
+            "the same --listener")
+
+
+def _has_words(card: Scorecard) -> bool:
+    return any(measure.name in WORD_MEASURES for measure in card.measures)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number by Holm's step-down procedure (1979)."""
     corrected, last = [1.0] * len(p_values), 0.0
@@ -81,7 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def summary_of(rows: Sequence[Compared]) -> str:
     """The result in one line, without its full stop: "B is better: PESQ; no difference shown: STOI"."""
     by_wording = {wording: [row.measure.title for row in rows if row.wording == wording]
-                  for wording in (B_BETTER, A_BETTER, NOT_SHOWN)}
+                  for wording in (B_BETTER, A_BETTER, B_HIGHER, A_HIGHER, NOT_SHOWN)}
     return "; ".join(f"{wording}: {', '.join(titles)}" for wording, titles in by_wording.items() if titles)
 
 

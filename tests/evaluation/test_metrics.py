@@ -214,7 +214,8 @@ def test_a_meter_that_cannot_be_had_is_absent_with_its_reason(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyworld", None)
     opened, absent = open_meters(["sanity", "world", "speaker"])
     assert [type(meter) for meter in opened] == [metrics.SanityMeter]
-    assert absent["mcd"] == absent["f0_rmse"] == 'needs pyworld: pip install -e ".[evaluate]"'
+    assert absent["mcd"] == absent["f0_rmse"] and absent["mcd"].startswith("needs pyworld, which cannot be imported (")
+    assert absent["mcd"].endswith('pip install -e ".[evaluate]"')
     if "resemblyzer" not in absent["speaker_similarity"]:
         assert absent["speaker_similarity"].startswith("there are no recordings of the speaker to compare with")
 
@@ -240,6 +241,17 @@ def test_a_meter_whose_package_is_there_and_cannot_be_imported_is_absent(monkeyp
     monkeypatch.setitem(sys.modules, module, None)
     opened, absent = open_meters([name])
     assert not opened and module in absent[measure]
+
+
+def test_an_error_of_a_meter_itself_is_raised_with_its_cause(monkeypatch):
+    def fail(context):
+        import no_such_module_of_our_own  # noqa: F401
+
+    monkeypatch.setitem(metrics.METERS._builders, "sanity", type("Broken", (metrics.SanityMeter,), {
+        "__init__": lambda self, context: fail(context)}))
+    with pytest.raises(RuntimeError, match="the meter sanity cannot be opened: ModuleNotFoundError") as caught:
+        open_meters(["sanity"])
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
 def test_a_listener_is_absent_for_languages_it_does_not_know_and_without_rivals():

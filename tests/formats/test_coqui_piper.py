@@ -98,7 +98,7 @@ def test_a_checkpoint_of_piper_is_read_whole_and_speaks(tmp_path):
     assert data.symbols == ("_", "^", "$", " ", "a", "b", placeholder(6), "\u0327", placeholder(8), placeholder(9))
     assert data.begin_end == ("^", "$") and data.language == "de" and data.text_cleaners == ("decomposed",)
     assert (data.sampling_rate, data.filter_length, data.hop_length, data.n_speakers) == (8000, 256, 64, 0)
-    assert model == TINY_MODEL and imported.step == 1234
+    assert model == TINY_MODEL and imported.step == 1234 and data.max_text_len == 400
     assert imported.config.train.discriminator_learning_rate == 1e-4
     assert any("3 of 10 rows" in note for note in imported.notes)
     assert imported.config.speaking == settings.SpeakingConfig(0.333, 0.8, 1 / 1.25)

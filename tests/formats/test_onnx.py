@@ -1,5 +1,6 @@
 """Our ONNX graphs say what torch says; Piper and sherpa-onnx, as others wrote them, speak with them."""
 
+import functools
 import json
 import re
 import sys
@@ -10,11 +11,15 @@ import pytest
 import torch
 
 import config as settings
+import convert
+import formats
 from checkpoint import Weights
 from commons import token_of_frame
 from formats import FormatError, onnx_network, onnx_voice, piper_voice, sherpa
 from generators import GENERATORS
-from models import DURATION_PREDICTORS, SynthesizerTrn
+from models import DURATION_PREDICTORS, TRAINING_PARTS, SynthesizerTrn
+from synthesis import Voice
+from synthesis.onnx import OnnxVoice
 from synthesis.streaming import ChunkSizes, plan_chunks
 from tests.conftest import ISTFT_HIFIGAN, MULTIBAND, MULTISTREAM, VITS2, VITS2_STANDARD, tiny
 from tests.golden import golden
@@ -22,9 +27,10 @@ from text import TextProcessor
 from transforms import inverse_spline
 from utils import PackageError
 
-pytest.importorskip("onnx", reason="pip install onnx")
+onnx = pytest.importorskip("onnx", reason="pip install onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
 
+from formats import quantisation  # noqa: E402
 from formats.graph import Graph, open_session  # noqa: E402
 from formats.quantisation import quantised  # noqa: E402
 
@@ -378,6 +384,31 @@ def test_narrow_weights_make_a_smaller_file_of_nearly_the_same_sound(tmp_path, k
     assert np.abs(run(file, feeds)["wav"] - run(tmp_path / "voice.onnx", feeds)["wav"]).max() > 0
 
 
+def test_8_bits_are_computed_in_flow_and_first_stages_alone(tmp_path):
+    import onnx
+
+    onnx_voice.write(untrained("model.filter_channels=512", "model.hidden_channels=64"), tmp_path)
+    wide = onnx.load(tmp_path / "voice.onnx")
+    chosen = quantisation._narrow_nodes(wide.graph)
+    layers = [node for node in wide.graph.node if node.op_type in ("Conv", "MatMul", "ConvTranspose")]
+    kinds = {node.name: i for i, node in enumerate(layers)}
+    ups = [i for i, node in enumerate(layers) if node.op_type == "ConvTranspose"]
+    places = [kinds[name] for name in chosen]
+    assert places and max(places) < ups[-quantisation.WIDE_STAGES] and min(places) > 0
+    [file] = quantised(tmp_path / "voice.onnx", "int8-static").files
+    still = {"text_ids": np.arange(20)[None], "scales": np.float32([0, 1, 0])}
+    assert np.array_equal(run(file, still)["durations"], run(tmp_path / "voice.onnx", still)["durations"])
+
+
+def test_a_voice_that_8_bits_change_too_much_is_refused_with_what_to_take(tmp_path, monkeypatch):
+    onnx_voice.write(untrained("model.hidden_channels=64"), tmp_path)
+    monkeypatch.setattr(quantisation, "MAX_STATIC_NATS", 1e-6)
+    with pytest.raises(FormatError, match=r"voice.int8-static.onnx is not written: .* nats, and more than 1e-06 .*"
+                                          r"take --quantise int8, .* or fp16"):
+        quantised(tmp_path / "voice.onnx", "int8-static")
+    assert not (tmp_path / "voice.int8-static.onnx").exists()
+
+
 @pytest.mark.parametrize("kind", ["fp16", "int8"])
 def test_weights_that_16_bits_cannot_hold_stay_wide(tmp_path, kind):
     weights = untrained("model.hidden_channels=64")
@@ -396,3 +427,83 @@ def test_only_our_own_graphs_are_narrowed(tmp_path):
     piper_voice.write(untrained(), tmp_path)
     with pytest.raises(FormatError, match="takes input, input_lengths, scales; expected a voice.onnx that python"):
         quantised(tmp_path / "voice.onnx", "int8")
+
+
+# What was written is read back.
+
+def folded(weights: Weights) -> dict[str, torch.Tensor]:
+    """The state that a graph has: without training parts, weight norm folded."""
+    state = onnx_voice.load_voice(weights).model.state_dict()
+    parts = tuple(f"{part}." for part in TRAINING_PARTS)
+    return {name: each for name, each in state.items() if not name.startswith(parts)}
+
+
+def assert_read_back(file: Path, weights: Weights, tolerance: float = 1e-6) -> formats.ImportedVoice:
+    assert formats.recognise(file) == "onnx"
+    imported = formats.read(file)
+    again = folded(Weights(settings.to_dict(imported.config), imported.generator, None, 0, file))
+    wanted = folded(weights)
+    assert again.keys() == wanted.keys()
+    for name, tensor in again.items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=tolerance, atol=tolerance, msg=name)
+    assert imported.config.model == settings.from_dict(weights.config).model
+    return imported
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_weights_of_a_graph_are_those_of_the_state_dict(tmp_path, kind):
+    weights = untrained(*KINDS[kind])
+    onnx_voice.write(weights, tmp_path)
+    assert_read_back(tmp_path / "voice.onnx", weights)
+
+
+@pytest.mark.parametrize("write, name", [
+    (functools.partial(onnx_voice.write, streaming=True), "decoder.onnx"), (piper_voice.write, "voice.onnx"),
+    (sherpa.write, "model.onnx")], ids=["onnx-streaming", "piper", "sherpa-onnx"])
+def test_every_onnx_form_is_read_back(tmp_path, write, name):
+    weights = untrained(*SPEAKERS)
+    write(weights, tmp_path)
+    imported = assert_read_back(tmp_path / name, weights)
+    assert imported.config.speaker_names == ("anna", "ben", "cleo")
+    assert TextProcessor.from_config(imported.config.data).symbols.symbols == TextProcessor.from_config(
+        settings.from_dict(weights.config).data).symbols.symbols
+
+
+@pytest.mark.parametrize("kind, tolerance", [("fp16", 1e-3), ("int8", 0.02)])
+def test_a_graph_in_fewer_bits_is_read_back_rounded(voice_file, kind, tolerance):
+    quantised(voice_file, kind)
+    assert_read_back(voice_file.with_name(f"voice.{kind}.onnx"), untrained(), tolerance)
+
+
+def test_a_converted_graph_sounds_as_before(voice_file, tmp_path):
+    convert.write_release(formats.read(voice_file), tmp_path / "release")
+    first, second = (OnnxVoice.load(voice_file), Voice.load(tmp_path / "release", "cpu"))
+    assert np.abs(first.speak("abc", seed=1).samples - second.speak("abc", seed=1).samples).max() < 1e-5
+    assert np.abs(Voice.load(voice_file, "cpu").speak("abc", seed=1).samples
+                  - second.speak("abc", seed=1).samples).max() < 1e-6
+
+
+def test_nodes_are_named_by_the_module_of_their_weights(voice_file):
+    graph = onnx.load(voice_file).graph
+    names = [node.name for node in graph.node if node.name]
+    assert {"/dec/ups.0/ConvTranspose", "/flow/flows.0/enc/in_layers.0/Conv", "/enc_p/emb/Gather"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_a_graph_whose_weights_are_not_those_of_its_configuration_is_refused(voice_file):
+    model = onnx.load(voice_file)
+    for tensor in model.graph.initializer:
+        if tensor.name == "dec.conv_post.weight":
+            tensor.name = "something else"
+    onnx.save(model, voice_file)
+    with pytest.raises(FormatError, match="has no weight dec.conv_post.weight of .* numbers .*export it again"):
+        formats.read(voice_file)
+
+
+def test_a_graph_of_an_earlier_version_has_no_configuration_inside(voice_file):
+    model = onnx.load(voice_file)
+    del model.metadata_props[:]
+    onnx.save(model, voice_file)
+    assert not onnx_voice.recognises(voice_file)
+    with pytest.raises(FormatError, match="has no configuration inside; expected an ONNX file that python export.py"):
+        formats.read(voice_file, name="onnx")

@@ -167,6 +167,27 @@ def test_the_json_says_how_the_voice_is_meant_to_speak(tmp_path):
     assert config.data.begin_end == ("^", "$")
 
 
+def test_the_level_is_that_at_which_peaks_are_1_on_average(tmp_path):
+    """Piper scales each sentence so; pieces of a stream need one gain for all."""
+    model, state = speaking_half(tiny(), 20)
+    ids = {symbol: [row] for row, symbol in enumerate("_^$ ab0123456789,.")}
+    file = write_voice(tmp_path, graph_of(state, lambda name: "named", model), {"phoneme_id_map": ids})
+    imported = formats.read(file)
+    gain = imported.config.speaking.gain_db
+    convert.write_release(imported, tmp_path / "release")
+    voice = Voice.load(tmp_path / "release", "cpu", ["speaking.gain_db=0"])
+    peaks = [np.abs(voice.speak(text, noise_scale=0, noise_scale_duration=0).samples).max()
+             for text in ("1 2 3 4 5.", "11 12 13 14 15.", "100, 200, 300.")]
+    assert gain and gain == pytest.approx(-20 * np.log10(peaks).mean(), abs=0.2)  # pace is the JSON's here, 1 there
+
+
+def test_a_voice_without_digits_keeps_its_level_and_says_so(tmp_path):
+    model, state = speaking_half(tiny(), 10)
+    imported = formats.read(write_voice(tmp_path, graph_of(state, lambda name: "named", model)))
+    assert imported.config.speaking.gain_db == 0
+    assert any("level was not measured" in note for note in imported.notes)
+
+
 def test_rows_that_training_never_moved_stand_for_no_symbol(tmp_path):
     model, state = speaking_half(tiny(), 40)
     rows = torch.ones(40, state["enc_p.emb.weight"].shape[1])
@@ -378,6 +399,7 @@ def test_a_real_voice_of_piper_says_the_same_here():
     imported = formats.read(model_path())
     text = TextProcessor.from_config(imported.config.data)
     assert_same_sound(model_path(), imported, [text.encode(said) for said in text.clean(TEXTS)], None)
+    assert imported.config.speaking.gain_db == pytest.approx(6.4, abs=0.3)  # of 40 sentences 5.9
     assert imported.licence.startswith("CC0") and "lessac" in imported.data
     known = set(imported.config.data.symbols)
     assert not known & set('"()-qcr') and known >= set("aəɪŋˈ.,?!")  # as the norms of its embedding tell

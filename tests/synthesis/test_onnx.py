@@ -80,6 +80,12 @@ def test_a_seed_sounds_as_it_does_by_torch(solo, voice, options):
     assert_same(voice.speak(LONG, seed=5, **options), Voice.load(solo / "run", "cpu").speak(LONG, seed=5, **options))
 
 
+def test_a_voices_own_gain_is_that_of_torch(solo):
+    louder = ["speaking.gain_db=18"]
+    assert_same(OnnxVoice.load(solo / "whole", overrides=louder).speak(LONG, seed=5),
+                Voice.load(solo / "run", "cpu", louder).speak(LONG, seed=5))
+
+
 def test_marks_and_speeds_of_single_words_are_heard(solo, voice):
     text = "<speak>abc <prosody rate='50%' volume='-6dB'>def</prosody><break time='300ms'/><mark name='m'/>ghi</speak>"
     assert_same(voice.speak(text, seed=2), Voice.load(solo / "run", "cpu").speak(text, seed=2))
@@ -129,8 +135,9 @@ def test_a_stream_joined_is_what_is_spoken_whole(voice, chunks):
     assert_same(Audio.joined(list(voice.stream(LONG, seed=4, chunks=chunks))), whole)
 
 
-def test_from_two_graphs_the_first_piece_comes_before_the_rest_is_decoded(solo, monkeypatch):
-    voice, decoded = OnnxVoice.load(solo / "split"), []
+@pytest.mark.parametrize("form", ["whole", "split"])
+def test_the_first_piece_comes_before_the_rest_is_decoded(solo, monkeypatch, form):
+    voice, decoded = OnnxVoice.load(solo / form), []
 
     class Watched:
         def __init__(self, session):

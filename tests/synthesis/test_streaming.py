@@ -9,7 +9,16 @@ from config import DataConfig, ModelConfig
 from generators import GENERATORS
 from modules import fold_weight_norm
 from pitch import Pitch, with_contour
-from synthesis.streaming import ChunkSizes, context_of, decode_batch, decode_in_chunks, pad_to_multiple, plan_chunks
+from synthesis import streaming
+from synthesis.streaming import (
+    ChunkSizes,
+    LayerStates,
+    context_of,
+    decode_batch,
+    decode_in_chunks,
+    pad_to_multiple,
+    plan_chunks,
+)
 
 SMALL = {"inter_channels": 6, "gin_channels": 5}
 KINDS = {
@@ -75,6 +84,26 @@ def test_joined_pieces_equal_the_whole(generator, chunks):
     joined = torch.cat(list(decode_in_chunks(generator, z, g, chunks)), dim=2)
     assert joined.shape == whole.shape and whole.std() > 1e-4
     assert (joined - whole).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_no_frame_goes_through_a_layer_twice(generator, monkeypatch):
+    if type(generator) not in streaming._DECODERS:
+        pytest.skip("its layers keep no states: neighbouring frames are decoded again")
+    z, g, _ = latent(200)
+    z, columns = heard(generator, z), {}
+
+    class Counted(LayerStates):
+        def conv(self, layer, x):
+            columns[layer] = columns.get(layer, 0) + x.shape[2]
+            return super().conv(layer, x)
+
+    monkeypatch.setattr(streaming, "LayerStates", Counted)
+    hop = generator(z, g).shape[2] // 200
+    assert sum(wav.shape[2] for wav in decode_in_chunks(generator, z, g, ChunkSizes(9, 9))) == 200 * hop
+    layers = {layer for layer in generator.modules() if isinstance(layer, torch.nn.Conv1d)}
+    assert columns.keys() == layers - {generator.cond}
+    assert set(columns.values()) <= {200 * each for each in range(1, hop + 1)}
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """A trained voice speaks: reproducibly, as told, and with clear words when it cannot."""
 
+import json
 import math
 import tracemalloc
 import warnings
@@ -15,7 +16,7 @@ from synthesis import Voice
 from synthesis import voice as synthesis
 from synthesis.noise import SeededNoise
 from synthesis.rescoring import text_likelihood
-from synthesis.streaming import DEFAULT_CHUNKS, ChunkSizes
+from synthesis.streaming import DEFAULT_CHUNKS, ChunkSizes, LayerStates
 from synthesis.voice import Audio, SynthesisOptions
 from tests.conftest import tiny, with_corpus, write_corpus
 from text import TextProcessor
@@ -66,6 +67,14 @@ def test_of_a_symbol_that_training_hardly_saw_the_voice_warns_once(run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         voice.speak("def mno", seed=1)
+        Voice.load(run, "cpu", ["data.rare_symbols=[\"d\",\"m\"]"]).speak("def mno", seed=1)
+
+
+def test_the_warning_of_many_rare_symbols_is_one_line(run):
+    rare = "abcdefghijklmnop"
+    voice = Voice.load(run, "cpu", [f"data.rare_symbols={json.dumps(list(rare))}"])
+    with pytest.warns(UserWarning, match="'k', 'l' and 3 more; respell such words"):
+        voice.speak("abc def ghi jkl mno", seed=1)
 
 
 def test_durations_add_up_to_the_sound(voice):
@@ -221,8 +230,13 @@ def test_ids_are_streamed_too(voice):
 
 def test_the_first_piece_comes_before_the_rest_is_decoded(voice, monkeypatch):
     decoded = []
-    decode = voice.model.dec.forward
-    monkeypatch.setattr(voice.model.dec, "forward", lambda z, g=None: decoded.append(z.shape[2]) or decode(z, g))
+    conv = LayerStates.conv
+
+    def counted(states, layer, x):
+        decoded.extend([x.shape[2]] if layer is voice.model.dec.conv_pre else [])
+        return conv(states, layer, x)
+
+    monkeypatch.setattr(LayerStates, "conv", counted)
     stream = voice.stream("abc def ghi jkl mno pqr stu vwx yz " * 4, seed=1, speed=0.2, max_characters=500)
     first = next(stream)
     assert len(decoded) == 1 and len(first.samples) == DEFAULT_CHUNKS.first * 64
@@ -327,6 +341,20 @@ def test_volume_is_applied_to_its_words_without_a_click(voice):
     assert np.allclose(louder.samples, plain.samples * 10**-0.3, atol=1e-6)
     streamed = Audio.joined(list(voice.stream("<speak>abc <prosody volume='-20dB'>def</prosody> ghi</speak>", seed=3)))
     assert np.abs(streamed.samples - quiet.samples).max() < 1e-5
+
+
+def test_a_voices_own_gain_raises_its_level_and_limits_its_peaks_in_pieces_as_in_the_whole(run, voice):
+    plain, loud = voice.speak(LONG, seed=3), Voice.load(run, "cpu", ["speaking.gain_db=24"])
+    gain = 0.5 / np.abs(plain.samples).max()  # up to here nothing is limited
+    quiet = Voice.load(run, "cpu", [f"speaking.gain_db={20 * np.log10(gain)}"]).speak(LONG, seed=3)
+    assert np.allclose(quiet.samples, gain * plain.samples, atol=1e-6)
+    whole = loud.speak(LONG, seed=3, volume_db=20.0)
+    assert 0.9 < np.abs(whole.samples).max() <= 1 and whole.timings == plain.timings
+    over = np.abs(plain.samples) * 10 ** (44 / 20) > 0.8
+    assert over.any() and (np.abs(whole.samples[over]) > 0.8 - 1e-6).all()
+    assert np.allclose(whole.samples[~over], plain.samples[~over] * 10 ** (44 / 20), atol=1e-6)
+    streamed = Audio.joined(list(loud.stream(LONG, seed=3, volume_db=20.0)))
+    assert np.abs(streamed.samples - whole.samples).max() < 1e-4
 
 
 def test_pitch_changes_the_sound_and_keeps_the_times(voice):

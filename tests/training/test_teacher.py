@@ -12,6 +12,7 @@ import checkpoint
 import config as settings
 import preprocess
 from audio.io import read_wav
+from config import ConfigError
 from data_utils import Collate, open_corpus
 from synthesis import Voice
 from tests.conftest import tiny, with_corpus, write_corpus
@@ -133,6 +134,48 @@ def test_a_stopped_run_goes_on_with_its_teacher(taught, tmp_path):
     trainer.fit(again, tmp_path / "parts", CPU)
     whole, parts = (checkpoint.load(checkpoint.newest(tmp_path / name))["generator"] for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_copy_of_the_teacher_decodes_the_same_sound_from_its_own_latent(taught):
+    teacher, batch = Teacher(str(taught[0]), CPU), batch_of(taught)
+    model, targets, sound = teacher.voice.model, teacher.targets(batch), []
+    for model.own_latent in (False, True):
+        torch.manual_seed(1)  # of the segments
+        with torch.no_grad():
+            sound.append(model(batch.text_ids, batch.text_lengths, torch.zeros(0), batch.wav_lengths // 64,
+                               targets=targets).wav_fake)
+    assert float((sound[0] - sound[1]).abs().max()) < 0.02 * float(sound[0].abs().max())
+
+
+def test_the_sound_of_its_own_latent_teaches_the_text_side(taught, tmp_path):
+    config = student(taught, "train.own_latent=true", "train.c_teacher_prior=0", "train.c_teacher_flow=0",
+                     "train.c_dur=0", "train.weight_decay=0", f"train.init_from={taught[0]}",
+                     "train.allow_partial=true")
+    trainer.fit(config, tmp_path / "run", CPU)
+    before = checkpoint.read_weights(taught[0]).generator
+    after = checkpoint.read_weights(tmp_path / "run", raw=True).generator
+    for part in ("enc_p.", "flow.", "dec."):
+        assert any(not torch.equal(after[name], before[name]) for name in after if name.startswith(part)), part
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("dp."))
+
+
+def test_a_latent_of_ones_own_needs_a_teacher():
+    with pytest.raises(ConfigError, match="train.own_latent is true without train.teacher"):
+        tiny(("train.own_latent=true",))
+
+
+def test_predicted_durations_keep_the_pace_of_the_teacher():
+    predictor = new_networks(tiny(("model.duration_predictor=deterministic",)), 40, CPU).generator.dp.eval()
+    hidden, mask = torch.randn(1, 16, 1).expand(1, 16, 4000), torch.ones(1, 1, 4000)  # nothing tells tokens apart
+    durations = torch.distributions.LogNormal(0.5, 0.9).sample((1, 1, 4000)).ceil()
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=0.02)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (predictor.teacher_loss(hidden, mask, durations).mean() / 4000).backward()
+        optimizer.step()
+    with torch.no_grad():
+        predicted = predictor.predict(hidden, mask, None, None).exp().sum()
+    assert float(predicted / (durations - 0.5).sum()) == pytest.approx(1, abs=0.01)
 
 
 def test_durations_of_a_teacher_come_back_when_they_are_rounded_up(taught):

@@ -560,9 +560,14 @@ def test_a_batch_that_cannot_fit_is_named_before_the_first_step(tiny_corpus, tmp
     assert trainer.fit(with_corpus(tiny_corpus, ("train.memory_probe=false",)), tmp_path / "run", CPU).step == 4
 
 
+def test_a_small_corpus_has_no_rare_symbols_for_all_of_its_symbols_are(tiny_corpus, tmp_path):
+    trainer.fit(with_corpus(tiny_corpus), tmp_path / "run", CPU)
+    assert settings.load(tmp_path / "run" / "config.json").data.rare_symbols == ()
+
+
 def test_symbols_that_training_hardly_sees_stay_with_the_run_and_its_release(tiny_corpus, tmp_path):
     more = tmp_path / "more.txt"
-    more.write_text(tiny_corpus["train"].read_text() * 2)
+    more.write_text(tiny_corpus["train"].read_text() * 110)
     config = with_corpus({**tiny_corpus, "train": more})
     trainer.fit(config, tmp_path / "first", CPU)
     rare = set(settings.load(tmp_path / "first" / "config.json").data.rare_symbols)

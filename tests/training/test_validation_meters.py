@@ -146,7 +146,7 @@ def test_meters_that_are_absent_are_told_once(sentences, caplog, monkeypatch):
     for _ in range(2):
         assert meters.measure([sample(100)], [], is_full=False) == {}
     meters.measure([sample(100)], [], is_full=True)
-    assert caplog.text.count("validation goes without length") == 1 and caplog.text.count("no_such_package") == 1
+    assert caplog.text.count("validation goes without length") == 1 and caplog.text.count("needs no_such_package") == 1
 
 
 def test_a_meter_that_fails_is_left_out_from_then_on_with_one_warning(sentences, caplog, monkeypatch):

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from text.normalisation.language import PHONEMES, SPELLED, Language
+from text.normalisation.languages._abbreviations import expansion, pattern_of
 from text.normalisation.unicode import composed
 
 _OWN_MARKS = {ord(mark): " " for mark in (SPELLED, PHONEMES, "\ue001")}  # from a text they would be read as ours
@@ -75,8 +76,15 @@ def normalise(text: str, language: str) -> str:
 
 
 def normalise_for_espeak(text: str, language: str) -> tuple[str, list[Pronounced]]:
-    """As `normalise`, with acronyms written so that espeak-ng names their letters; and words that it may misread."""
+    """As `normalise`, with acronyms written so that espeak-ng names their letters; and words that it may misread.
+
+    In languages without data, abbreviations that espeak-ng spells are written out.
+    """
+    language = of_espeak(language)
     found = language_of(language)
+    if found is None:
+        text = composed(text, language)
+        text = _joined(text, readings(text, language)).strip()
     spoken = spoken_text(text, language)
     parts = _PHONEMES.split(found.speakable(spoken) if found else spoken)
     known, place = [], 0
@@ -102,17 +110,16 @@ def readings(text: str, language: str) -> list[Reading]:
     """What of a text is not read as it is written, in order and without overlaps; the text is `composed` already."""
     found = language_of(language)
     if found is None:
-        return []
+        return _abbreviations(text, language.split("-")[0].lower())
     text = text.translate(_OWN_MARKS)
     taken: list[Reading] = []
     free = text
     has_digits = any(map(str.isnumeric, text))
     for recogniser, pattern in _recognisers(found):
-        if (recogniser.has_digits and not has_digits) or (
-                recogniser.needs and not re.search(recogniser.needs, text)):
+        if (recogniser.has_digits and not has_digits) or (pattern.needs and not pattern.needs.search(text)):
             continue
         here = []
-        for match in pattern.finditer(free):
+        for match in (pattern.compiled or pattern.compile()).finditer(free):
             value = recogniser.value(match, _patterns(found)) if match[0].strip() and CLAIMED not in match[0] else None
             if value is None:
                 continue
@@ -125,6 +132,20 @@ def readings(text: str, language: str) -> list[Reading]:
             free = _masked(free, here)
             has_digits = has_digits and any(map(str.isnumeric, free))
     return sorted(taken)
+
+
+def of_espeak(name: str) -> str:
+    """The language tag of espeak-ng's name: its "pt" is spoken in Portugal, as a code alone it is Brazil's too."""
+    return "pt-pt" if name == "pt" else name
+
+
+def _abbreviations(text: str, code: str) -> list[Reading]:
+    """Of a language without data; the point of one that ends the text stays."""
+    pattern = pattern_of(code) if "." in text else None
+    if pattern is None:
+        return []
+    return [Reading(match.start(), match.end() - (not text[match.end():].strip()), "abbreviation",
+                    expansion(match[0], code)) for match in pattern.finditer(text)]
 
 
 def language_of(name: str) -> Language | None:
@@ -174,13 +195,13 @@ class _Lazy:
 
     def __init__(self, recogniser, language: Language) -> None:
         self.recogniser, self.language, self.compiled = recogniser, language, None
+        self.needs = re.compile(recogniser.needs) if recogniser.needs else None
 
-    def finditer(self, text: str):
-        """As of a compiled pattern."""
-        if self.compiled is None:
-            source = self.recogniser.pattern(_patterns(self.language))
-            self.compiled = re.compile("(?!)" if source is None else source)
-        return self.compiled.finditer(text)
+    def compile(self) -> re.Pattern:
+        """The pattern, kept in `compiled`."""
+        source = self.recogniser.pattern(_patterns(self.language))
+        self.compiled = re.compile("(?!)" if source is None else source)
+        return self.compiled
 
 
 def _masked(text: str, taken: list[Reading]) -> str:

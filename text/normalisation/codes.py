@@ -60,7 +60,10 @@ def _numbers_with_points(match: re.Match, p: Patterns) -> Value | None:
 def _tag(match: re.Match, p: Patterns) -> Value | None:
     sign = p.language.words["hashtag" if match["sign"] == "#" else "@"]
     name = match["name"]
-    said = p.language.say(Electronic(name) if "." in name else Serial(name)) if re.search(r"[0-9.]", name) else name
+    said = name
+    if match["sign"] == "@" or re.search("[0-9._]", name):
+        is_code = name.isalnum() and not name.isalpha()
+        said = p.language.say(Serial(name) if is_code else Electronic(name))
     return Words(f"{sign} {said}")
 
 
@@ -74,7 +77,8 @@ def _telephone_pattern(p: Patterns) -> str:
     card = r"\d{4}(?:[- ]\d{4}){3}"
     card += r"|97[89]-\d{1,5}-\d{1,7}-\d{1,7}-[\dX]"  # ISBN
     own = rf"|{p.language.telephone}" if p.language.telephone else ""
-    return (rf"(?<![\w.,$€£-])(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
+    return (rf"(?=[\d+(])(?<![\w.,$€£-])"
+            rf"(?P<number>{american}|{lettered}|{abroad}|{social}|{card}|{local}{own}){END}(?!-\d)"
             rf"(?![.,:/]\d)")
 
 
@@ -142,7 +146,7 @@ def _serial(match: re.Match, p: Patterns) -> Value | None:
 ELECTRONIC = (
     Recogniser("electronic", _address_pattern, _address, has_digits=False, needs=r"@|\.\w|//"),
     Recogniser("electronic", lambda p: r"(?<![\w.])(?P<version>(?i:v|version )\.?)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,5})"
-               r"(?P<port>:\d{1,5})?(?![\w%])(?!\.\d)(?<!\d\.\d\d\d)" if p.language.words.get("port") else None,
+               r"(?P<port>:\d{1,5})?(?![\w%])(?!\.\d)" if p.language.words.get("port") else None,
                lambda match, p: _numbers_with_points(match, p) if _is_chain(match, p) else None),
     Recogniser("electronic", lambda p: r"(?<![\w&])(?P<sign>[#@])(?P<name>[^\W\d_]\w{0,60}(?:\.[a-z]\w{1,20}){0,3})"
                if p.language.words.get("hashtag") else None, _tag, has_digits=False),
@@ -163,8 +167,9 @@ def _is_chain(match: re.Match, p: Patterns) -> bool:
     parts = match["parts"].split(".")
     if match["version"]:
         return True
-    if len(parts) == 2 or (p.language.decimal_mark != "." and all(len(part) == 3 for part in parts[1:])):
-        return False
+    if len(parts) == 2 or (all(len(part) == 3 for part in parts[1:]) and (
+            p.language.decimal_mark != "." or len(parts[0]) < 4) and (len(parts) != 4 or "000" in parts)):
+        return False  # a decimal, or thousands
     if len(parts) == 3 and len(parts[0]) <= 2 and 1 <= int(parts[1]) <= 12 and len(parts[2]) == 4:
         return False  # a date
     if len(parts) == 3 and len(parts[0]) == 4 and 1 <= int(parts[1]) <= 12 and 1 <= int(parts[2]) <= 31:

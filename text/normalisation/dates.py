@@ -11,12 +11,13 @@ from text.normalisation.values import Date, Range, Time, Value, Words, Year
 
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])"
 _YEAR = r"(?:[12]\d{3})"
+_ISO_TIME = r"(?:[01]\d|2[0-4]):[0-5]\d"
 MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _numeric_pattern(p: Patterns) -> str:
     return (rf"{START}(?:(?P<year>{_YEAR})(?P<ysign>[-/.])(?P<m>\d{{1,2}})(?P=ysign)(?P<d>\d{{1,2}})|"
-            rf"(?P<a>\d{{1,2}})(?P<sign>[-/.])\s?(?P<b>\d{{1,2}})(?P=sign)\s?(?P<y>{_YEAR}|\d\d)){END}(?![-/]\d)(?!\.\d)")
+            rf"(?P<a>\d{{1,2}})(?P<sign>[-/.])\s?(?P<b>\d{{1,2}})(?P=sign)\s?(?P<y>{_YEAR}|\d\d))(?!\w(?<!T)|T(?!{_ISO_TIME}))(?![-/]\d)(?!\.\d)")
 
 
 def _numeric(match: re.Match, p: Patterns) -> Value | None:
@@ -42,7 +43,7 @@ def _day_month_pattern(p: Patterns) -> str:
     words = p.language
     of = rf"(?:{words.date_of}\s)?" if words.date_of else ""
     day = rf"(?:(?P<first>{_DAY})(?:{words.day_mark}){DASH})?(?P<day>{_DAY})(?:{words.day_mark})"
-    return (rf"(?<![\w.,:/])(?<![-–]){day}[-\s]?{of}(?P<month>{p.month})"
+    return (rf"(?=\d)(?<![\w.,:/])(?<![-–]){day}[-\s]?{of}(?P<month>{p.month})"
             rf"(?:,?[-\s]{of}(?P<year>{_YEAR})|\s?['’](?P<short>\d\d))?{END}(?![:.,]\d)")
 
 
@@ -124,7 +125,7 @@ def _time_pattern(p: Patterns) -> str:
     zones = p.language.zones
     pointed = one_of(".".join(zone) for zone in zones)
     zone = rf"(?:\s?(?P<zone>{one_of(zones)}|(?i:{pointed}\.?))(?!\w))?" if zones else "(?P<zone>)"
-    return rf"(?<![\w:.,/$€£-])(?<!\d[ ]){_time_piece(p)}{zone}"
+    return rf"(?=\d)(?<![\w:.,/$€£-])(?<!\d[ ]){_time_piece(p)}{zone}"
 
 
 def _time(match: re.Match, p: Patterns) -> Value | None:
@@ -132,9 +133,15 @@ def _time(match: re.Match, p: Patterns) -> Value | None:
     return _time_of(match)._replace(zone=zone)
 
 
+def _iso_time(match: re.Match, p: Patterns) -> Value | None:
+    """2024-05-03T12:30:00Z: the time behind a date."""
+    hour, minute = map(int, match["time"].split(":"))
+    return Time(hour, minute, int(match["second"] or 0) or None, zone="UTC" if match["zone"] == "Z" else "")
+
+
 def _time_range_pattern(p: Patterns) -> str:
     bare = r"(?P<bare>[01]?\d|2[0-4])(?:[:.](?P<bare_m>[0-5]\d))?"
-    return (rf"(?<![\w:.,/$€£-])(?:(?:{_time_piece(p, '_a')}|{bare})\s?[-–—]\s?{_time_piece(p, '_b')})")
+    return (rf"(?=\d)(?<![\w:.,/$€£-])(?:(?:{_time_piece(p, '_a')}|{bare})\s?[-–—]\s?{_time_piece(p, '_b')})")
 
 
 def _time_range(match: re.Match, p: Patterns) -> Value | None:
@@ -154,14 +161,19 @@ def _weekdays(match: re.Match, p: Patterns) -> Value | None:
     if not last and (match[0][0].islower()
                      or (first in p.language.month_words and match.string[match.end():match.end() + 1] != ",")):
         return None
-    return Words(f"{names[first]} {p.language.words['to']} {names[last]}" if last else names[first])
+    if not last:
+        return Words(names[first])
+    return Words(p.language.weekday_range(names[first], names[last]) if not match["word"] else
+                 f"{names[first]} {match['word']} {names[last]}")
 
 
 def _weekday_pattern(p: Patterns) -> str | None:
     if not p.language.weekday_abbreviations:
         return None
     name = rf"(?i:{one_of(p.language.weekday_abbreviations)})"
-    return rf"(?<![\w.])(?P<first>{name})(?:\.?\s?[-–—]\s?(?P<last>{name})(?!\w)\.?|\.(?=,?\s?[\w\ue001]|$))"
+    joint = r"(?:\s?[-–—]\s?|\s(?P<word>au|al|a|à|tot|bis|till|do)\s)"
+    return (rf"(?<![\w.])(?P<first>{name})(?:\.?{joint}(?P<last>{name})(?!\w)\.?|"
+            r"\.(?=,?\s?[\w\ue001]|$))")
 
 
 def _decade(match: re.Match, p: Patterns) -> Value | None:
@@ -181,4 +193,9 @@ DATES = (
                if p.language.era_mark else None, _era),
     Recogniser("range", _weekday_pattern, _weekdays, has_digits=False),
 )
-TIMES = (Recogniser("range", _time_range_pattern, _time_range), Recogniser("time", _time_pattern, _time))
+TIMES = (
+    Recogniser("time", lambda p: rf"(?<=\ue001)T(?P<time>{_ISO_TIME})(?::(?P<second>[0-5]\d)(?:\.\d{{1,9}})?)?"
+               rf"(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\w)", _iso_time, needs=r"\dT\d"),
+    Recogniser("range", _time_range_pattern, _time_range),
+    Recogniser("time", _time_pattern, _time),
+)

@@ -357,6 +357,14 @@ class Language:
         """From a time to another."""
         return Range(first, last)
 
+    def score(self, first: int, last: int) -> str:
+        """Of a match: three to one."""
+        return f"{self.cardinal(first)} {self.words['score']} {self.cardinal(last)}"
+
+    def weekday_range(self, first: str, last: str) -> str:
+        """From a day of the week to another."""
+        return f"{first} {self.words['to']} {last}"
+
     def emoji(self, sign: str) -> str:
         """The name of a pictograph; "" leaves it out."""
         return ""

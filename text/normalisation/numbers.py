@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.patterns import DASH, END, SIGN, SPACES, START, Patterns, one_of
+from text.normalisation.patterns import AMOUNT, DASH, END, SIGN, SPACES, START, Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Fraction,
@@ -56,7 +56,9 @@ def _money(match: re.Match, p: Patterns) -> Value | None:
 
 def _money_behind_pattern(p: Patterns) -> str:
     units = one_of([*p.language.currency_signs, *p.language.currency_codes])
-    return (rf"{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})(?P<scale>{p.scale})?[\s{SPACES}-]?"
+    letters = one_of(p.language.scale_letters)
+    return (rf"{AMOUNT}{SIGN}{START}(?:(?P<first>{p.amount}){DASH})?(?P<number>{p.amount})"
+            rf"(?P<scale>{p.scale}|\s?{letters}(?=[€$£]))?[\s{SPACES}-]?"
             rf"(?P<currency>{units})(?!\w)(?P<per>/(?:{p.unit}|[^\W\d_]{{1,8}}\b))?")
 
 
@@ -88,7 +90,7 @@ def _measure_pattern(p: Patterns) -> str:
     numbers = rf"(?:{fraction}|{vulgar}|(?:(?P<first>{p.number}){DASH})?(?P<number>{p.number})(?P<scale>{p.scale})?)"
     space = rf"(?P<space>[\s{SPACES}-]?)"
     units = rf"(?P<unit>{p.unit}(?:[⋅·*]{p.unit})?)"
-    return (rf"{SIGN}(?<!\w)(?<!\d[.,:/]){numbers}{space}(?:{units}(?:/(?P<per>{p.unit})|(?P<only>))|"
+    return (rf"{AMOUNT}{SIGN}(?<!\w)(?<!\d[.,:/]){numbers}{space}(?:{units}(?:/(?P<per>{p.unit})|(?P<only>))|"
             rf"/(?P<alone>{p.unit}))")
 
 
@@ -96,7 +98,8 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
     unit = match["unit"] or ""
     if len(unit) == 1 and unit.isalpha() and not match["per"]:
         allowed = p.language.loose_units if match["space"] else p.language.tight_units
-        if unit not in allowed or match["space"] == "-":
+        tied = match["space"] == "-" and not re.match("-[A-ZÄÖÜ]", match.string[match.end():match.end() + 2])
+        if unit not in allowed or tied:
             return None
     negative = bool(match["sign"])
     if match["above"]:
@@ -118,7 +121,7 @@ def _measure(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _fraction_pattern(p: Patterns) -> str:
-    return (rf"{SIGN}(?<![\w/])(?<!\d[.,])(?:(?:(?P<whole>\d{{1,6}})\s)?(?P<above>\d{{1,9}})\s?[/⁄]\s?"
+    return (rf"{AMOUNT}{SIGN}(?<![\w/])(?<!\d[.,])(?:(?:(?P<whole>\d{{1,6}})\s)?(?P<above>\d{{1,9}})\s?[/⁄]\s?"
             rf"(?P<below>{p.whole})(?![\w/])(?![.,]\d)|(?P<vulgar>\d{{0,6}}\s?[{VULGAR}]))")
 
 
@@ -172,9 +175,9 @@ def _range(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _score(match: re.Match, p: Patterns) -> Value | None:
-    return Range(Number(match["first"]), Number(match["last"])) if p.language.words.get("score") is None else Words(
-        f"{p.language.cardinal(int(match['first']))} {p.language.words['score']} "
-        f"{p.language.cardinal(int(match['last']))}")
+    if p.language.words.get("score") is None:
+        return Range(Number(match["first"]), Number(match["last"]))
+    return Words(p.language.score(int(match["first"]), int(match["last"])))
 
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
@@ -200,7 +203,7 @@ def before(match: re.Match, skipped: str = "") -> str:
 
 def _cardinal_pattern(p: Patterns) -> str:
     decimal = re.escape(p.language.decimal_mark)
-    return rf"{SIGN}(?:(?P<number>{p.number})|(?<!\w){decimal}(?P<part>\d+))(?P<scale>{p.scale})?"
+    return rf"{AMOUNT}{SIGN}(?:(?P<number>{p.number})|(?<!\w){decimal}(?P<part>\d+))(?P<scale>{p.scale})?"
 
 
 def _cardinal(match: re.Match, p: Patterns) -> Value | None:
@@ -211,6 +214,12 @@ def _cardinal(match: re.Match, p: Patterns) -> Value | None:
             number.whole, before(match)):
         return Year(number.whole)
     return number
+
+
+def _thousands(match: re.Match, p: Patterns) -> Value | None:
+    """10k, 1,5k."""
+    number = p.read(match["number"])
+    return Number(str(int(f"{number.whole}{number.fraction.ljust(3, '0')}")))
 
 
 def _foreign_decimal(match: re.Match, p: Patterns) -> Value | None:
@@ -234,10 +243,13 @@ FRACTIONS = (Recogniser("fraction", _fraction_pattern, _fraction, needs=rf"[/⁄
 NUMBERS = (
     Recogniser("score", lambda p: rf"{START}(?P<first>\d{{1,3}}):(?P<last>\d{{1,3}})(?![\w:])", _score),
     Recogniser("range", _range_pattern, _range),
-    Recogniser("decimal", lambda p: rf"{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}](?P<fraction>\d{{1,2}}|\d{{4,9}})"
-               rf"{END}(?![.,:/]\d)" if p.language.words.get("decimal point") else None, _foreign_decimal),
+    Recogniser("cardinal", lambda p: rf"{START}(?P<number>\d{{1,6}}(?:{re.escape(p.language.decimal_mark)}\d{{1,3}})?)k"
+               r"(?!\w)", _thousands, needs=r"\dk"),
+    Recogniser("decimal", lambda p: rf"{AMOUNT}{SIGN}{START}(?P<whole>\d{{1,9}})[{p.foreign}]"
+               rf"(?P<fraction>\d{{1,2}}|\d{{4,9}}){END}(?![.,:/]\d)"
+               if p.language.words.get("decimal point") else None, _foreign_decimal),
     Recogniser("ordinal",
-               lambda p: rf"(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
+               lambda p: rf"(?=\d)(?<![\w.,])(?P<number>{p.whole}|\d{{1,6}})(?P<mark>{p.language.ordinal_mark}){END}"
                if p.language.ordinal_mark else None, _ordinal),
     Recogniser("cardinal", _cardinal_pattern, _cardinal),
 )

@@ -14,16 +14,26 @@ from text.normalisation.units import SYMBOLS
 from text.normalisation.values import Number
 
 SPACES = "\u00a0\u202f\u2009\u2007"  # that part thousands and never break
-START = r"(?<![\w.])(?<!\d[,:/])"  # where a number may begin
+# Where a number may begin. The look at the next character comes first, for it fails fastest.
+START = r"(?=[\d½])(?<![\w.])(?<!\d[,:/])"
+AMOUNT = r"(?=[-−–\d.,¼½¾⅐-⅟↉])"  # before SIGN and a number, for the same reason
 SIGN = r"(?:(?<![^\s(\[{\"'“„:=])(?P<sign>[-−–])\s?)?"
 END = r"(?!\w)"
 DASH = r"\s?[-–—]\s?"
 
 
 def one_of(words: Iterable[str]) -> str:
-    """An alternation, longest first; matches nothing if there are none."""
-    words = sorted(set(words), key=lambda word: (-len(word), word))
-    return "(?:" + "|".join(map(re.escape, words)) + ")" if words else "(?!)"
+    """An alternation, longest first; matches nothing if there are none.
+
+    Words of one first letter share it, for an alternation of hundreds is slow.
+    """
+    words = sorted(filter(None, set(words)), key=lambda word: (-len(word), word))
+    if len(words) < 8:
+        return "(?:" + "|".join(map(re.escape, words)) + ")" if words else "(?!)"
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[0], []).append(re.escape(word[1:]))
+    return "(?:" + "|".join(f"{re.escape(first)}(?:{'|'.join(found)})" for first, found in rests.items()) + ")"
 
 
 class Patterns:
@@ -33,6 +43,10 @@ class Patterns:
         self.language = language
         marks = re.escape(language.group_marks) + SPACES
         groups = rf"\d{{1,3}}(?:(?:[{marks}]| (?=\d{{3}}(?!\d)))\d{{3}}){{1,8}}(?!\d)"
+        other = re.escape(language.decimal_mark)  # 1.000.000 where thousands have commas, 1,000,000 where points
+        groups += rf"|\d{{1,3}}(?:{other}\d{{3}}){{2,8}}(?!\d|{other})"
+        if "," in language.group_marks:
+            groups += r"|\d{1,2}(?:,\d\d){1,5},\d{3}(?![\d,])"  # Indian: 12,34,567
         self.whole = rf"(?:{groups}|\d+)"
         self.number = rf"(?:{self.whole}(?:{re.escape(language.decimal_mark)}\d+)?)"
         self.foreign = "," if language.decimal_mark == "." else "."
@@ -65,7 +79,8 @@ class Patterns:
     def read(self, text: str, negative: bool = False, scale: str = "") -> Number:
         """The number that `number` matched."""
         foreign = re.fullmatch(rf"\d{{1,9}}[{self.foreign}]\d\d", text)
-        whole, mark, fraction = text.partition(self.foreign if foreign else self.language.decimal_mark)
+        decimal_mark = self.foreign if foreign else self.language.decimal_mark
+        whole, mark, fraction = text.partition(decimal_mark) if text.count(decimal_mark) == 1 else (text, "", "")
         digits = "".join(str(int(each)) for each in whole if each.isdecimal())
         return Number(digits, fraction, negative, scale, len(digits) == 4 and digits == whole and not mark)
 

@@ -1,7 +1,6 @@
 """The pages in a real browser: nothing fails, nothing is fetched, sounds load, and a listening test can be done."""
 
 import json
-import shutil
 
 import pytest
 
@@ -11,33 +10,14 @@ from evaluation.report import listening_scores, listening_test, report
 from synthesis.timings import TimedLabel
 from tests.evaluation.report.test_report import RATE, make_card, tone, write_metrics
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
+pytest.importorskip("selenium.webdriver", reason="needs selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 PATIENCE = 30  # seconds until a page that does nothing counts as broken
-QUIET = ("--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-         "--disable-component-update --disable-sync --mute-audio").split()
 LOADED = """return [...document.querySelectorAll("audio")].map(sound => sound.duration > 0 && sound.readyState > 0
                                                                && !sound.error)"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Chromium without a window, and without a profile."""
-    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for argument in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    started = webdriver.Chrome(options=options, service=Service(driver))
-    yield started
-    started.quit()
 
 
 def show(browser, page, width=1280, fragment=""):

@@ -1,5 +1,6 @@
 """The report, the comparison and the progress page say what the scorecards hold, in one file each."""
 
+import dataclasses
 import json
 import re
 
@@ -17,6 +18,7 @@ from evaluation.report.html import macro, number, render, write_page
 from evaluation.report.media import BANDS, Clip, mel_decibels, sound_uri, spectrogram_uri
 from evaluation.run_metrics import metrics_path, read_metrics
 from evaluation.scorecard import (
+    AS_RECORDED,
     COPY,
     GRIFFIN_LIM,
     MEMORY,
@@ -271,6 +273,35 @@ def test_a_real_difference_is_found_and_named(tmp_path):
     assert rows["mcd"].wording == "no difference shown" and "pesq" not in rows
     text = report.write_comparison(*folders, tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert "B is better: Sound quality (DNSMOS); no difference shown" in text and "+0.500" in text
+
+
+def test_words_of_different_recognisers_are_not_compared_and_the_page_says_so(tmp_path):
+    words = Measure("whisper_wer", "Word error rate by Whisper", "%", "lower")
+    cards = [dataclasses.replace(card_of(words, {VOICE: np.arange(8.0) + i}), facts={"Listener": name})
+             for i, name in enumerate(("Whisper tiny.en", "Whisper small"))]
+    assert comparison.compare_voices(*cards) == []
+    assert "A was transcribed by Whisper tiny.en, B by Whisper small;" in comparison.listener_note(*cards)
+    folders = [card.save(tmp_path / name).parent for name, card in zip("ab", cards)]
+    text = report.write_comparison(*folders, tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert "Word errors are not compared: A was transcribed by" in text
+    [row] = comparison.compare_voices(cards[0], dataclasses.replace(cards[1], facts=cards[0].facts))
+    assert row.wording == "A is better" and not comparison.listener_note(cards[0], cards[0])
+    unknown = dataclasses.replace(cards[0], facts={})
+    assert "an unrecorded listener" in comparison.listener_note(unknown, unknown)
+
+
+def test_a_measure_without_a_direction_is_graded_by_its_distance_from_the_recordings_and_called_higher(tmp_path):
+    melody = Measure("f0_sd", "Pitch movement", "semitones", AS_RECORDED)
+    values = np.random.default_rng(0).normal(4, 0.2, 12)
+    card = card_of(melody, {RECORDING: values, VOICE: values - 2})
+    found = grade_measure(card, melody)
+    assert found.grade == POOR and "not as the recordings: 2." in found.text
+    near = card_of(melody, {RECORDING: values, VOICE: values + 0.1 * (-1) ** np.arange(12)})
+    assert grade_measure(near, melody).grade == GOOD and grade_measure(card_of(melody, {VOICE: values}), melody) is None
+    [row] = comparison.compare_voices(card, near)
+    assert row.wording == "B is higher" and row.difference.mean == pytest.approx(2, abs=0.1)
+    text = report.write_report([card.save(tmp_path).parent], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<strong>Pitch movement: </strong>2." in text and "should be as recorded" in text
 
 
 def test_what_the_machine_has_a_part_in_is_told_and_nobody_is_better_for_it(tmp_path):

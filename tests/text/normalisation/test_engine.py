@@ -125,6 +125,14 @@ def test_a_language_without_data_is_left_to_espeak():
     assert normalise("10\u202f000\u00a0000", "xx") == "10000000"
 
 
+@pytest.mark.parametrize("name, written, said", [
+    ("nb", "kl. 9, f.eks. her, osv.", "klokka 9, for eksempel her, og så videre."), ("cs", "č. 7", "číslo 7"),
+    ("da", "bl.a. nr. 3", "blandt andet nummer 3"), ("nb", "Nr. og kl.", "Nr. og kl."),
+    ("hu", "XX. század", "XX. század")])
+def test_abbreviations_that_espeak_spells_are_written_out_for_it(name, written, said):
+    assert normalise_for_espeak(written, name) == (said, [])
+
+
 @pytest.mark.parametrize("name, written, plain", [
     ("nb", "kl. 16.45.", "kl. 16 45."), ("fi", "klo 9.05", "klo 9 05"), ("hu", "7.15-kor", "7 15-kor"),
     ("da", "12.40 og 24.60", "12 40 og 24.60"), ("cs", "2.50 €, 01.05.2024, 3.500", "2.50 €, 01.05.2024, 3.500"),
@@ -199,7 +207,7 @@ def loose(text, language):
 
 
 @pytest.mark.parametrize("code, least", [
-    ("en", 0.95), ("de", 0.92), ("es", 0.95), ("fr", 0.93), ("it", 0.66), ("pt", 0.96), ("ru", 0.55), ("sv", 0.95)])
+    ("en", 0.95), ("de", 0.92), ("es", 0.95), ("fr", 0.93), ("it", 0.75), ("pt", 0.96), ("ru", 0.57), ("sv", 0.95)])
 def test_public_cases_are_read_as_they_say(code, least):
     if not SHARED.is_dir():
         pytest.skip("the public cases of text normalisation are not on this machine")

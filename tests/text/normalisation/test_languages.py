@@ -2,10 +2,15 @@
 
 import pytest
 
-from text.normalisation import normalise
+from text.normalisation import normalise, normalise_for_espeak
 
 SENTENCES = {
     "es": [
+        ("abierto de lun. a vie.", "abierto de lunes a viernes."),
+        ("1/2 taza", "media taza"),
+        ("Isabel II", "Isabel segunda"),
+        ("20k", "veinte mil"),
+        ("el 612 345 678", "el seis uno dos tres cuatro cinco seis siete ocho"),
         ("Son las 14:30 y el tren sale a las 8:05.", "Son las catorce y media y el tren sale a las ocho y cinco."),
         ("El 1 de enero de 2024 hacía -5 °C.",
          "El primero de enero de dos mil veinticuatro hacía menos cinco grados Celsius."),
@@ -32,6 +37,11 @@ SENTENCES = {
         ("cap. IV", "capítulo cuatro"),
     ],
     "fr": [
+        ("du lun. au ven.", "du lundi au vendredi."),
+        ("2,5 M€", "deux virgule cinq millions d'euros"),
+        ("1 tasse, 21 pages", "une tasse, vingt et une pages"),
+        ("au XVIIIe s.", "au dix-huitième siècle."),
+        ("20k", "vingt mille"),
         ("Il est 14h30, le train part à 8h05.", "Il est quatorze heures trente, le train part à huit heures cinq."),
         ("Le 1er janvier 2024, il faisait -5 °C.",
          "Le premier janvier deux mille vingt-quatre, il faisait moins cinq degrés Celsius."),
@@ -55,6 +65,9 @@ SENTENCES = {
         ("le 3° étage", "le troisième étage"),
     ],
     "it": [
+        ("@jensen @maria", "chiocciola J E N S E N chiocciola maria"),
+        ("1/2 tazza", "mezza tazza"),
+        ("20k", "ventimila"),
         ("Il treno parte alle 8.05.", "Il treno parte alle otto e cinque minuti."),
         ("Il 1º gennaio 2024 c'erano -5 °C.",
          "Il primo gennaio duemila ventiquattro c'erano meno cinque gradi Celsius."),
@@ -79,6 +92,10 @@ SENTENCES = {
         ("mario@gmail.com", "mario chiocciola gmail punto com"),
     ],
     "pt": [
+        ("de seg. a sex.", "de segunda a sexta."),
+        ("2 colheres", "duas colheres"),
+        ("CEP 01310-100", "Cep zero um três um zero, um zero zero"),
+        ("venceu por 2x1", "venceu por dois a um"),
         ("São 14:30 e o trem sai às 8h05.", "São catorze horas e trinta e o trem sai às oito horas e cinco."),
         ("Em 1º de janeiro de 2024 fazia -5 °C.",
          "Em primeiro de janeiro de dois mil e vinte e quatro fazia menos cinco graus Celsius."),
@@ -103,6 +120,10 @@ SENTENCES = {
         ("joao@gmail.com", "joao arroba gmail ponto com"),
     ],
     "sv": [
+        ("2 msk smör", "två matskedar smör"),
+        ("1 bok, 1 hus", "en bok, ett hus"),
+        ("Gustav II Adolf", "Gustav den andre Adolf"),
+        ("5 mnkr", "fem miljoner kronor"),
         ("Klockan är 14.30 och tåget går kl. 8.05.", "Klockan är fjorton trettio och tåget går klockan åtta noll fem."),
         ("Den 1 januari 2024 var det -5 °C.", "Den första januari tjugotjugofyra var det minus fem grader Celsius."),
         ("Det kostar 27,50 kr.", "Det kostar tjugosju kronor femtio öre."),
@@ -125,6 +146,9 @@ SENTENCES = {
         ("1026 och 1937", "tusen tjugosex och nittonhundratrettiosju"),
     ],
     "nl": [
+        ("1/2 kop en 1/2 uur", "een halve kop en een half uur"),
+        ("won met 2-0", "won met twee nul"),
+        ("3 el olie", "drie eetlepels olie"),
         ("Het kost € 27,50 of € 5,- per stuk.", "Het kost zevenentwintig euro vijftig of vijf euro per stuk."),
         ("Op 3 oktober 2024 om 14:30 uur.", "Op drie oktober tweeduizendvierentwintig om veertien uur dertig."),
         ("De trein van 9.05 uur vertrekt.", "De trein van negen uur vijf vertrekt."),
@@ -164,6 +188,11 @@ SENTENCES = {
         ("1000 en 1100", "duizend en duizendhonderd"),
     ],
     "pl": [
+        ("1 jajko, 2 łyżki", "jedno jajko, dwie łyżki"),
+        ("3:1", "trzy do jednego"),
+        ("ok. 7 km", "około siedmiu kilometrów"),
+        ("pon.-pt.", "od poniedziałku do piątku."),
+        ("00-238 Warszawa", "zero zero, dwieście trzydzieści osiem Warszawa"),
         ("Kosztuje 27,50 zł albo 5 zł.", "Kosztuje dwadzieścia siedem złotych pięćdziesiąt groszy albo pięć złotych."),
         ("3 maja 2024 r. o godz. 14:30",
          "trzeciego maja dwa tysiące dwudziestego czwartego roku o godzinie czternastej trzydzieści"),
@@ -210,6 +239,13 @@ SENTENCES = {
         ("rozdział IV", "rozdział cztery"),
     ],
     "ru": [
+        ("более 200 тыс. человек", "более двухсот тысяч человек"),
+        ("менее 2,5 км", "менее двух целых пяти десятых километра"),
+        ("около 3 млн руб.", "около трёх миллионов рублей."),
+        ("пн-пт", "с понедельника по пятницу"),
+        ("в 1941-1945 гг.", "в тысяча девятьсот сорок первом тысяча девятьсот сорок пятом годах."),
+        ("один м²", "один квадратный метр"),
+        ("1 яйцо", "одно яйцо"),
         ("Встреча 5 мая 2024 г. в 14:30.",
          "Встреча пятого мая две тысячи двадцать четвёртого года в четырнадцать часов тридцать минут."),
         ("В 1990 году", "В тысяча девятьсот девяностом году"),
@@ -252,3 +288,11 @@ SENTENCES = {
 @pytest.mark.parametrize("code, written, said", [(code, *case) for code, cases in SENTENCES.items() for case in cases])
 def test_sentences_are_read_aloud(code, written, said):
     assert normalise(written, code) == said
+
+
+@pytest.mark.parametrize("written, said", [
+    ("16, 17 e 19", "dezasseis, dezassete e dezanove"), ("2.500.000.000", "dois mil e quinhentos milhões"),
+    ("1.000.100", "um milhão e cem"), ("5 km e 2,50 €", "cinco quilómetros e dois euros e cinquenta cêntimos")])
+def test_portuguese_of_portugal_has_its_own_numbers(written, said):
+    assert normalise(written, "pt-pt") == said
+    assert normalise_for_espeak(written, "pt")[0] == said  # espeak-ng's name of it

@@ -6,7 +6,9 @@ import re
 from typing import ClassVar
 
 from text.normalisation.languages._european import European
-from text.normalisation.values import Date, Fraction, Measure, Number, Roman, Time
+from text.normalisation.patterns import START, Patterns
+from text.normalisation.recognisers import Recogniser
+from text.normalisation.values import Date, Fraction, Measure, Number, Roman, Time, Value, Words
 
 
 class Romance(European):
@@ -17,6 +19,8 @@ class Romance(European):
     first_day: ClassVar[str] = ""
     million: ClassVar[str] = r"(?:mi[lj]|bi[lj]|tri[lj]|b[lj]|tr[lj]|mili)\w{2,6}$"
     half: ClassVar[str] = ""  # behind a whole number: two and a half
+    half_before: ClassVar[tuple[str, str]] = ("", "")  # half a: before a masculine and a feminine noun
+    queens: ClassVar[frozenset[str]] = frozenset()  # names whose ordinal is feminine
     hour_words: ClassVar[tuple[str, str, str]] = ("", "", "")  # hour, minute, second in the singular; "" is not said
 
     def counted(self, number: Number | Fraction, unit: str) -> str:
@@ -51,7 +55,13 @@ class Romance(European):
 
     def say_roman(self, value: Roman) -> str:
         """Ordinals to ten behind a name, numbers above."""
-        return self.ordinal(value.number) if value.is_ordinal and value.number <= 10 else self.cardinal(value.number)
+        if not value.is_ordinal or value.number > 10:
+            return self.cardinal(value.number)
+        return self.feminine_of(self.ordinal(value.number), value.before)
+
+    def feminine_of(self, ordinal: str, name: str) -> str:
+        """The ordinal behind a ruler's name, feminine for a queen's."""
+        return ordinal[:-1] + "a" if name.rpartition(" ")[2] in self.queens else ordinal
 
     def say_measure(self, value: Measure) -> str:
         """Three fifths of a mile, two litres and a half."""
@@ -67,6 +77,10 @@ class Romance(European):
         first = self.gendered(first, feminine) if number.whole else first
         return f"{first} {rest} {self.millions_of} {self.unit_name(unit, 1)}"
 
+    def half_of(self, noun: str) -> str | None:
+        """1/2 before a noun: half a cup."""
+        return self.half_before[self.is_feminine(noun)] or None
+
     def counted_noun(self, number: int, noun: str) -> str:
         """A number before a noun with the plural in -s."""
         return f"{self.article_number(number, self.is_feminine(noun))} {noun}{'' if number == 1 else 's'}"
@@ -78,3 +92,13 @@ class Romance(European):
         said += [self.counted_noun(value.minute or 0, minute), self.counted_noun(value.second, second)] \
             if value.second is not None else []
         return f" {self.words['and']} ".join(said)
+
+
+def _half(match: re.Match, p: Patterns) -> Value | None:
+    said = p.language.half_of(match["noun"])
+    return Words(said) if said else None
+
+
+HALF = Recogniser("fraction", lambda p: rf"{START}(?<!\d\s)(?:1/2|½)"
+                  rf"(?=\s(?P<noun>(?!de[ils]?\b|da |do |d[eo]s\b|des\b|della\b)"
+                  r"[a-zà-ÿ]{3,30})(?!\w))", _half, needs="1/2|½")

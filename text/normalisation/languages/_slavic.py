@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from text.normalisation.codes import roman_value
 from text.normalisation.languages._european import European
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Date, Fraction, Money, Number, Range, Value, Words
+from text.normalisation.values import Date, Fraction, Money, Number, Range, Value, Words, Year
 
 PLURALS = ("one", "few", "many", "other")  # CLDR's
 
@@ -19,6 +21,8 @@ class Slavic(European):
     # Words for one, few, many and parts of something: рубль рубля рублей рубля. Of currencies also of their hundredths.
     forms: ClassVar[dict[str, str]] = {}
     cent_forms: ClassVar[dict[str, str]] = {}
+    # From, the weekdays behind it, those behind until, and until.
+    weekday_cases: ClassVar[tuple[str, dict[str, str], dict[str, str], str]] = ("", {}, {}, "")
     one_two: ClassVar[dict[str, str]] = {}  # masculine -> feminine
     accusative: ClassVar[dict[str, str]] = {}  # endings of feminine nouns
 
@@ -89,6 +93,25 @@ class Slavic(European):
         """The cardinal in the genitive."""
         raise NotImplementedError
 
+    def genitive_decimal(self, whole: int, part: str) -> str | None:
+        """A decimal in the genitive; None leaves it in the nominative."""
+        return None
+
+    def say_range(self, value: Range) -> str:
+        """Two numbers side by side; from a year to another."""
+        if isinstance(value.first, Year) and isinstance(value.last, Year) and len(value.last.digits) == 4:
+            return self.year_range(value.first.digits, value.last.digits)
+        return f"{self.say(value.first)} {self.say(value.last)}"
+
+    def year_range(self, first: str, last: str) -> str:
+        """From a year to another."""
+        return f"{self.cardinal(int(first))} {self.cardinal(int(last))}"
+
+    def weekday_range(self, first: str, last: str) -> str:
+        """From a day of the week to another, in their cases."""
+        start, from_day, to_day, until = self.weekday_cases
+        return f"{start} {from_day.get(first, first)} {until} {to_day.get(last, last)}"
+
     def inflected_year(self, digits: str, case: str) -> str:
         """A year as an ordinal; of two digits with its zero."""
         zero = f"{self.cardinal(0)} " if len(digits) == 2 and digits[0] == "0" else ""
@@ -106,28 +129,50 @@ class Slavic(European):
 
 
 def genitives(heads: str) -> Recogniser:
-    """Whole numbers behind these prepositions, with their unit or currency: up to five kilometres."""
+    """Numbers behind these prepositions, with their unit or currency: up to five kilometres, over a million."""
     def pattern(p: Patterns) -> str:
-        others = rf"{p.month}|{one_of(p.language.scale_abbreviations)}(?!\w)"
-        return (rf"(?<!\w)(?P<head>(?i:{heads})\s)(?P<number>{p.whole})(?![\w:/-]|[.,\s]\d|\s?(?:{others}))"
-                rf"(?:\s?(?P<unit>{p.currency}(?!\w)|{p.unit})(?!/))?")
+        unit = rf"(?:\s?(?P<unit>{p.currency}(?!\w)|{p.unit})(?!/))?"
+        scale = rf"(?:\s?(?P<scale>{one_of(p.language.scale_abbreviations)})(?!\w)\.?)?"
+        return (rf"(?<!\w)(?P<head>(?i:{heads})\s)(?P<number>{p.whole})(?:,(?P<part>\d{{1,3}}))?{scale}"
+                rf"(?![\w:/-]|[.,\s]\d|\s?{p.month}){unit}")
 
     return Recogniser("cardinal", pattern, _genitive)
 
 
 def _genitive(match: re.Match, p: Patterns) -> Value | None:
-    digits, unit, language = re.sub(r"\D", "", match["number"]), match["unit"], p.language
+    digits, part, scale, language = re.sub(r"\D", "", match["number"]), match["part"], match["scale"], p.language
     number = int(digits[:15])
     if number >= 10**9 or (len(digits) > 1 and digits[0] == "0"):
         return None
+    head = language.abbreviations.get(match["head"].strip().lower(), match["head"].strip()) + " "
+    unit = match["unit"]
+    key = language.currency_signs.get(unit) or p.key(unit) if unit else ""
+    is_year = len(digits) == 4 and 1500 <= number < 2100 and not re.match(
+        r"\s[^\W\d_]", match.string[match.end():match.end() + 3])
+    if not (part or scale or unit) and is_year:
+        return Words(head + language.inflected_year(digits, "gen"))
+    noun = language.noun(scale or key) if scale or unit else ""
+    said = language.genitive_decimal(number, part) if part else language.genitive(
+        number, bool(noun) and language.is_feminine(noun))
+    if said is None:
+        return None
+    is_one = part or language.locale.plural_form(number) == "one"  # it takes the genitive singular
+    if scale:
+        said += f" {language.form(language.forms[scale], Number('1', '5') if is_one else Number('5'))}"
+        is_one = False
     if not unit:
-        after = match.string[match.end():match.end() + 3]
-        is_year = len(digits) == 4 and 1500 <= number < 2100 and not re.match(r"\s[^\W\d_]", after)
-        said = language.inflected_year(digits, "gen") if is_year else language.genitive(number)
-        return Words(match["head"] + said)
-    form = Number("1", "5") if language.locale.plural_form(number) == "one" else Number("5")  # the genitives
-    key = language.currency_signs.get(unit) or p.key(unit)
+        return Words(head + said)
+    form = Number("1", "5") if is_one else Number("5")
     name = language.currency_name(key, False, form, None) if unit in language.currency_signs else language.unit_name(
-        key, form if form.fraction else 5)
-    feminine = language.is_feminine(language.noun(key))
-    return Words(f"{match['head']}{language.genitive(number, feminine)} {name}")
+        key, form if is_one else 5)
+    return Words(f"{head}{said} {name}")
+
+
+def century(case_of: Callable[[re.Match, str], tuple[str, str]]) -> Callable[[re.Match, Patterns], Value | None]:
+    """What a Roman numeral before a century says: `case_of` gives the case of the noun and the noun."""
+    def value(match: re.Match, p: Patterns) -> Value | None:
+        number = roman_value(match["numeral"])
+        case, word = case_of(match, match["word"])
+        return Words(f"{p.language.inflected(number, case)} {word}") if number else None
+
+    return value

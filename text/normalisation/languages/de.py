@@ -53,7 +53,7 @@ class German(Language):
                              "sa": "Samstag", "so": "Sonntag"}
     month_words = frozenset({"mo", "di", "mi", "do", "fr", "sa", "so"})
     between_days = (r"(?:Mo|Di|Mi|Do|Fr|Sa|So)(?:\.|[a-zä]*tag|ttwoch|nnabend)?,? |"
-                    "(?:\ue001{2,3}|\\d{1,2}\\.),? (?:(?:und|oder|bis|sowie) )?")
+                    "(?:\ue001{2,6}|\\d{1,2}\\.|\\d{1,2}\\.\\d{1,2}\\.),? (?:(?:und|oder|bis|sowie) )?")
     era_mark = r"v\.\s?Chr\.|n\.\s?Chr\."
     eras = {"vchr": "vor Christus", "nchr": "nach Christus"}
     time_mark = "Uhr|uhr"
@@ -69,7 +69,8 @@ class German(Language):
         "AUD": ("australischer Dollar", "australische Dollar", "Cent", "Cent"),
         "PLN": ("Zloty", "Zloty", "Groschen", "Groschen")}
     currency_codes = (*Language.currency_codes, "Euro", "Dollar", "Franken")
-    currency_signs = Language.currency_signs | {"US$": "US$", "Euro": "EUR", "Dollar": "USD", "Franken": "CHF"}
+    currency_signs = Language.currency_signs | {"US$": "US$", "US-$": "US$", "Euro": "EUR", "Dollar": "USD",
+                                                  "Franken": "CHF"}
     cent_currency = "USD"
     periods = {"Monat": "Monat", "Jahr": "Jahr", "Tag": "Tag", "Woche": "Woche", "Stunde": "Stunde", "h": "Stunde",
                "kg": "Kilogramm", "t": "Tonne", "l": "Liter", "Person": "Person"}
@@ -79,7 +80,7 @@ class German(Language):
         "Mbit/s": "digital-megabit/duration-second", "\"": "length-inch", "mph": "speed-mile-per-hour",
         "kn": "speed-knot",
         "mAh": "mAh", "Ah": "Ah", "kWp": "kWp", "Bft": "Bft", "TL": "TL", "EL": "EL",
-        "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
+        "kWh/100 km": "kWh-100", "oz": "mass-ounce", "mi": "length-mile", "°": "angle-degree", "dB": "sound-decibel"}
     unit_words = {
         "electric-millivolt": ("Millivolt",) * 2, "electric-kilovolt": ("Kilovolt",) * 2,
         "sound-decibel": ("Dezibel",) * 2,
@@ -87,6 +88,7 @@ class German(Language):
         "power-horsepower": ("\ue000PS",) * 2, "concentr-permille": ("Promille",) * 2,
         "mAh": ("Milliamperestunde", "Milliamperestunden"), "Ah": ("Amperestunde", "Amperestunden"),
         "kWp": ("Kilowatt Peak",) * 2, "Bft": ("Beaufort",) * 2, "TL": ("Teelöffel",) * 2, "EL": ("Esslöffel",) * 2,
+        "kWh-100": ("Kilowattstunde auf einhundert Kilometer", "Kilowattstunden auf einhundert Kilometer"),
         "consumption-liter-per-100-kilometer": ("Liter auf einhundert Kilometer",) * 2}
     words = {
         "point": "Komma", "minus": "minus", "plus": "plus", "and": "und", "over": "durch", "to": "bis", "per": "pro",
@@ -107,7 +109,7 @@ class German(Language):
                  ":": "geteilt durch", "=": "gleich", "<": "kleiner als", ">": "größer als"}
     longest_number = 18
     fixed = {"24/7": "vierundzwanzig sieben", "50/50": "fünfzig fünfzig"}
-    telephone = r"\(?0\d{1,5}\)?[ /-]{1,3}\d{2,12}(?:[ -]\d{1,8}){0,4}"
+    telephone = r"(?<!\d )\(?0\d{1,5}\)?[ /-]{1,3}\d{2,12}(?:[ -]\d{1,8}){0,4}"
     abbreviations, number_nouns, name_heads = ABBREVIATIONS, NUMBER_NOUNS, NAME_HEADS
     ordinal_nouns = frozenset({"jahrhundert", "jahrhunderts", "jahrhunderte", "dynastie", "weltkrieg", "weltkriegs"})
     spelled, spoken, capital_words = SPELLED_WORDS, SPOKEN_WORDS, CAPITAL_WORDS
@@ -181,6 +183,8 @@ class German(Language):
         """Ludwig der Vierzehnte, Ludwigs des Vierzehnten, im neunzehnten Jahrhundert."""
         if not value.is_ordinal:
             return self.cardinal(value.number)
+        if value.before.startswith("|"):
+            return self.ordinal(value.number, value.before[1:]).capitalize()
         article, _, _ = value.before.partition("|")
         if value.before.endswith("|"):
             said = self.ordinal(value.number, "" if article in ("der", "die") else "dem")
@@ -190,6 +194,8 @@ class German(Language):
     def roman_head(self, match: re.Match, head: str) -> str:
         """The article behind a name, by its ending and the preposition before it."""
         start = match.string[max(0, match.start() - 60):match.start()].rstrip().removesuffix(head)
+        if head in ("der", "die", "dem", "den"):
+            return f"|{head}"
         words = start.lower().split()[-2:]
         if head.lower().removesuffix("s") in self.name_heads and head.lower() not in self.name_heads:
             return "des|"
@@ -299,10 +305,38 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 
 
 def _one(match: re.Match, p: Patterns) -> Value | None:
-    """1 before a noun is an article; its ending tells most feminine nouns."""
-    noun = match["noun"]
-    return Words("eine" if not noun.endswith("ee") and noun.endswith((
-        "e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur")) else "ein")
+    """1 before a noun is an article, in the case of the preposition before it."""
+    noun, preposition = match["noun"], before(match).rpartition(" ")[2]
+    feminine = _is_feminine(noun)
+    if preposition in _WITH_DATIVE or (preposition == "in" and noun in _OF_TIME):
+        return Words("einer" if feminine else "einem")
+    masculine = noun in ("Tag", "Monat", "Liter", "Meter", "Kilometer", "Zentimeter", "Euro", "Dollar", "Punkt")
+    return Words("eine" if feminine else "einen" if masculine and preposition in (
+        "für", "ohne", "um", "gegen", "durch", "pro", "auf") else "ein")
+
+
+def _is_feminine(noun: str) -> bool:
+    """By its ending, which tells most of them."""
+    return noun not in ("Ei", "Ende", "Auge", "Gebäude") and not noun.endswith("ee") and noun.endswith((
+        "e", "ung", "heit", "keit", "schaft", "ion", "tät", "ei", "ur"))
+
+
+def _plate(match: re.Match, p: Patterns) -> Value | None:
+    """The plate of a car: B-AB 1234."""
+    letters = " ".join(map(p.language.letters, match["letters"].split("-")))
+    return Words(f"{letters} {p.language.cardinal(int(match['digits']))}")
+
+
+def _days(match: re.Match, p: Patterns) -> Value | None:
+    """24.–26.12.2024."""
+    last = Date(match["y"] or "", int(match["m"]), int(match["d"]), before=before(match, p.language.between_days),
+                named=False)
+    return Range(Date(day=int(match["a"]), before=last.before), last)
+
+
+def _unit_alone(match: re.Match, p: Patterns) -> Value | None:
+    """Pro kg."""
+    return Words(p.language.unit_name(p.key(match[0]), 1))
 
 
 def _times(match: re.Match, p: Patterns) -> Value | None:
@@ -352,6 +386,8 @@ def _street(match: re.Match, p: Patterns) -> Value | None:
     return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
 
 
+_WITH_DATIVE = frozenset("vor seit mit nach von bei aus zu ab außer".split())
+_OF_TIME = frozenset("Sekunde Minute Stunde Tag Woche Monat Jahr Jahrhundert Jahrzehnt Jahrtausend".split())
 _ARTICLES = frozenset((
     "der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes jeden jedem "
     "dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem").split())
@@ -365,8 +401,13 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     is_starter = bool(follows) and follows[0][0].isupper() and follows[0].lower() in TABLES["de"].starters
     alone = not match.string[:match.start()][-3:].strip() and not after
     if words.rpartition(" ")[2] in _ARTICLES or alone or (follows and not is_starter):
-        return Words(p.language.ordinal(int(match["number"].replace(".", "")), words))
+        said = p.language.ordinal(int(match["number"].replace(".", "")), words)
+        bare = not words and follows and follows[0][0].isupper() and _is_feminine(follows[0])
+        return Words(said.removesuffix("r") if bare else said)  # 4. Klasse
     return None
+
+
+_SHORT_DAY = "(?:Mo|Di|Mi|Do|Fr|Sa|So)"
 
 
 def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recogniser:
@@ -374,17 +415,26 @@ def _plain(kind: str, pattern: str, value, has_digits: bool = True) -> Recognise
 
 
 _OWN = (
-    _plain("duration", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>[0-5]\d)(?::(?P<c>[0-5]\d))?\s"
+    _plain("duration", r"(?=\d)(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>[0-5]\d)(?::(?P<c>[0-5]\d))?\s"
            r"(?P<unit>Stunden|Std\.|h|Minuten|Min\.)(?!\w)", _duration),
-    _plain("score", r"(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>\d{1,3}(?:\.\d{3}){1,3}|\d{4,9})(?![\w:])", _scale),
-    _plain("time", r"(?<![\w.,:])(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d)"
+    _plain("score", r"(?=\d)(?<![\w.,:])(?P<a>\d{1,3}):(?P<b>\d{1,3}(?:\.\d{3}){1,3}|\d{4,9})(?![\w:])", _scale),
+    _plain("time", r"(?=\d)(?<![\w.,:])(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d)"
            r"(?=\s(?:bis|und|oder)\s(?:ca\.\s)?\d{1,2}(?:[.:]\d\d)?\sUhr)", _clock_before),
-    _plain("money", r"(?<![\w.,:])(?P<number>\d{1,3}(?:\.\d{3}){1,3}|\d{1,9}),\s?[-–—]{1,2}"
+    _plain("money", r"(?=\d)(?<![\w.,:])(?P<number>\d{1,3}(?:\.\d{3}){1,3}|\d{1,9}),\s?[-–—]{1,2}"
            r"(?!\d)(?:\s?(?P<currency>€|Euro|EUR|CHF|Franken|\$)(?!\w))?", _even_money),
-    _plain("date", r"(?<![\w.–-])(?:Mo|Di|Mi|Do|Fr|Sa|So)\.?"
-           r"(?=,?\s\d{1,2}(?:\.\d{1,2}\.|[.:]\d\d|\s?[-–]\s?\d|\sUhr))",
-           _weekday),
-    _plain("cardinal", r"(?<![\w.,])(?P<number>\d{1,3})\s?[x×](?=\s[^\W\d_]{2}|[.,;!?)]|$)", _times),
+    _plain("money", r"(?<!\w)(?P<currency>€|EUR|CHF|Fr\.)\s?(?P<number>\d{1,3}(?:[.'’]\d{3}){1,3}|\d{1,9})[.,]"
+           r"[-–—]{1,2}(?!\w)", _even_money),
+    _plain("date", rf"(?<![\w.–-]){_SHORT_DAY}\.?(?=,?\s\d{{1,2}}(?:\.\d{{1,2}}\.|[.:]\d\d|\s?[-–]\s?\d|\sUhr|"
+           rf"\.\s?[JFMASOND][a-zä])|\s(?:[+&/]|und|oder)\s{_SHORT_DAY}(?!\w))", _weekday),
+    _plain("telephone", r"(?<![\w-])(?P<letters>[A-ZÄÖÜ]{1,3}-[A-Z]{1,2})\s?(?P<digits>[1-9]\d{0,3})(?!\w|[.,]\d)",
+           _plate),
+    _plain("range", r"(?=\d)(?<![\w.,])(?P<a>3[01]|[12]\d|0?[1-9])\.\s?[-–]\s?(?P<d>3[01]|[12]\d|0?[1-9])\.\s?"
+           r"(?P<m>1[0-2]|0?[1-9])\.(?P<y>\d{4}|\d\d)?(?!\d)", _days),
+    _plain("measure", r"(?=\d)(?<![\w.,])(?P<number>\d{1,9})\s?%(?P<end>ig(?:e[nmrs]?)?)(?!\w)", lambda match, p: Words(
+        f"{p.language.cardinal(int(match['number']))}prozent{match['end']}")),
+    _plain("measure", r"(?:(?<=\bpro )|(?<=\bje ))(?:kg|km|m²|qm|kWh|min|Min\.|Std\.|ml|cm|[ghlt])(?!\w)", _unit_alone,
+           has_digits=False),
+    _plain("cardinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,3})\s?[x×](?=\s[^\W\d_]{2}|[.,;!?)]|$)", _times),
     _plain("telephone", r"(?P<words>(?:[Rr]ufen Sie|[Nn]otruf|[Ww]ählen Sie|[Ww]ähle|[Rr]uft?)\s(?:die )?)"
            r"(?P<digits>11[02567]|19222|116\d{3})(?![\w]|[.,]\d)", _emergency),
     _plain("telephone", r"(?P<words>\bunter\s(?:der\s)?)(?P<digits>11[02567]|19222|116\d{3})(?=[.,;!?]?(?:\s|$))"
@@ -404,13 +454,14 @@ _OWN = (
            lambda match, p: Words("Jahren" if re.search(r"(?i:\b(?:ab|seit|mit|unter|nach|vor|von))\s\d{1,4}\s$",
                                                         match.string[max(0, match.start() - 14):match.start()])
                                   else "Jahre")),
-    _plain("date", r"(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
-    _plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
+    _plain("date", r"(?=\d)(?<![\w.,])(?P<d>3[01]|[12]\d|0?[1-9])\.\s?(?P<m>1[0-2]|0?[1-9])\.(?![\d])", _short_date),
+    _plain("date", r"(?=\d)(?<![\w.,])(?P<digits>[1-9]0|1\d\d0|20\d0)er(?P<end>n?)(?![\w])", _decade),
     _plain("cardinal",
-           r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})\b)"
+           r"(?<![\w.,:/-])(?<!Nummer )1(?=[ \u00a0](?P<noun>[A-ZÄÖÜ][a-zäöüß]{1,30})\b)"
            "(?! Uhr| Mio| Mrd| Std| Min| Sek| Tsd)", _one),
     _plain("address", r"\b[A-ZÄÖÜ][a-zäöüß-]{2,30}str\.|\bStr\.", _street, has_digits=False),
-    _plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)(?!\s?(?:Uhr|Mio|Mrd)\b)",
+    _plain("ordinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,9})\.(?![\d.])(?=\s*[^\W\d_]|\s*$|[)\"“]|,)"
+                      r"(?!\s?(?:Uhr|Mio|Mrd)\b)",
            lambda match, p: None if re.match(rf"\s?{p.month}", match.string[match.end():match.end() + 12])
            else _ordinal(match, p)),
 )

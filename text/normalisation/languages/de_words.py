@@ -38,6 +38,7 @@ ABBREVIATIONS = {
     "Abt.": "Abteilung", "Stk.": "Stück", "Bsp.": "Beispiel", "Expl.": "Exemplare", "tgl.": "täglich",
     "mtl.": "monatlich", "jährl.": "jährlich", "zzt.": "zurzeit", "ggü.": "gegenüber", "jew.": "jeweils",
     "bes.": "besonders", "versch.": "verschiedene", "vorm.": "vormittags", "nachm.": "nachmittags",
+    "Zi.": "Zimmer", "Whg.": "Wohnung", "Pkt.": "Punkte", "jun.": "junior", "sen.": "senior",
     "wöchentl.": "wöchentlich", "durchschn.": "durchschnittlich"}
 BEFORE_NUMBERS = frozenset("Art. Abs. S. Bd. Kap. Tab. Ziff. Nr. Nrn. Abb. Jg. No.".split())  # only before a number
 # Lower-case ones that begin a sentence too; others are capitalised only before a number: Max.
@@ -60,7 +61,7 @@ SPELLED_WORDS = frozenset((
     "DNA DSL EKD GAU GEZ IBM IG IHK IOC ISBN KFZ KG LKW MDR NDR OB OECD OP ORF PKW SPD CDU CSU FDP AFD SS SA SWR TU "
     "UKW UFO URL USB VW WDR WM EM WG ZDF HIV AKW BIP BSE CEO EDV EKG EEG ETF GPS HTML OHG PDF PS RAF SMS SOS TV WC "
     "ABC AfD GmbH MEZ MESZ EUR USD ÖBB ÖVP SPÖ FPÖ SBB SRF KZ NS AGB AMD API ATM BH BGB BVB FCB HSV "
-    "VfB VfL TSV").split())
+    "PC CD DVD VfB VfL TSV").split())
 SPOKEN_WORDS = frozenset((
     "NATO UNO UNESCO UNICEF PIN AIDS LASER RADAR FIFA UEFA OPEC ALDI IKEA KITA COVID BAFTA NASA ESA TÜV DAX SARS TAN "
     "DEKRA HARIBO ADIDAS SIM RAM INTERPOL CERN").split())

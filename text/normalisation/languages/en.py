@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from text.normalisation.language import PHONEMES, Language, _num2words
-from text.normalisation.languages.en_heteronyms import OTHERS, PAIRS, pronunciation
+from text.normalisation.language import Language, _num2words
+from text.normalisation.languages.en_rules import ENGLISH
 from text.normalisation.languages.en_words import (
     ABBREVIATIONS,
     CAPITAL_WORDS,
@@ -14,11 +14,8 @@ from text.normalisation.languages.en_words import (
     NUMBER_NOUNS,
     SPELLED_WORDS,
     SPOKEN_WORDS,
-    STATES,
     STREETS,
 )
-from text.normalisation.patterns import END, START, one_of
-from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import (
     Date,
     Fraction,
@@ -28,13 +25,14 @@ from text.normalisation.values import (
     Serial,
     Telephone,
     Time,
-    Value,
-    Words,
     Year,
 )
 
 _MONTHS = ("January February March April May June July August September October November December").split()
-_SHORT_MONTH = "(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
+_POINTED_UNITS = {"hr.": "duration-hour", "hrs.": "duration-hour", "min.": "duration-minute",
+                  "mins.": "duration-minute", "sec.": "duration-second", "secs.": "duration-second",
+                  "yr.": "duration-year", "yrs.": "duration-year", "yd.": "length-yard", "yds.": "length-yard",
+                  "tsp.": "volume-teaspoon", "tbsp.": "volume-tablespoon", "gal.": "volume-gallon"}
 _SUFFIXES = {"1": "st", "2": "nd", "3": "rd"}
 
 
@@ -72,7 +70,7 @@ class English(Language):
         "TRY": ("lira", "lira", "kurus", "kurus"), "UAH": ("hryvnia", "hryvnias", "kopiyka", "kopiykas"),
         "THB": ("baht", "baht", "satang", "satang"), "VND": ("dong", "dong", "hao", "hao"),
         "NGN": ("naira", "naira", "kobo", "kobo"), "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes")}
-    currency_signs = Language.currency_signs | {"US$": "US$"}
+    currency_signs = Language.currency_signs | {"US$": "US$", "Rs.": "INR", "Rs": "INR"}
     cent_currency = "USD"
     periods = {"mo": "month", "month": "month", "wk": "week", "week": "week", "d": "day", "day": "day", "yr": "year",
                "year": "year", "y": "year", "h": "hour", "hr": "hour", "hour": "hour", "min": "minute",
@@ -92,7 +90,7 @@ class English(Language):
         "lbs.": "mass-pound", "oz.": "mass-ounce", "ft.": "length-foot", "\"": "length-inch", "”": "length-inch",
         "″": "length-inch", "yr": "duration-year", "yrs": "duration-year", "pt": "volume-pint", "qt": "volume-quart",
         "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kB/s": "digital-kilobyte/duration-second",
-        "fps": "frames"}
+        "fps": "frames", **_POINTED_UNITS}
     unit_words = {
         "frames": ("frame per second", "frames per second"), "electric-millivolt": ("millivolt", "millivolts"),
         "electric-kilovolt": ("kilovolt", "kilovolts"),
@@ -127,7 +125,7 @@ class English(Language):
                  "=": "equals", "<": "is less than", ">": "is greater than"}
     fixed = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "7/11": "seven eleven",
              "20/20": "twenty twenty"}
-    telephone = r"\d{10}"
+    telephone = r"\d{10}|\(?0\d{2,4}\)?[ -]\d{3,4}[ -]\d{3,4}|0\d{3,4} \d{5,6}"
     abbreviations = ABBREVIATIONS
     number_nouns, name_heads = NUMBER_NOUNS, NAME_HEADS
     ordinal_nouns = frozenset({"century", "centuries", "dynasty", "olympiad"})
@@ -169,6 +167,10 @@ class English(Language):
 
     def _pair(self, rest: int) -> str:
         return "hundred" if rest == 0 else f"{'oh ' if rest < 10 else ''}{self.cardinal(rest)}"
+
+    def leading_oh(self, digits: str) -> str:
+        """Two digits of a time or a version: oh five, eleven."""
+        return f"oh {self.cardinal(int(digits))}" if digits[0] == "0" else self.cardinal(int(digits))
 
     def say_year(self, value: Year) -> str:
         """The nineteen eighties, three forty AD."""
@@ -290,7 +292,7 @@ class English(Language):
 
     def recognisers(self) -> tuple:
         """Street addresses, feet and inches, names of code, quarters of a year."""
-        return _OWN
+        return ENGLISH
 
     def abbreviation(self, match: re.Match) -> str | None:
         """What an abbreviation stands for; some only before or behind a name or number."""
@@ -324,7 +326,7 @@ class English(Language):
         if re.match(r"[\"'”’)\]\s]*$", after):
             return True
         return bool(re.match(r"[\"'”’)]*\s+[A-Z]", after)) and match[0].lower().endswith(
-            ("etc.", "jr.", "sr.", "inc.", "ltd.", "corp.", "co.", "a.m.", "p.m.", "c."))
+            ("etc.", "jr.", "sr.", "inc.", "ltd.", "corp.", "co.", "a.m.", "p.m.", "c.", *_POINTED_UNITS))
 
     def acronym(self, match: re.Match) -> str | None:
         """US, IT, WHO by their neighbours; else by lists, vowels and length."""
@@ -361,6 +363,8 @@ class English(Language):
 
     def emoji(self, sign: str) -> str:
         """Unicode's name of it."""
+        if sign == "❤":
+            return "red heart"
         name = unicodedata.name(sign, "").lower()
         return name if "variation" not in name and "modifier" not in name else ""
 
@@ -377,102 +381,4 @@ def _counted(language: English, number: int, unit: str) -> str:
     return f"{language.cardinal(number)} {unit}{'' if number == 1 else 's'}"
 
 
-def _street(match: re.Match, p) -> Value | None:
-    """1428 Elm St. -> fourteen twenty eight Elm Street."""
-    number, street = match["number"], STREETS[match["street"].lower().rstrip(".")]
-    return Words(f"{_house(number, p.language)} {match['name'].strip()} {street}")
-
-
-def _house(digits: str, language: English) -> str:
-    if len(digits) < 3 or digits.endswith("00"):
-        return language.cardinal(int(digits)) if digits[0] != "0" else language.digits(digits)
-    head, rest = digits[:-2], digits[-2:]
-    tail = f"oh {language.cardinal(int(rest))}" if rest[0] == "0" else language.cardinal(int(rest))
-    return f"{language.cardinal(int(head))} {tail}" if len(digits) < 5 else language.digits(digits)
-
-
-def _state(match: re.Match, p) -> Value | None:
-    code = match["zip"]
-    zip_code = f"{match['comma'] or ''} " + ", ".join(map(p.language.digits, code.split("-"))) if code else ""
-    return Words(f"{STATES[match['state']]}{zip_code}")
-
-
-def _feet(match: re.Match, p) -> Value | None:
-    feet, inches = int(match["feet"]), match["inches"]
-    said = f"{p.language.cardinal(feet)} {'foot' if inches or feet == 1 else 'feet'}"
-    return Words(f"{said} {p.language.cardinal(int(inches))}" if inches else said)
-
-
-def _quarter(match: re.Match, p) -> Value | None:
-    quarter, year = match["q"] or match["q2"], match["y"] or match["y2"]
-    return Words(f"the {p.language.ordinal(int(quarter))} quarter of {p.language.year(year)}")
-
-
-def _code_name(match: re.Match, p) -> Value | None:
-    return Words({"c#": "C sharp", "f#": "F sharp", "c++": "C plus plus", ".net": "dot net"}[match[0].lower()])
-
-
-def _emergency(match: re.Match, p) -> Value | None:
-    return Words(p.language.digits(match["digits"]))
-
-
-def _scaled(match: re.Match, p) -> Value | None:
-    """50k, 3.5M, 10bn."""
-    return p.read(match["number"], scale=p.language.scale_letters[match["scale"]])
-
-
-def _heteronym(match: re.Match, p) -> Value | None:
-    """The word stays, with its phonemes marked behind it."""
-    text, word = match.string, match["word"]
-    before = re.findall(r"[\w'’]+|[.;:!?]", text[max(0, match.start() - 30):match.start()].lower())[-2:]
-    behind = re.findall(r"[\w'’]+|[.;:!?]", text[match.end():match.end() + 60].lower())
-    phonemes = pronunciation(word.lower(), before, behind)
-    return Words(f"{word}{PHONEMES}{phonemes}{PHONEMES}") if phonemes else None
-
-
-def _slashes(match: re.Match, p) -> Value | None:
-    words = match[0].split("/")
-    return Words((" " if match[0].lower() == "and/or" else " slash ").join(words))
-
-
-def _letter_a(match: re.Match, p) -> Value | None:
-    """A capital within a sentence is the letter: Plan A; a title may begin with the article."""
-    return Words(p.language.letters("A"))
-
-
-def _months(match: re.Match, p) -> Value | None:
-    numbers = p.language.month_numbers
-    first, last = (p.language.month_names[numbers[match[name].lower()]] for name in ("first", "last"))
-    return Words(f"{first} to {last}")
-
-
-def _signs_of(name: str, pattern: str, value, has_digits: bool = True, needs: str = "") -> Recogniser:
-    return Recogniser(name, lambda p: pattern, value, has_digits, needs)
-
-
-_STREET_NAMES = "|".join(sorted(STREETS, key=len, reverse=True))
-_OWN = (
-    _signs_of("address", rf"(?<![\w.,$€£])(?P<number>\d{{1,5}})(?P<name>(?:\s[A-Z][\w'’.-]{{0,20}}){{1,3}}?)\s"
-              rf"(?P<street>(?i:{_STREET_NAMES})\b\.?)(?!\s?\w*['’])", lambda match,
-              p: None if match["street"].isupper()
-              else _street(match, p)),
-    _signs_of("address", rf"(?<=,\s)(?P<state>{'|'.join(STATES)})(?:(?P<comma>,?)\s(?P<zip>\d{{5}}(?:-\d{{4}})?)(?!\d)|"
-              rf"(?=[.,;!?]|$)(?P<none>))", _state, has_digits=False, needs=r",\s[A-Z]{2}"),
-    _signs_of("measure", r"(?<![\w.,])(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})(?:\s?(?:[\"”″]|''))?(?![\w])",
-              _feet),
-    _signs_of("date", r"(?<![\w.])(?:(?P<q>[1-4])Q(?P<y>\d{2}|20\d\d)|Q(?P<q2>[1-4])[\s-](?P<y2>20\d\d))(?!\w)",
-              _quarter),
-    _signs_of("electronic", r"(?<![\w.])(?:[CcFf]#|[Cc]\+\+|\.(?:NET|Net|net))(?![\w#+])", _code_name,
-              has_digits=False),
-    _signs_of("acronym", r"(?<=[a-z] )A(?=[.,;:!?)\"]|$| [a-z])", _letter_a, has_digits=False, needs="[a-z] A"),
-    _signs_of("range", rf"(?<![\w.-])(?P<first>{_SHORT_MONTH})\.?\s?[-–—]\s?(?P<last>{_SHORT_MONTH})(?![\w-])\.?",
-              _months, has_digits=False, needs="[a-z.] ?[-–—] ?[A-Z]"),
-    _signs_of("telephone", r"(?<=[Cc]all )(?P<digits>911|999|112|411|311|988)(?!\d)", _emergency),
-    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})"
-               rf"(?P<scale>k|M|mn|bn|tn){END}", _scaled),
-    _signs_of("sign", r"#(?=\d)", lambda match, p: Words("number")),
-    Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
-               has_digits=False),
-    _signs_of("sign", r"(?<![\w/:.@])[A-Za-z]{2,20}(?:/[A-Za-z]{2,20}){1,4}(?![\w/.:@])", _slashes, has_digits=False),
-)
 LANGUAGE = English

@@ -17,6 +17,8 @@ _POINTED = {
     "nov": "november", "dec": "december", "assn": "association", "univ": "university", "govt": "government",
     "intl": "international", "min": "minutes", "max": "maximum", "misc": "miscellaneous", "tel": "telephone",
     "ed": "editor", "eds": "editors", "trans": "translated", "e.g": "for example", "i.e": "that is",
+    "apt": "apartment", "bldg": "building", "temp": "temperature", "avg": "average", "qty": "quantity",
+    "ext": "extension", "incl": "including", "excl": "excluding", "asst": "assistant", "natl": "national",
     "cf": "compare", "viz": "namely", "ca": "circa", "al": "al"}
 ABBREVIATIONS = {
     **{f"{word}.": said for word,
@@ -29,6 +31,7 @@ ABBREVIATIONS = {
     "Ave": "avenue", "Blvd": "boulevard", "Hwy": "highway", "Inc": "incorporated", "Ltd": "limited",
     "Corp": "corporation", "Dept": "department", "WWI": "World War one", "WWII": "World War two",
     "w/o": "without", "w/": "with", "eg.": "for example", "ie.": "that is", "a.k.a.": "also known as",
+    "p.a.": "per annum",
     "aka": "also known as", "asap": "as soon as possible", "PhD": "\ue000PH \ue000D", "Ph.D.": "\ue000PH \ue000D",
     "Vol": "volume", "No.": "number", "Fig": "figure", "Sec.": "section", "Art.": "article"}
 STREETS = {
@@ -58,7 +61,7 @@ NAME_HEADS = frozenset((
     "elisabeth margaret margrethe anne").split()) - {"malcolm"}
 SPELLED_WORDS = frozenset((
     "USA UK EU UN FBI CIA IBM AI IQ ID CEO UFO NYC NGO UAE IOU VAT EPA CEO CFO CTO CIO HR PR TV PC DVD CD USB ATM API "
-    "URL GPS DNA RNA HIV MRI MIT UCLA USC BBC CNN NBC ABC CBS ESPN HBO NFL NBA MLB NHL IRA IRS DOJ DOE DHS DIY "
+    "URL GPS DNA RNA HIV MRI MIT UCLA USC NY BBC CNN NBC ABC CBS ESPN HBO NFL NBA MLB NHL IRA IRS DOJ DOE DHS DIY "
     "EST FAQ FYI GDP GNP AKA ETA IPO ISP LED LCD LLC MBA BA MA PHD RSVP SUV TBA UPS USPS VIP WWW AC DC AD BC AM PM "
     "APA ACLU AFL AMA AOL BMI BMW CAA CGI DOA DOB EEG EKG EMI EPA ESL ESA FAA FCC FDA FDIC GED GOP GUI "
     "ICU IEEE IMF IVF JFK LSU LAPD NYPD MSNBC NAACP NSA NRA OECD OPM OSU PBS POW QA RAF SEO TSA UI UX UV USD VHS XML "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
-from text.normalisation.languages._romance import Romance
+from text.normalisation.languages._romance import HALF, Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Date, Number, Telephone, Time, Value, Words
@@ -36,7 +36,9 @@ class Spanish(Romance):
     eras = {"ac": "antes de Cristo", "dc": "después de Cristo"}
     twelve_hours = True
     half = "medio"
-    telephone = r"[6-9]\d{1,2} \d{2,3} \d\d \d\d"
+    telephone = r"[6-9]\d{1,2} \d{2,3} \d\d \d\d|[679]\d\d \d{3} \d{3}(?!\s?[a-z%€$])|9\d \d{3} \d\d \d\d"
+    scale_letters = {"k": "mil", "M": "millones"}
+    half_before, queens = ("medio", "media"), frozenset({"isabel", "juana", "maría", "catalina"})
     scales = ("mil", "millón", "millones", "billón", "billones", "trillones")
     scale_abbreviations = {"mill": "millones"}
     currency_codes = (*_CODES, *map(str.lower, _CODES))
@@ -210,9 +212,10 @@ def _zone_shift(match: re.Match, p: Patterns) -> Value | None:
 
 _OWN = (
     hours("horas|hs|h"),
-    plain("time", r"(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d))\s?"
+    plain("time", r"(?=\d)(?<![\w.,:])(?:(?P<alone>0\d)|(?P<hour>[01]?\d|2[0-4])[.:](?P<minute>[0-5]\d))\s?"
           r"h(?:s|oras)?(?!\w)",
           lambda match, p: Time(int(match["alone"] or match["hour"]), int(match["minute"] or 0))),
+    HALF,
     NOUNS,
     point_time("a las?|las?|desde las?|hasta las?|de las?"),
     plain("time", r"(?i:(?P<zone>gmt|utc))\s?(?P<sign>[-+−])(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?!\w)",

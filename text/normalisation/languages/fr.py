@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 
 from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import ORDINALS, SILENT, hours, plain, point_time
-from text.normalisation.languages._romance import Romance
+from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
+from text.normalisation.languages._romance import HALF, Romance
 from text.normalisation.patterns import Patterns, one_of
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Number, Telephone, Time, Value, Words
 
 _FEMININE = frozenset("heure minute seconde tonne calorie kilocalorie livre once couronne roupie lire année semaine "
-                      "atmosphère bougie personne candela hryvnia pinte verge".split())
+                      "atmosphère bougie personne candela hryvnia pinte verge page table tasse chambre femme place "
+                      "chaise voiture carte chose lettre porte route ville maison fois voix équipe école image ligne "
+                      "pièce fille".split())
+_FEMININE_ENDINGS = ("tion", "sion", "té", "ette", "ence", "ance", "ille", "elle", "esse", "ure", "ine", "ade", "euse",
+                     "trice", "sse", "ée", "ie")
+_MASCULINE = frozenset("été comité côté lycée musée silence génie incendie parapluie".split())
 
 
 class French(Romance):
@@ -105,8 +110,20 @@ class French(Romance):
         return ("première" if first else self.ordinal(number)) + plural
 
     def is_feminine(self, noun: str) -> bool:
-        """By a list."""
-        return re.split(r"[\s-]", noun.lower())[0] in _FEMININE
+        """By a list, and by endings that most feminine nouns have."""
+        first = re.split(r"[\s-]", noun.lower())[0]
+        return first in _FEMININE or (first.endswith(_FEMININE_ENDINGS) and first not in _MASCULINE)
+
+    def half_of(self, noun: str) -> str | None:
+        """Un demi litre, une demi tasse."""
+        return "une demi" if self.is_feminine(noun) else "un demi"
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Une fille, vingt et une personnes."""
+        noun = noun if number == 1 else noun.removesuffix("s")
+        if number % 10 != 1 or number % 100 in (11, 71, 81, 91):
+            return None
+        return self.gendered(self.cardinal(number), True) if self.is_feminine(noun) else None
 
     def gendered(self, said: str, feminine: bool) -> str:
         """Vingt et une heures."""
@@ -141,10 +158,12 @@ class French(Romance):
         groups = [self.leading_zeros(group) if len(group) <= 3 else self.digits(group) for group in value.groups]
         return ("plus " if value.plus else "") + ", ".join(groups)
 
+    scale_letters = {"k": "mille", "M": "millions", "Md": "milliards", "Mds": "milliards"}
     telephone = r"0\d(?:[ .]\d\d){4}|\+33[ .]\d(?:[ .]\d\d){4}"
 
     def finish(self, text: str) -> str:
         """Millions d'euros."""
+        text = re.sub(r"\bde (?=une? (?:million|milliard|billion)\b)", "d'", text)
         return re.sub(r"\b((?:milli|billi)(?:on|ard)s? )de (?=[aeiouhéèêAEIOUÉ])", r"\1d'", text)
 
     def recognisers(self) -> tuple:
@@ -168,9 +187,12 @@ _OWN = (
     hours("heures|heure|h|H"),
     point_time("à"),
     ORDINALS,
+    HALF,
+    NOUNS,
+    plain("abbreviation", r"(?<=[IVX]e )s\.(?!\w)", lambda match, p: Words("siècle"), has_digits=False),
     plain("roman", r"(?<![\w.])(?:(?P<numeral>I)(?P<mark>ers?|re|ère|ᵉʳ)|(?P<numeral2>[IVX]{1,7}|[IVXLC]{2,7})"
           r"(?P<mark2>ᵉ|es?|i?[èe]mes?))(?!\w)", _roman_ordinal, has_digits=False),
-    Recogniser("date", lambda p: r"(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"
+    Recogniser("date", lambda p: r"(?=\d)(?<![\w.,])(?P<days>\d{1,2}([/-])\d{1,2}(?:\2\d{1,2}){0,3})"
                rf"(?=\s(?i:{one_of(p.language.month_names.values())})\b)", _days),
 )
 LANGUAGE = French

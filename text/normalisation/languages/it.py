@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
-from text.normalisation.languages._romance import Romance
+from text.normalisation.languages._european import NET_WORDS, NOUNS, ORDINALS, SILENT, hours, plain, point_time
+from text.normalisation.languages._romance import HALF, Romance
 from text.normalisation.values import Money, Number, Roman, Time, Words
 
 _SCALES = (("milione", "milioni"), ("miliardo", "miliardi"), ("bilione", "bilioni"), ("biliardo", "biliardi"))
 _FEMININE = frozenset({"lira", "candela"})
+
+
+# Words of addresses that end otherwise than Italian ones, and are said as words all the same.
+_NET_WORDS = NET_WORDS | frozenset(
+    "facebook youtube linkedin instagram netflix amazon booking twitter whatsapp telegram microsoft index news sport "
+    "film bar app forum hotel computer email mail shop online store chat podcast server admin contact "
+    "download".split())
 
 
 class Italian(Romance):
@@ -25,7 +32,9 @@ class Italian(Romance):
                              "sab": "sabato", "dom": "domenica"}
     era_mark = r"[ad]\.\s?C\."
     eras = {"ac": "avanti Cristo", "dc": "dopo Cristo"}
-    half = "mezzo"
+    half, half_before = "mezzo", ("mezzo", "mezza")
+    queens = frozenset({"elisabetta", "caterina", "maria", "giovanna"})
+    scale_letters = {"k": "mila", "M": "milioni"}
     telephone = r"0\d{1,3}[ /-]\d{5,8}|3\d\d[ /-]\d{3} ?\d{3,4}"
     scales = ("mila", "milione", "milioni", "miliardo", "miliardi", "bilioni")
     scale_abbreviations = {"mln": "milioni", "mld": "miliardi"}
@@ -72,7 +81,7 @@ class Italian(Romance):
                            "napoleone guglielmo edoardo giorgio federico nicola alessandro caterina elisabetta "
                            "leopoldo "
                            "alberto amedeo clemente gregorio innocenzo leone urbano ferdinando".split())
-    ordinal_nouns = frozenset({"secolo", "secoli", "edizione", "legislatura", "dinastia", "guerra"})
+    ordinal_nouns = frozenset({"secolo", "sec", "secoli", "edizione", "legislatura", "dinastia", "guerra"})
     spoken = frozenset("NATO ONU UNESCO UNICEF AIDS FIFA UEFA NASA FIAT RAI ENI ENEL IVA INPS ISTAT IMU PIL "
                        "COOP".split())
     spelled = frozenset("UE DNA TV CD DVD PD USA".split())
@@ -124,6 +133,12 @@ class Italian(Romance):
         """Uno per cento keeps its one."""
         return self.say(number) if unit.startswith("concentr-per") else super().counted(number, unit)
 
+    def say_net_word(self, word: str) -> str:
+        """As a word if it ends as Italian ones do, or is a common one; letter by letter otherwise."""
+        low = word.lower()
+        return low if low in _NET_WORDS or (len(low) > 3 and low[-1] in "aeiou") else super().say_net_word(
+            low) if len(low) < 4 else self.letters(low)
+
     def decimals(self, digits: str) -> str:
         """As a number to three digits, else one by one."""
         return self.leading_zeros(digits) if len(digits) <= 3 else self.digits(digits)
@@ -159,7 +174,8 @@ class Italian(Romance):
 
     def say_roman(self, value: Roman) -> str:
         """Luigi quattordicesimo, ventesimo secolo."""
-        return self.ordinal(value.number) if value.is_ordinal else self.cardinal(value.number)
+        return self.feminine_of(self.ordinal(value.number), value.before) if value.is_ordinal else self.cardinal(
+            value.number)
 
     def finish(self, text: str) -> str:
         """Un'ora."""
@@ -172,6 +188,7 @@ class Italian(Romance):
 
 _OWN = (
     hours("ore|h"),
+    HALF,
     NOUNS,
     point_time("alle|dalle|le|ore|delle|alle ore|dalle ore"),
     plain("date", r"(?<!\w)['’](?P<digits>[1-9]0)(?!\w)",

@@ -36,8 +36,10 @@ class Dutch(European):
                "kg": "kilo", "l": "liter", "p": "persoon"}
     unit_symbols = {"sec": "duration-second", "u": "duration-hour", "pk": "power-horsepower",
                     "km/u": "speed-kilometer-per-hour",
-                    "kmu": "speed-kilometer-per-hour", "m2": "area-square-meter", "ons": "ons"}
+                    "kmu": "speed-kilometer-per-hour", "m2": "area-square-meter", "ons": "ons",
+                    "el": "eetlepel", "tl": "theelepel", "min.": "duration-minute"}
     unit_words = {"mass-tonne": ("ton", "ton"), "power-horsepower": ("paardenkracht",) * 2, "ons": ("ons", "ons"),
+                  "eetlepel": ("eetlepel", "eetlepels"), "theelepel": ("theelepel", "theelepels"),
                   "mass-kilogram": ("kilo", "kilo"), "speed-kilometer-per-hour": ("kilometer per uur",) * 2,
                   "duration-minute": ("minuut", "minuten"), "duration-second": ("seconde", "seconden")}
     words = SILENT | {
@@ -155,7 +157,12 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"jaren {p.language.cardinal(int(match['digits']))}")
 
 
+_NEUTER = frozenset("uur jaar ei brood glas blik blok pak pond dozijn miljoen procent".split())
 _OWN = (
+    plain("fraction", r"(?<![\w.,/])(?<!\d\s)(?:1/2|½)(?=\s(?P<noun>[a-z]{3,})\b)",
+          lambda match, p: Words("een half" if match["noun"] in _NEUTER else "een halve")),
+    plain("score", r"(?<=\bmet )(?P<first>\d{1,2})-(?P<last>\d{1,2})(?![\w-])",
+          lambda match, p: Words(p.language.score(int(match["first"]), int(match["last"])))),
     hours("uur|u"),
     point_time("om|tot|van|vanaf|rond"),
     plain("money", r"(?<=\d),-(?!\w)", lambda match, p: Words("")),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.codes import roman_value
-from text.normalisation.languages._european import SILENT, plain
-from text.normalisation.languages._slavic import Slavic, genitives
+from text.normalisation.languages._european import NOUNS, SILENT, plain
+from text.normalisation.languages._slavic import Slavic, century, genitives
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
@@ -35,6 +34,14 @@ _GENITIVES = dict(pair.split(":") for pair in (
     "dziewięćset:dziewięciuset tysiąc:tysiąca tysiące:tysięcy milion:miliona miliony:milionów").split())
 
 
+_FEMININE_PLURALS = frozenset(
+    "łyżki łyżeczki szklanki kobiety godziny minuty sekundy książki osoby strony sztuki córki dziewczyny noce rzeczy "
+    "części ręce nogi butelki filiżanki kawy ulice drogi szkoły klasy grupy próby bramki siostry żony tabletki porcje "
+    "marchewki cebule gwiazdki wersje stacje wojny lampy firmy".split())
+_WEEKDAYS_FROM = {"poniedziałek": "poniedziałku", "wtorek": "wtorku", "środa": "środy", "czwartek": "czwartku",
+                  "piątek": "piątku", "sobota": "soboty", "niedziela": "niedzieli"}
+
+
 class Polish(Slavic):
     """See the module."""
 
@@ -42,6 +49,7 @@ class Polish(Slavic):
     group_marks = "."
     weekday_abbreviations = {"pon": "poniedziałek", "pn": "poniedziałek", "wt": "wtorek", "śr": "środa",
                              "czw": "czwartek", "pt": "piątek", "sob": "sobota", "nd": "niedziela"}
+    weekday_cases = ("od", _WEEKDAYS_FROM, _WEEKDAYS_FROM, "do")
     month_words = frozenset({"maj"})
     era_mark = r"p\.?\s?n\.\s?e\.|n\.\s?e\."
     eras = {"pne": "przed naszą erą", "ne": "naszej ery"}
@@ -104,7 +112,9 @@ class Polish(Slavic):
                               "TU".split())
     not_roman = frozenset({"CD", "DVD", "MM", "CC", "MI", "DI", "XXL", "XL", "CV", "LI"})
     letter_names = {"w": "wu", "z": "zet", "i": "i", "o": "o"}
-    telephone = r"\d{3}[ -]\d{3}[ -]\d{3}|\d{2} \d{3} \d\d \d\d|\(\d{2}\) \d{3}[ -]\d\d[ -]\d\d"
+    telephone = \
+        r"\d{3}[ -]\d{3}[ -]\d{3}|\d{2} \d{3} \d\d \d\d|\(\d{2}\) \d{3}[ -]\d\d[ -]\d\d|" \
+        r"\d\d-\d{3}(?=\s[A-ZĆŁŚŻŹ][a-ząćęłńóśźż])"
 
     # Numbers
 
@@ -132,6 +142,21 @@ class Polish(Slavic):
     def gendered(self, said: str, feminine: bool) -> str:
         """Jedna, dwie, dwadzieścia dwie; dwadzieścia jeden stays."""
         return re.sub("^jeden$", "jedna", super().gendered(said, feminine)) if feminine else said
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """Jedna książka, jedno jajko, dwie kobiety."""
+        if number == 1 and noun.endswith(("a", "o", "e", "ę", "um")):
+            return "jedna" if noun.endswith("a") else "jedno"
+        two_of_feminine = number % 10 == 2 and number % 100 != 12 and noun in _FEMININE_PLURALS
+        return self.gendered(self.cardinal(number), True) if two_of_feminine else None
+
+    def score(self, first: int, last: int) -> str:
+        """Trzy do jednego."""
+        return f"{self.cardinal(first)} do {self.genitive(last)}"
+
+    def year_range(self, first: str, last: str) -> str:
+        """Od ... do ..., both in the genitive."""
+        return f"od {self.inflected_year(first, 'gen')} do {self.inflected_year(last, 'gen')}"
 
     def decimals(self, digits: str) -> str:
         """As a number to three digits, else one by one."""
@@ -221,12 +246,6 @@ def _year(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{p.language.inflected(int(match['digits']), case)} {word}")
 
 
-def _century(match: re.Match, p: Patterns) -> Value | None:
-    number = roman_value(match["numeral"])
-    case, word = _case(match, match["word"])
-    return Words(f"{p.language.inflected(number, case)} {word}") if number else None
-
-
 def _decade(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{match['word']} {p.language.inflected(int(match['digits']), _WORD_CASES[match['word'].lower()])}")
 
@@ -262,18 +281,19 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s?(?P<word>roku|rokiem|rok|r\.)(?!\w)", _year),
+    plain("date", r"(?=\d)(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s?(?P<word>roku|rokiem|rok|r\.)(?!\w)", _year),
     plain("date", r"(?<!\w)(?P<word>[Ll]at(?:a|ach|ami|))\s(?P<digits>[1-9]0|1\d\d0)\.?(?!\w)",
           _decade),
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})\s(?P<word>wieku|wiekiem|wiek|w\.)(?!\w)",
-          _century, has_digits=False),
+          century(_case), has_digits=False),
     plain("range", r"(?<![\w:.,])(?P<word>w godz\.?\s)?(?P<h1>[01]?\d|2[0-3])[:.](?P<m1>[0-5]\d)\s?[-–]\s?"
           r"(?P<h2>[01]?\d|2[0-3])[:.](?P<m2>[0-5]\d)(?![\w:.]\w)",
           _hours),
     plain("time", r"(?<!\w)(?P<head>(?i:o|od|do|po|około|przed)\s)?(?P<word>(?<!\d )"
           r"(?i:godz\.?|godzin[aieęąy]{1,2})\s)?(?<![\w:.,])(?P<hour>[01]?\d|2[0-4])(?:[:.](?P<minute>[0-5]\d))?"
           r"(?![\w%]|[.,:]\d|\s?(?:zł|km|m|kg|%|proc)\b)", _clock),
-    genitives("do|od|bez|około|powyżej|poniżej|blisko|spośród|dla"),
-    plain("ordinal", r"(?<![\w.,])(?P<number>\d{1,4})\.(?=\s(?P<noun>[a-ząćęłńóśźż]{3,}))", _ordinal),
+    genitives(r"ok\.|do|od|bez|około|powyżej|poniżej|blisko|spośród|dla"),
+    NOUNS,
+    plain("ordinal", r"(?=\d)(?<![\w.,])(?P<number>\d{1,4})\.(?=\s(?P<noun>[a-ząćęłńóśźż]{3,}))", _ordinal),
 )
 LANGUAGE = Polish

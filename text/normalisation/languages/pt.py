@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
+from typing import Any
 
 from text.normalisation.languages._european import NOUNS, ORDINALS, SILENT, hours, plain, point_time
-from text.normalisation.languages._romance import Romance
+from text.normalisation.languages._romance import HALF, Romance
 from text.normalisation.patterns import Patterns
 from text.normalisation.values import Time, Value, Words
 
@@ -26,7 +28,8 @@ class Portuguese(Romance):
     of_date, date_of, millions_of, first_day = " de ", "de", "de", "primeiro"
     million = r"(?:[lr]hão|[lr]hões|ilhão|ilhões)$"
     hour_words = ("hora", "minuto", "segundo")
-    half = "meio"
+    half, half_before, queens = "meio", ("meio", "meia"), frozenset({"maria", "isabel"})
+    scale_letters = {"k": "mil", "M": "milhões"}
     ordinal_mark = r"\.?(?:º|ª)|°(?=\s[a-zà-ú]{3})|[oa]"
     day_mark = "(?:º|°)?"
     weekday_abbreviations = {"seg": "segunda", "ter": "terça", "qua": "quarta", "qui": "quinta", "sex": "sexta",
@@ -42,7 +45,9 @@ class Portuguese(Romance):
         "EUR": ("euro", "euros", "centavo", "centavos"), "GBP": ("libra", "libras", "centavo", "centavos"),
         "JPY": ("iene", "ienes", "sen", "senes"), "INR": ("rupia", "rupias", "paisa", "paisas"),
         "CHF": ("franco suíço", "francos suíços", "cêntimo", "cêntimos")}
-    telephone = r"(?:\(\d{2}\)|\d{2})\s\d{4,5}-\d{4}|9\d{4}-\d{4}|(?!20\d\d-20)[2-5]\d{3}-\d{4}"
+    telephone = \
+        r"\d{5}-\d{3}|\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d|" \
+        r"(?:\(\d{2}\)|\d{2})\s\d{4,5}-\d{4}|9\d{4}-\d{4}|(?!20\d\d-20)[2-5]\d{3}-\d{4}"
     periods = {"mês": "mês", "ano": "ano", "dia": "dia", "h": "hora", "kg": "quilo", "l": "litro", "hora": "hora"}
     unit_symbols = {"mph": "speed-mile-per-hour", "kmh": "speed-kilometer-per-hour", "seg": "duration-second"}
     unit_words = {
@@ -123,7 +128,9 @@ class Portuguese(Romance):
 
     def before_noun(self, number: int, noun: str) -> str | None:
         """Uma casa, duas pessoas, duzentas horas."""
-        feminine = noun.removesuffix("s").endswith(("a", "dade", "ção", "çõe")) and noun not in self.masculine_a
+        feminine = (noun.removesuffix("s").endswith(("a", "dade", "ção", "çõe", "age", "agem", "ã")) or noun in (
+            "colheres", "mulheres", "vezes", "flores", "mãos", "noites", "partes", "chaves", "nuvens", "colher", "vez",
+            "mulher", "mão", "noite", "parte", "chave", "viagens", "imagens")) and noun not in self.masculine_a
         return self.gendered(self.cardinal(number), True) if feminine and noun.endswith("s") != (number == 1) else None
 
     def part(self, below: int, many: bool) -> str:
@@ -155,11 +162,54 @@ def _half_day(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    plain("time", r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)\s?da (?P<part>tarde|noite)\b",
+    plain("time", r"(?=\d)(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[h:](?P<minute>[0-5]\d)|\s?h)"
+                  r"\s?da (?P<part>tarde|noite)\b",
           _half_day),
     hours("horas|hs|h"),
+    plain("score", r"(?=\d)(?<![\w.,:/])(?P<first>\d{1,2})\s?x\s?(?P<last>\d{1,2})(?!\w|[.,]\d|\s?=|\s?(?:cm|m|mm)\b)",
+          lambda match, p: Words(f"{p.language.cardinal(int(match['first']))} a "
+                                 f"{p.language.cardinal(int(match['last']))}")),
+    HALF,
     NOUNS,
     point_time("às|as|à|das|até as"),
     ORDINALS,
 )
-LANGUAGE = Portuguese
+
+
+class PortugueseOfPortugal(Portuguese):
+    """Dezasseis, mil milhões, quilómetro."""
+
+    currency_words = Portuguese.currency_words | {"EUR": ("euro", "euros", "cêntimo", "cêntimos")}
+    unit_words = Portuguese.unit_words | {
+        "speed-kilometer-per-hour": ("quilómetro por hora", "quilómetros por hora")}
+    scales = (*Portuguese.scales, "bilião", "biliões", "mil milhões")
+    abbreviations = Portuguese.abbreviations | {"S.A.": "sociedade anónima", "S/A": "sociedade anónima"}
+
+    def cardinal(self, number: int) -> str:
+        """Groups of six digits: mil milhões is a thousand millions."""
+        if not 0 < number < 10**18:
+            return super().cardinal(number)
+        groups = []
+        for one, many in (("", ""), ("milhão", "milhões"), ("bilião", "biliões")):
+            number, group = divmod(number, 10**6)
+            if group:
+                groups.append((group, f"{super().cardinal(group)} {one if group == 1 else many}".strip()))
+        last, said = groups[0]
+        joint = " e " if last < 100 or (last < 1000 and last % 100 == 0) else " "
+        return f"{' '.join(words for _, words in groups[:0:-1])}{joint}{said}" if groups[1:] else said
+
+    def _below_1000(self, number: int) -> str:
+        return Romance.cardinal(self, number)
+
+    @cached_property
+    def locale(self) -> Any:
+        """CLDR's data of Portugal."""
+        from babel import Locale
+
+        return Locale.parse("pt_PT")
+
+
+def LANGUAGE(variant: str) -> Portuguese:  # noqa: N802
+    """The Portuguese of a language tag: pt-pt is Portugal's, every other one Brazil's."""
+    return (PortugueseOfPortugal if variant == "pt-pt" else Portuguese)(variant)
+

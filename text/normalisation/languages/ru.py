@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.codes import roman_value
 from text.normalisation.languages._european import NOUNS, SILENT, plain, point_time
-from text.normalisation.languages._slavic import Slavic, genitives
+from text.normalisation.languages._slavic import Slavic, century, genitives
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns, one_of
+from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Fraction, Number, Roman, Telephone, Time, Value, Words
 
 _PARTS = ("", "десят", "сот", "тысячн", "десятитысячн", "стотысячн", "миллионн")
@@ -47,6 +47,10 @@ class Russian(Slavic):
     group_marks = "."
     weekday_abbreviations = {"пн": "понедельник", "вт": "вторник", "ср": "среда", "чт": "четверг", "пт": "пятница",
                              "сб": "суббота", "вс": "воскресенье"}
+    weekday_cases = ("с", {"понедельник": "понедельника", "вторник": "вторника", "среда": "среды",
+                           "четверг": "четверга", "пятница": "пятницы", "суббота": "субботы",
+                           "воскресенье": "воскресенья"},
+                     {"среда": "среду", "пятница": "пятницу", "суббота": "субботу"}, "по")
     month_abbreviations = {"янв": 1, "фев": 2, "февр": 2, "апр": 4, "авг": 8, "сент": 9, "сен": 9, "окт": 10,
                            "нояб": 11,
                            "ноя": 11, "дек": 12}
@@ -105,15 +109,15 @@ class Russian(Slavic):
         "т. д.": "так далее", "т.п.": "тому подобное", "т. п.": "тому подобное", "др.": "другие", "пр.": "прочее",
         "напр.": "например", "см.": "смотри", "ср.": "сравни", "стр.": "страница", "гл.": "глава", "рис.": "рисунок",
         "табл.": "таблица", "ул.": "улица", "д.": "дом", "кв.": "квартира", "обл.": "область", "р-н": "район",
-        "пр-т": "проспект", "просп.": "проспект", "пл.": "площадь", "тел.": "телефон", "им.": "имени",
+        "пр-т": "проспект", "просп.": "проспект", "пл.": "площадь", "тел.": "телефон", "д-р": "доктор", "им.": "имени",
         "проф.": "профессор", "акад.": "академик", "доц.": "доцент", "г-н": "господин", "г-жа": "госпожа",
         "гр.": "гражданин", "н.э.": "нашей эры", "н. э.": "нашей эры", "в.": "век", "вв.": "века", "гг.": "годы",
         "г.": "года", "ок.": "около", "т.н.": "так называемый", "и.о.": "исполняющий обязанности", "мин.": "минут",
         "руб.": "рублей", "коп.": "копеек", "ч.": "часов"}
     number_nouns = frozenset("глава том часть акт сцена статья страница тип класс книга раздел степень группа".split())
     name_heads = frozenset(_RULERS)
-    spoken = frozenset("НАТО ООН ЮНЕСКО ВУЗ ЗАГС МИД ТАСС ГОСТ СПИД ФИФА УЕФА НАСА МХАТ ГУМ ЦУМ".split())
-    spelled = frozenset("США СССР РФ ФСБ МВД ЕС".split())
+    spoken = frozenset("НАТО ЮНЕСКО ВУЗ ЗАГС МИД ТАСС ГОСТ СПИД ФИФА УЕФА НАСА МХАТ ГУМ ЦУМ".split())
+    spelled = frozenset("США ООН СССР РФ ФСБ МВД ЕС".split())
     capital_words = frozenset("И В НА НЕ ЧТО ОН ОНА Я МЫ ВЫ ТЫ ПО ИЗ ОТ ДО ЗА БЫ ЖЕ НЕТ ДА КАК ВСЁ ВСЕ ТУТ".split())
     letter_names = {"в": "вэ", "к": "ка", "с": "эс", "б": "бэ", "ф": "эф", "р": "эр", "м": "эм", "н": "эн", "л": "эль",
                     "д": "дэ", "г": "гэ", "ш": "ша", "п": "пэ", "т": "тэ", "з": "зэ", "ж": "жэ"}
@@ -132,6 +136,18 @@ class Russian(Slavic):
     def genitive(self, number: int, feminine: bool = False) -> str:
         """See `Slavic`."""
         return _words(number, "cardinal", "fem_gen" if feminine else "gen")
+
+    def genitive_decimal(self, whole: int, part: str) -> str | None:
+        """Одной целой пяти десятых."""
+        if not int(part):
+            return None
+        stem, last = _PARTS[len(part)], int(part) % 10 == 1 and int(part) % 100 != 11
+        wholes = "целой" if whole % 10 == 1 and whole % 100 != 11 else "целых"
+        return f"{self.genitive(whole, True)} {wholes} {self.genitive(int(part), True)} {stem}{'ой' if last else 'ых'}"
+
+    def year_range(self, first: str, last: str) -> str:
+        """С ... по ..."""
+        return f"с {self.inflected_year(first, 'gen')} по {self.inflected_year(last, 'nom')}"
 
     def say_number(self, value: Number) -> str:
         """Две целых три десятых."""
@@ -170,6 +186,8 @@ class Russian(Slavic):
 
     def before_noun(self, number: int, noun: str) -> str | None:
         """Одна книга, две книги; the noun behind two stands in the genitive."""
+        if number % 10 == 1 and number % 100 != 11 and noun.endswith(("о", "е", "ие")):
+            return re.sub("один$", "одно", self.cardinal(number))
         feminine = noun.endswith(("а", "я")) if number % 10 == 1 else noun.endswith(("ы", "и")) and number % 10 == 2
         return self.gendered(self.cardinal(number), True) if feminine and number % 100 not in (11, 12) else None
 
@@ -271,10 +289,12 @@ def _bare_year(match: re.Match, p: Patterns) -> Value | None:
     return Words(f"{match['head']}{p.language.inflected_year(match['digits'], 'loc')}")
 
 
-def _century(match: re.Match, p: Patterns) -> Value | None:
-    number = roman_value(match["numeral"])
-    case, word = _case(match, match["word"])
-    return Words(f"{p.language.inflected(number, case)} {word}") if number else None
+def _years(match: re.Match, p: Patterns) -> Value | None:
+    """1941-1945 гг."""
+    word, behind_in = match["word"], before(match).rpartition(" ")[2] in ("в", "во")
+    case, noun = ("loc", "годах") if behind_in or word == "годах" else ("gen", "годов") if word == "годов" else (
+        "nom", "годы")
+    return Words(f"{p.language.inflected_year(match['a'], case)} {p.language.inflected_year(match['b'], case)} {noun}")
 
 
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
@@ -297,18 +317,26 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    plain("date", r"(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s(?P<word>год(?:ов|ом|а|у|ы|)|г\.)(?!\w)",
+    plain("range", r"(?=\d)(?<![\w.,–-])(?P<a>[12]\d{3})\s?[-–—]\s?(?P<b>[12]\d{3})"
+                   r"\s?(?P<word>гг\.|годы|годах|годов)(?!\w)",
+          _years),
+    plain("acronym", r"(?<![A-Za-z'’.\d°&])(?<!\d\s)[A-HJ-UWYZa-z](?![A-Za-z'’²³^]|\s?[=+<>]|\.\w)",
+          lambda match, p: Words(p.language.letters(match[0])), has_digits=False),
+    Recogniser("measure", lambda p: r"(?<!\w)(?<!\d\s)(?:к|с|м)?м[²³](?!\w)",
+               lambda match, p: Words(p.language.unit_name(p.key(match[0]), 1)), has_digits=False, needs="[²³]"),
+    plain("date", r"(?=\d)(?<![\w.,])(?P<digits>[12]\d{3}|[1-9]\d{2})\s(?P<word>год(?:ов|ом|а|у|ы|)|г\.)(?!\w)",
           _year),
     plain("date", r"(?<!\w)(?P<head>[Вв]о?\s)(?P<digits>1[5-9]\d\d|20\d\d)(?=[,;)]|[.!?]?\s*$)", _bare_year),
     plain("roman", r"(?<![\w.])(?P<numeral>[IVX]{1,6})(?:-?(?:й|го|м|му|е))?\s"
           r"(?P<word>век(?:ов|ом|е|у|а|)|столети[иея]|в\.)(?!\w)",
-          _century, has_digits=False),
-    plain("ordinal", rf"(?<![\w.,])(?P<number>\d{{1,9}})-(?P<ending>{one_of(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)",
+          century(_case), has_digits=False),
+    plain("ordinal", rf"(?=\d)(?<![\w.,])"
+                     rf"(?P<number>\d{{1,9}})-(?P<ending>{one_of(_ENDINGS | _CARDINAL_ENDINGS)})(?!\w)",
                _ordinal),
     NOUNS,
     plain("time", r"(?<!\w)(?P<head>(?i:с|со|до|от|после|около)\s)(?P<hour>[01]?\d|2[0-4])[:.]"
           r"(?P<minute>[0-5]\d)(?![\w:]|[.,]\d)", _genitive_time),
-    genitives("от|до|из|около|более|менее|больше|меньше|после|без|свыше|для|старше|младше|моложе|дольше|порядка|кроме|"
+    genitives(r"ок\.|от|до|из|около|более|менее|больше|меньше|после|без|свыше|для|старше|младше|моложе|дольше|порядка|кроме|"
               r"в течение|на протяжении|со?(?=\s\d{1,4}(?:\s[а-яё]{1,12})?\sдо\s)"),
     point_time("в|к"),
 )

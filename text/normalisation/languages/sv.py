@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 
-from text.normalisation.languages._european import SILENT, European, plain, point_time
+from text.normalisation.languages._european import NOUNS, SILENT, European, plain, point_time
 from text.normalisation.patterns import Patterns
 from text.normalisation.recognisers import Recogniser
 from text.normalisation.values import Date, Electronic, Fraction, Roman, Telephone, Time, Value, Words
 
 _SCALES = (("miljon", "miljoner"), ("miljard", "miljarder"), ("biljon", "biljoner"), ("biljard", "biljarder"))
 _NEUTER = re.compile(r"(?:gram|ton|pund|öre|år|dygn|uns|skålpund|procent|hg|rum)\b")
+
+
+_NEUTER_NOUNS = frozenset(
+    "hus ägg barn år äpple bord rum kilo liv land namn ord djur brev kort glas paket brott mål tåg träd problem hjärta "
+    "huvud öga öra ben par pris språk folk fall steg spel tal test val vin kök bad bröd skepp skott slag språng prov "
+    "parti företag sätt plus minus dygn sekel hav berg torn fel möte samtal fönster papper nummer".split())
 
 
 class Swedish(European):
@@ -26,7 +32,7 @@ class Swedish(European):
     eras = {"fkr": "före Kristus", "ekr": "efter Kristus"}
     scales = ("tusen", "miljon", "miljoner", "miljard", "miljarder", "biljon", "biljoner", "biljarder")
     scale_abbreviations = {"mn": "miljoner", "milj": "miljoner", "md": "miljarder", "mdr": "miljarder",
-                           "mkr": "miljoner kronor", "tkr": "tusen kronor"}
+                           "mkr": "miljoner kronor", "mnkr": "miljoner kronor", "tkr": "tusen kronor"}
     currency_signs = European.currency_signs | {
         "kr": "SEK", "USD$": "USD$", "kronor": "SEK", "krona": "SEK", "dollar": "USD", "euro": "EUR", ":-": "SEK"}
     currency_words = {
@@ -42,8 +48,9 @@ class Swedish(European):
                     "mil": "length-mile-scandinavian",
                     "kvm": "area-square-meter", "km/tim": "speed-kilometer-per-hour", "st": "styck",
                     "dl": "volume-deciliter",
-                    "hk": "power-horsepower"}
-    unit_words = {"hektogram": ("hekto", "hekto"), "styck": ("styck", "stycken")}
+                    "hk": "power-horsepower", "st.": "styck", "msk": "matsked", "tsk": "tesked", "krm": "kryddmått"}
+    unit_words = {"hektogram": ("hekto", "hekto"), "styck": ("styck", "stycken"), "matsked": ("matsked", "matskedar"),
+                  "tesked": ("tesked", "teskedar"), "kryddmått": ("kryddmått", "kryddmått")}
     words = SILENT | {
         "point": "komma", "minus": "minus", "plus": "plus", "and": "och", "over": "genom", "to": "till", "per": "per",
         "power": "upphöjt till", "score": "", "money and": "", "port": "port", "version": "version",
@@ -155,7 +162,17 @@ class Swedish(European):
 
     def say_roman(self, value: Roman) -> str:
         """Karl den sextonde."""
-        return f"den {self.ordinal(value.number)}" if value.is_ordinal else self.cardinal(value.number)
+        if not value.is_ordinal:
+            return self.cardinal(value.number)
+        said = self.ordinal(value.number)
+        is_queen = value.before.rpartition(" ")[2] in ("margareta", "margrethe", "elisabet", "elizabeth", "kristina",
+                                                       "katarina")
+        return "den " + (said if is_queen else re.sub("(först|andr)a$", r"\1e", said))
+
+    def before_noun(self, number: int, noun: str) -> str | None:
+        """En bok, ett hus."""
+        is_neuter = noun in _NEUTER_NOUNS or not self.is_feminine(noun) or noun.endswith(("um", "eri", "ande", "else"))
+        return None if number != 1 or noun.endswith(("er", "ar", "or")) else "ett" if is_neuter else "en"
 
     def day(self, value: Date) -> str:
         """An ordinal."""
@@ -203,11 +220,12 @@ def _decade(match: re.Match, p: Patterns) -> Value | None:
 
 
 _OWN = (
-    Recogniser("time", lambda p: r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?"
+    NOUNS,
+    Recogniser("time", lambda p: r"(?=\d)(?<![\w:.,/])(?P<hour>[01]?\d|2[0-3])(?:[:.](?P<minute>[0-5]\d))?\s?"
                rf"(?P<half>[fe])\.?\s?m\b\.?(?:\s(?P<zone>{'|'.join(p.language.zones)})(?!\w))?", _half_day),
     point_time(r"kl\.?|klockan|från|till"),
     plain("ordinal", r"^\s*(?P<number>\d{1,6})\.\s*$", _ordinal),
-    plain("date", r"(?<![\w.,])(?P<digits>[1-9]0|1\d00|1\d\d0|20\d0)-(?P<tal>tal(?:et|ets|en)?)(?!\w)", _decade),
+    plain("date", r"(?=\d)(?<![\w.,])(?P<digits>[1-9]0|1\d00|1\d\d0|20\d0)-(?P<tal>tal(?:et|ets|en)?)(?!\w)", _decade),
     plain("telephone", r"(?<![\w.,])112(?![\w.,]\d| (?:kronor|kr|meter|kilo|personer|000))",
           lambda match, p: Words(p.language.digits("112"))),
 )

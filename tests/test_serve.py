@@ -1,0 +1,84 @@
+"""The command that serves: mistakes on its command line, a server without torch, and its end on SIGTERM."""
+
+import http.client
+import json
+import re
+import runpy
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+WITHOUT_TORCH = """
+import runpy, sys
+for name in ("torch", "torchaudio", "scipy", "librosa"):
+    sys.modules[name] = None
+sys.argv = ["serve.py", *sys.argv[1:]]
+runpy.run_path("serve.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--port", "70000"], "--port is 70000; expected 0 to 65535"),
+    (["--workers", "0"], "--workers is 0; expected more than 0"),
+    (["--stall", "-1"], "--stall is -1; expected more than 0"),
+    (["--alias", "alloy"], "--alias is 'alloy'; expected NAME=VOICE"),
+    (["--prt", "80"], "there is no option --prt; did you mean '--port'?"),
+    (["-m", "nobody"], "no run or checkpoint nobody, and no voice of that name"),
+    (["-m", "en_rms", "--alias", "alloy=nobody"], "no voice 'nobody'; there are en_rms"),
+    (["-m", "en_rms", "-m", "en_rms"], "there is a voice 'en_rms' already"),
+    (["-m", "en_rms", "--host", "203.0.113.1"], "203.0.113.1"),
+])
+def test_a_mistake_on_the_command_line_is_one_line(monkeypatch, capsys, arguments, message):
+    pytest.importorskip("aiohttp")
+    error = refused(monkeypatch, capsys, arguments)
+    assert message in error and error.count("\n") == 1
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "aiohttp is not installed; pip install aiohttp prometheus-client, or speak by synthesize.py" in refused(
+        monkeypatch, capsys, [])
+
+
+def refused(monkeypatch, capsys, arguments):
+    """The message of a command that exits with 2."""
+    monkeypatch.setattr(sys, "argv", ["serve.py", *arguments])
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("utils.set_up_logging", lambda *_, **__: None)
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "serve.py"), run_name="__main__")
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and error.startswith("error: ") and "Traceback" not in error
+    return error
+
+
+def test_it_speaks_without_torch_ends_what_is_open_on_sigterm_and_closes():
+    pytest.importorskip("aiohttp")
+    process = subprocess.Popen([sys.executable, "-c", WITHOUT_TORCH, "-m", "en_rms", "--port", "0"], cwd=ROOT,
+                               text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        ready, advice = process.stdout.readline(), process.stdout.readline()
+        assert "with en_rms" in ready and "--host 0.0.0.0" in advice
+        port = int(re.search(r"127\.0\.0\.1:(\d+)", ready)[1])
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        text = "One two three. " * 4
+        link.request("POST", "/v1/audio/speech", json.dumps({"input": text, "response_format": "pcm", "seed": 1,
+                                                             "sample_rate": 16000}))
+        answer = link.getresponse()
+        first = answer.read(1000)
+        process.send_signal(signal.SIGTERM)
+        data = first + answer.read()
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    from synthesis.onnx import OnnxVoice
+
+    expected = OnnxVoice.load(ROOT / "voices" / "en_rms" / "voice.onnx", threads=1).speak(text, seed=1).samples
+    assert answer.status == 200 and len(data) == 2 * len(expected)
+    assert process.returncode == 0 and output.startswith("stopping") and "Traceback" not in errors, errors
+    assert "POST /v1/audio/speech 200" in errors and "three" not in errors
