@@ -262,7 +262,7 @@ def test_what_stands_under_the_name_of_weights_is_named(tmp_path, content, kind)
             read(tmp_path / name)
     (tmp_path / "voice.onnx").write_bytes(content)
     with pytest.raises(ValueError, match=f"voice.onnx is {kind}"):
-        onnx._session(tmp_path / "voice.onnx", 1)
+        onnx._sessions(tmp_path / "voice.onnx", 1, True)
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.int8, torch.uint8, torch.bool])

@@ -278,7 +278,7 @@ def test_durations_of_zero_everywhere_still_make_a_sound(tiny_batch):
 def test_a_length_scale_of_two_takes_twice_as_long(kind, tiny_batch):
     net, _ = build(kind)
     with torch.no_grad():  # tokens of some 10 frames, so that rounding up weighs little
-        if "deterministic" in kind[1]:
+        if "model.duration_predictor=deterministic" in kind:
             net.dp.proj.bias.add_(2.0)
         else:
             net.dp.flows[0].m.fill_(-2.0)
@@ -470,8 +470,8 @@ def test_a_baked_speaker_hears_and_times_what_the_speaker_does(kind, tiny_batch)
         torch.manual_seed(0)
         with torch.no_grad():
             outs.append(model(tiny_batch.text_ids, tiny_batch.text_lengths, spec, spec_lengths, speaker_ids))
-            prior = model.enc_p(tiny_batch.text_ids, tiny_batch.text_lengths)
             g = model.speaker_embedding(speaker_ids)
+            prior = model.enc_p(tiny_batch.text_ids, tiny_batch.text_lengths, g)
             log_durations = model.dp.predict(prior.hidden, prior.mask, g, 0 * prior.hidden[:, :2])
             outs[-1] = (*outs[-1], log_durations)  # before they are rounded
     rounding = 1e-4 if net.pitch is not None else 1e-5  # of the pitch, it adds up to a phase
