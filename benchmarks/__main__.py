@@ -30,7 +30,7 @@ BENCHMARKS = {
     "graph": [],
     "synthesis": ["--seconds", "2", "20", "--repeats", "3"],
 }
-"""Module below `benchmarks` -> its arguments. `gpu` and `coqui_step` are run by hand: benchmarks.md says how."""
+"""Module below `benchmarks` -> its arguments. `gpu`, `serving` and `coqui_step` are run by hand: see benchmarks.md."""
 
 
 def replaced(page: str, name: str, output: str) -> str:

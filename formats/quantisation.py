@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 KINDS = ("fp16", "int8", "int8-static")
-N_CALIBRATING, N_MEASURED = 8, 4  # sentences: for the ranges of activations, and for the deviation
+N_CALIBRATING, N_MEASURED = 16, 6  # sentences: for the ranges of activations, and for the deviation
 MAX_STATIC_NATS = 0.4  # log-mel difference up to which int8-static is written; docs/reference/formats.md
 WIDE_STAGES = 1  # last upsampling stages of a generator that stay wide
 SENTENCES = Path(__file__).parents[1] / "filelists"  # test_sentences_LANGUAGE.txt, lines of kind|text

@@ -85,7 +85,7 @@ def test_train_goes_on_from_the_run_alone(run, tmp_path):
 
 def test_a_misspelt_voice_is_answered_with_those_that_there_are(refused):
     message = refused("synthesize", "-m", "en_rmss", "--text", "a")
-    assert "no voice of that name, there are de_kerstin, en_joe, en_rms; a run is made by" in message
+    assert "no voice of that name, there are de_kerstin, en_joe, en_rms, en_student; a run is made by" in message
 
 
 def test_train_refuses_what_it_cannot_use(refused, tmp_path, tiny_corpus):

@@ -90,7 +90,7 @@ def _measure_pattern(p: Patterns) -> str:
     numbers = rf"(?:{fraction}|{vulgar}|(?:(?P<first>{p.number}){DASH})?(?P<number>{p.number})(?P<scale>{p.scale})?)"
     space = rf"(?P<space>[\s{SPACES}-]?)"
     units = rf"(?P<unit>{p.unit}(?:[⋅·*]{p.unit})?)"
-    return (rf"{AMOUNT}{SIGN}(?<!\w)(?<!\d[.,:/]){numbers}{space}(?:{units}(?:/(?P<per>{p.unit})|(?P<only>))|"
+    return (rf"{AMOUNT}{SIGN}(?<![\w^])(?<!\d[.,:/]){numbers}{space}(?:{units}(?:/(?P<per>{p.unit})|(?P<only>))|"
             rf"/(?P<alone>{p.unit}))")
 
 
@@ -146,7 +146,8 @@ def _vulgar_value(text: str, negative: bool) -> Fraction:
 
 def _power_pattern(p: Patterns) -> str:
     exponent = rf"(?:(?P<super>{_SUPER}{{1,6}})|\^(?:\{{)?(?P<caret>[-−]?\d{{1,6}}|[a-z])(?:\}})?(?!\w))"
-    return rf"(?<![\w.])(?:(?P<number>{p.number})|(?P<name>[^\W\d_]{{1,3}}))\s?{exponent}"
+    return (rf"(?<![\w.])(?:(?P<number>{p.number})|(?P<name>[^\W\d_]{{1,3}}))\s?{exponent}"
+            rf"(?P<behind>\s(?P<unit>{p.unit})(?:/(?P<per>{p.unit}))?)?")
 
 
 def _power(match: re.Match, p: Patterns) -> Value | None:
@@ -157,7 +158,13 @@ def _power(match: re.Match, p: Patterns) -> Value | None:
         return None
     name = match["name"]
     base = p.read(match["number"]) if match["number"] else " ".join(map(p.language.letters, name))
-    return Power(base, exponent)
+    power = Power(base, exponent)
+    if not match["unit"]:
+        return power
+    if name:
+        return Words(p.language.say(power) + match["behind"])
+    two = Measure(Number("2"), (p.key(match["unit"]),), (p.key(match["per"]),) if match["per"] else ())
+    return Words(f"{p.language.say(power)} {p.language.say(two).partition(' ')[2]}")  # 10^8 m/s
 
 
 def _range_pattern(p: Patterns) -> str:

@@ -122,6 +122,10 @@ KINDS = {
             ("3% p.a. now", "three percent per annum now")],
     "plural": [("the 787s", "the seven hundred eighty sevens"), ("a 49er, 56ers",
                 "a forty niner, fifty sixers")],
+    "scientific": [("2 × 10^5 m/s", "two times ten to the fifth meters per second"), ("x^2 m", "X squared m"),
+                   ("180C/160C", "one hundred eighty degrees Celsius/one hundred sixty C")],
+    "thousands": [("$40-50k", "forty to fifty thousand dollars"), ("30-40k users", "thirty to forty thousand users"),
+                  ("3ft 4in tall", "three feet four inches tall"), ("sec. 2", "section two")],
     "software": [("Python 3.12", "Python three point twelve"), ("Ubuntu 24.04", "Ubuntu twenty four point oh four")],
 }
 

@@ -64,6 +64,8 @@ KINDS = {
              ("50%iger", "fünfzigprozentiger"), ("8k", "achttausend")],
     "per": [("2 € pro kg", "zwei Euro pro Kilogramm"),
             ("18 kWh/100 km", "achtzehn Kilowattstunden auf einhundert Kilometer")],
+    "between": [("7-9 u. 10-12 Uhr", "sieben bis neun und zehn bis zwölf Uhr"), ("9 €/Std.", "neun Euro pro Stunde."),
+                ("Abs. 3 S. 1 BGB", "Absatz drei Satz eins BGB")],
     "plate": [("M-XY 12", "M XY zwölf"), ("Karl der V. kam", "Karl der Fünfte kam"), ("3. Etage", "dritte Etage"),
               ("CHF 7.–", "sieben Franken"), ("9 US-$", "neun US-Dollar")],
     "sign": [("7 - 2 = 5", "sieben minus zwei gleich fünf"), ("Weiß & Co.", "Weiß und Co."), ("10²", "zehn hoch zwei")],

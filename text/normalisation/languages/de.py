@@ -8,6 +8,7 @@ from text.abbreviations import TABLES
 from text.normalisation.language import Language, _num2words
 from text.normalisation.languages.de_words import (
     ABBREVIATIONS,
+    ARTICLES,
     AT_THE_START,
     BEFORE_NAMES,
     BEFORE_NUMBERS,
@@ -15,8 +16,11 @@ from text.normalisation.languages.de_words import (
     DATIVE,
     NAME_HEADS,
     NUMBER_NOUNS,
+    OF_TIME,
+    PERIODS,
     SPELLED_WORDS,
     SPOKEN_WORDS,
+    WITH_DATIVE,
 )
 from text.normalisation.numbers import before
 from text.normalisation.patterns import Patterns
@@ -308,7 +312,7 @@ def _one(match: re.Match, p: Patterns) -> Value | None:
     """1 before a noun is an article, in the case of the preposition before it."""
     noun, preposition = match["noun"], before(match).rpartition(" ")[2]
     feminine = _is_feminine(noun)
-    if preposition in _WITH_DATIVE or (preposition == "in" and noun in _OF_TIME):
+    if preposition in WITH_DATIVE or (preposition == "in" and noun in OF_TIME):
         return Words("einer" if feminine else "einem")
     masculine = noun in ("Tag", "Monat", "Liter", "Meter", "Kilometer", "Zentimeter", "Euro", "Dollar", "Punkt")
     return Words("eine" if feminine else "einen" if masculine and preposition in (
@@ -386,13 +390,6 @@ def _street(match: re.Match, p: Patterns) -> Value | None:
     return Words(match[0][:-4] + ("Straße" if match[0].startswith("S") else "straße"))
 
 
-_WITH_DATIVE = frozenset("vor seit mit nach von bei aus zu ab außer".split())
-_OF_TIME = frozenset("Sekunde Minute Stunde Tag Woche Monat Jahr Jahrhundert Jahrzehnt Jahrtausend".split())
-_ARTICLES = frozenset((
-    "der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes jeden jedem "
-    "dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem").split())
-
-
 def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     """3. is the third before a word that begins no sentence, or behind an article."""
     words = before(match, p.language.between_days)
@@ -400,7 +397,7 @@ def _ordinal(match: re.Match, p: Patterns) -> Value | None:
     follows = re.match(r"[^\W\d_]+", after)
     is_starter = bool(follows) and follows[0][0].isupper() and follows[0].lower() in TABLES["de"].starters
     alone = not match.string[:match.start()][-3:].strip() and not after
-    if words.rpartition(" ")[2] in _ARTICLES or alone or (follows and not is_starter):
+    if words.rpartition(" ")[2] in ARTICLES or alone or (follows and not is_starter):
         said = p.language.ordinal(int(match["number"].replace(".", "")), words)
         bare = not words and follows and follows[0][0].isupper() and _is_feminine(follows[0])
         return Words(said.removesuffix("r") if bare else said)  # 4. Klasse
@@ -448,6 +445,12 @@ _OWN = (
            lambda match, p: Words(_num2words(int(match["number"]), "de", "ordinal").removesuffix("e"))),
     _plain("time", r"(?<=\b[Uu]m )(?P<hour>[01]?\d|2[0-4])\s?h(?!\w)", lambda match, p: Time(int(match["hour"]))),
     _plain("abbreviation", r"(?<=\d )S\.(?=\s[a-zäöü]|,|$)", lambda match, p: Words("Seiten")),
+    _plain("abbreviation", r"(?<=\d )u\.(?=\s\d)", lambda match, p: Words("und")),
+    _plain("abbreviation", r"(?:(?<=Abs\. \d )|(?<=Abs\. \d\d )|(?<=Absatz \d ))S\.(?=\s\d)",
+           lambda match, p: Words("Satz")),
+    _plain("money", r"(?:(?<=€)|(?<=Euro)|(?<=EUR)|(?<=Cent)|(?<=CHF)|(?<=\ue001))\s?/\s?"
+           r"(?P<per>Std\.?|Min\.?|min|Pers\.?|Stk\.?|Mon\.)(?!\w)",
+           lambda match, p: Words(f" pro {PERIODS[match['per'].rstrip('.').lower()]}"), has_digits=False),
     _plain("abbreviation", r"(?<=\d )ff?\.(?!\w)",
            lambda match, p: Words("fortfolgende" if match[0] == "ff." else "folgende")),
     _plain("abbreviation", r"(?<=\d )J\.(?=\s[a-zäöü]|,|$)",

@@ -38,7 +38,8 @@ ABBREVIATIONS = {
     "Abt.": "Abteilung", "Stk.": "Stück", "Bsp.": "Beispiel", "Expl.": "Exemplare", "tgl.": "täglich",
     "mtl.": "monatlich", "jährl.": "jährlich", "zzt.": "zurzeit", "ggü.": "gegenüber", "jew.": "jeweils",
     "bes.": "besonders", "versch.": "verschiedene", "vorm.": "vormittags", "nachm.": "nachmittags",
-    "Zi.": "Zimmer", "Whg.": "Wohnung", "Pkt.": "Punkte", "jun.": "junior", "sen.": "senior",
+    "Zi.": "Zimmer", "Whg.": "Wohnung", "Pkt.": "Punkte", "Erw.": "Erwachsene", "Pers.": "Personen",
+    "jun.": "junior", "sen.": "senior",
     "wöchentl.": "wöchentlich", "durchschn.": "durchschnittlich"}
 BEFORE_NUMBERS = frozenset("Art. Abs. S. Bd. Kap. Tab. Ziff. Nr. Nrn. Abb. Jg. No.".split())  # only before a number
 # Lower-case ones that begin a sentence too; others are capitalised only before a number: Max.
@@ -72,3 +73,9 @@ CAPITAL_WORDS = frozenset((
 DATIVE = frozenset((
     "in an auf mit von zu bei nach aus seit vor unter über zwischen hinter neben ab während wegen trotz innerhalb "
     "außerhalb statt gegenüber").split())
+WITH_DATIVE = frozenset("vor seit mit nach von bei aus zu ab außer".split())
+OF_TIME = frozenset("Sekunde Minute Stunde Tag Woche Monat Jahr Jahrhundert Jahrzehnt Jahrtausend".split())
+ARTICLES = frozenset((
+    "der die das dem den des am im vom zum beim zur ein eine einen einem einer eines jeder jede jedes jeden jedem "
+    "dieser diese dieses diesem diesen mein sein ihr unser ihrem seinem meinem").split())
+PERIODS = {"std": "Stunde", "min": "Minute", "pers": "Person", "stk": "Stück", "mon": "Monat"}

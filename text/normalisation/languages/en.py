@@ -90,9 +90,10 @@ class English(Language):
         "lbs.": "mass-pound", "oz.": "mass-ounce", "ft.": "length-foot", "\"": "length-inch", "”": "length-inch",
         "″": "length-inch", "yr": "duration-year", "yrs": "duration-year", "pt": "volume-pint", "qt": "volume-quart",
         "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kB/s": "digital-kilobyte/duration-second",
-        "fps": "frames", **_POINTED_UNITS}
+        "bps": "basis point", "fps": "frames", **_POINTED_UNITS}
     unit_words = {
-        "frames": ("frame per second", "frames per second"), "electric-millivolt": ("millivolt", "millivolts"),
+        "basis point": ("basis point", "basis points"), "frames": ("frame per second", "frames per second"),
+        "electric-millivolt": ("millivolt", "millivolts"),
         "electric-kilovolt": ("kilovolt", "kilovolts"),
         "area-square-millimeter": ("square millimeter", "square millimeters"),
         "volume-cubic-millimeter": ("cubic millimeter", "cubic millimeters"), "sound-decibel": ("decibel", "decibels"),

@@ -10,7 +10,7 @@ from text.normalisation.languages.en_heteronyms import OTHERS, PAIRS, pronunciat
 from text.normalisation.languages.en_words import STATES, STREETS
 from text.normalisation.patterns import END, START, one_of
 from text.normalisation.recognisers import Recogniser
-from text.normalisation.values import Date, Measure, Number, Value, Words
+from text.normalisation.values import Date, Measure, Number, Range, Value, Words
 
 if TYPE_CHECKING:
     from text.normalisation.languages.en import English
@@ -138,7 +138,8 @@ def _emergency(match: re.Match, p) -> Value | None:
 
 def _scaled(match: re.Match, p) -> Value | None:
     """50k, 3.5M, 10bn."""
-    return p.read(match["number"], scale=p.language.scale_letters[match["scale"]])
+    number = p.read(match["number"], scale=p.language.scale_letters[match["scale"]])
+    return Range(p.read(match["first"]), number) if match["first"] else number
 
 
 def _heteronym(match: re.Match, p) -> Value | None:
@@ -222,8 +223,13 @@ ENGLISH = (
     _signs_of("cardinal", r"(?:(?<=\b[Aa] )|(?<=\bthe ))(?P<number>5|10)[kK](?!\w)", _race),
     Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})(?P<scale>[mb])(?=\s(?P<noun>people|"
                r"men|women|children|of (?:them|us|its|the)|[a-z]{3,20}s)\b)", _people),
-    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?P<number>{p.number})"
-               rf"(?P<scale>k|M|mn|bn|tn){END}", _scaled),
+    Recogniser("cardinal", lambda p: rf"{START}(?<![$£€¥₹₩])(?<!\d[-–])"
+               rf"(?:(?P<first>\d{{1,3}})[-–])?(?P<number>{p.number})(?P<scale>k|M|mn|bn|tn){END}", _scaled),
+    _signs_of("measure", r"(?<=\d\d)\s?C(?=/\d|[.,;)](?!\w)|\s(?:fan|oven|for|and|or)\b)",
+              lambda match, p: Words(" degrees Celsius")),
+    _signs_of("measure", r"(?:(?<=\d)in(?!\w)\.?(?!$)|(?<=\d )in(?=\.\s[A-Z]|"
+              r"\s(?:x|wide|tall|long|deep|high|thick)\b))", lambda match, p: Words("inches")),
+    _signs_of("abbreviation", r"(?<![\w.])(?<!\d\s)[Ss]ec\.(?=\s\d)", lambda match, p: Words("section")),
     _signs_of("sign", r"#(?=\d)", lambda match, p: Words("number")),
     Recogniser("heteronym", lambda p: rf"(?<![\w'’-])(?P<word>(?i:{one_of([*PAIRS, *OTHERS])}))(?![\w'’-])", _heteronym,
                has_digits=False),
