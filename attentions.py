@@ -1,4 +1,7 @@
-"""The text encoder's transformer: self-attention with relative positions in a window (Shaw et al. 2018)."""
+"""Transformer of the text encoder, and of VITS2's flow: self-attention, with relative positions in a window or without.
+
+Relative positions are those of Shaw et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import ModelConfig
 from modules import LayerNorm
 
 # Shapes: B batch, C channels, H heads, D channels of a head, L tokens, W window. Masks are [B, 1, L].
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head self-attention with learned key and value vectors for each offset up to `window` tokens."""
+    """Multi-head self-attention with learned key and value vectors for each offset up to `window` tokens.
 
-    def __init__(self, channels: int, n_heads: int, window: int, p_dropout: float):
+    With a window of None there are none, so that attention does not depend on positions.
+    """
+
+    def __init__(self, channels: int, n_heads: int, window: int | None, p_dropout: float):
         super().__init__()
         self.n_heads = n_heads
         self.window = window
@@ -27,8 +32,9 @@ class RelativeAttention(nn.Module):
         self.conv_k = nn.Conv1d(channels, channels, 1)
         self.conv_v = nn.Conv1d(channels, channels, 1)
         self.conv_o = nn.Conv1d(channels, channels, 1)
-        self.emb_rel_k = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
-        self.emb_rel_v = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
+        if window is not None:
+            self.emb_rel_k = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
+            self.emb_rel_v = nn.Parameter(torch.randn(1, 2 * window + 1, head_channels) * head_channels**-0.5)
         self.drop = nn.Dropout(p_dropout)
         for conv in (self.conv_q, self.conv_k, self.conv_v):
             nn.init.xavier_uniform_(conv.weight)
@@ -37,10 +43,14 @@ class RelativeAttention(nn.Module):
         """[B, C, L] -> [B, C, L]; masked tokens are not attended to, and their outputs are undefined."""
         query, key, value = (self._split_heads(conv(x)) for conv in (self.conv_q, self.conv_k, self.conv_v))
         query = query / math.sqrt(query.shape[-1])
-        scores = query @ key.mT + self._relative_scores(query)  # [B, H, L, L]
+        scores = query @ key.mT  # [B, H, L, L]
+        if self.window is not None:
+            scores = scores + self._relative_scores(query)
         pair_mask = mask[:, :, :, None] * mask[:, :, None, :]  # [B, 1, L, L]
         weights = self.drop(torch.softmax(scores.masked_fill(pair_mask == 0, -1e4), dim=-1))
-        mixed = weights @ value + self._relative_values(weights)  # [B, H, L, D]
+        mixed = weights @ value  # [B, H, L, D]
+        if self.window is not None:
+            mixed = mixed + self._relative_values(weights)
         return self.conv_o(mixed.mT.flatten(1, 2))
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -83,24 +93,38 @@ class FeedForward(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Transformer layers with norms after each residual: [B, C, L] -> [B, C, L]."""
+    """Transformer layers with norms after each residual: [B, C, L] -> [B, C, L].
 
-    def __init__(self, model: ModelConfig):
+    With speaker channels the embedding joins before the third layer (VITS2), or the last of fewer.
+    """
+
+    def __init__(self, channels: int, filter_channels: int, n_heads: int, n_layers: int, kernel_size: int,
+                 p_dropout: float, *, window: int | None, gin_channels: int = 0):
         super().__init__()
-        channels, layers = model.hidden_channels, range(model.n_layers)
+        layers = range(n_layers)
         self.attn_layers = nn.ModuleList(
-            RelativeAttention(channels, model.n_heads, model.attention_window, model.p_dropout) for _ in layers)
+            RelativeAttention(channels, n_heads, window, p_dropout) for _ in layers)
         self.norm_layers_1 = nn.ModuleList(LayerNorm(channels) for _ in layers)
         self.ffn_layers = nn.ModuleList(
-            FeedForward(channels, model.filter_channels, model.kernel_size, model.p_dropout) for _ in layers)
+            FeedForward(channels, filter_channels, kernel_size, p_dropout) for _ in layers)
         self.norm_layers_2 = nn.ModuleList(LayerNorm(channels) for _ in layers)
-        self.drop = nn.Dropout(model.p_dropout)
+        self.drop = nn.Dropout(p_dropout)
+        self.speaker_layer = min(2, n_layers - 1)
+        if gin_channels:
+            self.spk_emb_linear = nn.Linear(gin_channels, channels)  # a public checkpoint key
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, C, L], zero beyond the mask afterwards."""
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether it takes the speaker."""
+        return hasattr(self, "spk_emb_linear")
+
+    def forward(self, x: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
+        """x [B, C, L], g [B, G, 1] or [B, G, L], for a conditioned one; zero beyond the mask afterwards."""
         x = x * mask
         layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2)
-        for attention, norm_1, feed_forward, norm_2 in layers:
+        for i, (attention, norm_1, feed_forward, norm_2) in enumerate(layers):
+            if i == self.speaker_layer and self.is_conditioned and g is not None:
+                x = (x + self.spk_emb_linear(g.mT).mT) * mask
             x = norm_1(x + self.drop(attention(x, mask)))
             x = norm_2(x + self.drop(feed_forward(x, mask)))
         return x * mask

@@ -37,14 +37,27 @@ RETIRED = {
     "train.init_lr_ratio": "nothing in the published code reads it",
     "train.warmup_epochs": "nothing in the published code reads it",
     "model.n_layers_q": "the published posterior encoder has 16 layers whatever it says; see model.posterior_layers",
+    "train.window": "nothing in the published code reads it; windows are Hann's",
     "data.max_wav_value": "audio is read as floats in [-1, 1] whatever its format",
 }
 
-# Published key -> (our key, how its value translates).
+# Published key -> (our key, how true and false translate); one that is not there changes nothing.
 RENAMED = {
     "train.fp16_run": ("train.precision", {True: "fp16", False: "fp32"}),
     "model.use_sdp": ("model.duration_predictor", {True: "stochastic", False: "deterministic"}),
     "model.use_spectral_norm": ("discriminator.use_spectral_norm", {True: True, False: False}),
+    # Of these the published code takes the first that is true.
+    "model.mb_istft_vits": ("model.generator", {True: "multiband"}),
+    "model.ms_istft_vits": ("model.generator", {True: "multistream"}),
+    "model.istft_vits": ("model.generator", {True: "istft_hifigan"}),
+    # VITS2 of p0p4k.
+    "model.use_mel_posterior_encoder": ("model.posterior_input", {True: "mel", False: "linear"}),
+    "data.use_mel_posterior_encoder": ("model.posterior_input", {True: "mel", False: "linear"}),
+    "model.use_transformer_flows": ("model.flow_transformer", {False: "none"}),
+    "model.transformer_flow_type": ("model.flow_transformer", {}),
+    "model.use_spk_conditioned_encoder": ("model.speaker_in_text_encoder", {True: True, False: False}),
+    "model.use_noise_scaled_mas": ("train.mas_noise_scale", {True: 0.01, False: 0.0}),
+    "model.subbands": ("model.subbands", {}),  # false where there are none
 }
 
 
@@ -172,6 +185,12 @@ class ScheduleSettings:
     alignment_prior_steps: int = setting(0, "in which a diagonal prior fades from the alignment search", "steps",
                                          least=0)
     alignment_prior_weight: float = setting(1.0, "weight of that prior at step 0", least=0)
+    mas_noise_scale: float = setting(0.0, "noise on the scores of the alignment search at step 0, over their standard "
+                                     "deviation, as in VITS2, where it is 0.01", least=0)
+    mas_noise_decay: float = setting(2e-6, "what that noise loses in each step", least=0)
+    mas_noise_over: str = setting("valid", "scores whose deviation that is: valid, each utterance's own; or padded, "
+                                  "all of a batch, padding too, as published code takes it",
+                                  choices=("valid", "padded"))
 
 
 @dataclass(frozen=True)
@@ -191,6 +210,13 @@ class LossSettings:
                                     least=0)
     stft_sizes: tuple[int, ...] = setting((512, 1024, 2048), "FFT sizes of the STFT loss", "samples", least=32,
                                           most=2**16)
+    c_subband: float = setting(1.0, "weight of the STFT loss of each band, for the multiband generator", least=0)
+    fft_sizes: tuple[int, ...] = setting((384, 683, 171), "FFT sizes of the loss of bands", "samples of a band",
+                                         least=16, most=2**16, entries=16)
+    hop_sizes: tuple[int, ...] = setting((30, 60, 10), "its hops, one for each FFT size", "samples of a band", above=0,
+                                         most=2**16, entries=16)
+    win_lengths: tuple[int, ...] = setting((150, 300, 60), "its windows, one for each FFT size", "samples of a band",
+                                           above=0, most=2**16, entries=16)
 
 
 @dataclass(frozen=True)
@@ -258,6 +284,11 @@ class TrainConfig(FinetuningSettings, ValidationSettings, CheckpointSettings, Lo
                           "teacher, or set train.own_latent=false")
         if self.c_stft and not self.stft_sizes:
             faults.append("train.c_stft is given, train.stft_sizes is empty; it must have one or more sizes")
+        bands = (self.fft_sizes, self.hop_sizes, self.win_lengths)
+        if len(set(map(len, bands))) > 1 or not self.fft_sizes or any(
+                window > size for size, window in zip(self.fft_sizes, self.win_lengths)):
+            faults.append(f"train.fft_sizes, hop_sizes and win_lengths are {', '.join(str(list(b)) for b in bands)}; "
+                          "they must be equally long, and no window longer than its FFT")
         return faults
 
 
@@ -314,6 +345,10 @@ class DataConfig:
         return faults
 
 
+HIFIGAN_STACKS = ("hifigan", "istft_hifigan", "multiband", "multistream")
+"""Generators whose sizes are those of HiFi-GAN's stack; behind the first there is an inverse STFT."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The synthesizer's sizes and the names of its exchangeable parts."""
@@ -330,6 +365,13 @@ class ModelConfig:
     flow_couplings: int = setting(4, "coupling layers of the flow", above=0, most=64)
     flow_layers: int = setting(4, "WaveNet layers in each coupling", above=0, most=32)
     wavenet_kernel_size: int = setting(5, "of posterior encoder and flow; odd", above=0, most=255)
+    posterior_input: str = setting("linear", "spectrogram that the posterior encoder is given: linear, or mel as in "
+                                   "VITS2", choices=("linear", "mel"))
+    speaker_in_text_encoder: bool = setting(False, "the text encoder is given the speaker, as in VITS2")
+    flow_transformer: str = setting("none", "transformer in each coupling of the flow, as in VITS2: none, pre_conv, "
+                                    "pre_conv2", choices=("none", "pre_conv", "pre_conv2"))
+    p_dropout_flow: float = setting(0.0, "dropout of the flow's transformers; above 0 training's flow has no exact "
+                                    "inverse", least=0, below=1)
     duration_predictor: str = setting("stochastic", "stochastic, deterministic, or one of your own")
     duration_channels: int = setting(256, "width of the deterministic predictor", "channels", above=0, most=8192)
     duration_flows: int = setting(4, "flows of the stochastic duration predictor", above=0, most=64)
@@ -345,6 +387,12 @@ class ModelConfig:
     upsample_initial_channel: int = setting(512, "width before the first stage; each halves it", "channels", above=0,
                                             most=16_384)
     upsample_kernel_sizes: tuple[int, ...] = setting((16, 16, 4, 4), "of each stage", above=0, most=4096, entries=16)
+    gen_istft_n_fft: int = setting(16, "FFT size behind HiFi-GAN's stack, for istft_hifigan, multiband, multistream; "
+                                   "even", "samples of a band", least=4, most=1024)
+    gen_istft_hop_size: int = setting(4, "its hop", "samples of a band", above=0, most=512)
+    subbands: int = setting(4, "bands of multiband and multistream", least=2, most=32)
+    pqmf: str = setting("corrected", "filters of the bands: corrected, or published, which have four bands",
+                        choices=("corrected", "published"))
     istft_channels: int = setting(512, "width of the iSTFT generator", "channels", above=0, most=8192)
     istft_layers: int = setting(8, "ConvNeXt blocks of the iSTFT generator", above=0, most=256)
     istft_expansion: int = setting(3, "hidden width of each ConvNeXt block over model.istft_channels", above=0, most=16)
@@ -362,9 +410,23 @@ class ModelConfig:
         for name in ("wavenet_kernel_size", "istft_kernel_size"):
             if getattr(self, name) % 2 == 0:
                 faults.append(f"model.{name} is {getattr(self, name)}; it must be odd, so that frames stay in place")
-        if self.generator == "hifigan":
+        if self.generator in HIFIGAN_STACKS:
             faults += self._hifigan_faults()
+        if self.generator in HIFIGAN_STACKS[1:] and (self.gen_istft_n_fft % 2
+                                                     or 2 * self.gen_istft_hop_size > self.gen_istft_n_fft):
+            faults.append(f"model.gen_istft_n_fft is {self.gen_istft_n_fft}; it must be even, and at least twice "
+                          f"model.gen_istft_hop_size, which is {self.gen_istft_hop_size}")
+        if self.generator == "multiband" and self.pqmf == "published" and self.subbands != 4:
+            faults.append(f"model.subbands is {self.subbands}; with model.pqmf \"published\" it must be 4")
         return faults
+
+    @property
+    def samples_of_frame(self) -> int | None:
+        """Samples that the generator makes of a frame, for those whose sizes give it; None for others."""
+        samples = math.prod(self.upsample_rates)
+        samples *= self.gen_istft_hop_size if self.generator in HIFIGAN_STACKS[1:] else 1
+        samples *= self.subbands if self.generator in HIFIGAN_STACKS[2:] else 1
+        return samples if self.generator in HIFIGAN_STACKS else None
 
     def _hifigan_faults(self) -> list[str]:
         faults = []
@@ -469,11 +531,18 @@ class Config:
     def _relation_faults(self) -> list[str]:
         faults = []
         hop = self.data.hop_length
-        if self.model.generator == "hifigan" and math.prod(self.model.upsample_rates) != hop:
-            faults.append(f"model.upsample_rates {list(self.model.upsample_rates)} multiply to "
-                          f"{math.prod(self.model.upsample_rates)}, data.hop_length is {hop}; they must be equal")
+        if self.model.samples_of_frame not in (hop, None):
+            more = {"hifigan": "", "istft_hifigan": ", times model.gen_istft_hop_size,"}.get(
+                self.model.generator, ", times model.gen_istft_hop_size and model.subbands,")
+            faults.append(f"model.upsample_rates {list(self.model.upsample_rates)}{more} multiply to "
+                          f"{self.model.samples_of_frame}, data.hop_length is {hop}; they must be equal")
         if self.train.segment_size % hop:
             faults.append(f"train.segment_size {self.train.segment_size} is not a multiple of data.hop_length {hop}")
+        shortest = self.model.subbands * (max(self.train.fft_sizes) // 2 + 1)
+        if self.model.generator == "multiband" and self.train.c_subband and self.train.segment_size < shortest:
+            faults.append(f"train.segment_size is {self.train.segment_size}; the largest of train.fft_sizes, "
+                          f"{max(self.train.fft_sizes)} samples of each of {self.model.subbands} bands, needs "
+                          f"{shortest} samples or more")
         if self.multispeaker and self.model.gin_channels == 0:
             faults.append(f"data.n_speakers is {self.data.n_speakers} and model.gin_channels is 0, so speakers "
                           "would be ignored; 256 is the published size")
@@ -494,6 +563,11 @@ class Config:
     def spec_channels(self) -> int:
         """Bins of the linear spectrogram."""
         return self.data.filter_length // 2 + 1
+
+    @property
+    def posterior_channels(self) -> int:
+        """Channels of the posterior encoder's input."""
+        return self.data.n_mel_channels if self.model.posterior_input == "mel" else self.spec_channels
 
     @property
     def segment_frames(self) -> int:
@@ -702,15 +776,18 @@ def _sections(config: Config) -> tuple:
 
 def _translate(flat: dict[str, Any]) -> dict[str, Any]:
     """Retired keys leave with a line in the log, renamed ones arrive under their new name."""
-    translated = {}
+    translated, order = {}, list(RENAMED)
     for key, value in flat.items():
         if key in RETIRED:
             logger.warning("%s is retired and ignored: %s", key, RETIRED[key])
-        elif key in RENAMED and isinstance(value, bool):
-            new_key, values = RENAMED[key]
-            translated.setdefault(new_key, values[value])
-        else:
+        elif key not in RENAMED:
             translated[key] = value
+    for key in sorted(set(flat) & set(RENAMED), key=order.index):
+        (new_key, values), value = RENAMED[key], flat[key]
+        if not isinstance(value, bool):
+            translated.setdefault(new_key, value)
+        elif value in values:
+            translated.setdefault(new_key, values[value])
     return translated
 
 

@@ -46,6 +46,7 @@ class ReconstructionInputs(NamedTuple):
     mel_real: Tensor  # [B, M, T] of wav_real
     mel_fake: Tensor  # [B, M, T] of wav_fake
     train: TrainConfig
+    bands_real: Tensor | None = None  # [B, N, S / N] of wav_real; None where the output has no bands
 
 
 class AdversarialInputs(NamedTuple):
@@ -64,6 +65,7 @@ class LossTerm(NamedTuple):
     is_adversarial: bool = False  # 0 before train.adversarial_start, times the discriminators' warm-up after it
     is_optional: bool = False  # not computed where its weight is 0
     with_teacher: bool | None = None  # whether it is of runs with a train.teacher only, or without; None: of all
+    of_bands: bool = False  # whether it is of generators that have bands only
 
     def weight_in(self, train: TrainConfig) -> float:
         """Its weight by the settings."""
@@ -79,6 +81,8 @@ TERMS = {
     "features": LossTerm(lambda x: feature_loss(x.real, x.fake), "c_fm", is_adversarial=True),
     "stft": LossTerm(lambda x: stft_loss(x.wav_real[:, 0], x.wav_fake[:, 0], x.train.stft_sizes), "c_stft",
                      is_optional=True),
+    "subband": LossTerm(lambda x: subband_loss(x.bands_real, x.output.bands_fake, x.train), "c_subband",
+                        is_optional=True, of_bands=True),
     "pitch": LossTerm(lambda x: x.output.pitch_loss.float(), "c_pitch", "frames"),
     "teacher_prior": LossTerm(lambda x: x.output.teacher_prior, "c_teacher_prior", "tokens", with_teacher=True),
     "teacher_flow": LossTerm(lambda x: x.output.teacher_flow, "c_teacher_flow", "frames", with_teacher=True),
@@ -132,7 +136,8 @@ def reconstruction_terms(inputs: ReconstructionInputs) -> GeneratorLosses:
     zero, has_teacher = inputs.wav_fake.new_zeros(()), inputs.output.teacher_prior is not None
     return GeneratorLosses({name: zero if term.is_adversarial or term.is_optional and not term.weight_in(inputs.train)
                             else term.compute(inputs) for name, term in TERMS.items()
-                            if term.with_teacher in (None, has_teacher)})
+                            if term.with_teacher in (None, has_teacher)
+                            and (inputs.bands_real is not None or not term.of_bands)})
 
 
 def adversarial_terms(inputs: AdversarialInputs) -> dict[str, Tensor]:
@@ -188,3 +193,31 @@ def stft_loss(wav_real: Tensor, wav_fake: Tensor, sizes: tuple[int, ...]) -> Ten
         distance, size_of_real = (torch.linalg.vector_norm(x, dim=(1, 2)) for x in (real - fake, real))  # [B]
         total = total + (distance / size_of_real).mean() + F.l1_loss(fake.log(), real.log())
     return total / len(sizes)
+
+
+def subband_loss(bands_real: Tensor, bands_fake: Tensor, train: TrainConfig) -> Tensor:
+    """Spectral convergence plus log-magnitude L1 of all bands of an item, averaged over resolutions (Kawamura 2023).
+
+    The published convergence is a ratio of the whole batch; here it is one of each item, for the reason of `stft_loss`.
+    Of a batch of one they are equal.
+
+    Args:
+        bands_real, bands_fake: [B, N, S / N].
+        train: FFT, hop and window sizes, in samples of a band.
+    """
+    total = bands_fake.new_zeros((), dtype=torch.float32)
+    resolutions = list(zip(train.fft_sizes, train.hop_sizes, train.win_lengths))
+    for sizes in resolutions:
+        real, fake = (_band_magnitude(bands, *sizes) for bands in (bands_real, bands_fake))  # [B, N, F, T]
+        distance, size_of_real = (x.flatten(1).norm(dim=1) for x in (real - fake, real))  # [B]
+        total = total + (distance / size_of_real).mean() + F.l1_loss(fake.log(), real.log())
+    return total / len(resolutions)
+
+
+def _band_magnitude(bands: Tensor, n_fft: int, hop_length: int, win_length: int) -> Tensor:
+    """STFT magnitude of each band, frames centred with reflection, power floored at 1e-7: [B, N, S] -> [B, N, F, T]."""
+    with torch.autocast(bands.device.type, enabled=False):
+        window = torch.hann_window(win_length, device=bands.device)
+        frames = torch.stft(bands.float().flatten(0, 1), n_fft, hop_length, win_length, window, return_complex=True)
+        power = torch.view_as_real(frames).square().sum(-1)
+        return power.clamp(min=1e-7).sqrt().unflatten(0, bands.shape[:2])

@@ -23,7 +23,8 @@ import monotonic_align
 from attentions import Encoder
 from commons import expand_tokens, random_segment_starts, sequence_mask, slice_segments
 from config import Config, ModelConfig
-from generators import GENERATORS, HifiGanGenerator, IstftGenerator
+from generators import GENERATORS, HifiGanStack, IstftGenerator
+from mel_processing import spec_to_mel
 from modules import (
     ConvFlow,
     DilatedDepthSeparableConv,
@@ -89,20 +90,23 @@ class TextEncoder(nn.Module):
         self.scale = math.sqrt(model.hidden_channels)
         self.emb = nn.Embedding(n_vocab, model.hidden_channels)
         nn.init.normal_(self.emb.weight, 0.0, model.hidden_channels**-0.5)
-        self.encoder = Encoder(model)
+        self.encoder = Encoder(
+            model.hidden_channels, model.filter_channels, model.n_heads, model.n_layers, model.kernel_size,
+            model.p_dropout, window=model.attention_window,
+            gin_channels=model.gin_channels if model.speaker_in_text_encoder else 0)
         self.proj = nn.Conv1d(model.hidden_channels, 2 * model.inter_channels, 1)
 
-    def forward(self, text_ids: Tensor, text_lengths: Tensor) -> Prior:
-        """text_ids [B, L], text_lengths [B]."""
+    def forward(self, text_ids: Tensor, text_lengths: Tensor, g: Tensor | None = None) -> Prior:
+        """text_ids [B, L], text_lengths [B], g [B, G, 1] or [B, G, L], which only `speaker_in_text_encoder` uses."""
         embedded = (self.emb(text_ids) * self.scale).mT  # [B, L, H] -> [B, H, L]
         mask = sequence_mask(text_lengths, text_ids.shape[1])[:, None].to(embedded.dtype)
-        hidden = self.encoder(embedded, mask)
+        hidden = self.encoder(embedded, mask, g)
         mean, logstd = (self.proj(hidden) * mask).chunk(2, dim=1)
         return Prior(hidden, mean, logstd, mask)
 
 
 class PosteriorEncoder(nn.Module):
-    """Linear spectrogram -> latent frames, by a WaveNet."""
+    """Linear spectrogram, or log-mel (VITS2) -> latent frames, by a WaveNet."""
 
     def __init__(self, spec_channels: int, model: ModelConfig):
         super().__init__()
@@ -113,13 +117,24 @@ class PosteriorEncoder(nn.Module):
 
     def forward(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
                 noise: Tensor | None = None) -> Posterior:
-        """spec [B, F, T], spec_lengths [B], g [B, G, 1], noise [B, C, T] or drawn here."""
+        """spec [B, F, T] or log-mel [B, M, T], spec_lengths [B], g [B, G, 1], noise [B, C, T] or drawn here."""
         mask = sequence_mask(spec_lengths, spec.shape[2])[:, None].to(spec.dtype)
         hidden = self.enc(self.pre(spec) * mask, mask, g)
         mean, logstd = (self.proj(hidden) * mask).chunk(2, dim=1)
         noise = draw_normal(mean) if noise is None else noise
         z = (mean + noise * torch.exp(logstd)) * mask
         return Posterior(z, mean, logstd, mask)
+
+
+def _flow_transformer(model: ModelConfig) -> Encoder | None:
+    """The transformer of one coupling (VITS2), as in its two published kinds."""
+    if model.flow_transformer == "none":
+        return None
+    if model.flow_transformer == "pre_conv":
+        half = model.inter_channels // 2
+        return Encoder(half, half, 2, 2, 3, model.p_dropout_flow, window=None)
+    width = model.hidden_channels
+    return Encoder(width, width, 2, 1, 5, model.p_dropout_flow, window=4)
 
 
 class ResidualCouplingBlock(nn.Module):
@@ -129,8 +144,9 @@ class ResidualCouplingBlock(nn.Module):
         super().__init__()
         self.flows = nn.ModuleList()
         for _ in range(model.flow_couplings):
-            self.flows.append(ResidualCouplingLayer(model.inter_channels, model.hidden_channels,
-                                                    model.wavenet_kernel_size, model.flow_layers, model.gin_channels))
+            self.flows.append(ResidualCouplingLayer(
+                model.inter_channels, model.hidden_channels, model.wavenet_kernel_size, model.flow_layers,
+                model.gin_channels, _flow_transformer(model), is_behind=model.flow_transformer == "pre_conv2"))
             self.flows.append(Flip())
 
     def forward(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Tensor:
@@ -304,6 +320,7 @@ class SynthesizerOutput(NamedTuple):
     pitch_loss: Tensor  # scalar, 0 for a generator that takes no pitch
     teacher_prior: Tensor | None = None  # scalar, see `prior_divergence`; None without a teacher, as the next
     teacher_flow: Tensor | None = None  # scalar, mean squared error of the flow's latent of the teacher's z_p
+    bands_fake: Tensor | None = None  # [B, N, segment samples / N], of a generator that has `pqmf`
 
 
 def prior_divergence(targets: TeacherTargets, prior: Prior) -> Tensor:
@@ -380,7 +397,9 @@ class SynthesizerTrn(nn.Module):
         self.hop_length = data.hop_length
         self.enc_p = TextEncoder(n_vocab, model)
         self.dec = GENERATORS.get(model.generator)(model, data)
-        self.enc_q = PosteriorEncoder(config.spec_channels, model)
+        self.enc_q = PosteriorEncoder(config.posterior_channels, model)
+        self.posterior_input = model.posterior_input
+        self.mas_noise_over = config.train.mas_noise_over
         self.flow = ResidualCouplingBlock(model)
         self.dp = DURATION_PREDICTORS.get(model.duration_predictor)(model)
         takes_pitch = getattr(self.dec, "takes_pitch", False)
@@ -392,7 +411,8 @@ class SynthesizerTrn(nn.Module):
 
     def forward(self, text_ids: Tensor, text_lengths: Tensor, spec: Tensor, spec_lengths: Tensor,
                 speaker_ids: Tensor | None = None, alignment_prior: float = 0.0,
-                pitch: Pitch | None = None, targets: TeacherTargets | None = None) -> SynthesizerOutput:
+                pitch: Pitch | None = None, targets: TeacherTargets | None = None,
+                alignment_noise: float = 0.0) -> SynthesizerOutput:
         """One training pass.
 
         Args:
@@ -404,20 +424,25 @@ class SynthesizerTrn(nn.Module):
             alignment_prior: weight of a prior for even reading in the alignment search, 0 for none.
             pitch: as measured, for a generator that takes it; without it the pitch loss is 0.
             targets: of a teacher; they replace posterior, alignment search and measured pitch.
+            alignment_noise: on the scores of the alignment search, over their standard deviation (VITS2).
         """
         g = self.speaker_embedding(speaker_ids)
         if targets is not None:
             return self._forward_with_teacher(text_ids, text_lengths, spec_lengths, g, targets)
         with record_function("text encoder"):
-            prior = self.enc_p(text_ids, text_lengths)
+            prior = self.enc_p(text_ids, text_lengths, g)
         with record_function("posterior encoder"):
-            posterior = self.enc_q(spec, spec_lengths, g)
+            posterior = self.encode_posterior(spec, spec_lengths, g)
         with record_function("flow"):
             z_p = self.flow(posterior.z, posterior.mask, g)
         with torch.no_grad(), record_function("alignment"):
             scores = alignment_scores(z_p, prior)  # [B, T, L]
             if alignment_prior:
                 scores = scores + alignment_prior * diagonal_prior(text_lengths, spec_lengths, *scores.shape[1:])
+            if alignment_noise:
+                over = (None if self.mas_noise_over == "padded" else
+                        posterior.mask.mT * prior.mask)  # [B, T, L]
+                scores = noisy_scores(scores, alignment_noise, over)
             durations = monotonic_align.durations(scores, text_lengths, spec_lengths)  # [B, L]
         frame_durations = durations[:, None].to(prior.mask.dtype)
         with record_function("duration predictor"):
@@ -426,9 +451,10 @@ class SynthesizerTrn(nn.Module):
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         with record_function("generator"):
             z, of_pitch = self._with_teacher_pitch(posterior.z, posterior.mask, pitch)
-            wav_fake = self.dec(slice_segments(z, starts, self.segment_frames), g)
+            wav_fake, bands_fake = self._decode_segments(z, starts, g)
         return SynthesizerOutput(
             wav_fake=wav_fake,
+            bands_fake=bands_fake,
             segment_starts=starts,
             durations=durations,
             duration_loss=duration_loss,
@@ -441,6 +467,13 @@ class SynthesizerTrn(nn.Module):
             posterior_mean=posterior.mean,
             posterior_logstd=posterior.logstd,
             pitch_loss=of_pitch)
+
+    def _decode_segments(self, z: Tensor, starts: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Waveform of segments of z, and their bands from a generator that has them."""
+        segments = slice_segments(z, starts, self.segment_frames)
+        if hasattr(self.dec, "pqmf"):
+            return self.dec(segments, g, with_bands=True)
+        return self.dec(segments, g), None
 
     def _with_teacher_pitch(self, z: Tensor, mask: Tensor, measured: Pitch | None) -> tuple[Tensor, Tensor]:
         """Generator's input with the recording's pitch, and the loss of the pitch that is predicted from z."""
@@ -465,7 +498,7 @@ class SynthesizerTrn(nn.Module):
         of_prior = of_flow = targets.z.new_zeros(())
         of_durations = targets.z.new_zeros(len(text_ids))
         if self.own_latent or is_learned(self.enc_p, self.dp):
-            prior = self.enc_p(text_ids, text_lengths)
+            prior = self.enc_p(text_ids, text_lengths, g)
             of_prior = prior_divergence(targets, prior)
             durations = targets.durations[:, None].to(prior.mask.dtype)
             of_durations = self.dp.teacher_loss(prior.hidden, prior.mask, durations, g) / text_mask.sum()
@@ -475,8 +508,9 @@ class SynthesizerTrn(nn.Module):
         z = self._own_latent(prior, targets, spec_mask, g) if self.own_latent else targets.z
         starts = random_segment_starts(spec_lengths, self.segment_frames)
         z, of_pitch = self._with_teacher_pitch(z, spec_mask, targets.pitch)
+        wav_fake, bands_fake = self._decode_segments(z, starts, g)
         return SynthesizerOutput(
-            wav_fake=self.dec(slice_segments(z, starts, self.segment_frames), g), segment_starts=starts,
+            wav_fake=wav_fake, bands_fake=bands_fake, segment_starts=starts,
             durations=targets.durations, duration_loss=of_durations, text_mask=text_mask, spec_mask=spec_mask,
             z=targets.z, z_p=None, prior_mean=None, prior_logstd=None, posterior_mean=None, posterior_logstd=None,
             pitch_loss=of_pitch, teacher_prior=of_prior, teacher_flow=of_flow)
@@ -531,11 +565,13 @@ class SynthesizerTrn(nn.Module):
             noise_scale: standard deviation of the prior's noise; 0 gives its mode.
             noise_scale_duration: the same for the stochastic duration predictor's noise.
         """
-        n_tokens, prior = text_lengths.tolist(), self.enc_p(text_ids, text_lengths)
+        n_tokens = text_lengths.tolist()
+        of_tokens = speaker(n_tokens)
+        prior = self.enc_p(text_ids, text_lengths, of_tokens)
         if callable(durations):
             drawn = noise.durations(n_tokens).to(text_ids.device)
             drawn = F.pad(drawn, (0, text_ids.shape[1] - drawn.shape[2]))
-            durations = durations(self.predict_durations(prior, speaker(n_tokens), noise_scale_duration * drawn))
+            durations = durations(self.predict_durations(prior, of_tokens, noise_scale_duration * drawn))
         lengths = durations.sum(dim=1).long().clamp(min=1).tolist()
         drawn = noise.prior(prior.mean.shape[1], lengths).to(prior.mean)
         return self.latent(prior, durations, speaker(lengths), noise_scale * drawn)
@@ -601,13 +637,15 @@ class SynthesizerTrn(nn.Module):
 
     def encode_posterior(self, spec: Tensor, spec_lengths: Tensor, g: Tensor | None = None,
                          noise: Tensor | None = None) -> Posterior:
-        """Posterior of a recording; arguments as of PosteriorEncoder.
+        """Posterior of a recording's linear spectrogram [B, F, T]; other arguments as of PosteriorEncoder.
 
         Raises:
             ValueError: this voice has no posterior encoder.
         """
         if self.enc_q is None:
             raise ValueError(NO_POSTERIOR)
+        if self.posterior_input == "mel":
+            spec = spec_to_mel(spec, self.data) * sequence_mask(spec_lengths, spec.shape[2])[:, None]
         return self.enc_q(spec, spec_lengths, g, noise)
 
     def converted(self, spec: Tensor, spec_lengths: Tensor, source: Tensor, target: Tensor,
@@ -625,6 +663,8 @@ class SynthesizerTrn(nn.Module):
         The phase of its pitch depends on all frames before it: see `pitch.in_phase`.
         """
         if self.enc_q is None or getattr(self.dec, "context_frames", None) is None:
+            return None
+        if any(isinstance(part, Encoder) for part in self.flow.modules()):  # attention reaches everywhere
             return None
         flow = sum(part.context_frames for part in self.flow.modules() if isinstance(part, WaveNet))
         pitch = self.pitch.context_frames if self.pitch is not None else 0
@@ -659,8 +699,16 @@ def bake_speaker(model: SynthesizerTrn, speaker_id: int) -> SynthesizerTrn:
             for layer, condition in zip(part.in_layers, part.cond_layer(g)[0, :, 0].chunk(part.n_layers)):
                 layer.bias.add_(condition)
             del part.cond_layer
-    if isinstance(baked.dec, (HifiGanGenerator, IstftGenerator)):
-        first = baked.dec.conv_pre if isinstance(baked.dec, HifiGanGenerator) else baked.dec.embed
+    encoder = baked.enc_p.encoder
+    if encoder.is_conditioned:
+        shift = encoder.spk_emb_linear(g[:, :, 0])[0]
+        if encoder.speaker_layer:
+            encoder.norm_layers_2[encoder.speaker_layer - 1].beta.add_(shift)
+        else:
+            baked.enc_p.emb.weight.add_(shift / baked.enc_p.scale)
+        del encoder.spk_emb_linear
+    if isinstance(baked.dec, (HifiGanStack, IstftGenerator)):
+        first = baked.dec.conv_pre if isinstance(baked.dec, HifiGanStack) else baked.dec.embed
         first.bias.add_(baked.dec.cond(g)[0, :, 0])
         del baked.dec.cond
     if isinstance(baked.dp, StochasticDurationPredictor):
@@ -688,6 +736,24 @@ def alignment_scores(z_p: Tensor, prior: Prior) -> Tensor:
         precision = torch.exp(-2 * logstd)  # [B, C, L]
         of_token = (-HALF_LOG_2PI - logstd - 0.5 * mean.square() * precision).sum(dim=1)[:, None]  # [B, 1, L]
         return of_token + z_p.mT @ (mean * precision) - 0.5 * z_p.square().mT @ precision
+
+
+def noisy_scores(scores: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """Scores of the alignment search with Gaussian noise, so that it tries other paths early in training (VITS2).
+
+    Args:
+        scores: [B, T, L].
+        scale: the noise's standard deviation over that of the scores.
+        mask: [B, T, L], what each item's deviation is taken of; None takes one of the whole batch, padding included, as
+            published code does.
+    """
+    if mask is None:
+        deviation = scores.std()
+    else:
+        n = mask.sum(dim=(1, 2), keepdim=True)
+        mean = (scores * mask).sum(dim=(1, 2), keepdim=True) / n
+        deviation = (((scores - mean) * mask).square().sum(dim=(1, 2), keepdim=True) / (n - 1).clamp(min=1)).sqrt()
+    return scores + scale * deviation * draw_normal(scores)
 
 
 def diagonal_prior(text_lengths: Tensor, spec_lengths: Tensor, n_frames: int, n_tokens: int) -> Tensor:

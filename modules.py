@@ -257,18 +257,31 @@ class ElementwiseAffine(nn.Module):
 
 
 class ResidualCouplingLayer(nn.Module):
-    """Affine coupling that only shifts (volume preserving): a WaveNet of one half moves the other (section 2.2.2)."""
+    """Affine coupling that only shifts (volume preserving): a WaveNet of one half moves the other (section 2.2.2).
 
-    def __init__(self, channels: int, hidden_channels: int, kernel_size: int, n_layers: int, gin_channels: int):
+    A transformer, if there is one, is added to what the WaveNet is given: in front of its first convolution where its
+    width is that of the half, else behind it (VITS2's `pre_conv` and `pre_conv2`).
+    """
+
+    def __init__(self, channels: int, hidden_channels: int, kernel_size: int, n_layers: int, gin_channels: int,
+                 transformer: nn.Module | None = None, is_behind: bool = False):
         super().__init__()
         self.pre = nn.Conv1d(channels // 2, hidden_channels, 1)
         self.enc = WaveNet(hidden_channels, kernel_size, n_layers, gin_channels)
         self.post = nn.Conv1d(hidden_channels, channels // 2, 1)
+        self.pre_transformer = transformer  # a public checkpoint key
+        self.is_behind = is_behind
         nn.init.zeros_(self.post.weight)  # starts as the identity
         nn.init.zeros_(self.post.bias)
 
     def _shift(self, kept: Tensor, mask: Tensor, g: Tensor | None) -> Tensor:
-        return self.post(self.enc(self.pre(kept) * mask, mask, g)) * mask
+        transformer = self.pre_transformer
+        if transformer is not None and not self.is_behind:
+            kept = kept + transformer(kept, mask)
+        hidden = self.pre(kept) * mask
+        if transformer is not None and self.is_behind:
+            hidden = hidden + transformer(hidden, mask)
+        return self.post(self.enc(hidden, mask, g)) * mask
 
     def forward(self, z: Tensor, mask: Tensor, g: Tensor | None = None) -> Flowed:
         """z [B, C, T], g [B, G, 1]."""

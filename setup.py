@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent
 MODULES = sorted({path.stem for path in ROOT.glob("*.py")} - {"setup"})
 PACKAGES = find_packages(exclude=["tests", "tests.*", "benchmarks", "benchmarks.*", "docs", "docs.*", "examples.*"])
 # Folders of files that an installed command finds beside its modules.
-DATA = {"configs": ["*.json"], "filelists": ["*.txt"], "voices": ["*.safetensors", "*/*"]}
+DATA = {"configs": ["*.json", "*/*.json"], "filelists": ["*.txt"], "voices": ["*.safetensors", "*/*"]}
 # Modules of the root with a `main`; see utils.run_console_command.
 COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
 

@@ -114,7 +114,7 @@ class PublishedStep:
 def published_pass(model: SynthesizerTrn, batch: Batch, spec: Tensor, spec_lengths: Tensor) -> SynthesizerOutput:
     """The generator's pass with the alignment as a dense path of floats, [B, T, L]; see `SynthesizerTrn.forward`."""
     g = model.speaker_embedding(batch.speaker_ids)
-    prior = model.enc_p(batch.text_ids, batch.text_lengths)
+    prior = model.enc_p(batch.text_ids, batch.text_lengths, g)
     posterior = model.enc_q(spec, spec_lengths, g)
     z_p = model.flow(posterior.z, posterior.mask, g)
     with torch.no_grad():

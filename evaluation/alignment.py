@@ -202,7 +202,7 @@ def align(model: SynthesizerTrn, batch: Batch, data: DataConfig, noise: Tensor |
     spec = spectrogram(batch.wav, data, batch.wav_lengths)
     frames = batch.wav_lengths // data.hop_length
     g = model.speaker_embedding(batch.speaker_ids)
-    prior = model.enc_p(batch.text_ids, batch.text_lengths)
+    prior = model.enc_p(batch.text_ids, batch.text_lengths, g)
     posterior = model.encode_posterior(spec, frames, g, spec.new_zeros(1, 1, 1) if noise is None else noise)
     z_p = model.flow(posterior.z, posterior.mask, g)
     return Aligned(z_p, prior, monotonic_align.durations(alignment_scores(z_p, prior), batch.text_lengths, frames))

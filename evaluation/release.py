@@ -118,7 +118,7 @@ def torch_output(voice: LoadedVoice, feeds: dict[str, np.ndarray]) -> tuple[np.n
     ids, scales = given["text_ids"], given["scales"]
     with torch.inference_mode():
         g = model.speaker_embedding(given.get("speaker_id"))
-        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]), g)
         noise = given.get("duration_noise", torch.zeros(1, 2, ids.shape[1]))
         durations = torch.ceil(model.predict_durations(prior, g, scales[2] * noise) * scales[1])
         durations = given.get("given_durations", durations)

@@ -71,12 +71,17 @@ def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def weight_normed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with folded weights split into direction and norm, for layers with weight norm in training."""
+def weight_normed(tensors: Mapping[str, Tensor], network: nn.Module | None = None) -> dict[str, Tensor]:
+    """The tensors with folded weights split into direction and norm, for layers with weight norm in training.
+
+    Those are the network's that has it; without a network, those of a published one.
+    """
+    layers = None if network is None else {
+        name.rpartition(".")[0] for name in network.state_dict() if name.endswith(".weight_g")}
     normed = {}
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")
-        if leaf == "weight" and _WEIGHT_NORMED.fullmatch(module):
+        if leaf == "weight" and (_WEIGHT_NORMED.fullmatch(module) if layers is None else module in layers):
             normed[f"{module}.weight_v"] = tensor
             normed[f"{module}.weight_g"] = tensor.flatten(1).norm(dim=1).reshape(-1, *[1] * (tensor.dim() - 1))
         else:

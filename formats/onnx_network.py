@@ -21,9 +21,27 @@ from torch import nn
 from attentions import Encoder, RelativeAttention
 from formats import FormatError
 from formats.graph import Graph, Value
-from generators import HarmonicGenerator, HifiGanGenerator, IstftGenerator, IstftHead
+from generators import (
+    HarmonicGenerator,
+    HifiGanStack,
+    InverseStft,
+    IstftGenerator,
+    IstftHead,
+    IstftHifiGanGenerator,
+    MultiBandGenerator,
+    MultiStreamGenerator,
+)
 from models import MAX_LOG_DURATION, DurationPredictor, StochasticDurationPredictor, SynthesizerTrn, TextEncoder
-from modules import LEAKY_SLOPE, ConvFlow, DilatedDepthSeparableConv, LayerNorm, ResBlock1, ResBlock2, WaveNet
+from modules import (
+    LEAKY_SLOPE,
+    ConvFlow,
+    DilatedDepthSeparableConv,
+    LayerNorm,
+    ResBlock1,
+    ResBlock2,
+    ResidualCouplingLayer,
+    WaveNet,
+)
 from pitch import (
     HIGHEST,
     HIGHEST_HARMONIC,
@@ -68,7 +86,7 @@ class LatentValues(NamedTuple):
 
 def latent_of(graph: Graph, model: SynthesizerTrn, inputs: SynthesisInputs) -> LatentValues:
     """Text to latent: text encoder, durations, prior, flow."""
-    hidden = text_encoder(graph, model.enc_p, inputs.text_ids)  # [1, L, H]
+    hidden = text_encoder(graph, model.enc_p, inputs.text_ids, inputs.speaker)  # [1, L, H]
     frames = graph.op("Exp", graph.op("Min", log_durations(graph, model, hidden, inputs), MAX_LOG_DURATION))
     # The only node of this kind: Piper's tools find the durations by it.
     durations = graph.op("Ceil", frames * inputs.length_scale)  # [1, L, 1]
@@ -91,8 +109,12 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
     Raises:
         FormatError: the generator is a plugin's.
     """
-    if isinstance(model.dec, HifiGanGenerator):
-        return _hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, IstftHifiGanGenerator):
+        return _istft_hifigan(graph, model.dec, z, speaker)
+    if isinstance(model.dec, HifiGanStack):
+        x, share = _hifigan_stack(graph, model.dec, z, speaker)
+        conv = model.dec.conv_post
+        return graph.op("Tanh", graph.conv(x, conv, weight=conv.weight * share, rows=1)).reshaped(1, 1, -1)
     if isinstance(model.dec, HarmonicGenerator):
         channels = [model.dec.embed.in_channels, N_CONTOUR]
         z, contour = z.split(channels, axis=1)
@@ -100,14 +122,14 @@ def waveform_of(graph: Graph, model: SynthesizerTrn, z: Value, speaker: Value | 
         return _overlap_add(graph, model.dec, hidden, _harmonics(graph, model.dec, hidden, contour))
     if isinstance(model.dec, IstftGenerator):
         return _overlap_add(graph, model.dec, _convnext(graph, model.dec, z, speaker))
-    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected hifigan, istft or "
-                      "harmonic")
+    raise FormatError(f"the generator {type(model.dec).__name__} cannot be written as ONNX; expected one of "
+                      "generators.py")
 
 
-def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value) -> Value:
-    """Ids [1, L] to hidden sequence [1, L, H]."""
+def text_encoder(graph: Graph, encoder: TextEncoder, text_ids: Value, speaker: Value | None = None) -> Value:
+    """Ids [1, L], speaker [1, G, 1] to hidden sequence [1, L, H]."""
     x = graph.op("Gather", encoder.emb.weight * encoder.scale, text_ids)
-    return _transformer(graph, encoder.encoder, x, graph.size(text_ids, 1))
+    return _transformer(graph, encoder.encoder, x, graph.size(text_ids, 1), speaker)
 
 
 def token_of_frame(graph: Graph, durations: Value) -> Value:
@@ -123,12 +145,15 @@ def token_of_frame(graph: Graph, durations: Value) -> Value:
     return graph.op("Min", tokens, graph.size(ends, 0) - 1)
 
 
-def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value) -> Value:
+def _transformer(graph: Graph, encoder: Encoder, x: Value, n_tokens: Value, speaker: Value | None = None) -> Value:
     """[1, L, H] -> [1, L, H]; n_tokens is L in a list."""
     layers = zip(encoder.attn_layers, encoder.norm_layers_1, encoder.ffn_layers, encoder.norm_layers_2)
     first = encoder.attn_layers[0]
-    indices = _relative_indices(graph, first.n_heads, first.window, n_tokens)
-    for attention, norm_1, feed_forward, norm_2 in layers:
+    indices = None if first.window is None else _relative_indices(graph, first.n_heads, first.window, n_tokens)
+    for i, (attention, norm_1, feed_forward, norm_2) in enumerate(layers):
+        if i == encoder.speaker_layer and encoder.is_conditioned and speaker is not None:
+            to_width = encoder.spk_emb_linear
+            x = x + graph.linear(speaker.reshaped(1, 1, -1), to_width.weight, to_width.bias)
         x = _norm(graph, norm_1, x + _attention(graph, attention, x, indices))
         hidden = graph.conv(x.transposed(0, 2, 1), feed_forward.conv_1, padding=feed_forward.padding)
         hidden = graph.conv(graph.op("Relu", hidden), feed_forward.conv_2, padding=feed_forward.padding)
@@ -152,7 +177,7 @@ def _relative_indices(graph: Graph, n_heads: int, window: int, n_tokens: Value) 
     return _RelativeIndices(offset + (by_head + beyond), column + (by_head + np.arange(2 * window + 1)))
 
 
-def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _RelativeIndices) -> Value:
+def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _RelativeIndices | None) -> Value:
     """[1, L, H] -> [1, L, H]."""
     n_heads, window = attention.n_heads, attention.window
     channels = attention.conv_o.out_channels // n_heads
@@ -162,13 +187,16 @@ def _attention(graph: Graph, attention: RelativeAttention, x: Value, indices: _R
     heads = graph.linear(x, weight, bias).reshaped(-1, 3 * n_heads, channels).transposed(1, 0, 2)  # [3N, L, D]
     query, key, value = heads.split([n_heads] * 3, axis=0)
 
-    offset_keys = nn.functional.pad(attention.emb_rel_k[0].mT, (1, 1))  # [D, 2W + 3], zeros outside the window
     scores = query @ key.transposed(0, 2, 1)
-    scores = scores + graph.op("GatherElements", query @ offset_keys, indices.scores, axis=2)
+    if indices is not None:
+        offset_keys = nn.functional.pad(attention.emb_rel_k[0].mT, (1, 1))  # [D, 2W + 3], zeros outside the window
+        scores = scores + graph.op("GatherElements", query @ offset_keys, indices.scores, axis=2)
     weights = graph.op("Softmax", scores, axis=-1)  # [N, L, L]
-    padded = graph.op("Pad", weights, [0, 0, window, 0, 0, window])
-    by_offset = graph.op("GatherElements", padded, indices.weights, axis=2)  # [N, L, 2W + 1]
-    mixed = weights @ value + by_offset @ attention.emb_rel_v[0]  # [N, L, D]
+    mixed = weights @ value  # [N, L, D]
+    if indices is not None:
+        padded = graph.op("Pad", weights, [0, 0, window, 0, 0, window])
+        by_offset = graph.op("GatherElements", padded, indices.weights, axis=2)  # [N, L, 2W + 1]
+        mixed = mixed + by_offset @ attention.emb_rel_v[0]
     mixed = mixed.transposed(1, 0, 2).reshaped(1, -1, n_heads * channels)
     return graph.linear(mixed, attention.conv_o.weight, attention.conv_o.bias)
 
@@ -285,7 +313,7 @@ def flow_inverse(graph: Graph, model: SynthesizerTrn, z_p: Value, speaker: Value
     kept, moved, turned = *z_p.split([half, half], axis=1), False
     for coupling in reversed(couplings):
         kept, moved, turned = moved, kept, not turned
-        hidden = graph.conv(kept, coupling.pre, weight=coupling.pre.weight.flip(INPUTS if turned else ()))
+        hidden = _coupling_input(graph, coupling, kept, turned)
         hidden = _wavenet(graph, coupling.enc, hidden, speaker)
         shift = graph.conv(hidden, coupling.post, weight=coupling.post.weight.flip(OUTPUTS if turned else ()),
                            bias=coupling.post.bias.flip(OUTPUTS if turned else ()))
@@ -295,6 +323,22 @@ def flow_inverse(graph: Graph, model: SynthesizerTrn, z_p: Value, speaker: Value
         return z
     order = np.concatenate([np.arange(half)[::-1], half + np.arange(half)[::-1]])
     return graph.op("Gather", z, order, axis=1)
+
+
+def _coupling_input(graph: Graph, coupling: ResidualCouplingLayer, kept: Value, turned: bool) -> Value:
+    """What a coupling's WaveNet is given, of the half that it keeps, which may be turned around: -> [1, H, T]."""
+    transformer = coupling.pre_transformer
+    if transformer is None:
+        return graph.conv(kept, coupling.pre, weight=coupling.pre.weight.flip(INPUTS if turned else ()))
+
+    def transformed(x: Value) -> Value:
+        out = _transformer(graph, transformer, x.transposed(0, 2, 1), graph.size(x, 2))
+        return x + out.transposed(0, 2, 1)
+
+    if turned:
+        kept = graph.op("Gather", kept, np.arange(coupling.pre.in_channels)[::-1].copy(), axis=1)
+    hidden = graph.conv(kept if coupling.is_behind else transformed(kept), coupling.pre)
+    return transformed(hidden) if coupling.is_behind else hidden
 
 
 def _wavenet(graph: Graph, wavenet: WaveNet, x: Value, speaker: Value | None) -> Value:
@@ -316,7 +360,8 @@ def _wavenet(graph: Graph, wavenet: WaveNet, x: Value, speaker: Value | None) ->
     return skips
 
 
-def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value | None) -> Value:
+def _hifigan_stack(graph: Graph, generator: HifiGanStack, z: Value, speaker: Value | None) -> tuple[Value, float]:
+    """[1, C, T] -> [1, width, 1, steps], and a factor that the next layer's weights take."""
     x = graph.conv(z, generator.conv_pre)
     if speaker is not None:
         x = x + graph.conv(speaker, generator.cond)
@@ -330,9 +375,42 @@ def _hifigan(graph: Graph, generator: HifiGanGenerator, z: Value, speaker: Value
         for other in outputs[1:]:
             x = x + other
         share = 1 / generator.n_kernels
-    x = graph.op("LeakyRelu", x, alpha=0.01)
-    x = graph.op("Tanh", graph.conv(x, generator.conv_post, weight=generator.conv_post.weight * share, rows=1))
-    return x.reshaped(1, 1, -1)
+    return graph.op("LeakyRelu", x, alpha=0.01), share
+
+
+def _istft_hifigan(graph: Graph, generator: IstftHifiGanGenerator, z: Value, speaker: Value | None) -> Value:
+    """[1, C, T] -> [1, 1, S]: one inverse STFT, or one for each band and a filter that joins them."""
+    x, share = _hifigan_stack(graph, generator, z, speaker)
+    x = graph.op("Concat", x.part([1], [2], 3), x, axis=3)  # one reflected step
+    layer, istft = generator.output_layer, generator.istft
+    x = graph.conv(x, layer, weight=layer.weight * share, rows=1)
+    n_bands = layer.out_channels // (2 * istft.n_bins)
+    bands = _inverse_stft(graph, istft, x.reshaped(n_bands, 2 * istft.n_bins, -1)).reshaped(1, n_bands, -1)
+    if isinstance(generator, MultiBandGenerator):
+        return _joined_bands(graph, bands, generator.pqmf.synthesis_filter)
+    if isinstance(generator, MultiStreamGenerator):
+        return _joined_bands(graph, bands, generator.multistream_conv_post.weight[0])
+    return bands
+
+
+def _inverse_stft(graph: Graph, istft: InverseStft, x: Value) -> Value:
+    """[N, 2F, frames] -> [N, 1, (frames - 1) * hop]."""
+    log_magnitude, turned = x.split([istft.n_bins] * 2, axis=1)
+    magnitude = graph.op("Exp", graph.op("Min", log_magnitude, istft.MAX_LOG_MAGNITUDE))
+    phase = graph.op("Sin", turned) * math.pi
+    spectrum = graph.op("Concat", magnitude * graph.op("Cos", phase), magnitude * graph.op("Sin", phase), axis=1)
+    sizes = {"strides": [istft.hop_length], "pads": [istft.n_fft // 2] * 2, "kernel_shape": [istft.n_fft]}
+    ones = graph.op("Expand", np.ones((1, 1, 1), np.float32),
+                    graph.op("Concat", [1, 1], graph.size(x, 2), axis=0))  # [1, 1, frames]
+    return (graph.op("ConvTranspose", spectrum, istft.basis, **sizes)
+            / graph.op("ConvTranspose", ones, istft.squared_window, **sizes))
+
+
+def _joined_bands(graph: Graph, bands: Value, filters: torch.Tensor) -> Value:
+    """`generators.join_bands`: [1, N, S / N] -> [1, 1, S]."""
+    n_bands, length = filters.shape
+    return graph.op("ConvTranspose", bands, n_bands * filters.flip(-1)[:, None], strides=[n_bands],
+                    pads=[length // 2] * 2, output_padding=[n_bands - 1], kernel_shape=[length])
 
 
 def _residual_block(graph: Graph, block: ResBlock1 | ResBlock2, x: Value) -> Value:

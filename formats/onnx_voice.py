@@ -20,6 +20,7 @@ A weight is named by the parameters that it is computed from, which is so for th
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,12 +100,13 @@ def read(path: Path, config: Path | None) -> ImportedVoice:
     text = TextProcessor.from_config(found.data)
     model = SynthesizerTrn(len(text.symbols), found).eval()
     model.leave_out(())  # what only trains it
+    in_training = copy.deepcopy(model)
     fold_weight_norm(model)
     stored = {name: array for each in models for name, array in _stored(each.graph).items()}
     _set_weights(LoadedVoice(found, text, model), stored, path)
     generator = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     note = "the file only speaks: it has no posterior encoder and no discriminators, which further training creates"
-    return ImportedVoice(found, weight_normed(generator), notes=(note,))
+    return ImportedVoice(found, weight_normed(generator, in_training), notes=(note,))
 
 
 def _set_weights(voice: LoadedVoice, stored: Mapping[str, np.ndarray], source: Path) -> None:
@@ -299,7 +301,7 @@ def probe(voice: LoadedVoice, scales: tuple[float, float] = (SCALES[0], SCALES[2
     noise = torch.randn(1, 2, ids.shape[1], generator=random)
     g = model.speaker_embedding(torch.tensor([len(voice.speakers) - 1]))
     with torch.inference_mode():
-        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]), g)
         predicted = model.predict_durations(prior, g, scales[1] * noise)
         length_scale = 2 * ids.shape[1] / predicted.sum()  # 2 frames on average, even if untrained
         durations = torch.ceil(predicted * length_scale)

@@ -51,6 +51,8 @@ FIXED = {"data": ("symbols", "begin_end"),
          "discriminator": ("kinds", "n_scales", "scale_channels", "scale_kernel_sizes", "scale_strides",
                            "scale_groups", "periods", "period_channels")}
 # Parts of the stochastic duration predictor in the published order.
+# Weights that published code stores and never uses.
+UNUSED = re.compile(r"flow\.flows\.\d+\.post_transformer\.")
 DURATION_PARTS = ("flows", "post_pre", "post_proj", "post_convs", "post_flows", "pre", "proj", "convs", "cond")
 
 
@@ -98,7 +100,7 @@ def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
     content = _load(files.generator)
     if not is_generator(content):
         raise FormatError(f"{files.generator} holds a model of {', '.join(list(content['model'])[:4]) or 'nothing'}; "
-                          "expected a generator, with enc_p.emb.weight and dec.conv_pre.weight")
+                          "expected a generator, with enc_p.emb.weight and dec.conv_pre.weight or weight_v")
     _check_parts(content["model"], config, files)
     networks = {"generator": content}
     if files.discriminators is not None:
@@ -108,7 +110,10 @@ def read_files(files: Files, tree: dict[str, Any]) -> ImportedVoice:
         notes.append(f"no discriminators ({f'D_{numbered[2]}.pth' if numbered else 'D_*.pth'}) beside it: it speaks, "
                      "and can be trained further with new ones")
     table = TextProcessor.from_config(config.data).symbols
-    weights = {part: published_names(each["model"]) for part, each in networks.items()}
+    weights = {part: {name: tensor for name, tensor in published_names(each["model"]).items()
+                      if not UNUSED.match(name)} for part, each in networks.items()}
+    if n_unused := len(content["model"]) - len(weights["generator"]):
+        notes.append(f"left out: {n_unused} tensors of its flow's post_transformer, which nothing uses")
     imported = ImportedVoice(config, weights["generator"], weights.get("discriminators"))
     check_fits(imported._replace(config=settings.replace(config, "data", {"symbols": table.symbols})),
                f"{files.generator} with {files.config}")
@@ -153,7 +158,8 @@ def find(path: Path, config: Path | None) -> Files:
 def is_generator(content: Any) -> bool:
     """Whether the content of a file is that of a published generator."""
     model = content.get("model") if isinstance(content, dict) else None
-    return isinstance(model, dict) and "enc_p.emb.weight" in model and "dec.conv_pre.weight" in model
+    return (isinstance(model, dict) and "enc_p.emb.weight" in model
+            and any(f"dec.conv_pre.{name}" in model for name in ("weight", "weight_v")))
 
 
 def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
@@ -181,6 +187,7 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
             unknown += [f"{section}.{key}" for key in names if key not in fine]
         else:
             unknown.append(section)
+    _as_published(kept)
     config = settings.from_dict(kept)
     try:
         check_inside(config.data.symbols, source)
@@ -194,6 +201,18 @@ def read_config(tree: dict[str, Any], source: Path) -> tuple[Config, list[str]]:
     return config, notes
 
 
+def _as_published(tree: dict[str, dict[str, Any]]) -> None:
+    """Add the settings of what the forks do otherwise than this project, where a configuration is one of theirs."""
+    model, train = tree.setdefault("model", {}), tree.setdefault("train", {})
+    if model.get("mb_istft_vits") is True:
+        model["pqmf"] = "published"
+    if model.get("use_noise_scaled_mas") is True:
+        train["mas_noise_over"] = "padded"
+    if model.get("use_transformer_flows") is True:
+        kind = model.setdefault("transformer_flow_type", "mono_layer_post_residual")  # as that code has it
+        model["p_dropout_flow"] = 0.1 if kind == "pre_conv" else 0.0
+
+
 def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> dict[str, Any]:
     """A published optimizer's state dict, with parameters in this project's order.
 
@@ -205,15 +224,16 @@ def moments(content: Mapping[str, Any], wanted: Sequence[str], source: Path) -> 
     Raises:
         FormatError: the optimizer is no AdamW of these parameters.
     """
-    model, optimizer = published_names(content["model"]), content["optimizer"]
+    every, optimizer = published_names(content["model"]), content["optimizer"]
+    model = {name: tensor for name, tensor in every.items() if not UNUSED.match(name)}
     if not isinstance(optimizer, dict) or any({"step", "exp_avg", "exp_avg_sq"} - set(each)
                                               for each in optimizer.get("state", {}).values()):
         raise FormatError(f"{source}: its optimizer is not AdamW, as of the published code; remove the optimizer's "
                           "state from the file to go on with a new one")
-    theirs = list(model)
+    theirs = list(every)
     groups = optimizer.get("param_groups") or [{}]
     places = {name: index for name, index in zip(theirs, groups[0].get("params", ()))}
-    if len(groups) != 1 or len(groups[0].get("params", ())) != len(theirs) or set(theirs) != set(wanted):
+    if len(groups) != 1 or len(groups[0].get("params", ())) != len(theirs) or set(model) != set(wanted):
         raise FormatError(f"{source}: its optimizer has {sum(len(each.get('params', ())) for each in groups)} "
                           f"parameters in {len(groups)} groups, its model has {len(theirs)}; expected one group of all")
     state = {}
@@ -275,6 +295,8 @@ def _load(file: Path) -> dict[str, Any]:
             f"a {type(content).__name__}")
         raise FormatError(f"{file} holds {found}; expected a dict of model, iteration, optimizer and learning_rate")
     check_tensors(content["model"], file)
+    # A constant of MS-iSTFT-VITS, which is no parameter: zeros between the samples of each stream.
+    content["model"].pop("dec.updown_filter", None)
     return content
 
 

@@ -95,7 +95,7 @@ class Program(nn.Module):
     def forward(self, text_ids: Tensor, scales: Tensor, speaker_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """text_ids [1, L], scales [3], speaker_id [1] -> wav [1, 1, S], durations [1, L] frames."""
         g = self.model.speaker_embedding(speaker_id)
-        prior = self.model.enc_p(text_ids, torch.ones_like(text_ids).sum(dim=1))
+        prior = self.model.enc_p(text_ids, torch.ones_like(text_ids).sum(dim=1), g)
         noise = scales[2] * torch.randn_like(prior.hidden[:, :2])
         durations = torch.ceil(self.model.predict_durations(prior, g, noise) * scales[1])
         latent = self.model.latent(prior, durations, g, scales[0] * self.draw(prior.mean, durations))

@@ -54,7 +54,10 @@ def text_likelihood(model: SynthesizerTrn, data: DataConfig, text_ids: Tensor, d
     if n_frames == 0 or not torch.isfinite(wav).all():
         return -math.inf
     spec = spectrogram(wav.to(device)[None], data)  # [1, F, T]
-    prior = model.enc_p(text_ids.to(device)[None], torch.tensor([len(text_ids)], device=device))
+    of_tokens = g
+    if g is not None and g.shape[2] > 1:  # the speaker at each token's first frame
+        of_tokens = g[:, :, (durations.cumsum(0) - durations).clamp(max=n_frames - 1)]
+    prior = model.enc_p(text_ids.to(device)[None], torch.tensor([len(text_ids)], device=device), of_tokens)
     no_noise = torch.zeros(1, 1, 1, device=device)  # a sample's noise would be a part of the score
     posterior = model.encode_posterior(spec, torch.tensor([n_frames], device=device), g, no_noise)
     scores = alignment_scores(model.flow(posterior.z, posterior.mask, g), prior)  # [1, T, L]

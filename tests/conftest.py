@@ -42,6 +42,20 @@ TINY = {
 }
 
 
+# The tiny configuration with an inverse STFT behind HiFi-GAN's stack; 2 * 2 * 4 * 4 samples a frame as well.
+BANDS = ("model.upsample_rates=[2,2]", "model.upsample_kernel_sizes=[4,6]")
+ISTFT_HIFIGAN = ("model.generator=istft_hifigan", "model.upsample_rates=[4,4]", "model.upsample_kernel_sizes=[8,4]")
+MULTIBAND = ("model.generator=multiband", *BANDS, "train.fft_sizes=[96,43]", "train.hop_sizes=[8,3]",
+             "train.win_lengths=[38,15]")
+MULTISTREAM = ("model.generator=multistream", *BANDS)
+
+
+# Of VITS2, but for its duration discriminator; the speaker reaches the text encoder of several voices.
+VITS2 = ("model.posterior_input=mel", "model.flow_transformer=pre_conv", "model.speaker_in_text_encoder=true",
+         "model.p_dropout_flow=0", "train.mas_noise_scale=0.01")
+VITS2_STANDARD = (*VITS2, "model.flow_transformer=pre_conv2")
+
+
 def tiny(overrides: tuple[str, ...] = ()) -> config.Config:
     """The tiny configuration with overrides such as "model.generator=istft"."""
     return config.from_dict(TINY, overrides)

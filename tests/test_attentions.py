@@ -85,11 +85,17 @@ def test_the_feed_forward_keeps_lengths_and_leaks_nothing(kernel_size):
 
 
 @torch.no_grad()
+def encoder_of(model):
+    """The text encoder's transformer."""
+    return Encoder(model.hidden_channels, model.filter_channels, model.n_heads, model.n_layers, model.kernel_size,
+                   model.p_dropout, window=model.attention_window)
+
+
 @pytest.mark.parametrize("overrides", [(), ("model.kernel_size=4",), ("model.n_heads=4", "model.attention_window=1")])
 def test_each_item_of_the_encoder_comes_out_as_if_it_had_been_alone(overrides):
     torch.manual_seed(0)
     model = tiny(overrides).model
-    net = Encoder(model).eval()
+    net = encoder_of(model).eval()
     x, lengths = noise(3, model.hidden_channels, 9), torch.tensor([9, 5, 1])
     mask = sequence_mask(lengths, 9)[:, None].float()
     out = net(x, mask)
@@ -116,7 +122,7 @@ def test_attention_is_relative():
 def test_every_parameter_of_the_encoder_is_learned(length):
     torch.manual_seed(0)
     model = tiny().model
-    net = Encoder(model)
+    net = encoder_of(model)
     net(noise(2, model.hidden_channels, length), torch.ones(2, 1, length)).square().mul(
         noise(2, model.hidden_channels, length, seed=1)).sum().backward()
     without = [name for name, parameter in net.named_parameters() if not parameter.grad.abs().sum() > 0]
@@ -126,7 +132,7 @@ def test_every_parameter_of_the_encoder_is_learned(length):
 
 def test_dropout_is_there_in_training_only():
     model = tiny(("model.p_dropout=0.5",)).model
-    net, x, mask = Encoder(model), noise(1, model.hidden_channels, 5), torch.ones(1, 1, 5)
+    net, x, mask = encoder_of(model), noise(1, model.hidden_channels, 5), torch.ones(1, 1, 5)
     assert not torch.equal(net(x, mask), net(x, mask))
     assert torch.equal(net.eval()(x, mask), net(x, mask))
 
@@ -136,3 +142,19 @@ def test_bfloat16_attention_is_close_to_float32():
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         rough = layer(x, mask)
     torch.testing.assert_close(rough.float(), layer(x, mask).detach(), rtol=0.1, atol=0.1)
+
+
+def test_without_a_window_attention_does_not_depend_on_positions():
+    torch.manual_seed(0)
+    net, x, order = RelativeAttention(8, 2, None, 0.0), noise(1, 8, 6), torch.tensor([3, 0, 5, 1, 4, 2])
+    mask = torch.ones(1, 1, 6)
+    torch.testing.assert_close(net(x[:, :, order], mask), net(x, mask)[:, :, order])
+    assert not [name for name, _ in net.named_parameters() if "emb_rel" in name]
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 4])
+def test_a_speaker_joins_at_the_third_layer_or_the_last_one(n_layers):
+    net, x, mask = Encoder(8, 16, 2, n_layers, 3, 0.0, window=4, gin_channels=3), noise(1, 8, 5), torch.ones(1, 1, 5)
+    assert net.speaker_layer == min(2, n_layers - 1)
+    changed = noise(1, 3, 5).repeat(1, 1, 1)
+    assert not torch.allclose(net(x, mask, noise(1, 3, 1)), net(x, mask)) and net(x, mask, changed).shape == x.shape

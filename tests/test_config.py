@@ -296,7 +296,7 @@ def test_renamed_keys_keep_their_meaning(key, value, section, name, meaning):
     assert warned == []
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.json")), ids=lambda path: path.name)
 def test_every_file_in_configs_loads_without_a_warning(path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import config
-from generators import GENERATORS, IstftHead
+from generators import GENERATORS, InverseStft, IstftHead, Pqmf
 from modules import fold_weight_norm
-from tests.conftest import tiny
+from tests.conftest import ISTFT_HIFIGAN, MULTIBAND, MULTISTREAM, tiny
 
 KINDS = {
     "hifigan": (),
@@ -17,6 +17,10 @@ KINDS = {
     "istft of an odd FFT": ("model.generator=istft", "data.filter_length=255", "data.win_length=255",
                             "data.hop_length=51", "train.segment_size=1020"),
     "istft of half overlap": ("model.generator=istft", "data.hop_length=128"),
+    "istft_hifigan": ISTFT_HIFIGAN,
+    "multiband": MULTIBAND,
+    "multiband of two bands": (*MULTIBAND, "model.subbands=2", "model.gen_istft_hop_size=8"),
+    "multistream": MULTISTREAM,
 }
 SPEAKERS = ("model.gin_channels=6", "data.n_speakers=3")
 
@@ -75,7 +79,7 @@ def test_every_parameter_is_learned(kind):
     assert not [name for name, parameter in net.named_parameters() if not parameter.grad.abs().sum() > 0]
 
 
-@pytest.mark.parametrize("kind", ["hifigan", "istft"])
+@pytest.mark.parametrize("kind", ["hifigan", "istft", "istft_hifigan", "multiband", "multistream"])
 def test_bfloat16_sounds_like_float32(kind):
     net, settings = build(kind)
     z = noise(1, settings.model.inter_channels, 8)
@@ -153,3 +157,46 @@ def test_the_head_undoes_a_spectrogram():
 
 def test_the_heads_window_is_no_part_of_a_checkpoint():
     assert set(IstftHead(4, 64, 16).state_dict()) == {"out.weight", "out.bias"}
+
+
+# The inverse STFT behind HiFi-GAN's stack, and bands
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(16, 4), (8, 4), (20, 5)])
+def test_the_short_inverse_stft_is_torchs(n_fft, hop):
+    magnitude, phase = noise(2, n_fft // 2 + 1, 9).exp(), noise(2, n_fft // 2 + 1, 9, seed=1)
+    expected = torch.istft(torch.polar(magnitude, phase), n_fft, hop, window=torch.hann_window(n_fft))
+    torch.testing.assert_close(InverseStft(n_fft, hop)(magnitude, phase), expected, rtol=0, atol=1e-5)
+
+
+def signal_to_error(wav, other):
+    error = (wav - other)[..., 500:-500]
+    return float(10 * torch.log10(wav[..., 500:-500].square().mean() / error.square().mean()))
+
+
+@pytest.mark.parametrize("n_bands", [2, 3, 4, 8])
+def test_bands_joined_are_the_waveform(n_bands):
+    pqmf, wav = Pqmf(n_bands), noise(1, 1, 240 * 50)
+    assert signal_to_error(wav, pqmf.synthesis(pqmf.analysis(wav))) > 60
+
+
+def test_the_published_filters_lose_what_they_are_known_to_lose():
+    pqmf, wav = Pqmf(4, "published"), noise(1, 1, 12000)
+    late = pqmf.synthesis(pqmf.analysis(wav))[..., 1:]
+    assert 15 < signal_to_error(wav[..., :-1], late) < 17
+
+
+@pytest.mark.parametrize("band", range(4))
+def test_a_tone_is_in_the_band_of_its_frequency(band):
+    tone = torch.sin(2 * np.pi * (band + 0.5) / 8 * torch.arange(8000))[None, None]
+    powers = Pqmf(4).analysis(tone)[0, :, 200:-200].square().mean(dim=1)
+    assert powers.argmax() == band and powers[band] > 1e4 * (powers.sum() - powers[band])
+
+
+def test_the_multiband_generator_returns_its_bands():
+    net, settings = build("multiband")
+    z = noise(2, settings.model.inter_channels, 8)
+    wav, bands = net(z, with_bands=True)
+    assert bands.shape == (2, 4, wav.shape[2] // 4)
+    torch.testing.assert_close(wav, net(z), rtol=0, atol=0)
+    torch.testing.assert_close(net.pqmf.synthesis(bands), wav, rtol=0, atol=0)

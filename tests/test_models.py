@@ -16,12 +16,14 @@ from models import Prior, SynthesizerTrn, alignment_scores, bake_speaker, diagon
 from pitch import N_CONTOUR, Pitch
 from synthesis.noise import SeededNoise
 from synthesis.streaming import decode_batch
-from tests.conftest import tiny
+from tests.conftest import MULTIBAND, VITS2, VITS2_STANDARD, tiny
 
 N_VOCAB = 40
 VOICES = {"one voice": (), "three voices": ("data.n_speakers=3", "model.gin_channels=6")}
 KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
          (*itertools.product(("hifigan", "istft"), ("stochastic", "deterministic")), ("harmonic", "deterministic"))]
+KINDS += [(*MULTIBAND, "model.duration_predictor=stochastic"),
+          (*VITS2, "model.duration_predictor=deterministic"), (*VITS2_STANDARD, "model.duration_predictor=stochastic")]
 QUIET = {"noise_scale": 0.0, "noise_scale_duration": 0.0}
 
 
@@ -84,8 +86,9 @@ def test_the_training_pass_has_the_shapes_that_it_promises(kind, voices, tiny_ba
     for value in (out.z, out.z_p, out.prior_mean, out.prior_logstd, out.posterior_mean, out.posterior_logstd):
         assert value.shape == (3, channels, frames)
         assert not (value * (1 - out.spec_mask)).any()
-    *values, teacher_prior, teacher_flow = out
+    *values, teacher_prior, teacher_flow, bands = out
     assert all(torch.isfinite(value).all() for value in values)
+    assert (bands is not None) == ("model.generator=multiband" in kind)
     assert teacher_prior is None and teacher_flow is None  # there is no teacher
 
 
@@ -275,7 +278,7 @@ def test_durations_of_zero_everywhere_still_make_a_sound(tiny_batch):
 def test_a_length_scale_of_two_takes_twice_as_long(kind, tiny_batch):
     net, _ = build(kind)
     with torch.no_grad():  # tokens of some 10 frames, so that rounding up weighs little
-        if "deterministic" in kind[1]:
+        if "model.duration_predictor=deterministic" in kind:
             net.dp.proj.bias.add_(2.0)
         else:
             net.dp.flows[0].m.fill_(-2.0)
@@ -467,8 +470,8 @@ def test_a_baked_speaker_hears_and_times_what_the_speaker_does(kind, tiny_batch)
         torch.manual_seed(0)
         with torch.no_grad():
             outs.append(model(tiny_batch.text_ids, tiny_batch.text_lengths, spec, spec_lengths, speaker_ids))
-            prior = model.enc_p(tiny_batch.text_ids, tiny_batch.text_lengths)
             g = model.speaker_embedding(speaker_ids)
+            prior = model.enc_p(tiny_batch.text_ids, tiny_batch.text_lengths, g)
             log_durations = model.dp.predict(prior.hidden, prior.mask, g, 0 * prior.hidden[:, :2])
             outs[-1] = (*outs[-1], log_durations)  # before they are rounded
     rounding = 1e-4 if net.pitch is not None else 1e-5  # of the pitch, it adds up to a phase

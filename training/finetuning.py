@@ -334,7 +334,7 @@ def _explain_faults(faults: list[str], source: Path, old: Config, config: Config
                  for section, there, here in pairs for field in dataclasses.fields(here)
                  if getattr(there, field.name) != getattr(here, field.name)
                  and (field.name != "gin_channels" or old.multispeaker and config.multispeaker)]
-    if old.spec_channels != config.spec_channels:
+    if old.posterior_channels != config.posterior_channels and old.model.posterior_input == "linear":
         differing.append(f"data.filter_length is {old.data.filter_length} there, {config.data.filter_length} here")
     if differing:
         lines.append(f"Of the settings that shape them, {'; '.join(differing)}.")

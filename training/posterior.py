@@ -44,7 +44,7 @@ def fit_posterior(model: SynthesizerTrn, config: Config, examples: Sequence[Spok
     """
     random = torch.Generator().manual_seed(config.train.seed)
     sizes = config.model if config.multispeaker else dataclasses.replace(config.model, gin_channels=0)
-    model.enc_q = PosteriorEncoder(config.spec_channels, sizes)
+    model.enc_q = PosteriorEncoder(config.posterior_channels, sizes)
     optimizer = torch.optim.AdamW(model.enc_q.parameters(), LEARNING_RATE, betas=config.train.betas)
     lengths = torch.full((BATCH,), FRAMES)
     for _ in range(steps):
@@ -53,7 +53,7 @@ def fit_posterior(model: SynthesizerTrn, config: Config, examples: Sequence[Spok
         spec, z = (torch.stack([values[:, start : start + FRAMES] for values, start in zip(column, starts)])
                    for column in ([each.spec for each in chosen], [each.z for each in chosen]))
         g = None if chosen[0].g is None else torch.stack([each.g for each in chosen])
-        found = model.enc_q(spec, lengths, g)
+        found = model.encode_posterior(spec, lengths, g)
         error = (z - found.mean).square()
         loss = (found.logstd + 0.5 * error * torch.exp(-2 * found.logstd)).mean()
         optimizer.zero_grad()

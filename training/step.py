@@ -238,6 +238,11 @@ def alignment_prior(train: TrainConfig, step: int) -> float:
     return train.alignment_prior_weight * max(0.0, 1 - step / train.alignment_prior_steps)
 
 
+def alignment_noise(train: TrainConfig, step: int) -> float:
+    """Scale of the noise on the alignment search's scores at this step, falling to 0."""
+    return max(0.0, train.mas_noise_scale - train.mas_noise_decay * step)
+
+
 def adversarial_factor(train: TrainConfig, step: int) -> float:
     """Factor on the adversarial terms while the discriminators warm up, growing linearly to 1."""
     if not train.discriminator_warmup_steps:
@@ -304,15 +309,17 @@ def run_generator(state: TrainState, batch: Batch, index: int, config: Config) -
     model.train()
     with autocast(config.train, state.device):
         out = model(batch.text_ids, batch.text_lengths, spec, spec_lengths, batch.speaker_ids,
-                    alignment_prior(config.train, state.step), pitch, targets)
+                    alignment_prior(config.train, state.step), pitch, targets,
+                    alignment_noise(config.train, state.step))
     wav_real = slice_segments(batch.wav[:, None], out.segment_starts * config.data.hop_length,
                               config.train.segment_size)
     with record_function("losses"):
         wav_fake = out.wav_fake.float()
         mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
         mel_fake = mel_spectrogram(wav_fake[:, 0], config.data)
+        bands_real = None if out.bands_fake is None else state.generator.dec.pqmf.analysis(wav_real)
         return GeneratorPass(wav_fake, wav_real, reconstruction_terms(
-            ReconstructionInputs(out, wav_real, wav_fake, mel_real, mel_fake, config.train)))
+            ReconstructionInputs(out, wav_real, wav_fake, mel_real, mel_fake, config.train, bands_real)))
 
 
 def discriminator_half(state: TrainState, batches: Sequence[Batch], scales: Sequence[LossScale],

@@ -144,7 +144,7 @@ class Teacher:
         speaker = record["speaker"]
         g = None if speaker is None else model.speaker_embedding(
             torch.tensor([speaker_id(speaker, data.speakers, data.n_speakers)]))
-        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]))
+        prior = model.enc_p(ids, torch.tensor([ids.shape[1]]), g)
         n_frames = int(durations.sum())
         noise = record["noise_scale"] * prior_noise("prior", [record["seed"]], prior.mean.shape[1], [n_frames])
         mean, logstd = (expand_tokens(values, durations, n_frames) for values in (prior.mean, prior.logstd))

@@ -142,9 +142,10 @@ def _numbers(model: SynthesizerTrn, batch: Batch, config: Config,
     out = model(batch.text_ids, batch.text_lengths, spec, frames, batch.speaker_ids, targets=targets)
     mel_real = slice_segments(spec_to_mel(spec, config.data), out.segment_starts, config.segment_frames)
     mel_fake = mel_spectrogram(out.wav_fake[:, 0].float(), config.data)
-    prior = model.enc_p(batch.text_ids, batch.text_lengths)
+    g = model.speaker_embedding(batch.speaker_ids)
+    prior = model.enc_p(batch.text_ids, batch.text_lengths, g)
     noise = 0.8 * torch.randn_like(prior.hidden[:, :2])
-    predicted = model.predict_durations(prior, model.speaker_embedding(batch.speaker_ids), noise).ceil()
+    predicted = model.predict_durations(prior, g, noise).ceil()
     kl = out.teacher_prior if targets is not None else kl_loss(
         out.z_p, out.posterior_logstd, out.prior_mean, out.prior_logstd, out.spec_mask)
     numbers = (float(mel_loss(mel_real, mel_fake)), float(kl), float(out.duration_loss.sum()),

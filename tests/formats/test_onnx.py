@@ -21,7 +21,7 @@ from models import DURATION_PREDICTORS, TRAINING_PARTS, SynthesizerTrn
 from synthesis import Voice
 from synthesis.onnx import OnnxVoice
 from synthesis.streaming import ChunkSizes, plan_chunks
-from tests.conftest import tiny
+from tests.conftest import ISTFT_HIFIGAN, MULTIBAND, MULTISTREAM, VITS2, VITS2_STANDARD, tiny
 from tests.golden import golden
 from text import TextProcessor
 from transforms import inverse_spline
@@ -40,6 +40,11 @@ KINDS = {
     "residual blocks of type 2": ('model.resblock="2"',),
     "deterministic durations": ("model.duration_predictor=deterministic",),
     "istft": ("model.generator=istft", "model.duration_predictor=deterministic"),
+    "istft_hifigan": (*ISTFT_HIFIGAN, "model.duration_predictor=deterministic"),
+    "several speakers, multiband": (*SPEAKERS, *MULTIBAND, "model.duration_predictor=deterministic"),
+    "multistream": (*MULTISTREAM, "model.duration_predictor=deterministic"),
+    "VITS2": (*VITS2, "model.flow_couplings=3"),
+    "several speakers, VITS2 standard": (*SPEAKERS, *VITS2_STANDARD, "model.n_layers=3", "model.flow_couplings=3"),
     "an odd number of couplings": ("model.flow_couplings=3",),
     "an even kernel of the feed-forward layers": ("model.kernel_size=4",),
     "several speakers": SPEAKERS,
@@ -91,6 +96,7 @@ def test_the_graph_says_what_torch_says_of_the_same_noise(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["hifigan and stochastic durations", "several speakers, istft, deterministic",
+                                  "several speakers, multiband",
                                   "harmonic"])
 def test_encoder_and_decoder_in_pieces_say_what_the_whole_says(tmp_path, kind):
     weights = untrained(*KINDS[kind])

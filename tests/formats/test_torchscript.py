@@ -16,7 +16,7 @@ from formats import FormatError, torchscript
 from formats.onnx_voice import load_voice
 from generators import GENERATORS
 from models import SynthesizerTrn
-from tests.conftest import ROOT, tiny
+from tests.conftest import MULTIBAND, MULTISTREAM, ROOT, VITS2, tiny
 from text import TextProcessor
 
 SPEAKERS = ("data.n_speakers=3", "model.gin_channels=8", 'data.speakers=["anna","ben","cleo"]')
@@ -36,15 +36,16 @@ def untrained(*overrides: str) -> Weights:
 
 
 @pytest.mark.parametrize("overrides", [
-    (), (*SPEAKERS, "model.generator=istft", "model.duration_predictor=deterministic"), ("model.generator=harmonic",)],
-    ids=["one", "several", "harmonic"])
+    (), (*SPEAKERS, "model.generator=istft", "model.duration_predictor=deterministic"), ("model.generator=harmonic",),
+    MULTIBAND, MULTISTREAM, (*SPEAKERS, *VITS2)],
+    ids=["one", "several", "harmonic", "multiband", "multistream", "VITS2"])
 def test_texts_of_any_length_are_said_to_the_bit_as_torch_says_them(tmp_path, overrides):
     weights = untrained(*overrides)
     written = torchscript.write(weights, tmp_path)
     assert [file.name for file in written.files] == ["voice.pt", "voice.json"]
     assert written.checks[0] == "0 of 31 durations differ from this project's"
     program, model = torchscript.opened(tmp_path / "voice.pt"), load_voice(weights).model
-    speaker = torch.tensor([1]) if len(overrides) > 1 else None
+    speaker = torch.tensor([1]) if model.n_speakers else None
     for length in (1, 2, 9, 100):
         ids = torch.arange(length)[None] % 40
         wanted = model.infer(ids, torch.tensor([length]), speaker, noise_scale=0.0, noise_scale_duration=0.0)

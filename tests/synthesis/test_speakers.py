@@ -22,7 +22,7 @@ from synthesis.speakers import (
     slerp,
     speaker_weights,
 )
-from tests.conftest import tiny
+from tests.conftest import MULTIBAND, tiny
 
 NAMES = ("alice", "bob", "en-us+f3", "odd: name->x")
 
@@ -31,7 +31,7 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(scope="module", params=["hifigan", "istft", "harmonic"])
+@pytest.fixture(scope="module", params=["hifigan", "istft", "harmonic", "multiband"])
 def model(request):
     model = shaken(request.param)
     if request.param == "harmonic":  # the parts of the one before, and its own
@@ -43,6 +43,7 @@ def shaken(generator):
     """A model of three speakers whose every part hears them: flows that start as the identity are shaken."""
     predictor = "stochastic" if generator == "hifigan" else "deterministic"
     config = tiny(("data.n_speakers=3", "model.gin_channels=8", f"model.generator={generator}",
+                   *(MULTIBAND if generator == "multiband" else ()),
                    f"model.duration_predictor={predictor}"))
     torch.manual_seed(0)
     model = SynthesizerTrn(30, config).eval()

@@ -20,7 +20,7 @@ from mel_processing import mel_spectrogram, spec_to_mel, spectrogram, stft_magni
 from models import DURATION_PREDICTORS, Prior, SynthesizerTrn, alignment_scores
 from modules import ConvFlow, ElementwiseAffine, Flip, Log, ResidualCouplingLayer, weight_norm
 from pitch import measure_pitch
-from tests.conftest import tiny
+from tests.conftest import MULTIBAND, tiny
 from tests.test_transforms import BOUND, inputs_of_all_kinds, knots, parameters
 from transforms import inverse_spline, spline
 
@@ -230,6 +230,7 @@ def test_attention_in_half_precision_still_sees_no_masked_token(half):
 
 KINDS = [(f"model.generator={generator}", f"model.duration_predictor={predictor}") for generator, predictor in
          (*itertools.product(("hifigan", "istft"), ("stochastic", "deterministic")), ("harmonic", "deterministic"))]
+KINDS.append(MULTIBAND)
 
 
 def objective(config, batch, half):
@@ -251,6 +252,8 @@ def objective(config, batch, half):
             duration=out.duration_loss.sum(), adversarial=losses.adversarial_loss(fake),
             features=losses.feature_loss(real, fake),
             stft=losses.stft_loss(wav_real[:, 0], wav_fake[:, 0], config.train.stft_sizes), pitch=out.pitch_loss)
+        if out.bands_fake is not None:
+            terms["subband"] = losses.subband_loss(generator.dec.pqmf.analysis(wav_real), out.bands_fake, config.train)
     assert all(term.dtype == torch.float32 for term in terms.values())
     terms.total(config.train).backward()
     parameters_of = [*generator.parameters(), *discriminators.parameters()]

@@ -9,7 +9,7 @@ import losses as losses_module
 import models
 from data_utils import Batch
 from losses import LossScale
-from tests.conftest import tiny
+from tests.conftest import MULTIBAND, VITS2_STANDARD, tiny
 from training import step as training_step
 from training.memory import dry_run
 from training.step import TrainState, loss_scales, new_networks, new_state, train_step
@@ -17,7 +17,9 @@ from training.step import TrainState, loss_scales, new_networks, new_state, trai
 CPU = torch.device("cpu")
 KINDS = [("model.generator=hifigan", "model.duration_predictor=stochastic"),
          ("model.generator=istft", "model.duration_predictor=deterministic"),
-         ("model.generator=harmonic", "model.duration_predictor=deterministic")]
+         ("model.generator=harmonic", "model.duration_predictor=deterministic"),
+         (*MULTIBAND, "model.duration_predictor=deterministic"),
+         (*VITS2_STANDARD, "model.duration_predictor=stochastic")]
 
 
 def fresh_state(*overrides):
