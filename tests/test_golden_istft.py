@@ -48,7 +48,9 @@ def parameters(case: str) -> dict[str, torch.Tensor]:
                      if f"const/{name}" in constants}
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=[  # the first two have each part of the others
+    "ljs_mb_istft_vits", "ljs_ms_istft_vits", pytest.param("ljs_istft_vits", marks=pytest.mark.slow),
+    pytest.param("ljs_mini_istft_vits", marks=pytest.mark.slow)])
 def case(request):
     return request.param
 

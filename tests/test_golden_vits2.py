@@ -41,7 +41,8 @@ def published_config(case: str) -> dict:
                   "use_spectral_norm": False, **CASES.get(case, STANDARD)}}
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow if "ljs" in name else ())
+                                        for name in CASES])
 def case(request):
     return request.param
 

@@ -59,7 +59,8 @@ def refused(monkeypatch, capsys, arguments):
 
 def test_it_speaks_without_torch_ends_what_is_open_on_sigterm_and_closes():
     pytest.importorskip("aiohttp")
-    process = subprocess.Popen([sys.executable, "-c", WITHOUT_TORCH, "-m", "en_rms", "--port", "0"], cwd=ROOT,
+    process = subprocess.Popen([sys.executable, "-c", WITHOUT_TORCH, "-m", "en_rms", "--port", "0",
+                                "--wyoming-port", "0", "--mary-port", "0"], cwd=ROOT,
                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         ready, advice = process.stdout.readline(), process.stdout.readline()

@@ -11,6 +11,8 @@ from data_utils import Batch
 from mel_processing import spectrogram
 from training.step import new_networks
 
+pytestmark = pytest.mark.slow  # they train and speak in each of many ways
+
 CPU = torch.device("cpu")
 SMALL_DECODER = (*gpu.TINY[:2], *gpu.TINY[7:])  # at the full rate, with the full hop of 256 samples
 SMALL = (*(each for each in SMALL_DECODER if "upsample" not in each), "model.upsample_rates=[8,8,4]",

@@ -60,7 +60,7 @@ class Reader(nn.Module):
             spec = spectrogram(wav, CONFIG.data)
             self.means[symbol_id] = self.enc_q(spec, None).z[0, :, 5:15].mean(dim=1)
 
-    def enc_p(self, text_ids, text_lengths):
+    def enc_p(self, text_ids, text_lengths, g=None):
         mean = torch.stack([torch.stack([self.means[each] for each in row], dim=1) for row in text_ids.tolist()])
         return Prior(mean, mean, torch.zeros_like(mean), torch.ones_like(mean[:, :1]))
 
