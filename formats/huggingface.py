@@ -310,6 +310,9 @@ def _check_writable(config: Config) -> None:
     if model.generator != "hifigan" or model.resblock != "1":
         faults.append(f"model.generator is {model.generator!r} with model.resblock {model.resblock!r}, expected "
                       "'hifigan' with '1'")
+    faults += [f"model.{name} is {getattr(model, name)}, expected {expected}" for name, expected in (
+        ("posterior_input", "linear"), ("speaker_in_text_encoder", False), ("flow_transformer", "none"))
+        if getattr(model, name) != expected]
     if model.duration_predictor not in ("stochastic", "deterministic"):
         faults.append(f"model.duration_predictor is {model.duration_predictor!r}, expected stochastic or deterministic")
     if config.data.begin_end is not None:

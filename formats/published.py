@@ -47,7 +47,8 @@ KEYS = {
 # Constants of the published code.
 FIXED = {"data": ("symbols", "begin_end"),
          "model": ("attention_window", "posterior_layers", "flow_couplings", "flow_layers", "wavenet_kernel_size",
-                   "duration_channels", "duration_flows", "p_dropout_duration", "generator"),
+                   "duration_channels", "duration_flows", "p_dropout_duration", "generator", "posterior_input",
+                   "speaker_in_text_encoder", "flow_transformer"),
          "discriminator": ("kinds", "n_scales", "scale_channels", "scale_kernel_sizes", "scale_strides",
                            "scale_groups", "periods", "period_channels")}
 # Parts of the stochastic duration predictor in the published order.

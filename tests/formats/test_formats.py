@@ -284,6 +284,16 @@ def test_a_voice_that_the_published_code_cannot_build_is_not_written(tmp_path):
         formats.write("published", tiny_weights((*CONSTANTS, 'data.text_cleaners=["espeak"]')), tmp_path / "out")
 
 
+@pytest.mark.parametrize("change", ["model.posterior_input=mel", "model.flow_transformer=pre_conv2",
+                                    "model.speaker_in_text_encoder=true", "model.generator=istft"])
+@pytest.mark.parametrize("form", ["published", "huggingface"])
+def test_a_variant_of_the_model_is_not_written_in_a_form_that_lacks_it(tmp_path, form, change):
+    overrides = ("data.n_speakers=2", "model.gin_channels=4", 'model.resblock="1"', change)
+    with pytest.raises(FormatError, match=change.partition("=")[0]):
+        formats.write(form, tiny_weights((*(CONSTANTS if form == "published" else ()), *overrides)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pickle_that_would_run_a_command_does_not(tmp_path):
     target, file = tmp_path / "it_ran", tmp_path / "G_1.pth"
     torch.save({"model": Touch(target), "iteration": 1}, file)
