@@ -42,7 +42,7 @@ def export(args: argparse.Namespace) -> ExportResult:
         ValueError: the format cannot hold this voice, or the discriminators.
     """
     import checkpoint  # seconds of imports, once the arguments are right
-    from formats.publishing import joined
+    from formats.publishing import averaged, joined
     from synthesis.base import find_voice
 
     if args.words is not None and args.to != "sherpa-onnx":
@@ -51,7 +51,10 @@ def export(args: argparse.Namespace) -> ExportResult:
     info = formats.FORMATS.get(args.to)
     if args.with_discriminators and info is not None and not info.discriminators:
         raise ValueError(f"--with-discriminators: {args.to} has no place for them; leave it out, or take --to release")
-    weights = formats.read_weights(find_voice(args.run), args.raw)
+    if args.average is not None:
+        weights = averaged(args.run, args.average, args.raw)
+    else:
+        weights = formats.read_weights(find_voice(args.run), args.raw)
     if args.generator_from is not None:
         weights = joined(weights, formats.read_weights(find_voice(args.generator_from), args.raw))
     checkpoint.config_of(weights, (), args.trust_plugins)  # also loads, or refuses, its plugins
@@ -110,6 +113,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write; made if needed")
     parser.add_argument("--with-discriminators", action="store_true",
                         help="also write the discriminators, for further training")
+    parser.add_argument("--average", type=int, metavar="N", help="the mean of the weights of the run's newest N "
+                        "checkpoints; evaluate it before you prefer it")
     parser.add_argument("--generator-from", type=Path, metavar="RUN", help="the generator and the discriminators of "
                         "another voice that decodes the same latent; see docs/guide/student.md")
     parser.add_argument("--raw", action="store_true",

@@ -24,7 +24,8 @@ logger = logging.getLogger("vits")
 
 LEAST_INT8 = 1024  # numbers of a weight that is worth a scale
 GENERATOR_PARTS = ("dec.", "pitch.")  # beginnings of the names of what turns a latent into sound
-GENERATOR_SETTINGS = ("generator", "resblock", "upsample_", "istft_", "plugins")  # beginnings, in the model section
+GENERATOR_SETTINGS = ("generator", "resblock", "upsample_", "istft_", "gen_istft_", "subbands", "pqmf",
+                      "plugins")  # beginnings, in the model section
 
 
 def publish(source: Path, folder: Path, with_discriminators: bool = False) -> list[Path]:
@@ -91,6 +92,34 @@ def joined(text_side: Weights, sound: Weights) -> Weights:
     model = {name: value for name, value in sound.config["model"].items() if name.startswith(GENERATOR_SETTINGS)}
     config = {**sound.config, "data": text_side.config["data"], "model": {**text_side.config["model"], **model}}
     return sound._replace(config=config, generator=tensors | generator)
+
+
+def averaged(run: Path, count: int, raw: bool = False) -> Weights:
+    """The mean of the weights of a run's newest checkpoints; all else is of the newest.
+
+    Args:
+        run: a run folder.
+        count: how many checkpoints, 2 or more.
+        raw: as of `checkpoint.read_weights`.
+
+    Raises:
+        ValueError: there are not so many, or their weights differ in shape.
+    """
+    steps = checkpoint.list_steps(run) if run.is_dir() else []
+    if not 2 <= count <= len(steps):
+        raise ValueError(f"--average is {count}, and {run} has {len(steps)} checkpoints; expected 2 to as many as there "
+                         "are; train.keep_last sets how many a run keeps")
+    total, newest = {}, None
+    for step in steps[-count:]:  # one at a time in memory
+        newest = checkpoint.read_weights(checkpoint.path_of(run, step), raw)
+        shapes = {name: tensor.shape for name, tensor in newest.generator.items()}
+        if total and shapes != {name: tensor.shape for name, tensor in total.items()}:
+            raise ValueError(f"{newest.source} has other tensors than the checkpoints before it; average fewer")
+        total = {name: tensor.double() + total.get(name, 0) if tensor.is_floating_point() else tensor
+                 for name, tensor in newest.generator.items()}
+    return newest._replace(generator={
+        name: (total[name] / count).to(tensor.dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in newest.generator.items()})
 
 
 def check_release_folder(folder: Path) -> None:

@@ -62,6 +62,27 @@ def test_a_release_sounds_like_its_run_to_the_bit(run, released):
     assert Voice.load(released, "cpu").speakers == ("alice", "bob")
 
 
+def test_the_mean_of_the_newest_checkpoints_is_a_release(tmp_path, monkeypatch):
+    weights, run = [tiny_weights(()) for _ in range(3)], tmp_path / "run"
+    for step, each in enumerate(weights):
+        shaken = {name: tensor + step * torch.ones_like(tensor) if tensor.is_floating_point() else tensor
+                  for name, tensor in each.generator.items()}
+        weights[step] = each._replace(generator=shaken)
+        run.mkdir(exist_ok=True)
+        checkpoint.save(run, step + 1, {"config": each.config, "generator": shaken})
+    monkeypatch.setattr("sys.argv", ["export.py", "-m", str(run), "--average", "2", "-o", str(tmp_path / "mean")])
+    command.main()
+    mean = checkpoint.read_weights(tmp_path / "mean")
+    for name, tensor in mean.generator.items():
+        torch.testing.assert_close(tensor, (weights[1].generator[name] + weights[2].generator[name]) / 2)
+    assert mean.step == 3
+    for count in (0, 1, 4):
+        with pytest.raises(ValueError, match=f"--average is {count}, and .* has 3 checkpoints"):
+            publishing.averaged(run, count)
+    with pytest.raises(ValueError, match="has 0 checkpoints"):
+        publishing.averaged(tmp_path / "mean", 2)
+
+
 def test_one_voice_of_two_has_the_latent_of_one_and_the_generator_of_the_other(tmp_path, monkeypatch, capsys):
     text_side = tiny_weights(("model.hidden_channels=8",))
     sound = tiny_weights(("model.generator=harmonic", "model.istft_channels=8"), with_discriminators=True)
