@@ -107,8 +107,8 @@ def averaged(run: Path, count: int, raw: bool = False) -> Weights:
     """
     steps = checkpoint.list_steps(run) if run.is_dir() else []
     if not 2 <= count <= len(steps):
-        raise ValueError(f"--average is {count}, and {run} has {len(steps)} checkpoints; expected 2 to as many as there "
-                         "are; train.keep_last sets how many a run keeps")
+        raise ValueError(f"--average is {count}, and {run} has {len(steps)} checkpoints; expected 2 to as many as "
+                         "there are; train.keep_last sets how many a run keeps")
     total, newest = {}, None
     for step in steps[-count:]:  # one at a time in memory
         newest = checkpoint.read_weights(checkpoint.path_of(run, step), raw)
