@@ -1,15 +1,19 @@
 """The command that serves: mistakes on its command line, a server without torch, and its end on SIGTERM."""
 
+import asyncio
+import contextlib
 import http.client
 import json
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
+import serve
 from tests.conftest import ROOT
 
 WITHOUT_TORCH = """
@@ -83,3 +87,56 @@ def test_it_speaks_without_torch_ends_what_is_open_on_sigterm_and_closes():
     assert answer.status == 200 and len(data) == 2 * len(expected)
     assert process.returncode == 0 and output.startswith("stopping") and "Traceback" not in errors, errors
     assert "POST /v1/audio/speech 200" in errors and "three" not in errors
+
+
+def listening(arguments, monkeypatch, taken=()):
+    """Lines on Wyoming and MaryTTS, which listen on ports of the system's choice in place of their own."""
+    pytest.importorskip("aiohttp")
+    from serving import mary, wyoming
+    from serving.engine import Engine
+    from serving.web import WebOptions
+    from tests.serving.conftest import ToneVoice, tone_voices
+
+    monkeypatch.setattr(sys, "argv", ["serve.py", *arguments])
+    args = serve.parse_arguments()
+    serve.check(args)
+
+    async def listen():
+        with contextlib.ExitStack() as stack:
+            for module in (wyoming, mary):
+                port = 0
+                if module in taken:
+                    blocker = stack.enter_context(socket.socket())
+                    blocker.bind(("127.0.0.1", 0))
+                    blocker.listen()
+                    port = blocker.getsockname()[1]
+                monkeypatch.setattr(module, "PORT", port)
+            listeners = []
+            try:
+                return await serve.start_others(Engine(tone_voices(ToneVoice())), WebOptions(key=args.key), args,
+                                                listeners)
+            finally:
+                for listener in listeners:
+                    await listener.close()
+
+    return asyncio.run(listen())
+
+
+def test_wyoming_and_marytts_listen_too_unless_there_is_a_key(monkeypatch):
+    assert [line.partition(" on 127.0.0.1:")[0] for line in listening([], monkeypatch)] == ["Wyoming", "MaryTTS"]
+    assert listening(["--key", "secret"], monkeypatch) == []
+    assert listening(["--wyoming-port", "0", "--mary-port", "0"], monkeypatch) == []
+
+
+def test_a_default_port_that_is_taken_is_a_line_and_a_chosen_one_an_error(monkeypatch):
+    from serving import wyoming
+
+    first, second = listening([], monkeypatch, taken=(wyoming,))
+    assert first.startswith("no Wyoming: port ") and "--wyoming-port" in first and second.startswith("MaryTTS on ")
+    with socket.socket() as blocker:
+        blocker.bind(("127.0.0.1", 0))
+        blocker.listen()
+        with pytest.raises(OSError):
+            listening(["--wyoming-port", str(blocker.getsockname()[1])], monkeypatch)
+    with pytest.raises(ValueError, match="--zeroconf announces Wyoming, and --wyoming-port is 0"):
+        listening(["--zeroconf", "--wyoming-port", "0"], monkeypatch)
