@@ -14,7 +14,7 @@ from aiohttp import web
 from serving.engine import Engine
 from serving.errors import RequestError
 from serving.voices import locale_of
-from serving.wav_routes import form_of, voice_of_language, wanted, whole_wav
+from serving.wav_routes import form_of, wanted, whole_wav
 from serving.web import ENGINE, OPTIONS, Access, WebOptions, headers_of, middlewares, open_to_all
 
 PORT = 59125
@@ -46,7 +46,7 @@ async def process(request: web.Request) -> web.StreamResponse:
         engine = request.app[ENGINE]
         name = values.get("VOICE", "")
         if name in DEFAULT_NAMES and name not in engine.voices.voices:
-            name = voice_of_language(engine, values.get("LOCALE"))
+            name = engine.voices.of_language(values.get("LOCALE"))
         speech = wanted(engine, values.get("INPUT_TEXT"), name)
         if values.get("INPUT_TYPE") == "SSML":
             speech = dataclasses.replace(speech, is_ssml=True)

@@ -96,6 +96,13 @@ class Voices:
             raise UnknownVoiceError(f"no voice {wanted[:80]!r}; there are {', '.join(self.voices)}")
         return Found(name, self.voices[name], speaker if slash else None)
 
+    def of_language(self, language: str | None) -> str | None:
+        """The first voice of a language such as en, en-US or en_US, of that country if there is one; None without."""
+        wanted = (language or "").replace("-", "_").lower()
+        locales = {name: locale_of(voice.text.language).lower() for name, voice in self.voices.items()}
+        same = [name for name, locale in locales.items() if locale.partition("_")[0] == wanted.partition("_")[0]]
+        return next((name for name in same if locales[name] == wanted), next(iter(same), None))
+
     def listed(self) -> Iterator[str]:
         """All names that `find` takes, mixes and aliases apart: each voice, and each speaker as `voice/speaker`."""
         for name, voice in self.voices.items():

@@ -145,7 +145,7 @@ async def mimic_voices(request: web.Request) -> web.Response:
 async def ovos(request: web.Request) -> web.Response:
     """As OVOS' server; `lang` chooses a voice where none is named."""
     engine, values = request.app[ENGINE], request.query
-    voice = values.get("voice") or voice_of_language(engine, values.get("lang"))
+    voice = values.get("voice") or engine.voices.of_language(values.get("lang"))
     return await whole_wav(request, wanted(engine, values.get("utterance"), voice))
 
 
@@ -153,10 +153,3 @@ async def ovos(request: web.Request) -> web.Response:
 async def ovos_status(request: web.Request) -> web.Response:
     """What OVOS asks for at start."""
     return web.json_response({"status": "ok", "plugin": "vits", "default_voice": request.app[ENGINE].voices.default})
-
-
-def voice_of_language(engine: Engine, language: str | None) -> str | None:
-    """The first voice of a language such as en, en-US or en_US; None where there is none."""
-    wanted_language = (language or "").replace("-", "_").lower()
-    return next((name for name, voice in engine.voices.voices.items() if wanted_language and locale_of(
-        voice.text.language).lower().startswith(wanted_language)), None)

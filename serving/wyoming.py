@@ -12,13 +12,15 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from serving.engine import Engine, Piece, SpeechRequest, TextFeed
-from serving.errors import RequestError
+from serving.errors import BusyError, RequestError, UnknownVoiceError
+from serving.fields import Fields
 from serving.voices import locale_of
+from synthesis.base import SynthesisOptions
 from utils import import_package, logger
 
 PORT = 10200
@@ -35,6 +37,8 @@ class WyomingOptions:
     port: int = PORT
     samples_per_chunk: int = 1024
     stall_seconds: float = 30.0  # within which a client has to take a chunk, and to send the rest of an event
+    idle_seconds: float = 600.0  # between events; a text that comes in has a tenth of it
+    connections: int = 256  # open at once
     announce: bool = False  # by zeroconf
 
 
@@ -75,7 +79,12 @@ async def start(engine: Engine, options: WyomingOptions) -> Listener:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(task := asyncio.current_task())
         try:
-            await _Connection(engine, options, reader, writer).run()
+            connection = _Connection(engine, options, reader, writer)
+            if len(connections) > options.connections:
+                await connection.refuse(BusyError(f"{options.connections} connections are open, as many as the server "
+                                                  "takes; try again later"))
+            else:
+                await connection.run()
         finally:
             connections.discard(task)
 
@@ -115,7 +124,9 @@ class _Connection:
         self.options = options
         self.reader = reader
         self.writer = writer
-        self._feed: TextFeed | None = None  # the text that comes in parts
+        self._stream: SpeechRequest | None = None  # the request whose text comes in parts
+        self._begun = ""  # of that text, as long as it may be SSML, which is read whole
+        self._feed: TextFeed | None = None  # that text, once it is none
         self._requests: asyncio.Queue[tuple[SpeechRequest, bool]] = asyncio.Queue(16)
         self._writing = asyncio.Lock()
 
@@ -134,6 +145,7 @@ class _Connection:
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1)
+            writer.transport.abort()
 
     async def _read_all(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -141,7 +153,7 @@ class _Connection:
                 async for kind, data in self._events():
                     await self._take(kind, data)
             except RequestError as error:
-                await self._fail(error)
+                await self.refuse(error)
 
     async def _events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Type and data of each event.
@@ -166,9 +178,12 @@ class _Connection:
             yield event["type"], data
 
     async def _line(self) -> bytes:
-        """The next line; empty at the end."""
+        """The next line; empty at the end, which also comes to a client that takes too long."""
         try:
-            return await self.reader.readuntil(b"\n")
+            with self._within(self.options.idle_seconds / (1 if self._stream is None else 10)):
+                first = await self.reader.readexactly(1)
+            with self._within(self.options.stall_seconds):
+                return first + await self.reader.readuntil(b"\n")
         except asyncio.IncompleteReadError:
             return b""
         except asyncio.LimitOverrunError:
@@ -193,35 +208,55 @@ class _Connection:
         elif kind == "ping":
             await self._write("pong", data)
         elif kind == "synthesize-start":
-            self._feed = TextFeed(self.engine.limits.characters)
-            self._queue(self._request(data, self._feed), is_streamed=True)
-        elif kind == "synthesize-chunk" and self._feed is not None:
-            self._feed.add(_text(data))
-        elif kind == "synthesize-stop" and self._feed is not None:
-            self._feed.end()
-            self._feed = None
-        elif kind == "synthesize" and self._feed is None:  # within a stream it is for servers that cannot stream
+            self._end_stream()
+            self._stream = self._request(data, "")
+        elif kind == "synthesize-chunk" and self._stream is not None:
+            self._add_to_stream(_text(data))
+        elif kind == "synthesize-stop":
+            self._end_stream()
+        elif kind == "synthesize" and self._stream is None:  # within a stream it is for servers that cannot stream
             self._queue(self._request(data, _text(data)), is_streamed=False)
+
+    def _add_to_stream(self, text: str) -> None:
+        """Add a part of the text: to the feed, unless the text may be SSML."""
+        if self._feed is not None:
+            self._feed.add(text)
+            return
+        self._begun += text
+        beginning, is_ssml = self._begun.lstrip(), self._stream.is_ssml
+        may_be_ssml = not beginning or is_ssml or is_ssml is None and beginning.startswith("<")
+        if not may_be_ssml or len(self._begun) > self.engine.limits.characters:
+            self._feed = TextFeed(self.engine.limits.characters)
+            self._feed.add(self._begun)
+            self._queue(replace(self._stream, text=self._feed, is_ssml=None), is_streamed=True)
+
+    def _end_stream(self) -> None:
+        if self._feed is not None:
+            self._feed.end()
+        elif self._stream is not None:
+            self._queue(replace(self._stream, text=self._begun), is_streamed=True)
+        self._stream, self._feed, self._begun = None, None, ""
 
     def _queue(self, request: SpeechRequest, is_streamed: bool) -> None:
         if self._requests.full():
             raise RequestError("16 texts wait to be spoken; send more when one is done", "text", "busy")
         self._requests.put_nowait((request, is_streamed))
 
-    def _request(self, data: dict[str, Any], text: str | TextFeed) -> SpeechRequest:
+    def _request(self, data: dict[str, Any], text: str) -> SpeechRequest:
         wanted = data.get("voice") or {}
         if not isinstance(wanted, dict) or any(not isinstance(value, str | int | None) for value in wanted.values()):
             raise RequestError(f"voice is {json.dumps(wanted)[:80]}; expected an object of name, language and speaker",
                                "voice")
         name, language = wanted.get("name"), wanted.get("language")
-        if name is None and isinstance(language, str):
-            name = next((each for each, voice in self.engine.voices.voices.items()
-                         if locale_of(voice.text.language).startswith(language.replace("-", "_"))), None)
+        if not name and isinstance(language, str) and language:
+            name = self.engine.voices.of_language(language)
+            if name is None:
+                raise UnknownVoiceError(f"no voice speaks {language[:80]!r}; there are "
+                                        f"{', '.join(self.engine.voices.voices)}")
         found = self.engine.voices.find(None if name is None else str(name), wanted.get("speaker"))
-        is_ssml = data.get("text_format") == "ssml" and isinstance(text, str)
-        options = SpeechRequest("").options
-        return SpeechRequest(text, found.name, type(options)(speaker=found.speaker), True if is_ssml else None,
-                             format="pcm")
+        kind = data.get("text_format")
+        is_ssml = True if kind == "ssml" else False if kind == "text" else None  # None: where it begins with <speak>
+        return SpeechRequest(text, found.name, SynthesisOptions(speaker=found.speaker), is_ssml, format="pcm")
 
     async def _speak_all(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -230,11 +265,12 @@ class _Connection:
                 try:
                     await self._speak(request)
                 except RequestError as error:
-                    await self._fail(error)
+                    await self.refuse(error)
                     return
                 except Exception as error:
                     logger.exception("a text of Wyoming failed")
-                    await self._fail(RequestError(f"the server failed ({type(error).__name__}); see its log"))
+                    await self.refuse(RequestError(f"the server failed ({type(error).__name__}); see its log",
+                                                   code="server_error"))
                     return
                 if is_streamed:
                     await self._write("synthesize-stopped", {})
@@ -266,30 +302,46 @@ class _Connection:
             sent += len(payload) // 2
         return sent
 
-    async def _fail(self, error: RequestError) -> None:
+    async def refuse(self, error: RequestError) -> None:
+        """Send an error and end the connection; what the client still sends is dropped, or it could not read it."""
         with contextlib.suppress(ConnectionError):
             await self._write("error", {"text": str(error), "code": error.code or "invalid_request"})
+            with self._within(1.0):
+                self.writer.write_eof()
+                while await self._dropped():
+                    pass
+        self.writer.close()
 
-    async def _write(self, kind: str, data: dict[str, Any], payload: bytes = b"") -> None:
-        """One event, whole; a client that does not take it in time loses its connection."""
-        body = json.dumps(data, ensure_ascii=False).encode()
-        head = {"type": kind, "version": VERSION, "data_length": len(body)}
-        if payload:
-            head["payload_length"] = len(payload)
-        timer = asyncio.get_running_loop().call_later(self.options.stall_seconds, self.writer.transport.abort)
+    async def _dropped(self) -> bytes:
+        """The next bytes, for nothing; none where the other task of the connection still waits for some."""
         try:
-            async with self._writing:
-                self.writer.write(json.dumps(head).encode() + b"\n" + body + payload)
-                await self.writer.drain()
+            return await self.reader.read(LONGEST_LINE)
+        except RuntimeError:
+            return b""
+
+    @contextlib.contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Cut the connection off unless the block ends in time."""
+        timer = asyncio.get_running_loop().call_later(seconds, self.writer.transport.abort)
+        try:
+            yield
         finally:
             timer.cancel()
 
+    async def _write(self, kind: str, data: dict[str, Any], payload: bytes = b"") -> None:
+        """One event, whole; a client that does not take it in time loses its connection."""
+        body = json.dumps(data).encode()
+        head = {"type": kind, "version": VERSION, "data_length": len(body)}
+        if payload:
+            head["payload_length"] = len(payload)
+        with self._within(self.options.stall_seconds):
+            async with self._writing:
+                self.writer.write(json.dumps(head).encode() + b"\n" + body + payload)
+                await self.writer.drain()
+
 
 def _text(data: dict[str, Any]) -> str:
-    text = data.get("text")
-    if not isinstance(text, str):
-        raise RequestError(f"text is {json.dumps(text)[:40]}; expected a string", "text")
-    return text
+    return Fields(data).text("text")
 
 
 def description(engine: Engine) -> dict[str, Any]:

@@ -47,3 +47,8 @@ def test_names_lists_and_mistakes(tmp_path):
                                                   ("cmn", "zh_CN"), ("xx", "xx_XX")])
 def test_locales_have_language_and_country(language, locale):
     assert locale_of(language) == locale
+
+
+def test_a_language_has_the_voice_of_its_country_or_another_of_it(voices):
+    assert voices.of_language("en-us") == voices.of_language("en_GB") == voices.of_language("EN") == "one"
+    assert voices.of_language("de") is voices.of_language("e") is voices.of_language("") is None

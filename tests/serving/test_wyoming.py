@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -158,6 +159,89 @@ def test_what_is_no_event_and_no_text_gets_an_error_and_the_connection_ends(sent
     assert other[0] == "audio-stop"
 
 
+def in_parts(*parts, **how):
+    """Events of a text in parts."""
+    return b"".join([line("synthesize-start", how), *(line("synthesize-chunk", {"text": each}) for each in parts),
+                     line("synthesize-stop")])
+
+
+def test_ssml_in_parts_is_spoken_whole_unless_it_is_to_be_text():
+    parts = ("<speak>Abc <break time='", "500ms'/> def.</speak>")
+
+    async def talk(reader, writer, engine, port):
+        lengths = []
+        for how in ({}, {"text_format": "ssml"}, {"text_format": "text"}):
+            writer.write(in_parts(*parts, **how))
+            lengths.append(len(sound(await until(reader, "synthesize-stopped"))))
+        return lengths
+
+    whole = len(spoken("".join(parts)))
+    lengths = with_server(talk)
+    assert lengths[:2] == [whole, whole] and lengths[2] != whole
+
+
+@pytest.mark.parametrize("text", ["", " ", "<speak></speak>"])
+def test_nothing_in_parts_ends_as_others_do(text):
+    async def talk(reader, writer, engine, port):
+        writer.write(in_parts(text))
+        return [kind for kind, *_ in await until(reader, "synthesize-stopped")]
+
+    assert with_server(talk) == ["audio-start", "audio-stop", "synthesize-stopped"]
+
+
+def test_a_text_that_never_ended_does_not_keep_the_next_one():
+    async def talk(reader, writer, engine, port):
+        writer.write(line("synthesize-start") + line("synthesize-chunk", {"text": "Abc"}) + in_parts("Def."))
+        await until(reader, "synthesize-stopped")
+        return await until(reader, "synthesize-stopped")
+
+    assert len(sound(with_server(talk)))
+
+
+@pytest.mark.parametrize("sent", [b'{"type": "descr', b"", in_parts("Abc ")[: -len(line("synthesize-stop"))]])
+def test_who_sends_half_a_line_or_no_end_is_cut_off(sent):
+    async def talk(reader, writer, engine, port):
+        writer.write(sent)
+        assert await reader.read() == b""
+        while engine.open_requests:
+            await asyncio.sleep(0.005)
+
+    with_server(talk, stall_seconds=0.1, idle_seconds=0.2)
+
+
+def test_a_connection_too_many_gets_an_error():
+    async def talk(reader, writer, engine, port):
+        other, writing = await asyncio.open_connection("127.0.0.1", port)
+        found = await event(other), await event(other)
+        writing.close()
+        writer.write(line("describe"))
+        return *found, (await event(reader))[0]
+
+    error, end, answer = with_server(talk, connections=1)
+    assert error[1]["code"] == "server_busy" and end is None and answer == "info"
+
+
+@pytest.mark.parametrize(("language", "kind"), [("en_US", "audio-stop"), ("en-GB", "audio-stop"), ("en", "audio-stop"),
+                                                ("", "audio-stop"), ("fr_FR", "error"), ("e", "error")])
+def test_a_language_has_its_voice_or_an_error(language, kind):
+    async def talk(reader, writer, engine, port):
+        writer.write(line("synthesize", {"text": "Abc.", "voice": {"language": language}}))
+        return (await until(reader, kind))[-1]
+
+    found = with_server(talk)
+    assert kind == "audio-stop" or found[1]["code"] == "voice_not_found"
+
+
+def test_half_of_a_character_is_an_error_and_an_echo_of_it_is_none():
+    async def talk(reader, writer, engine, port):
+        writer.write(b'{"type": "ping", "data": {"text": "\\ud800"}}\n'
+                     b'{"type": "synthesize", "data": {"text": "\\ud800"}}\n')
+        return [await event(reader), await event(reader)]
+
+    pong, error = with_server(talk)
+    assert pong[0] == "pong" and error[0] == "error" and "half of a character" in error[1]["text"]
+
+
 def test_the_work_for_a_client_that_leaves_ends():
     tones = ToneVoice()
     tones.gate.clear()
@@ -224,3 +308,17 @@ def test_the_client_of_the_protocols_authors_understands_it():
     assert (began.rate, began.width, began.channels) == (8000, 2, 1)
     assert len(samples) == 2 * len(spoken("Abc def."))
     assert sum(AudioChunk.is_type(each.type) for each in streamed) > 0
+
+
+def test_the_protocols_benchmark_measures_both_modes():
+    pytest.importorskip("wyoming_bench")
+
+    async def talk(reader, writer, engine, port):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "wyoming_bench.cli", "tts", f"127.0.0.1:{port}", "--rounds", "1",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        output, _ = await process.communicate()
+        return process.returncode, output.decode()
+
+    status, output = with_server(talk)
+    assert status == 0 and "streaming" in output and "error" not in output.lower(), output
