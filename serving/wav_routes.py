@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import struct
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -21,6 +22,8 @@ from serving.fields import Fields
 from serving.voices import locale_of
 from serving.web import ENGINE, bound_buffers, open_to_all, read_body
 from synthesis.base import SynthesisOptions
+
+MIMIC_RATE = 22_050  # Hz, which openHAB's client of Mimic 3 takes for granted
 
 
 def add_routes(app: web.Application) -> None:
@@ -36,7 +39,7 @@ def add_routes(app: web.Application) -> None:
 
 async def whole_wav(request: web.Request, speech: SpeechRequest) -> web.Response:
     """The answer as one WAV file of known length; of a text without anything to speak one without samples."""
-    rate = request.app[ENGINE].voices.find(speech.voice).voice.sample_rate
+    rate = speech.sample_rate or request.app[ENGINE].voices.find(speech.voice).voice.sample_rate
     data = bytearray()
     async with contextlib.aclosing(request.app[ENGINE].speak(speech)) as pieces:
         try:
@@ -128,10 +131,11 @@ async def coqui(request: web.Request) -> web.Response:
         form = dict(parse_qsl(body, keep_blank_values=True))
         values |= form if "text" in form else {"text": body}
     speaker, voice = values.get("speaker_id") or values.get("speaker-id"), values.get("voice")
-    return await whole_wav(request, wanted(
+    speech = wanted(
         request.app[ENGINE], values.get("text"), voice, speaker or None,
         length_scale=number(values, "lengthScale"), noise_scale=number(values, "noiseScale"),
-        noise_scale_duration=number(values, "noiseW")))
+        noise_scale_duration=number(values, "noiseW"))
+    return await whole_wav(request, dataclasses.replace(speech, sample_rate=MIMIC_RATE))
 
 
 @open_to_all

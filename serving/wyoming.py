@@ -20,6 +20,7 @@ from serving.engine import Engine, Piece, SpeechRequest, TextFeed
 from serving.errors import BusyError, RequestError, UnknownVoiceError
 from serving.fields import Fields
 from serving.voices import locale_of
+from serving.web import SEND_BUFFER
 from synthesis.base import SynthesisOptions
 from utils import import_package, logger
 
@@ -133,7 +134,9 @@ class _Connection:
     async def run(self) -> None:
         """Take events until the client leaves, or sends what is no event."""
         writer = self.writer
-        writer.transport.set_write_buffer_limits(high=1 << 16)
+        writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
+        if (link := writer.transport.get_extra_info("socket")) is not None and link.family != socket.AF_UNIX:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         speaking = asyncio.create_task(self._speak_all())
         reading = asyncio.create_task(self._read_all())
         try:
@@ -154,6 +157,11 @@ class _Connection:
                     await self._take(kind, data)
             except RequestError as error:
                 await self.refuse(error)
+            except ConnectionError:
+                raise
+            except Exception:
+                logger.exception("an event of Wyoming failed")
+                raise
 
     async def _events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Type and data of each event.

@@ -207,7 +207,9 @@ def test_a_copy_that_is_not_in_place_speaks_from_an_empty_folder(tmp_path):
         archive.extractall(tmp_path / "copy")
         [points] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt")]
     assert set(re.findall(r"^(vits-[\w-]+) = utils:run_console_command$", points, re.MULTILINE)) == {
-        f"vits-{name}" for name in "preprocess train train-ms synthesize evaluate export convert".split()}
+        f"vits-{name}" for name in "preprocess train train-ms synthesize serve evaluate export convert".split()}
+    for name in ("serving/page/index.html", "configs/tiers/fast.json", "voices/en_student/voice.onnx"):
+        assert (tmp_path / "copy" / name).is_file()
     (tmp_path / "empty").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "copy")}
 

@@ -56,7 +56,8 @@ def test_piper(server):
     ("POST", "/api/tts?voice=one&lengthScale=1&noiseScale=0.3&noiseW=0.2", b"Abc def."),
     ("GET", "/v2/synthesize?utterance=Abc%20def.&lang=en-us&voice=", None)])
 def test_coqui_mimic_and_ovos(server, method, path, body):
-    assert length(server.ask(method, path, body)) == N_SAMPLES
+    rate = 22050 if "/api/tts" in path else 8000  # a client of Mimic 3 does not read the rate
+    assert length(server.ask(method, path, body), rate=rate) == round(N_SAMPLES * rate / 8000)
 
 
 def test_lists_of_mimic_and_ovos(server):
