@@ -120,6 +120,7 @@ def test_synthesize_speaks_a_text_and_draws_it(run, tmp_path):
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_synthesize_speaks_lines_of_a_file_and_of_standard_input(run, tmp_path):
     (tmp_path / "lines.txt").write_text("abc\n\ndef ghi\n")
     done = command("synthesize", "-m", run, "--file", tmp_path / "lines.txt", "-o", tmp_path / "out")
@@ -167,6 +168,7 @@ def piped(run, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_synthesize_sends_samples_down_a_pipe(run, tmp_path):
     whole = Voice.load(run, "cpu").speak("abc def. Ghi.", seed=1).samples
     raw = np.frombuffer(piped(run, "--raw"), "<i2") / 32768
@@ -206,6 +208,7 @@ def test_synthesize_reads_a_file_as_one_text_with_timings_beside_it(run, tmp_pat
     assert told["words"] == timings["words"]
 
 
+@pytest.mark.slow
 def test_synthesize_makes_lines_together_as_one_by_one(run, tmp_path):
     (tmp_path / "lines.txt").write_text("abc\nabc def ghi\n\nx yz\n")
     common = ("synthesize", "-m", run, "--file", tmp_path / "lines.txt", "--seed", 3, "--ending", "flac")
@@ -216,6 +219,7 @@ def test_synthesize_makes_lines_together_as_one_by_one(run, tmp_path):
         assert np.abs(one - many).max() < 2e-4
 
 
+@pytest.mark.slow
 def test_synthesize_pronounces_by_a_lexicon(run, tmp_path):
     (tmp_path / "words.txt").write_text("abc\tdef def\n")
     said = []
@@ -231,6 +235,7 @@ def test_synthesize_warns_of_unknown_symbols_and_speaks_on(run, tmp_path):
     assert (tmp_path / "x.wav").is_file()
 
 
+@pytest.mark.slow
 def test_several_speakers_speak_by_name_and_convert(duo, tmp_path):
     done = command("synthesize", "-m", duo, "--text", "abc", "--speaker", "alice", "-o", tmp_path / "alice.wav")
     assert done.returncode == 0, done.stderr

@@ -263,6 +263,7 @@ def test_a_text_that_is_still_being_written_is_said_sentence_by_sentence(voice):
                   - whole.samples).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_book_needs_no_more_memory_than_a_page_and_keeps_its_pace(voice):
     """200,000 characters; only the prior half of the voice is asked, for the pace is decided there."""
     sentence = "abc def ghi jkl mno pqr stu vwx yz, abc def ghi jkl mno. "

@@ -203,6 +203,7 @@ def test_two_processes_train_are_killed_and_go_on_to_the_bit(corpus, tmp_path):
             assert torch.equal(weight, broken["generator"][name]), f"{name} at step {step}"
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_saves_and_ends_all(corpus, tmp_path):
     config = with_corpus(corpus, ("train.total_steps=100000", "train.save_interval=100000",
                                   "train.eval_interval=100000"))
@@ -216,6 +217,7 @@ def test_a_signal_to_one_process_saves_and_ends_all(corpus, tmp_path):
     assert len(steps_of(tmp_path / "run")) == 1
 
 
+@pytest.mark.slow
 def test_an_exception_in_one_process_ends_the_job_with_its_traceback(corpus, tmp_path):
     plugin = tmp_path / "fails.py"
     plugin.write_text("import losses\nfrom training import distributed\n"
@@ -241,6 +243,7 @@ def test_a_users_mistake_in_several_processes_is_still_a_message(corpus, tmp_pat
     assert 'File "training/trainer.py"' not in text and "training/trainer.py\", line" not in text
 
 
+@pytest.mark.slow
 def test_a_second_job_in_a_folder_is_refused_once_and_touches_nothing(corpus, tmp_path):
     (tmp_path / "run").mkdir()
     with locked(tmp_path / "run" / trainer.LOCK_FILE):

@@ -54,6 +54,7 @@ def test_a_table_has_times_of_one_step_and_shares_of_the_whole():
     assert float(lines[-1].split()[-2]) == pytest.approx(sum(times[REST]) / 2, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_profiled_run_writes_a_trace_and_logs_every_part(tiny_corpus, tmp_path, caplog):
     caplog.set_level(logging.INFO, "vits")
     config = with_corpus(tiny_corpus, ("train.total_steps=6", "train.memory_probe=false"))
