@@ -138,14 +138,14 @@ def to_pcm(samples: np.ndarray, bits: int | str = 16) -> bytes:
     return numbers.astype(f"<i{bits // 8}").tobytes()
 
 
-def wav_header(sample_rate: int, bits: int | str = 16) -> bytes:
-    """Header of a mono wav of unknown length, for pipes: it tells players rate and bits."""
+def wav_header(sample_rate: int, bits: int | str = 16, n_bytes: int | None = None) -> bytes:
+    """Header of a mono wav of so many bytes of samples; None: of unknown length, for pipes."""
     check_bits(bits)
     width = 4 if bits == FLOAT else bits // 8  # bytes
-    unknown = 0xFFFFFFFF
+    whole, data = (0xFFFFFFFF, 0xFFFFFFFF) if n_bytes is None else (36 + n_bytes, n_bytes)
     layout = struct.pack("<HHIIHH", 3 if bits == FLOAT else 1, 1, sample_rate, sample_rate * width, width, 8 * width)
-    return (b"RIFF" + struct.pack("<I", unknown) + b"WAVEfmt " + struct.pack("<I", len(layout)) + layout
-            + b"data" + struct.pack("<I", unknown))
+    return (b"RIFF" + struct.pack("<I", whole) + b"WAVEfmt " + struct.pack("<I", len(layout)) + layout
+            + b"data" + struct.pack("<I", data))
 
 
 def check_bits(bits: int | str) -> None:

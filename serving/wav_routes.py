@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import struct
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from audio.encoders import wav_header
 from serving.engine import Engine, SpeechRequest
 from serving.errors import RequestError
 from serving.fields import Fields
@@ -50,9 +50,8 @@ async def whole_wav(request: web.Request, speech: SpeechRequest) -> web.Response
             if error.code != "nothing_to_say":
                 raise
     bound_buffers(request)
-    head = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16,
-                       b"data", len(data))
-    return web.Response(body=head + data, content_type="audio/wav", headers={"Cache-Control": "no-store"})
+    return web.Response(body=wav_header(rate, n_bytes=len(data)) + data, content_type="audio/wav",
+                        headers={"Cache-Control": "no-store"})
 
 
 async def form_of(request: web.Request) -> dict[str, str]:

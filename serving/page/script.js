@@ -183,10 +183,20 @@ class Speech {
 
 // --- pictures and files
 
-function drawWave({ samples, seconds }, now) {
+function drawWave(spoken, now) {
+  const { samples, seconds } = spoken;
   const canvas = at("wave"), pen = canvas.getContext("2d"), { width, height } = canvas;
   pen.clearRect(0, 0, width, height);
   pen.fillStyle = getComputedStyle(canvas).color;
+  if (spoken.drawn !== samples.length) { // once a piece, not once a picture
+    spoken.peaks = peaksOf(samples, width);
+    spoken.drawn = samples.length;
+  }
+  spoken.peaks.forEach((peak, x) => pen.fillRect(x, height / 2 * (1 - peak), 1, Math.max(1, height * peak)));
+  if (now !== undefined && seconds) pen.fillRect(Math.min(1, now / seconds) * width, 0, 3, height);
+}
+
+function peaksOf(samples, width) {
   const n = samples.reduce((sum, each) => sum + each.length, 0), step = Math.max(1, n / width);
   const peaks = new Float32Array(width);
   let place = 0;
@@ -197,8 +207,7 @@ function drawWave({ samples, seconds }, now) {
     }
     place += piece.length - 4 * Math.ceil(piece.length / 4);
   }
-  peaks.forEach((peak, x) => pen.fillRect(x, height / 2 * (1 - peak), 1, Math.max(1, height * peak)));
-  if (now !== undefined && seconds) pen.fillRect(Math.min(1, now / seconds) * width, 0, 3, height);
+  return peaks;
 }
 
 function wavOf({ samples, rate }) {
